@@ -1,0 +1,113 @@
+package balancer
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Balancer picks an endpoint for each call. All methods may be called
+// concurrently; Pick and Ticket.Done never wait for each other or for anyone.
+type Balancer struct {
+	policy    Policy
+	slowStart int64 // nanoseconds; not positive if off
+	seeded    bool
+	total     bool // whether the policy needs fleet.total
+
+	// epoch is the time of the first Update. It is written before the first
+	// snapshot is published and not again.
+	epoch time.Time
+
+	current    atomic.Pointer[snapshot]
+	stale      atomic.Bool // a change waits for the next rebuild
+	generation atomic.Uint64
+	members    atomic.Pointer[members]
+
+	mu   sync.Mutex // serializes changes of members and states
+	down int        // members in state Down; guarded by mu
+	out  int        // members in state Draining; guarded by mu
+
+	_     [64]byte // what follows changes with picks
+	seq   atomic.Uint64
+	_     [56]byte
+	rng   atomic.Uint64
+	fleet fleet
+}
+
+// New returns a balancer without endpoints. At present every Config is valid and
+// the error is nil.
+func New(c Config) (*Balancer, error) {
+	b := &Balancer{policy: c.Policy, slowStart: int64(c.SlowStart), seeded: c.Seed != 0}
+	if b.policy == nil {
+		b.policy = P2C()
+	}
+	_, b.total = b.policy.(interface{ needsTotal() })
+	if c.SlowStart == 0 {
+		b.slowStart = int64(defaultSlowStart)
+	}
+	b.rng.Store(c.Seed)
+	b.seq.Store(rand.Uint64())
+	if b.seeded {
+		b.seq.Store(mix(c.Seed))
+	}
+	return b, nil
+}
+
+// Pick chooses a node for one call. Nodes in state Ready come first, then
+// Suspect ones; within each, nodes that this call has not tried yet:
+//
+//	untried Ready, untried Suspect, tried Ready, tried Suspect
+//
+// A node that is Down or Draining is never picked. The error is ErrNoEndpoints
+// before the first Update and ErrAllDown if there is no node to pick. Pick takes
+// no lock. It allocates only when it is the one to rebuild the snapshot after
+// changes of state.
+func (b *Balancer) Pick(now time.Time, in PickInfo) (Ticket, error) {
+	s := b.current.Load()
+	if s == nil {
+		return Ticket{}, ErrNoEndpoints
+	}
+	t := b.nanos(now)
+	if b.stale.Load() && t-s.built >= int64(coalesce) {
+		s = b.rebuild(t)
+	}
+	n := s.ready.pick(now, in)
+	if n == nil && b.stale.Load() {
+		s = b.rebuild(t) // before going down a tier
+		n = s.ready.pick(now, in)
+	}
+	if n == nil {
+		n = s.pickOther(now, in)
+	}
+	if n == nil {
+		return Ticket{}, ErrAllDown
+	}
+	n.begin(t)
+	return Ticket{node: n, start: t}, nil
+}
+
+// pickOther picks when no untried node is ready.
+func (s *snapshot) pickOther(now time.Time, in PickInfo) *Node {
+	n := s.suspect.pick(now, in)
+	if n == nil && in.ntried > 0 {
+		if n = s.ready.again(now, in); n == nil {
+			n = s.suspect.again(now, in)
+		}
+	}
+	return n
+}
+
+// Nodes returns the nodes of the last Update in the order given there. It
+// returns nil before the first one. The caller must not change the slice.
+func (b *Balancer) Nodes() []*Node {
+	if s := b.current.Load(); s != nil {
+		return s.members.nodes
+	}
+	return nil
+}
+
+// nanos returns the time since the first Update, and 0 for an earlier one.
+func (b *Balancer) nanos(now time.Time) int64 {
+	return max(int64(now.Sub(b.epoch)), 0)
+}

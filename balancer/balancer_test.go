@@ -1,0 +1,151 @@
+package balancer_test
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/balancer"
+)
+
+func policies() map[string]balancer.Policy {
+	return map[string]balancer.Policy{
+		"P2C":                balancer.P2C(),
+		"RoundRobin":         balancer.RoundRobin(),
+		"WeightedRoundRobin": balancer.WeightedRoundRobin(),
+		"Random":             balancer.Random(),
+		"Hash":               balancer.Hash(),
+	}
+}
+
+func TestPickBeforeUpdate(t *testing.T) {
+	b, err := balancer.New(balancer.Config{})
+	require.NoError(t, err)
+	_, err = b.Pick(epoch, balancer.PickInfo{})
+	assert.ErrorIs(t, err, balancer.ErrNoEndpoints)
+	assert.Nil(t, b.Nodes())
+	assert.False(t, b.SetState(epoch, "a", balancer.Down))
+}
+
+func TestUpdateRejects(t *testing.T) {
+	tests := []struct {
+		name string
+		eps  []balancer.Endpoint
+		want string
+	}{
+		{"empty list", nil, "no endpoints"},
+		{"empty ID", []balancer.Endpoint{{ID: "a"}, {}}, "Endpoint.ID of endpoint 1 is empty"},
+		{"repeated ID", []balancer.Endpoint{{ID: "a"}, {ID: "b"}, {ID: "a"}}, `"a" is listed twice, at 0 and 2`},
+		{"negative weight", []balancer.Endpoint{{ID: "a", Weight: -1}}, `Endpoint.Weight of "a" is -1`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := fleetOf(t, 2, balancer.Config{})
+			assert.ErrorContains(t, b.Update(epoch, tt.eps), tt.want)
+			assert.Len(t, b.Nodes(), 2, "the list is as before")
+		})
+	}
+}
+
+// Tiers: untried Ready, untried Suspect, tried Ready, tried Suspect, nothing.
+func TestTiers(t *testing.T) {
+	for name, policy := range policies() {
+		t.Run(name, func(t *testing.T) {
+			b := fleetOf(t, 3, balancer.Config{Policy: policy})
+			b.SetState(epoch, "1", balancer.Suspect)
+			b.SetState(epoch, "2", balancer.Down)
+			nodes := b.Nodes()
+			for range 100 {
+				var in balancer.PickInfo
+				want := []*balancer.Node{nodes[0], nodes[1], nodes[0]}
+				for _, n := range want {
+					ticket := pick(t, b, epoch, in)
+					require.Same(t, n, ticket.Node())
+					in.Try(ticket.Node())
+				}
+			}
+			b.SetState(epoch, "0", balancer.Draining)
+			assert.Same(t, nodes[1], pick(t, b, epoch, balancer.PickInfo{}).Node())
+			var in balancer.PickInfo
+			in.Try(nodes[1])
+			assert.Same(t, nodes[1], pick(t, b, epoch, in).Node(), "a tried suspect is better than nothing")
+			b.SetState(epoch, "1", balancer.Down)
+			_, err := b.Pick(epoch, in)
+			assert.ErrorIs(t, err, balancer.ErrAllDown)
+		})
+	}
+}
+
+func TestRoundRobinIsExact(t *testing.T) {
+	b := fleetOf(t, 7, balancer.Config{Policy: balancer.RoundRobin()})
+	for i, c := range counts(t, b, epoch, 7000, 7, time.Millisecond) {
+		assert.Equal(t, 1000, c, "endpoint %d", i)
+	}
+}
+
+// The concurrency of everything at once: -race is half of the test, the other
+// half is that no call is lost in the counts and no Down node is picked.
+func TestConcurrent(t *testing.T) {
+	for name, policy := range policies() {
+		t.Run(name, func(t *testing.T) {
+			b := fleetOf(t, 20, balancer.Config{Policy: policy, SlowStart: time.Millisecond})
+			stop := make(chan struct{})
+			var churn, callers sync.WaitGroup
+			churn.Go(func() { churnStates(b, stop) })
+			churn.Go(func() { churnMembers(b, stop) })
+			for range 4 {
+				callers.Go(func() { callMany(t, b) })
+			}
+			callers.Wait()
+			close(stop)
+			churn.Wait()
+			for _, n := range b.Nodes() {
+				assert.Zero(t, n.InFlight(), n.ID())
+			}
+		})
+	}
+}
+
+func callMany(t *testing.T, b *balancer.Balancer) {
+	for i := range 3000 {
+		now := at(time.Duration(i) * time.Millisecond)
+		ticket, err := b.Pick(now, balancer.PickInfo{Key: uint64(i), HasKey: true})
+		if err != nil {
+			assert.ErrorIs(t, err, balancer.ErrAllDown)
+			continue
+		}
+		_ = ticket.Node().Stats(now)
+		ticket.Done(now.Add(time.Millisecond), balancer.Outcome(rand.IntN(5)))
+	}
+}
+
+func churnStates(b *balancer.Balancer, stop <-chan struct{}) {
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return
+		default:
+			now := at(time.Duration(i) * time.Millisecond)
+			nodes := b.Nodes()
+			n := nodes[rand.IntN(len(nodes))]
+			b.SetNodeState(now, n, balancer.State(rand.IntN(4)))
+			b.Suspend(now, nodes[rand.IntN(len(nodes))])
+		}
+	}
+}
+
+func churnMembers(b *balancer.Balancer, stop <-chan struct{}) {
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return
+		default:
+			now := at(time.Duration(i) * time.Millisecond)
+			_ = b.Update(now, endpoints(10+rand.IntN(10)))
+		}
+	}
+}

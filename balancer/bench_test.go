@@ -1,0 +1,105 @@
+package balancer_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/balancer"
+)
+
+// turns is the baseline: a round robin that learns nothing.
+type turns struct {
+	next  atomic.Uint64
+	nodes []*balancer.Node
+}
+
+func (t *turns) pick() *balancer.Node { return t.nodes[t.next.Add(1)%uint64(len(t.nodes))] }
+
+func BenchmarkBaselineAtomicRoundRobin(b *testing.B) {
+	for _, n := range []int{3, 100, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			rr := &turns{nodes: fleetOf(b, n, balancer.Config{}).Nodes()}
+			var node *balancer.Node
+			for b.Loop() {
+				node = rr.pick()
+			}
+			require.NotNil(b, node)
+		})
+	}
+}
+
+// BenchmarkPickDone is one pick and its Done, with the time given and without
+// the reading of the clock.
+func BenchmarkPickDone(b *testing.B) {
+	for _, name := range []string{"P2C", "RoundRobin", "WeightedRoundRobin", "Random", "Hash"} {
+		for _, n := range []int{3, 100, 10_000} {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				lb, start := seasoned(b, policies()[name], n)
+				before := picks(lb)
+				now := start.Add(time.Minute)
+				b.ReportAllocs()
+				var key uint64
+				for b.Loop() {
+					now = now.Add(10 * time.Microsecond)
+					key++
+					ticket, err := lb.Pick(now, balancer.PickInfo{Key: key, HasKey: true})
+					if err != nil {
+						b.Fatal(err)
+					}
+					ticket.Done(now, balancer.Success)
+				}
+				require.EqualValues(b, b.N, picks(lb)-before)
+			})
+		}
+	}
+}
+
+// BenchmarkPickDoneParallel has every processor pick at once.
+func BenchmarkPickDoneParallel(b *testing.B) {
+	for _, n := range []int{3, 100, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			lb, start := seasoned(b, nil, n)
+			b.RunParallel(func(pb *testing.PB) {
+				now := start.Add(time.Minute)
+				for pb.Next() {
+					now = now.Add(10 * time.Microsecond)
+					ticket, err := lb.Pick(now, balancer.PickInfo{})
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					ticket.Done(now, balancer.Success)
+				}
+			})
+			for _, node := range lb.Nodes() {
+				require.Zero(b, node.InFlight())
+			}
+		})
+	}
+}
+
+// seasoned returns a balancer with a random seed whose nodes have all been
+// called, as the runtime's random numbers and warm nodes are the usual case.
+func seasoned(b *testing.B, p balancer.Policy, n int) (*balancer.Balancer, time.Time) {
+	start := time.Now() // times with a monotonic reading, as in use
+	lb, err := balancer.New(balancer.Config{Policy: p})
+	require.NoError(b, err)
+	require.NoError(b, lb.Update(start, endpoints(n)))
+	for i := range 10 * n {
+		now := start.Add(time.Duration(i) * time.Minute / time.Duration(10*n))
+		ticket := pick(b, lb, now, balancer.PickInfo{Key: uint64(i), HasKey: true})
+		ticket.Done(now.Add(time.Millisecond), balancer.Success)
+	}
+	return lb, start
+}
+
+func picks(b *balancer.Balancer) (sum uint64) {
+	for _, n := range b.Nodes() {
+		sum += n.Stats(epoch).Picks
+	}
+	return sum
+}

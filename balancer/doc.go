@@ -1,0 +1,57 @@
+// Package balancer picks an endpoint for each call by what the calls themselves
+// show, and never waits.
+//
+// The contract of a caller is three lines:
+//
+//	ticket, err := b.Pick(now, in) // ErrNoEndpoints or ErrAllDown
+//	// make the call on ticket.Node().Value()
+//	ticket.Done(now, balancer.Success) // or AppError, Failure, Canceled, NotSent
+//
+// The list of endpoints is set with Update, and what a circuit breaker or a
+// failure detector knows about one with SetState. Pick and Done take no lock, and
+// allocate nothing unless a snapshot is due.
+//
+// # Tiers
+//
+// Ready nodes come before Suspect ones, and Down and Draining ones are never
+// picked. There is no share of failed nodes from which on all are used again:
+// with two of three replicas down it would send two thirds of the calls to
+// them. When all are down, Pick says so. Nodes that a call has tried already
+// (PickInfo.Try) are picked again only when there is no other.
+//
+// # Score
+//
+// The default policy, P2C, prefers the lowest
+//
+//	latency × (1 + 100·excess errors) × (1 + calls in flight / weight)
+//
+// Latency is the peak EWMA of successful calls (Finagle's: up at once, down over
+// 10 s), drifts to the fleet's while the node is idle, and is at least the time
+// since the node's last sign of life while calls are in flight, so that a node
+// that hangs shows before the first timeout. One within a factor of 1.75 of the
+// fleet's counts as the fleet's. Errors count as far as the node has more of
+// them than the fleet.
+//
+// A failing node thus neither looks fast (fasthttp#865) nor, when all fail
+// alike, hides which one is slow. Nothing is learned from a call that was not
+// sent, and from a canceled one only that it took at least so long.
+//
+// # Slow start
+//
+// A node that is added later or comes back from Down is taken for an average
+// one and considered at random, at first for a tenth of the picks. All policies
+// honor it.
+//
+// # Snapshots
+//
+// Pick reads an immutable snapshot of the nodes by state and checks the state of
+// the node it picks. A change of state takes effect at once. The snapshot is
+// rebuilt at once for up to 64 endpoints, and for more at most every 10 ms, by
+// the first Pick that is due or would go down a tier.
+//
+// # Time
+//
+// Methods take the current time and use its monotonic reading; a time before one
+// already seen counts as no time passed. There is no timer and no goroutine, and
+// the package does not read the clock, so it can be simulated in virtual time.
+package balancer

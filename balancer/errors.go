@@ -1,0 +1,14 @@
+package balancer
+
+import "errors"
+
+var (
+	// ErrNoEndpoints is returned by Pick before the first successful Update and
+	// by Update when it is given no endpoint.
+	ErrNoEndpoints = errors.New("balancer: no endpoints; call Update with at least one")
+
+	// ErrAllDown is returned by Pick when every endpoint is Down or Draining.
+	// Picking one regardless would keep an overloaded fleet down, so the caller
+	// should fail fast or wait for its next probe.
+	ErrAllDown = errors.New("balancer: every endpoint is down or draining")
+)

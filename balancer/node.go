@@ -1,0 +1,195 @@
+package balancer
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// A Node is one endpoint together with what has been learned about it. It is
+// made by Update, keeps its statistics as long as its ID stays listed, and
+// outlives its removal until the last of its tickets is done. All methods may
+// be called concurrently.
+type Node struct {
+	// The first 64 bytes are all that a pick reads, so that it misses the
+	// cache once per node.
+	state    atomic.Uint32
+	weight   atomic.Uint32
+	inflight atomic.Int64
+	progress atomic.Int64 // when it last answered or left idleness
+	latency  ewma         // peak EWMA of the nanoseconds of successful calls
+	errors   ewma         // share of failed calls
+	warming  atomic.Int64 // when slow start began; 0 when it is over
+	picks    atomic.Uint64
+	owner    *Balancer
+
+	id       string
+	endpoint atomic.Pointer[Endpoint]
+	removed  bool     // guarded by owner.mu
+	_        [39]byte // 128 bytes, so that the first 64 are one cache line
+}
+
+// NodeStats is a copy of a node's statistics.
+type NodeStats struct {
+	State    State
+	Weight   int // at least 1
+	InFlight int
+	// Latency is the peak EWMA of successful calls as it counts at this
+	// moment: an idle node's moves toward the fleet's. 0 means unknown.
+	Latency time.Duration
+	// ErrorRate is the recent share of failed calls, from 0 to 1.
+	ErrorRate float64
+	// Picks is how many calls the node has been picked for.
+	Picks uint64
+	// Warming says that the node is in slow start.
+	Warming bool
+}
+
+func newNode(b *Balancer, ep *Endpoint) *Node {
+	n := &Node{owner: b, id: ep.ID}
+	n.describe(ep)
+	return n
+}
+
+// describe takes over what may change while the ID stays.
+func (n *Node) describe(ep *Endpoint) {
+	n.endpoint.Store(ep)
+	n.weight.Store(uint32(max(ep.Weight, 1)))
+}
+
+// ID returns the ID of the node's endpoint.
+func (n *Node) ID() string { return n.id }
+
+// Value returns the Value of the node's endpoint as last given to Update.
+func (n *Node) Value() any { return n.endpoint.Load().Value }
+
+// Weight returns the endpoint's weight, at least 1.
+func (n *Node) Weight() int { return int(n.weight.Load()) }
+
+// InFlight returns how many calls have been picked for n and are not done.
+func (n *Node) InFlight() int { return int(n.inflight.Load()) }
+
+// State returns the node's state.
+func (n *Node) State() State { return State(n.state.Load()) }
+
+// Stats returns the node's statistics as of now. The numbers are read one by
+// one and may belong to slightly different moments.
+func (n *Node) Stats(now time.Time) NodeStats {
+	t, fleet := n.owner.nanos(now), n.owner.fleet.norm()
+	return NodeStats{
+		State:     n.State(),
+		Weight:    n.Weight(),
+		InFlight:  n.InFlight(),
+		Latency:   time.Duration(n.latency.at(tickOf(t), latencyRate, fleet.latency)),
+		ErrorRate: n.errors.at(tickOf(t), errorRate, fleet.errors),
+		Picks:     n.picks.Load(),
+		Warming:   !n.warm(t),
+	}
+}
+
+const (
+	// excessPenalty is by how much a node that fails every call, in a fleet
+	// that fails none, looks slower than it is.
+	excessPenalty = 100
+	// alike is the factor up to which a latency differs from the fleet's by
+	// chance. Acting on such a difference would send most calls of a healthy
+	// but idle fleet to the node that had the luckiest samples.
+	alike = 1.75
+)
+
+// cost returns what a call to n is expected to cost: its latency in
+// nanoseconds, raised for failing more than the fleet. Charging only the
+// excess keeps errors that all nodes share (a bad request, a common database)
+// from drowning the latencies.
+func (n *Node) cost(t int64, fleet norm, inflight int64) float64 {
+	tick := tickOf(t)
+	c := n.level(tick, fleet)
+	if inflight > 0 {
+		// The oldest call is at least as old as the last sign of progress, so
+		// a node that hangs shows before any of its calls has timed out.
+		c = max(c, float64(t-n.progress.Load()))
+	}
+	if excess := n.errors.at(tick, errorRate, fleet.errors) - fleet.errors; excess > 0 {
+		c *= 1 + excessPenalty*excess
+	}
+	return c
+}
+
+// level returns the latency of n as it counts: the fleet's if the two are alike.
+// That is decided before the drift toward the fleet's, which leads no latency
+// out of that range, and so costs nothing while all nodes are healthy.
+func (n *Node) level(tick uint32, fleet norm) float64 {
+	v, _ := unpack(n.latency.word.Load())
+	if v == 0 || v < fleet.latency*alike && v*alike > fleet.latency {
+		return max(fleet.latency, 1)
+	}
+	v = n.latency.at(tick, latencyRate, fleet.latency)
+	if v < fleet.latency*alike && v*alike > fleet.latency {
+		return fleet.latency
+	}
+	return v
+}
+
+// score returns the load of n, less is better, and the cost that went into it.
+// The calls in flight count in relation to n's weight, of which unit is the
+// mean. An idle node's weight does not count, or an idle fleet's heaviest node
+// would get every call; there the weight is a matter of how often n is drawn.
+func (n *Node) score(t int64, fleet norm, unit float64) (score, cost float64) {
+	inflight, weight := n.inflight.Load(), float64(n.weight.Load())
+	if n.warming.Load() != 0 {
+		weight *= n.share(t)
+	}
+	cost = n.cost(t, fleet, inflight)
+	return cost * (1 + float64(inflight)*unit/weight), cost
+}
+
+// begin counts a call that has been picked for n.
+func (n *Node) begin(t int64) {
+	n.picks.Add(1)
+	if n.inflight.Add(1) == 1 {
+		n.progress.Store(t)
+	}
+	if n.owner.total {
+		n.owner.fleet.total.Add(1)
+	}
+}
+
+// end takes back what begin counted and learns from the outcome.
+func (n *Node) end(start, t int64, o Outcome) {
+	n.inflight.Add(-1)
+	fleet := &n.owner.fleet
+	if n.owner.total {
+		fleet.total.Add(-1)
+	}
+	took, tick := float64(max(t-start, 1)), tickOf(t)
+	switch o {
+	case Success:
+		n.progress.Store(t)
+		n.latency.peak(took, tick)
+		latency, _ := unpack(n.latency.word.Load())
+		fleet.observe(latency, tick)
+		n.errors.count(0, fleet.norm().errors, tick)
+		fleet.count(0, tick)
+	case AppError:
+		n.progress.Store(t)
+		n.latency.raise(took, fleet.norm().latency, tick)
+	case Failure:
+		n.errors.count(1, fleet.norm().errors, tick)
+		fleet.count(1, tick)
+	case Canceled:
+		n.latency.raise(took, fleet.norm().latency, tick)
+	}
+}
+
+// renew forgets the past of a node that comes back, and takes it for an
+// average one: seeded lower it would be flooded, seeded higher it would not be
+// used while others are idle (tower#134).
+func (n *Node) renew(t int64) {
+	fleet, tick := n.owner.fleet.norm(), tickOf(t)
+	n.latency.clear()
+	if fleet.latency > 0 {
+		n.latency.set(fleet.latency, tick)
+	}
+	n.errors.clear()
+	n.progress.Store(t)
+	n.startSlow(t)
+}

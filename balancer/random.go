@@ -1,0 +1,27 @@
+package balancer
+
+import "time"
+
+// Random returns the policy that gives every call to a random node, with a
+// probability in proportion to its weight.
+func Random() Policy { return random{} }
+
+type random struct{}
+
+func (random) Picker(v *View) Picker { return &randomPicker{view: v, slots: newSlots(v.nodes)} }
+
+type randomPicker struct {
+	view *View
+	slots
+}
+
+func (p *randomPicker) Pick(now time.Time, in PickInfo) *Node {
+	var n *Node
+	for range maxTurns {
+		n, _ = p.draw(p.view, p.view.Rand())
+		if p.view.usable(n, &in) && p.view.Admit(now, n) {
+			break
+		}
+	}
+	return n
+}

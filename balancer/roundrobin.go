@@ -1,0 +1,31 @@
+package balancer
+
+import "time"
+
+// RoundRobin returns the policy that gives every node the same number of calls,
+// in turn. The turn goes on through updates.
+func RoundRobin() Policy { return roundRobin{} }
+
+type roundRobin struct{}
+
+func (roundRobin) Picker(v *View) Picker { return turnPicker{v} }
+
+type turnPicker struct{ view *View }
+
+// maxTurns bounds how many turns one pick uses up.
+const maxTurns = 16
+
+// Pick takes turns from the shared counter until one fits. Because skipped
+// turns are used up, the calls of a node that is left out go to all others
+// rather than to its neighbour (caddy#880).
+func (p turnPicker) Pick(now time.Time, in PickInfo) *Node {
+	v := p.view
+	var n *Node
+	for range min(len(v.nodes), maxTurns) {
+		n = v.nodes[v.Seq()%uint64(len(v.nodes))]
+		if v.usable(n, &in) && v.Admit(now, n) {
+			return n
+		}
+	}
+	return n
+}

@@ -1,0 +1,199 @@
+package balancer
+
+import (
+	"slices"
+	"time"
+)
+
+// Changes of members and states take effect at once on each node, where Pick
+// checks them. The snapshot, whose making costs time for every node, follows:
+// at once if that is cheap or the last one is older than coalesce, and else
+// with the first Pick after that, so that no flapping fleet is rebuilt more
+// often.
+const (
+	coalesce  = 10 * time.Millisecond
+	cheapSize = 64
+)
+
+// Update replaces the list of endpoints. An endpoint whose ID was listed
+// before keeps its node with all statistics and its state, and takes over the
+// new Weight and Value. A new one starts Ready, is taken for as fast as the
+// others are, and starts slowly unless it is of the first Update. A removed
+// one gets no more calls; its tickets stay valid.
+//
+// Update returns ErrNoEndpoints for an empty list, and an error that names the
+// endpoint for an empty or repeated ID or a bad Weight. After an error
+// everything is as before. It does not keep the slice.
+func (b *Balancer) Update(now time.Time, eps []Endpoint) error {
+	if err := check(eps); err != nil {
+		return err
+	}
+	eps = slices.Clone(eps)
+	b.mu.Lock()
+	if b.members.Load() == nil {
+		b.epoch = now
+	}
+	t := b.nanos(now)
+	b.replace(t, eps)
+	b.mu.Unlock()
+	b.rebuild(t)
+	return nil
+}
+
+// replace installs the members for a list of endpoints. b.mu is held.
+func (b *Balancer) replace(t int64, eps []Endpoint) {
+	old, m := b.members.Load(), &members{
+		nodes: make([]*Node, len(eps)),
+		byID:  make(map[string]*Node, len(eps)),
+	}
+	b.down, b.out = 0, 0
+	for i := range eps {
+		n := old.find(eps[i].ID)
+		if n == nil {
+			n = newNode(b, &eps[i])
+			if old != nil {
+				n.renew(t)
+			}
+		} else {
+			n.describe(&eps[i])
+		}
+		b.tally(n.State(), 1)
+		m.nodes[i], m.byID[n.id] = n, n
+	}
+	if old != nil {
+		for _, n := range old.nodes {
+			if m.byID[n.id] == nil {
+				n.removed = true
+				n.state.Store(uint32(Draining))
+			}
+		}
+	}
+	b.members.Store(m)
+	b.generation.Add(1) // after the change, as everywhere: see rebuild
+}
+
+func (m *members) find(id string) *Node {
+	if m == nil {
+		return nil
+	}
+	return m.byID[id]
+}
+
+// tally counts n nodes more in a state. b.mu is held.
+func (b *Balancer) tally(s State, n int) {
+	switch s {
+	case Down:
+		b.down += n
+	case Draining:
+		b.out += n
+	}
+}
+
+// SetState puts the endpoint with the given ID into a state and reports whether
+// it is listed. Coming back from Down, it starts slowly and with a clean slate.
+// Setting the state that it has does nothing.
+func (b *Balancer) SetState(now time.Time, id string, s State) bool {
+	n := b.members.Load().find(id)
+	return n != nil && b.SetNodeState(now, n, s)
+}
+
+// SetNodeState is SetState for a caller that has the node. It returns false if
+// the node has been removed.
+func (b *Balancer) SetNodeState(now time.Time, n *Node, s State) bool {
+	b.mu.Lock()
+	ok, changed := b.setState(now, n, s)
+	b.mu.Unlock()
+	if changed {
+		b.refresh(b.nanos(now))
+	}
+	return ok
+}
+
+// setState moves a node. b.mu is held.
+func (b *Balancer) setState(now time.Time, n *Node, s State) (ok, changed bool) {
+	if n.owner != b || n.removed || s > Draining {
+		return false, false
+	}
+	from := n.State()
+	if from == s {
+		return true, false
+	}
+	if from == Down {
+		n.renew(b.nanos(now))
+	}
+	b.tally(from, -1)
+	b.tally(s, 1)
+	n.state.Store(uint32(s))
+	b.generation.Add(1)
+	return true, true
+}
+
+// Suspend puts a node into state Down on mere suspicion, such as that of a
+// failure detector, and reports whether it did. It refuses if more than half
+// of the endpoints would then be down, whatever put them there: when most look
+// dead at once the fault is likely on our side, and of a single endpoint there
+// is no other to use instead. Endpoints that drain do not count. Of callers at
+// the same time no more than half succeed, too. It is true for a node that is
+// Down already and false for one that has been removed.
+func (b *Balancer) Suspend(now time.Time, n *Node) bool {
+	b.mu.Lock()
+	if n.owner == b && !n.removed && n.State() != Down && !b.spare(n) {
+		b.mu.Unlock()
+		return false
+	}
+	ok, changed := b.setState(now, n, Down)
+	b.mu.Unlock()
+	if changed {
+		b.refresh(b.nanos(now))
+	}
+	return ok
+}
+
+// MaySuspend reports whether Suspend would succeed at this moment. It changes
+// nothing.
+func (b *Balancer) MaySuspend(n *Node) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return n.owner == b && !n.removed && (n.State() == Down || b.spare(n))
+}
+
+// spare reports whether at most half are down once n is too. b.mu is held.
+func (b *Balancer) spare(n *Node) bool {
+	total := len(b.members.Load().nodes) - b.out
+	if n.State() == Draining {
+		total++
+	}
+	return 2*(b.down+1) <= total
+}
+
+// refresh rebuilds the snapshot now or leaves it to a later Pick.
+func (b *Balancer) refresh(t int64) {
+	s := b.current.Load()
+	if s == nil || len(s.members.nodes) <= cheapSize || t-s.built >= int64(coalesce) {
+		b.rebuild(t)
+		return
+	}
+	b.stale.Store(true)
+}
+
+// rebuild publishes a snapshot that holds at least all changes made before the
+// call, and returns the current one. It needs no lock: the generation is read
+// before what it counts, so a snapshot may hold more changes than its
+// generation says and never less, and only a higher one replaces another.
+func (b *Balancer) rebuild(t int64) *snapshot {
+	b.stale.Store(false) // before reading: a later change sets it again
+	generation := b.generation.Load()
+	if old := b.current.Load(); old != nil && old.generation >= generation {
+		return old
+	}
+	s := b.newSnapshot(generation, t, b.members.Load())
+	for {
+		old := b.current.Load()
+		if old != nil && old.generation >= generation {
+			return old
+		}
+		if b.current.CompareAndSwap(old, s) {
+			return s
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package balancer
+
+import (
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A View is an immutable list of the nodes that were in one state (Ready or
+// Suspect) when it was made. A Policy is shown one View per state, so it need
+// not know about states.
+type View struct {
+	owner   *Balancer
+	members *members
+	state   State
+	nodes   []*Node
+	unit    float64 // mean weight of nodes
+	picker  Picker
+}
+
+// Nodes returns the nodes in the order given to Update. The caller must not
+// change the slice.
+func (v *View) Nodes() []*Node { return v.nodes }
+
+// Seq returns the numbers from a random start on, one by one. They go on
+// through changes of the endpoints, so that nobody starts over at the first
+// node (grpc-java#4462, envoy#31378).
+func (v *View) Seq() uint64 { return v.owner.seq.Add(1) }
+
+// Rand returns a random number.
+func (v *View) Rand() uint64 { return v.owner.random() }
+
+// Admit reports whether n may be considered for a pick. It is false at random
+// for a node in slow start, and the more seldom the longer that has lasted;
+// a policy then draws another node.
+func (v *View) Admit(now time.Time, n *Node) bool {
+	return n.warming.Load() == 0 || v.admit(v.owner.nanos(now), n)
+}
+
+func (v *View) admit(t int64, n *Node) bool {
+	share := n.share(t)
+	return share >= 1 || fraction(v.Rand()) < share
+}
+
+// Score returns the load of n: its latency in nanoseconds, raised for recent
+// failures, times one more than its calls in flight for each mean weight that
+// it has. Less is better; scores of one View at one time can be compared.
+func (v *View) Score(now time.Time, n *Node) float64 {
+	score, _ := n.score(v.owner.nanos(now), v.owner.fleet.norm(), v.unit)
+	return score
+}
+
+// usable reports whether n can take this call as far as the view is concerned.
+func (v *View) usable(n *Node, in *PickInfo) bool {
+	return n != nil && n.State() <= v.state && (in.ntried == 0 || !in.Tried(n))
+}
+
+// retries is how often a pick that cannot be used is repeated before the nodes
+// are gone through one by one.
+const retries = 4
+
+// pick returns a node that is untried and still in the view's state, or nil if
+// there is none. It costs one pick of the policy unless the view is outdated.
+func (v *View) pick(now time.Time, in PickInfo) *Node {
+	if len(v.nodes) == 0 {
+		return nil
+	}
+	for range retries {
+		if n := v.picker.Pick(now, in); v.usable(n, &in) {
+			return n
+		}
+	}
+	return v.scan(func(n *Node) bool { return v.usable(n, &in) })
+}
+
+// again returns a node that is still in the view's state, tried or not.
+func (v *View) again(now time.Time, in PickInfo) *Node {
+	if len(v.nodes) == 0 {
+		return nil
+	}
+	in.ntried = 0
+	return v.pick(now, in)
+}
+
+// scan returns the first node that is ok from a random one on.
+func (v *View) scan(ok func(*Node) bool) *Node {
+	start := below(v.Rand(), len(v.nodes))
+	for i := range v.nodes {
+		if n := v.nodes[(start+i)%len(v.nodes)]; ok(n) {
+			return n
+		}
+	}
+	return nil
+}
+
+// below maps the high bits of a random number to 0 ≤ i < n.
+func below(r uint64, n int) int {
+	hi, _ := bits.Mul64(r, uint64(n))
+	return int(hi)
+}
+
+// fraction maps a random number to [0, 1).
+func fraction(r uint64) float64 { return float64(r>>11) / (1 << 53) }
+
+// A snapshot is everything that a pick reads: the views of one moment.
+type snapshot struct {
+	generation uint64
+	built      int64 // when, in nanoseconds of the balancer
+	members    *members
+	ready      View
+	suspect    View
+}
+
+// members are the endpoints of one Update. Their states are not part of it.
+type members struct {
+	nodes []*Node // in the order given
+	byID  map[string]*Node
+
+	once  sync.Once
+	table *maglev // for Hash, made when first needed
+}
+
+// maglev returns the table over all members. Unlike one over the eligible
+// members, it stays the same when states change.
+func (m *members) maglev() *maglev {
+	m.once.Do(func() { m.table = newMaglev(m.nodes) })
+	return m.table
+}
+
+func (b *Balancer) newSnapshot(generation uint64, t int64, m *members) *snapshot {
+	s := &snapshot{generation: generation, built: t, members: m}
+	s.ready = View{owner: b, members: m, state: Ready}
+	s.suspect = View{owner: b, members: m, state: Suspect}
+	for _, n := range m.nodes {
+		switch n.State() {
+		case Ready:
+			s.ready.nodes = append(s.ready.nodes, n)
+		case Suspect:
+			s.suspect.nodes = append(s.suspect.nodes, n)
+		}
+	}
+	for _, v := range []*View{&s.ready, &s.suspect} {
+		v.nodes = slices.Clip(v.nodes)
+		if len(v.nodes) > 0 {
+			v.unit = meanWeight(v.nodes)
+			v.picker = b.policy.Picker(v)
+		}
+	}
+	return s
+}
+
+func meanWeight(nodes []*Node) float64 {
+	sum := 0.0
+	for _, n := range nodes {
+		sum += float64(n.Weight())
+	}
+	return sum / float64(len(nodes))
+}
+
+// random returns a random number: the runtime's, which no processors share, or
+// the next one of the sequence that Config.Seed began.
+func (b *Balancer) random() uint64 {
+	if !b.seeded {
+		return rand.Uint64()
+	}
+	return mix(b.rng.Add(golden))
+}
+
+// golden is 2^64 divided by the golden ratio, the step of splitmix64.
+const golden = 0x9e3779b97f4a7c15
+
+// mix is the output function of splitmix64: each input bit moves half of the
+// output bits.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// infinity is more than any score.
+const infinity = math.MaxFloat64

@@ -1,0 +1,214 @@
+package breaker
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// A Breaker is a circuit breaker for one endpoint. Make it with New. All
+// methods may be called concurrently.
+type Breaker struct {
+	cfg   Config // with defaults
+	slice time.Duration
+	feed  *feed // nil without OnChange
+	cur   atomic.Pointer[epoch]
+}
+
+// New returns a breaker, Closed unless Config.Disabled is set, or an error
+// that names the field of cfg that makes no sense.
+func New(cfg Config) (*Breaker, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	b := &Breaker{cfg: cfg, slice: cfg.Window / slices}
+	if cfg.OnChange != nil {
+		b.feed = &feed{fn: cfg.OnChange}
+	}
+	b.cur.Store(&epoch{b: b, state: unborn})
+	return b, nil
+}
+
+// A Permit is leave to make one call. It must be told the outcome by Done,
+// once, by whoever holds it; copies share the leave. The zero Permit is inert.
+type Permit struct {
+	epoch *epoch
+	start time.Duration
+}
+
+// Allow asks leave to make a call now. The error is an *OpenError, which
+// matches ErrOpen. Neither answer counts in the statistics.
+func (b *Breaker) Allow(now time.Time) (Permit, error) {
+	if e := b.cur.Load(); e.state == Closed && e.slow == nil {
+		return Permit{epoch: e}, nil
+	}
+	return b.allow(now)
+}
+
+func (b *Breaker) allow(now time.Time) (Permit, error) {
+	for {
+		e, at := b.at(now)
+		switch e.state {
+		case Closed:
+			return Permit{e, at}, nil
+		case Disabled:
+			return Permit{}, nil
+		case ForcedOpen:
+			return Permit{}, e.reject(0, 0)
+		case Open:
+			return Permit{}, e.reject(at, e.openFor)
+		}
+		w := probeWord(e.probes.Load())
+		switch {
+		case w.used() < b.cfg.Probes:
+			granted := e.probes.CompareAndSwap(uint64(w), uint64(w.grant(at, b.cfg.ProbeTimeout)))
+			// A permit of an epoch that has just ended would be a call let
+			// through by an open breaker.
+			if granted && b.cur.Load() == e {
+				return Permit{e, at}, nil
+			}
+		case at < w.lease():
+			return Permit{}, e.reject(at, w.lease())
+		default: // the probes are lost: begin a new round
+			b.move(e, b.follow(e, HalfOpen, now))
+		}
+	}
+}
+
+// Ready reports whether Allow would grant a permit now.
+func (b *Breaker) Ready(now time.Time) bool {
+	e, at := b.at(now)
+	switch e.state {
+	case Closed, Disabled:
+		return true
+	case HalfOpen:
+		w := probeWord(e.probes.Load())
+		return w.used() < b.cfg.Probes || at >= w.lease()
+	}
+	return false
+}
+
+// Done reports the outcome of the call. Only the first Done on a Permit
+// counts, and only if the breaker has not changed state since the permit was
+// granted.
+func (p *Permit) Done(now time.Time, o Outcome) {
+	e := p.epoch
+	if e == nil {
+		return
+	}
+	p.epoch = nil
+	if e.b.cur.Load() != e {
+		return // stale: nothing below could take effect
+	}
+	if e.state == HalfOpen {
+		e.doneProbe(now, p.start, o)
+		return
+	}
+	switch o {
+	case Success:
+		e.succeed(now, p.start)
+	case Failure:
+		e.fail(now, p.start)
+	}
+}
+
+// succeed counts a success in a closed epoch.
+func (e *epoch) succeed(now time.Time, start time.Duration) {
+	at := e.elapsed(now)
+	tick := uint64(at / e.b.slice)
+	e.calls.add(tick, good)
+	if e.consecutive.Load() != 0 {
+		e.consecutive.Store(0)
+	}
+	if e.level != 0 && tick >= slices && !e.proven.Load() {
+		e.proven.Store(true)
+	}
+	if e.slow != nil && e.countSlow(tick, at-start) {
+		e.judge(now, tick)
+	}
+}
+
+// fail counts a failure in a closed epoch.
+func (e *epoch) fail(now time.Time, start time.Duration) {
+	at := e.elapsed(now)
+	tick := uint64(at / e.b.slice)
+	e.calls.add(tick, bad)
+	e.consecutive.Add(1)
+	if e.slow != nil {
+		e.countSlow(tick, at-start)
+	}
+	e.judge(now, tick)
+}
+
+// countSlow counts a call's duration and reports whether it was slow.
+func (e *epoch) countSlow(tick uint64, took time.Duration) bool {
+	if took < e.b.cfg.SlowCall {
+		e.slow.add(tick, good)
+		return false
+	}
+	e.slow.add(tick, bad)
+	return true
+}
+
+// judge opens the breaker if a rule says so.
+func (e *epoch) judge(now time.Time, tick uint64) {
+	if cause := e.verdict(tick); cause != nil {
+		e.b.open(e, now, 0, cause)
+	}
+}
+
+// verdict returns why the calls counted so far should open the breaker, or nil.
+func (e *epoch) verdict(tick uint64) error {
+	cfg := &e.b.cfg
+	c, run := e.calls.sum(tick), e.consecutive.Load()
+	switch {
+	case cfg.ConsecutiveFailures > 0 && run >= uint64(cfg.ConsecutiveFailures) && c.recentGood == 0:
+		return fmt.Errorf("%d consecutive failures", run)
+	case cfg.FailureRatio > 0 && c.reaches(cfg.FailureRatio, cfg.MinCalls):
+		return fmt.Errorf("%d of %d calls failed within %v", c.bad, c.total, cfg.Window)
+	case cfg.FailuresInWindow > 0 && c.bad >= cfg.FailuresInWindow:
+		return fmt.Errorf("%d failures within %v", c.bad, cfg.Window)
+	}
+	if e.slow == nil {
+		return nil
+	}
+	if c := e.slow.sum(tick); c.reaches(cfg.SlowRatio, cfg.MinCalls) {
+		return fmt.Errorf("%d of %d calls took %v or longer within %v", c.bad, c.total, cfg.SlowCall, cfg.Window)
+	}
+	return nil
+}
+
+func (c counts) reaches(ratio float64, least int) bool {
+	return c.total >= least && float64(c.bad) >= ratio*float64(c.total)
+}
+
+// doneProbe takes the outcome of a half-open epoch's probe.
+func (e *epoch) doneProbe(now time.Time, start time.Duration, o Outcome) {
+	b := e.b
+	if o == Success && b.cfg.SlowCall > 0 && e.elapsed(now)-start >= b.cfg.SlowCall {
+		b.open(e, now, 0, reopened(errSlowProbe, e.cause))
+		return
+	}
+	if o == Failure {
+		b.open(e, now, 0, reopened(errProbe, e.cause))
+		return
+	}
+	for {
+		w := probeWord(e.probes.Load())
+		if w.inFlight() == 0 {
+			return // a copy of the permit was done before
+		}
+		next := w - oneUsed // Ignored: the permit goes back
+		if o == Success {
+			next = w + oneSucceeded
+		}
+		if !e.probes.CompareAndSwap(uint64(w), uint64(next)) {
+			continue
+		}
+		if next.succeeded() == b.cfg.Probes {
+			b.move(e, b.follow(e, Closed, now))
+		}
+		return
+	}
+}

@@ -1,0 +1,271 @@
+package codec
+
+import (
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+)
+
+// gobReader receives pairs of gob values, the header and the body of one
+// request or reply. It reads headers itself and leaves bodies, once they are
+// wholly in memory, to a gob.Decoder.
+type gobReader struct {
+	in  inbuf
+	err error // what ended the stream; sticky
+
+	pos   int    // in the frame: the end of the current message
+	cur   cursor // what is left of the current message
+	types gobTypes
+	defs  []byte // all type definitions received, each as a message of its own
+
+	body    gobBody
+	bodyErr error // what ended the stream after the header
+
+	dec  *gob.Decoder // nil until needed, and after a failure
+	fed  int          // how much of defs dec has been given
+	feed gobFeed      // what dec reads
+	text string       // the last method, to share its string
+}
+
+// gobBody says where the value of a body is.
+type gobBody struct {
+	start, end int // in the frame
+	defs       int // how much of gobReader.defs came before it
+}
+
+// gobHeader is the header of a request or a reply.
+type gobHeader struct {
+	method, errmsg string
+	seq            uint64
+}
+
+func (r *gobReader) init(conn io.Reader, max int64) {
+	r.in = inbuf{r: conn, max: max, knob: gobKnob}
+	r.types = make(gobTypes)
+}
+
+// next receives one pair and returns its header. If the stream ends within the
+// body, the header is good, and decode returns the error.
+func (r *gobReader) next(h *gobHeader) error {
+	if r.err != nil {
+		return r.err
+	}
+	r.in.release(r.pos)
+	r.pos, r.body = 0, gobBody{}
+	if r.err = r.readHeader(h); r.err != nil {
+		return r.err
+	}
+	r.err = r.readBody()
+	r.bodyErr = r.err
+	return nil
+}
+
+func (r *gobReader) readHeader(h *gobHeader) error {
+	id, err := r.value()
+	if err != nil {
+		return err
+	}
+	t := r.types[id]
+	if t == nil || t.kind != gobStruct {
+		return errors.New("codec: gob header is not a struct")
+	}
+	*h = gobHeader{}
+	known := len(t.fields) == 0
+	for _, f := range t.fields {
+		known = known || f.role != headerOther
+	}
+	if !known {
+		return errors.New("codec: gob header has none of a header's fields")
+	}
+	w := gobWalk{r: r}
+	w.structFields(t, func(f gobField) {
+		switch f.role {
+		case headerMethod:
+			h.method = r.share(r.cur.bytes())
+		case headerSeq:
+			h.seq = r.cur.uint()
+		case headerError:
+			h.errmsg = string(r.cur.bytes())
+		case headerMismatch:
+			w.fail(errors.New("codec: gob header has a field of the wrong type"))
+		default:
+			w.element(f.id)
+		}
+	})
+	return w.result()
+}
+
+// share returns b as a string, the previous one if it is the same.
+func (r *gobReader) share(b []byte) string {
+	if r.text != string(b) {
+		r.text = string(b)
+	}
+	return r.text
+}
+
+// readBody receives the body's value. Most are one message; one that may hold
+// an interface is cut into several wherever a type inside it is defined, so it
+// has to be walked to find its end. So has one that may hold a map, because
+// the walk proves the number of entries that gob would allocate for, or
+// itself, because the walk bounds its depth.
+func (r *gobReader) readBody() error {
+	id, err := r.value()
+	if err != nil {
+		return noEOF(err)
+	}
+	r.body.defs = len(r.defs)
+	if !r.types.plain(id) {
+		w := gobWalk{r: r}
+		w.value(id)
+		if err := w.result(); err != nil {
+			return noEOF(err)
+		}
+	}
+	r.body.end = r.pos
+	return nil
+}
+
+// value receives the definitions that precede a value and the value's first
+// message, and returns the id of its type.
+func (r *gobReader) value() (id int64, err error) {
+	for {
+		r.body.start = r.pos
+		if err := r.message(); err != nil {
+			return 0, err
+		}
+		id := r.cur.int()
+		if r.cur.bad || id > math.MaxInt32 {
+			return 0, errGobStream
+		}
+		if id >= 0 {
+			return id, nil
+		}
+		if err := r.define(id); err != nil {
+			return 0, err
+		}
+		if len(r.cur.b) > 0 {
+			return 0, errGobStream
+		}
+	}
+}
+
+// message receives the next message of the frame. Its error is io.EOF only if
+// not a byte of the frame has arrived.
+func (r *gobReader) message() error {
+	start := r.pos
+	n, prefix := parseUint(r.in.bytes()[start:])
+	for prefix == 0 {
+		if err := r.in.more(); err != nil {
+			if len(r.in.bytes()) > 0 {
+				err = noEOF(err)
+			}
+			return err
+		}
+		n, prefix = parseUint(r.in.bytes()[start:])
+	}
+	if prefix < 0 || n == 0 {
+		return errGobStream
+	}
+	begin := start + prefix
+	if room := r.in.max - int64(begin); room < 0 || n > uint64(room) {
+		return r.in.tooLarge(int64(min(uint64(begin)+min(n, math.MaxInt64/2), math.MaxInt64)))
+	}
+	end := begin + int(n)
+	for len(r.in.bytes()) < end {
+		if err := r.in.more(); err != nil {
+			return noEOF(err)
+		}
+	}
+	r.cur = cursor{b: r.in.bytes()[begin:end]}
+	r.pos = end
+	return nil
+}
+
+// define reads the definition of type -id from the current message.
+func (r *gobReader) define(id int64) error {
+	before := r.cur.b
+	t := gobTypeDef(&r.cur)
+	if r.cur.bad || -id < gobFirstUserID || -id > math.MaxInt32 || r.types[-id] != nil {
+		return errGobStream
+	}
+	def := before[:len(before)-len(r.cur.b)]
+	if len(r.types) == maxGobTypes || len(r.defs)+len(def) > maxGobDefs {
+		return fmt.Errorf("codec: gob stream defines too many types (%d, %d bytes)", len(r.types), len(r.defs))
+	}
+	r.types[-id] = t
+
+	var head [9]byte
+	idBytes := appendInt(head[:0], id)
+	r.defs = appendUint(r.defs, uint64(len(idBytes)+len(def)))
+	r.defs = append(append(r.defs, idBytes...), def...)
+	return nil
+}
+
+// decode decodes the body received last into v, or discards it if v is nil.
+//
+// The decoder is given each definition once, ahead of the first value after
+// it. One that has failed, or has skipped a value with definitions inside, may
+// have missed some; it is replaced and told all of them again.
+func (r *gobReader) decode(v any) error {
+	if r.bodyErr != nil {
+		return r.bodyErr
+	}
+	if v == nil {
+		return nil
+	}
+	if r.dec == nil {
+		r.dec, r.fed = gob.NewDecoder(&r.feed), 0
+	}
+	b := r.body
+	known := max(r.fed, b.defs) // a body decoded twice brings nothing new
+	r.feed = gobFeed{r.defs[r.fed:known], r.in.bytes()[b.start:b.end]}
+	err := decodeGob(r.dec, v)
+	r.feed = gobFeed{}
+	if err != nil {
+		r.dec = nil
+		return &DecodeError{err}
+	}
+	r.fed = len(r.defs)
+	return nil
+}
+
+func decodeGob(dec *gob.Decoder, v any) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicError("gob", p)
+		}
+	}()
+	return dec.Decode(v)
+}
+
+// gobFeed reads out two pieces. It is an io.ByteReader, so that a gob.Decoder
+// takes no more than it decodes.
+type gobFeed [2][]byte
+
+func (f *gobFeed) Read(p []byte) (int, error) {
+	if len(f[0]) == 0 {
+		f[0], f[1] = f[1], nil
+	}
+	if len(f[0]) == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, f[0])
+	f[0] = f[0][n:]
+	return n, nil
+}
+
+func (f *gobFeed) ReadByte() (byte, error) {
+	var b [1]byte
+	_, err := f.Read(b[:])
+	return b[0], err
+}
+
+// noEOF makes an end within a frame an unexpected one.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,233 @@
+package codec
+
+import "errors"
+
+// The limits on type definitions keep the recursion of package gob, which
+// compiles a decoder for them, within a goroutine's stack.
+const (
+	maxGobTypes  = 1 << 16 // per connection
+	maxGobDefs   = 4 << 20 // bytes of definitions, per connection
+	maxGobFields = 1 << 20 // per struct
+	maxGobDepth  = 100_000 // of one value
+)
+
+var errGobStream = errors.New("codec: malformed gob stream")
+
+type gobKind uint8
+
+const (
+	gobOpaque gobKind = iota // GobEncoder and its like: a run of bytes
+	gobStruct
+	gobArray // and slice
+	gobMap
+)
+
+// The ids of gob's predefined types, fixed by its wire format.
+const (
+	gobBool = iota + 1
+	gobInt
+	gobUint
+	gobFloat
+	gobBytes
+	gobString
+	gobComplex
+	gobInterface
+
+	gobFirstUserID = 64
+)
+
+// gobType is what a peer's type definition says of the shape of its values.
+type gobType struct {
+	kind      gobKind
+	key, elem int64
+	fields    []gobField
+
+	reach gobReach
+}
+
+type gobField struct {
+	id   int64
+	role headerField
+}
+
+// gobReach says what values of a type can hold.
+type gobReach uint8
+
+const (
+	reachUnknown gobReach = iota
+	reachPending          // being worked out: meeting it again is recursion
+	reachPlain            // one message, of bounded depth, no map
+	reachDeep             // has an interface, a map or itself in it
+)
+
+// headerField is the part that a field plays if its struct is a net/rpc header.
+type headerField uint8
+
+const (
+	headerOther headerField = iota
+	headerMethod
+	headerSeq
+	headerError
+	headerMismatch // the name of one of the above with another type
+)
+
+func headerRole(name []byte, id int64) headerField {
+	role, want := headerOther, int64(gobString)
+	switch string(name) {
+	case "ServiceMethod":
+		role = headerMethod
+	case "Seq":
+		role, want = headerSeq, gobUint
+	case "Error":
+		role = headerError
+	}
+	if role != headerOther && id != want {
+		return headerMismatch
+	}
+	return role
+}
+
+// The positions of the fields of gob's wireType, of which one is set.
+const (
+	wireArray = iota
+	wireSlice
+	wireStruct
+	wireMap
+	wireGobEncoder
+	wireBinaryMarshaler
+	wireTextMarshaler
+)
+
+// gobTypeDef reads a type definition, a gob value of the type wireType.
+func gobTypeDef(c *cursor) *gobType {
+	t, seen := new(gobType), 0
+	c.fields(func(i int) {
+		seen++
+		switch i {
+		case wireArray, wireSlice:
+			t.kind = gobArray
+			c.fields(func(i int) {
+				switch i {
+				case 0:
+					skipCommonType(c)
+				case 1:
+					t.elem = c.int()
+				case 2:
+					c.int() // an array's length; its values are counted anyway
+				default:
+					c.bad = true
+				}
+			})
+		case wireStruct:
+			t.kind = gobStruct
+			t.structDef(c)
+		case wireMap:
+			t.kind = gobMap
+			c.fields(func(i int) {
+				switch i {
+				case 0:
+					skipCommonType(c)
+				case 1:
+					t.key = c.int()
+				case 2:
+					t.elem = c.int()
+				default:
+					c.bad = true
+				}
+			})
+		case wireGobEncoder, wireBinaryMarshaler, wireTextMarshaler:
+			t.kind = gobOpaque
+			c.fields(func(int) { skipCommonType(c) })
+		default:
+			c.bad = true
+		}
+	})
+	if seen != 1 {
+		c.bad = true
+	}
+	return t
+}
+
+func (t *gobType) structDef(c *cursor) {
+	c.fields(func(i int) {
+		switch i {
+		case 0:
+			skipCommonType(c)
+		case 1:
+			for n := c.uint(); n > 0 && !c.bad; n-- {
+				t.fields = append(t.fields, gobFieldDef(c))
+			}
+		default:
+			c.bad = true
+		}
+	})
+}
+
+func gobFieldDef(c *cursor) (f gobField) {
+	var name []byte
+	c.fields(func(i int) {
+		switch i {
+		case 0:
+			name = c.bytes()
+		case 1:
+			f.id = c.int()
+		default:
+			c.bad = true
+		}
+	})
+	f.role = headerRole(name, f.id)
+	return f
+}
+
+// skipCommonType skips what every definition starts with: a name and an id.
+func skipCommonType(c *cursor) {
+	c.fields(func(i int) {
+		switch i {
+		case 0:
+			c.bytes()
+		case 1:
+			c.int()
+		default:
+			c.bad = true
+		}
+	})
+}
+
+type gobTypes map[int64]*gobType
+
+// plain reports whether a value of the type is surely one message, of a depth
+// and size that its definition bounds.
+func (ts gobTypes) plain(id int64) bool {
+	if id < gobInterface {
+		return true
+	}
+	t := ts[id]
+	if t == nil {
+		return false
+	}
+	if t.reach == reachUnknown {
+		t.reach = reachPending
+		if ts.partsPlain(t) {
+			t.reach = reachPlain
+		} else {
+			t.reach = reachDeep
+		}
+	}
+	return t.reach == reachPlain
+}
+
+func (ts gobTypes) partsPlain(t *gobType) bool {
+	switch t.kind {
+	case gobArray:
+		return ts.plain(t.elem)
+	case gobMap:
+		return false
+	case gobStruct:
+		for _, f := range t.fields {
+			if !ts.plain(f.id) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,134 @@
+package codec
+
+import "errors"
+
+// gobWalk walks a gob value as a gob.Decoder would, receiving further messages
+// where the value goes on in them, and keeps nothing but the definitions of
+// types inside. The first failure ends the walk.
+type gobWalk struct {
+	r     *gobReader
+	err   error
+	depth int
+}
+
+func (w *gobWalk) fail(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+}
+
+func (w *gobWalk) ok() bool { return w.err == nil && !w.r.cur.bad }
+
+func (w *gobWalk) result() error {
+	if w.err == nil && w.r.cur.bad {
+		w.err = errGobStream
+	}
+	return w.err
+}
+
+// value walks a value that stands by itself: at the top, or in an interface.
+func (w *gobWalk) value(id int64) {
+	if t := w.r.types[id]; t != nil && t.kind == gobStruct {
+		w.element(id)
+		return
+	}
+	if w.r.cur.uint() != 0 { // the place of a field's number
+		w.fail(errGobStream)
+		return
+	}
+	w.element(id)
+}
+
+// element walks a value within another one.
+func (w *gobWalk) element(id int64) {
+	switch id {
+	case gobBool, gobInt, gobUint, gobFloat:
+		w.r.cur.uint()
+	case gobComplex:
+		w.r.cur.uint()
+		w.r.cur.uint()
+	case gobBytes, gobString:
+		w.r.cur.bytes()
+	default:
+		if w.depth++; w.depth > maxGobDepth {
+			w.fail(errors.New("codec: gob value is nested too deeply"))
+			return
+		}
+		w.composite(id)
+		w.depth--
+	}
+}
+
+func (w *gobWalk) composite(id int64) {
+	if id == gobInterface {
+		w.interfaceValue()
+		return
+	}
+	t := w.r.types[id]
+	if t == nil {
+		w.fail(errGobStream)
+		return
+	}
+	switch t.kind {
+	case gobStruct:
+		w.structFields(t, func(f gobField) { w.element(f.id) })
+	case gobArray:
+		for n := w.r.cur.uint(); n > 0 && w.ok(); n-- {
+			w.element(t.elem)
+		}
+	case gobMap:
+		for n := w.r.cur.uint(); n > 0 && w.ok(); n-- {
+			w.element(t.key)
+			w.element(t.elem)
+		}
+	default:
+		w.r.cur.bytes()
+	}
+}
+
+// structFields calls field for each field present.
+func (w *gobWalk) structFields(t *gobType, field func(gobField)) {
+	w.r.cur.fields(func(i int) {
+		if i >= len(t.fields) || !w.ok() {
+			w.fail(errGobStream)
+			w.r.cur.bad = true
+			return
+		}
+		field(t.fields[i])
+	})
+}
+
+// interfaceValue walks the name of a registered type, definitions of types
+// that have not been used before, the id of the value's type, the value's size
+// and the value. A definition ends its message, unless it stands within
+// another interface; then the size of the piece that follows comes after it.
+func (w *gobWalk) interfaceValue() {
+	r := w.r
+	if name := r.cur.bytes(); len(name) == 0 {
+		return
+	}
+	for w.ok() {
+		if len(r.cur.b) == 0 {
+			if err := r.message(); err != nil {
+				w.fail(noEOF(err))
+				return
+			}
+		}
+		id := r.cur.int()
+		if id >= 0 {
+			r.cur.uint()
+			w.value(id)
+			return
+		}
+		if r.cur.bad {
+			return
+		}
+		if err := r.define(id); err != nil {
+			w.fail(err)
+			return
+		}
+		if len(r.cur.b) > 0 {
+			r.cur.uint()
+		}
+	}
+}

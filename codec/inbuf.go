@@ -1,0 +1,72 @@
+package codec
+
+import "io"
+
+const minBuffer = 8 << 10
+
+// inbuf collects one frame at a time. Bytes beyond the frame that happened to
+// arrive with it stay for the next one.
+type inbuf struct {
+	r          io.Reader
+	buf        []byte
+	start, end int // buf[start:end] has arrived and is not released
+	max        int64
+	knob       string
+}
+
+// bytes returns what has arrived of the current frame and beyond. It is valid
+// until the next call of more or release.
+func (b *inbuf) bytes() []byte { return b.buf[b.start:b.end] }
+
+// more waits for at least one more byte. The buffer grows because it is full,
+// never because the peer has announced something, and to no more than a frame
+// may need.
+func (b *inbuf) more() error {
+	if b.end == len(b.buf) {
+		b.makeRoom()
+	}
+	for range 100 {
+		n, err := b.r.Read(b.buf[b.end:])
+		if n < 0 || n > len(b.buf)-b.end {
+			return io.ErrNoProgress // a broken Reader
+		}
+		b.end += n
+		if n > 0 {
+			return nil // an error that came along comes again
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+func (b *inbuf) makeRoom() {
+	have := b.bytes()
+	if b.start == 0 || len(have) > len(b.buf)/2 {
+		size := max(2*len(b.buf), minBuffer)
+		if limit := b.max + minBuffer; int64(size) > limit && limit > int64(len(have)) {
+			size = int(limit)
+		}
+		b.buf = make([]byte, size)
+	}
+	b.end = copy(b.buf, have)
+	b.start = 0
+}
+
+// release gives up the first n bytes, the frame that has been dealt with.
+func (b *inbuf) release(n int) {
+	b.start += n
+	if b.start == b.end {
+		b.start, b.end = 0, 0
+	}
+	if rest := b.end - b.start; len(b.buf) > keepBuffer && rest <= minBuffer {
+		small := make([]byte, minBuffer)
+		b.end = copy(small, b.bytes())
+		b.buf, b.start = small, 0
+	}
+}
+
+func (b *inbuf) tooLarge(size int64) error {
+	return &FrameError{Size: size, Max: b.max, knob: b.knob}
+}

@@ -1,0 +1,87 @@
+package codec
+
+import (
+	"encoding/json"
+	"io"
+	"strconv"
+)
+
+// jsonWriter sends JSON messages, each with a newline behind it for the peers
+// that wait for one.
+type jsonWriter struct {
+	conn    io.Writer
+	max     int64
+	retired error // why nothing more may be written
+	enc     *json.Encoder
+	out     []byte // the message in the making
+}
+
+func (w *jsonWriter) init(conn io.Writer, max int64) {
+	w.conn, w.max = conn, max
+	w.enc = json.NewEncoder((*jsonSink)(w))
+}
+
+// jsonSink is the writer as its own encoder sees it.
+type jsonSink jsonWriter
+
+func (s *jsonSink) Write(p []byte) (int, error) {
+	s.out = append(s.out, p...)
+	return len(p), nil
+}
+
+// write sends the message that fill makes, or nothing of it.
+func (w *jsonWriter) write(fill func(*jsonWriter) error) error {
+	if w.retired != nil {
+		return &retiredError{w.retired}
+	}
+	defer w.reset()
+	if err := fill(w); err != nil {
+		return &EncodeError{err}
+	}
+	w.text("\n")
+	if size := int64(len(w.out)); size > w.max {
+		return &EncodeError{&FrameError{Size: size, Max: w.max, knob: jsonKnob}}
+	}
+	n, err := w.conn.Write(w.out)
+	if err == nil && n < len(w.out) {
+		err = io.ErrShortWrite
+	}
+	w.retired = err
+	return err
+}
+
+func (w *jsonWriter) reset() {
+	w.out = w.out[:0]
+	if cap(w.out) > keepBuffer {
+		w.out = nil
+	}
+}
+
+func (w *jsonWriter) text(s string) { w.out = append(w.out, s...) }
+
+func (w *jsonWriter) uint(n uint64) { w.out = strconv.AppendUint(w.out, n, 10) }
+
+// quote appends s as a JSON string.
+func (w *jsonWriter) quote(s string) {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			w.value(s) //nolint:errcheck // a string can always be encoded
+			return
+		}
+	}
+	w.out = append(append(append(w.out, '"'), s...), '"')
+}
+
+// value appends v. Panics of the encoders of the caller's own types become errors.
+func (w *jsonWriter) value(v any) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicError("json", p)
+		}
+	}()
+	if err := w.enc.Encode(v); err != nil {
+		return err
+	}
+	w.out = w.out[:len(w.out)-1] // the encoder's newline
+	return nil
+}

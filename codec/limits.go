@@ -1,0 +1,28 @@
+package codec
+
+import "math"
+
+const (
+	defaultMaxFrame = 64 << 20
+	// keepBuffer is the largest buffer that is kept for the next frame, so that
+	// one huge frame does not hold its memory for the connection's life.
+	keepBuffer = 256 << 10
+)
+
+// WholeFrames is implemented by the client codecs of this package. It tells a
+// wrapper what it may rely on: ReadResponseHeader returns only when the whole
+// reply, body included, is in memory (or has ended early, which
+// ReadResponseBody then reports), so ReadResponseBody never waits for the
+// network; and every request is exactly one Write of a whole frame.
+type WholeFrames interface{ WholeFrames() }
+
+// maxFrame resolves a MaxFrame field: 0 is the default, negative is no limit.
+func maxFrame(n int64) int64 {
+	switch {
+	case n == 0:
+		return defaultMaxFrame
+	case n < 0 || n > math.MaxInt/2:
+		return math.MaxInt / 2
+	}
+	return n
+}

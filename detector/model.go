@@ -1,0 +1,37 @@
+package detector
+
+import "strconv"
+
+// A Model is the law that silences of a living peer are taken to follow.
+type Model uint8
+
+const (
+	// LossAware is the default: a mixture over the number of heartbeats lost
+	// in a row, with a heavy tail that shrinks as evidence grows, so that phi
+	// keeps its promise (a living peer exceeds k once in 10^k silences) under
+	// loss, pauses and jitter, where Normal is off by up to fifty times. It
+	// keeps a handful of numbers and no window.
+	LossAware Model = iota
+
+	// Normal is the paper's: the normal law with the mean and the population
+	// variance of the window, exact at any tail: neither the cap of 15.95 of
+	// 1-erf nor Akka's logistic, whose 8 is truly 7.06.
+	Normal
+
+	// Exponential is Cassandra's: phi = silence / (mean ln 10), which reaches 8
+	// after 18.4 means. Slow, and hard to fool.
+	Exponential
+)
+
+// String returns the name of the model.
+func (m Model) String() string {
+	switch m {
+	case LossAware:
+		return "loss-aware"
+	case Normal:
+		return "normal"
+	case Exponential:
+		return "exponential"
+	}
+	return "Model(" + strconv.Itoa(int(m)) + ")"
+}

@@ -1,0 +1,200 @@
+package rpcx
+
+import (
+	"context"
+	"errors"
+	"net/rpc"
+	"reflect"
+	"sync"
+	"sync/atomic"
+
+	"resilientrpc/codec"
+)
+
+// The states of an attempt. Each moves once, by compare-and-swap: the writer
+// takes a queued attempt, the caller may withdraw it before; the reader takes a
+// written one to decode into the caller's reply, the caller may abandon it
+// before. Who loses the race leaves the attempt alone.
+const (
+	queued    uint32 = iota // not yet handed to the codec
+	written                 // handed to the codec: it may have left
+	decoding                // the reader owns the caller's reply
+	abandoned               // the caller has gone: nobody touches args and reply again
+)
+
+// attempt carries one try of a call through net/rpc's Client: as both the
+// argument and the reply of rpc.Client.Go, unwrapped by tap on the other side.
+type attempt struct {
+	state atomic.Uint32
+	args  any
+	reply any
+	start int64 // offset of its first byte in the wire; written before state
+	// err is what happened to this attempt alone, while its connection lives;
+	// encode says that it happened before anything was written. Both belong to
+	// the codec's side until done fires.
+	err    error
+	encode bool
+	done   chan *rpc.Call // has room for one
+}
+
+var attempts = sync.Pool{New: func() any { return &attempt{done: make(chan *rpc.Call, 1)} }}
+
+func newAttempt(args, reply any) *attempt {
+	a := attempts.Get().(*attempt)
+	a.args, a.reply = args, reply
+	return a
+}
+
+// free gives back an attempt whose done has fired, which is when net/rpc and the
+// codec have let go of it.
+func (a *attempt) free() {
+	a.state.Store(queued)
+	a.args, a.reply, a.err, a.encode, a.start = nil, nil, nil, false, 0
+	attempts.Put(a)
+}
+
+// abandon gives the attempt up for the caller. It returns false if the reader is
+// decoding already: then done fires soon, and the caller waits for it.
+func (a *attempt) abandon() bool {
+	return a.state.CompareAndSwap(queued, abandoned) || a.state.CompareAndSwap(written, abandoned)
+}
+
+var errWithdrawn = errors.New("rpcx: the call was withdrawn before it was sent")
+
+// tap is the codec that net/rpc's Client sees. It unwraps attempts, keeps what
+// goes wrong with one of them from the others, and tells the connection of every
+// sign of life.
+type tap struct {
+	rpc.ClientCodec
+	conn *conn
+	// whole says that the codec reads whole frames, so that decoding does not
+	// wait for the network.
+	whole bool
+}
+
+func newTap(inner rpc.ClientCodec, c *conn) *tap {
+	_, whole := inner.(codec.WholeFrames)
+	return &tap{ClientCodec: inner, conn: c, whole: whole}
+}
+
+// WriteRequest implements rpc.ClientCodec. An error ends this call only; if it
+// may have left the stream in disorder, the connection takes no further calls.
+func (t *tap) WriteRequest(r *rpc.Request, body any) error {
+	a := body.(*attempt)
+	if w := t.conn.wire; w != nil {
+		a.start = w.cork()
+		defer w.uncork()
+	}
+	if !a.state.CompareAndSwap(queued, written) {
+		return errWithdrawn
+	}
+	err := t.ClientCodec.WriteRequest(r, a.args)
+	if err == nil {
+		return nil
+	}
+	var encode *codec.EncodeError
+	if a.encode = errors.As(err, &encode); !a.encode {
+		t.conn.retire()
+	}
+	return err
+}
+
+// ReadResponseHeader implements rpc.ClientCodec. Any reply, even an error, is
+// proof of life.
+func (t *tap) ReadResponseHeader(r *rpc.Response) error {
+	if err := t.ClientCodec.ReadResponseHeader(r); err != nil {
+		t.conn.fail(readError(err))
+		return err
+	}
+	t.conn.proof()
+	return nil
+}
+
+// ReadResponseBody implements rpc.ClientCodec.
+func (t *tap) ReadResponseBody(body any) error {
+	a, ok := body.(*attempt)
+	if !ok {
+		return t.ended(t.ClientCodec.ReadResponseBody(nil))
+	}
+	if w := t.conn.wire; w != nil {
+		w.answered(a.start)
+	}
+	if t.whole {
+		return t.ended(t.decode(a))
+	}
+	return t.ended(t.decodeAside(a))
+}
+
+// ended ends the connection if its stream did.
+func (t *tap) ended(err error) error {
+	if err != nil {
+		t.conn.fail(readError(err))
+	}
+	return err
+}
+
+// decode reads the body into the caller's reply, who waits meanwhile: all of it
+// is in memory.
+func (t *tap) decode(a *attempt) error {
+	if !a.state.CompareAndSwap(written, decoding) {
+		return t.ClientCodec.ReadResponseBody(nil)
+	}
+	err := t.ClientCodec.ReadResponseBody(a.reply)
+	if isDecodeError(err) {
+		a.err = &bodyError{err}
+		return nil
+	}
+	return err
+}
+
+// decodeAside reads the body into a copy, since a foreign codec may wait for the
+// network in the middle and the caller must be free to leave.
+func (t *tap) decodeAside(a *attempt) error {
+	if a.state.Load() == abandoned {
+		return t.ClientCodec.ReadResponseBody(nil)
+	}
+	reply := reflect.ValueOf(a.reply)
+	if reply.Kind() != reflect.Pointer || reply.IsNil() {
+		a.state.CompareAndSwap(written, decoding)
+		return t.ClientCodec.ReadResponseBody(a.reply)
+	}
+	aside := reflect.New(reply.Type().Elem())
+	aside.Elem().Set(reply.Elem()) // decoding merges into what the reply holds
+	err := t.ClientCodec.ReadResponseBody(aside.Interface())
+	if a.state.CompareAndSwap(written, decoding) && err == nil {
+		reply.Elem().Set(aside.Elem())
+	}
+	return err
+}
+
+// optionsKey is the context key of callOptions.
+type optionsKey struct{}
+
+// callOptions are what a context says of the calls made with it.
+type callOptions struct {
+	idempotent bool
+	key        string
+	hasKey     bool
+}
+
+func optionsOf(ctx context.Context) callOptions {
+	o, _ := ctx.Value(optionsKey{}).(callOptions)
+	return o
+}
+
+// WithIdempotent returns a context whose calls may be repeated although an
+// earlier attempt may have run: its methods do the same when run twice.
+func WithIdempotent(ctx context.Context) context.Context {
+	o := optionsOf(ctx)
+	o.idempotent = true
+	return context.WithValue(ctx, optionsKey{}, o)
+}
+
+// WithKey returns a context whose calls carry a key for a hashing balancer:
+// calls with equal keys go to the same endpoint while it takes calls. Other
+// policies ignore it.
+func WithKey(ctx context.Context, key string) context.Context {
+	o := optionsOf(ctx)
+	o.key, o.hasKey = key, true
+	return context.WithValue(ctx, optionsKey{}, o)
+}

@@ -1,0 +1,310 @@
+package rpcx
+
+import (
+	"context"
+	"errors"
+	"log"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"resilientrpc/balancer"
+	"resilientrpc/breaker"
+)
+
+// Client calls the methods of a service that one or more replicas serve. It is
+// safe for concurrent use, and must be closed to release its connections.
+type Client struct {
+	dialer   Dialer // with its defaults filled in
+	network  string
+	balancer *balancer.Balancer
+	budget   *budget
+
+	ctx    context.Context // done when the client is closed
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // probers and flushers
+
+	mu   sync.Mutex // protects following
+	over bool       // Close was called: nothing is added to wg
+
+	calls, failures, retries atomic.Uint64
+}
+
+// Caller is what [Invoke] needs of a client.
+type Caller interface {
+	CallContext(ctx context.Context, serviceMethod string, args, reply any) error
+}
+
+// Invoke calls a method and returns its reply.
+func Invoke[Reply any](ctx context.Context, c Caller, serviceMethod string, args any) (Reply, error) {
+	var reply Reply
+	err := c.CallContext(ctx, serviceMethod, args, &reply)
+	return reply, err
+}
+
+// Call calls the named method, waits for it to end, and returns its error. It is
+// [Client.CallContext] without a context.
+func (c *Client) Call(serviceMethod string, args, reply any) error {
+	return c.CallContext(context.Background(), serviceMethod, args, reply)
+}
+
+// CallContext calls the named method and waits for it to end, for ctx, or for
+// Dialer.CallTimeout. Once it has returned, reply is not touched again. A
+// [ServerError] and [ErrShutdown] come bare, any other error as a [*CallError].
+func (c *Client) CallContext(ctx context.Context, serviceMethod string, args, reply any) error {
+	return c.invoke(ctx, serviceMethod, args, reply, func() {})
+}
+
+// Go calls the named method asynchronously, with all that Call does. It returns
+// the Call that is sent on done when the call ends; if done is nil, a new channel
+// is made, and one without a buffer panics as in net/rpc. When Go returns, the
+// request was written, or waits for a connection or for a peer that does not
+// read. Each call in flight occupies a goroutine.
+func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Call {
+	if done == nil {
+		done = make(chan *Call, 10)
+	} else if cap(done) == 0 {
+		log.Panic("rpc: done channel is unbuffered")
+	}
+	call := &Call{ServiceMethod: serviceMethod, Args: args, Reply: reply, Done: done}
+	launched := make(chan struct{})
+	launch := sync.OnceFunc(func() { close(launched) })
+	go func() {
+		call.Error = c.invoke(context.Background(), serviceMethod, args, reply, launch)
+		launch()
+		select {
+		case done <- call:
+		default: // net/rpc drops it too: the channel is the caller's to size
+		}
+	}()
+	<-launched
+	return call
+}
+
+// Close ends all calls in flight with [ErrShutdown], closes the connections, and
+// waits for the client's goroutines. A second Close returns ErrShutdown.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	if c.over {
+		c.mu.Unlock()
+		return ErrShutdown
+	}
+	c.over = true
+	c.mu.Unlock()
+	c.cancel()
+	var errs []error
+	for _, e := range c.endpoints() {
+		if conn := e.last.Load(); conn != nil {
+			conn.fail(ErrShutdown)
+			if e.fixed {
+				errs = append(errs, conn.err)
+			}
+		}
+	}
+	c.wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (c *Client) closed() bool { return c.ctx.Err() != nil }
+
+// background runs f in a goroutine that Close waits for, or not at all once the
+// client is closed.
+func (c *Client) background(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return
+	}
+	c.wg.Go(f)
+}
+
+func (c *Client) endpoints() []*endpoint {
+	nodes := c.balancer.Nodes()
+	out := make([]*endpoint, len(nodes))
+	for i, n := range nodes {
+		out[i] = n.Value().(*endpoint)
+	}
+	return out
+}
+
+// run is one call on its way through its attempts.
+type run struct {
+	client     *Client
+	method     string
+	args       any
+	reply      any
+	idempotent bool
+	pick       balancer.PickInfo
+	launched   func() // for Go: the request was written, or has to wait
+
+	attempts int // that reached an endpoint
+	rounds   int // that count against Retry.MaxAttempts
+	moved    int // to another endpoint at once
+	backoff  backoff.BackOff
+	endpoint string           // of the last attempt
+	sent     Sent             // the doubt over all attempts
+	last     error            // the last error that says something of a server
+	outcome  balancer.Outcome // of the last attempt
+}
+
+// invoke is the life of one call: attempt, judge, and again or return.
+func (c *Client) invoke(ctx context.Context, method string, args, reply any, launched func()) error {
+	if c.closed() {
+		return ErrShutdown
+	}
+	if t := c.dialer.CallTimeout; t > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, t)
+		defer cancel()
+	}
+	c.calls.Add(1)
+	c.budget.deposit()
+	started := time.Now()
+	o := optionsOf(ctx)
+	r := &run{client: c, method: method, args: args, reply: reply, launched: launched}
+	r.idempotent = o.idempotent || c.dialer.Idempotent != nil && c.dialer.Idempotent(method)
+	if o.hasKey {
+		r.pick.Key, r.pick.HasKey = balancer.KeyOf(o.key), true
+	}
+	err := r.loop(ctx, started)
+	if err != nil {
+		c.failures.Add(1)
+	}
+	c.dialer.Trace.callDone(CallInfo{Method: method, Attempts: r.attempts, Started: started, Duration: time.Since(started), Err: err})
+	return err
+}
+
+func (r *run) loop(ctx context.Context, now time.Time) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return r.fail(result{err: err, own: true})
+		}
+		res := r.attempt(ctx, now)
+		if res.err == nil {
+			return nil
+		}
+		r.sent = max(r.sent, res.sent)
+		if !mayRepeat(ctx, res, r.idempotent) {
+			return r.fail(res)
+		}
+		wait, ok := r.next(res)
+		if !ok {
+			return r.fail(res)
+		}
+		r.note(res)
+		r.client.dialer.Trace.retry(RetryInfo{Method: r.method, Attempt: r.attempts, Wait: wait, Err: res.err})
+		if err := r.sleep(ctx, wait); err != nil {
+			return r.fail(result{err: err, own: true})
+		}
+		now = time.Now()
+	}
+}
+
+// attempt picks an endpoint and tries the call there.
+func (r *run) attempt(ctx context.Context, now time.Time) result {
+	ticket, err := r.client.balancer.Pick(now, r.pick)
+	if err != nil {
+		return result{err: r.client.unavailable(now), sent: NotSent, own: true}
+	}
+	e := ticket.Node().Value().(*endpoint)
+	r.pick.Try(ticket.Node())
+	r.attempts++
+	r.endpoint = e.addr
+	r.outcome = balancer.NotSent
+	res := e.call(ctx, now, r)
+	ticket.Done(res.at, r.outcome)
+	r.client.dialer.Trace.attemptDone(AttemptInfo{
+		Method: r.method, Endpoint: e.addr, Attempt: r.attempts,
+		Started: now, Duration: res.at.Sub(now), Sent: res.sent, Err: res.err,
+	})
+	return res
+}
+
+// next decides whether another attempt is allowed and when. A call that was not
+// sent moves to an endpoint not yet tried at once; all else waits, and is paid for.
+func (r *run) next(res result) (time.Duration, bool) {
+	if res.sent == NotSent && !errors.Is(res.err, ErrUnavailable) && r.moved < len(r.client.balancer.Nodes())-1 {
+		r.moved++
+		return 0, true
+	}
+	r.rounds++
+	retry := r.client.dialer.Retry
+	if r.rounds >= retry.MaxAttempts || !r.client.budget.withdraw() {
+		return 0, false
+	}
+	if r.backoff == nil {
+		r.backoff = retry.BackOff()
+		r.backoff.Reset()
+	}
+	wait := r.backoff.NextBackOff()
+	if wait == backoff.Stop {
+		return 0, false
+	}
+	r.client.retries.Add(1)
+	return max(wait, 0), true
+}
+
+// note keeps the last error that tells of a server, so that a later refusal of
+// our own does not hide it.
+func (r *run) note(res result) {
+	if !res.own || r.last == nil {
+		r.last = res.err
+	}
+}
+
+// sleep waits, but not past the deadline: then it says at once that time is up.
+func (r *run) sleep(ctx context.Context, wait time.Duration) error {
+	if wait == 0 {
+		return nil
+	}
+	r.launched()
+	if d, ok := ctx.Deadline(); ok && time.Until(d) <= wait {
+		return context.DeadlineExceeded
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.client.ctx.Done():
+		return ErrShutdown
+	}
+}
+
+// fail is the error that the caller gets.
+func (r *run) fail(res result) error {
+	var server ServerError
+	switch {
+	case errors.Is(res.err, ErrShutdown) || r.client.closed() && res.own:
+		return ErrShutdown
+	case errors.As(res.err, &server):
+		return res.err
+	}
+	cause := res.err
+	if res.own && r.last != nil && !errors.Is(cause, r.last) {
+		cause = &lastError{cause, r.last}
+	}
+	return &CallError{Method: r.method, Endpoint: r.endpoint, Attempts: r.attempts, Sent: r.sent, Err: cause}
+}
+
+// unavailable says which endpoint may be back first, and why it is away.
+func (c *Client) unavailable(now time.Time) error {
+	u := &unavailableError{}
+	for _, e := range c.endpoints() {
+		s := e.breaker.Stats(now)
+		if s.State != breaker.Closed && (u.open == nil || s.RetryAfter < u.open.RetryAfter) {
+			u.open, u.at = &breaker.OpenError{State: s.State, RetryAfter: s.RetryAfter, Cause: s.Cause}, e.addr
+		}
+	}
+	return u
+}
+
+// lastError is an end on our side, with the last error of a server behind it.
+type lastError struct{ err, last error }
+
+func (e *lastError) Error() string   { return e.err.Error() + " (last: " + e.last.Error() + ")" }
+func (e *lastError) Unwrap() []error { return []error{e.err, e.last} }

@@ -1,0 +1,200 @@
+package rpcx
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/rpc"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// conn is one connection to an endpoint: net/rpc's own Client over our tap.
+// Its goroutines: net/rpc's reader, started by rpc.NewClientWithCodec, which ends
+// when the codec is closed; and at times one flusher, which the wire starts and
+// the client waits for.
+type conn struct {
+	ep    *endpoint
+	rc    *rpc.Client
+	codec rpc.ClientCodec // the tap below it
+	wire  *wire           // nil if the user gave a codec rather than a connection
+	// slot orders writes where there is no wire, so that a caller who waits
+	// behind a stalled one can leave. It has room for one.
+	slot chan struct{}
+
+	inflight atomic.Int64
+	retired  atomic.Bool
+	answered atomic.Bool // a reply has come
+
+	once  sync.Once
+	lost  sync.Once
+	done  chan struct{} // closed when the connection is over
+	cause error         // why; written before done is closed
+	err   error         // what closing it returned; likewise
+}
+
+// newConn starts a connection over rwc with the given codec.
+func newConn(ep *endpoint, rwc io.ReadWriteCloser, codec func(io.ReadWriteCloser) rpc.ClientCodec) *conn {
+	c := &conn{ep: ep, done: make(chan struct{})}
+	c.wire = newWire(rwc, ep.client.background, c.fail)
+	c.codec = newTap(codec(c.wire), c)
+	c.rc = rpc.NewClientWithCodec(c.codec)
+	return c
+}
+
+// newCodecConn starts a connection over a codec that the user made.
+func newCodecConn(ep *endpoint, codec rpc.ClientCodec) *conn {
+	c := &conn{ep: ep, done: make(chan struct{}), slot: make(chan struct{}, 1)}
+	c.codec = newTap(codec, c)
+	c.rc = rpc.NewClientWithCodec(c.codec)
+	return c
+}
+
+// do sends one attempt and waits for its end.
+func (c *conn) do(ctx context.Context, method string, a *attempt, launched func()) result {
+	c.inflight.Add(1)
+	defer c.release()
+	if err := c.send(ctx, method, a); err != nil {
+		return result{err: err, sent: NotSent, own: true}
+	}
+	launched()
+	select {
+	case call := <-a.done:
+		return c.finish(a, call)
+	case <-c.done:
+		return c.give(a, c.cause)
+	case <-ctx.Done():
+		return c.give(a, ctx.Err())
+	}
+}
+
+// send hands the attempt to net/rpc. An error means that it was not handed over.
+func (c *conn) send(ctx context.Context, method string, a *attempt) error {
+	c.ep.detector.Expect(time.Now())
+	if c.wire != nil {
+		if err := c.wire.wait(ctx); err != nil {
+			return err
+		}
+		c.rc.Go(method, a, a, a.done)
+		c.wire.flush()
+		return nil
+	}
+	select {
+	case c.slot <- struct{}{}:
+	case <-c.done:
+		return c.cause
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	write := func() {
+		c.rc.Go(method, a, a, a.done)
+		<-c.slot
+	}
+	if ctx.Done() == nil {
+		write()
+		return nil
+	}
+	// A foreign codec may block for as long as it likes; the caller need not.
+	go write()
+	return nil
+}
+
+// finish is the end that net/rpc announced.
+func (c *conn) finish(a *attempt, call *rpc.Call) result {
+	r := result{err: call.Error}
+	var server rpc.ServerError
+	switch {
+	case a.err != nil: // a reply that could not be decoded
+		r.err, r.sent = a.err, Executed
+	case r.err == nil:
+	case errors.As(r.err, &server):
+		r.sent = Executed
+	case a.encode:
+		r.own = true
+	case a.state.Load() == queued, errors.Is(r.err, errWithdrawn):
+		// net/rpc had shut down: the codec never saw it.
+		r.err = c.why(r.err)
+	case a.state.Load() == decoding: // the stream ended within the reply
+		r.sent = Executed
+	default:
+		r.sent = c.doubt(a)
+		r.err = c.why(r.err)
+	}
+	if c.wire != nil { // else the writing goroutine may still hold it
+		a.free()
+	}
+	return r
+}
+
+// why prefers the connection's own cause to what net/rpc made of it.
+func (c *conn) why(err error) error {
+	select {
+	case <-c.done:
+		return c.cause
+	default:
+		return readError(err)
+	}
+}
+
+// give ends the attempt for cause before an answer has come, unless the answer
+// is here already.
+func (c *conn) give(a *attempt, cause error) result {
+	if !a.abandon() {
+		return c.finish(a, <-a.done)
+	}
+	return result{err: cause, sent: c.doubt(a)}
+}
+
+// doubt says whether an attempt without an answer can have left.
+func (c *conn) doubt(a *attempt) Sent {
+	if c.wire != nil && c.dead() && c.wire.unsentFrom(a.start) {
+		return NotSent
+	}
+	return MaybeSent
+}
+
+func (c *conn) dead() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// proof notes a sign of life from the peer.
+func (c *conn) proof() {
+	c.answered.Store(true)
+	c.ep.proof(time.Now())
+}
+
+// retire takes no further calls, lets those in flight have their answers, and
+// closes.
+func (c *conn) retire() {
+	if !c.retired.Swap(true) {
+		c.ep.drop(c)
+	}
+}
+
+// release ends one use, and with the last one a retired connection.
+func (c *conn) release() {
+	if c.inflight.Add(-1) == 0 && c.retired.Load() {
+		c.fail(errClosedWire)
+	}
+}
+
+// fail ends the connection once, with cause for all who wait on it. It closes the
+// codec before it returns, whoever calls it.
+func (c *conn) fail(cause error) {
+	c.once.Do(func() {
+		c.cause = cause
+		if c.wire != nil {
+			c.wire.stop(errClosedWire)
+		}
+		c.ep.drop(c)
+		close(c.done)
+		c.err = c.codec.Close()
+	})
+	c.lost.Do(func() { c.ep.lost(c) })
+}

@@ -1,0 +1,329 @@
+package rpcx
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/rpc"
+	"time"
+
+	"resilientrpc/balancer"
+	"resilientrpc/breaker"
+	"resilientrpc/codec"
+	"resilientrpc/detector"
+)
+
+// Dial connects to the net/rpc server at address, which may list replicas:
+// "a:1,b:2,c:3". It fails if none of them can be reached.
+func Dial(network, address string) (*Client, error) {
+	var d Dialer
+	return d.Dial(network, address)
+}
+
+// DialHTTP connects to an HTTP RPC server at address listening on [DefaultRPCPath].
+func DialHTTP(network, address string) (*Client, error) {
+	return DialHTTPPath(network, address, DefaultRPCPath)
+}
+
+// DialHTTPPath connects to an HTTP RPC server at address and path.
+func DialHTTPPath(network, address, path string) (*Client, error) {
+	d := Dialer{HTTPPath: path}
+	return d.Dial(network, address)
+}
+
+// NewClient returns a client that calls over conn, the one connection it ever
+// uses: when that is over, so is the client, and calls return [ErrShutdown] as
+// net/rpc's do. It has no breaker; the failure detector watches the peer.
+func NewClient(conn io.ReadWriteCloser) *Client {
+	var d Dialer
+	c, err := d.NewClient(conn)
+	if err != nil {
+		panic(err) // out of reach: the zero Dialer is valid
+	}
+	return c
+}
+
+// NewClientWithCodec is like [NewClient] with a codec in the connection's place.
+// It starts reading at once. The peer is not pinged, since nothing is known of it.
+func NewClientWithCodec(codec rpc.ClientCodec) *Client {
+	d := Dialer{Heartbeat: -1}
+	c, err := d.single(func(e *endpoint) *conn { return newCodecConn(e, codec) })
+	if err != nil {
+		panic(err) // out of reach, as above
+	}
+	return c
+}
+
+// A Dialer holds the options of a [Client]. The zero value is the default, and
+// dialing with it is the same as calling [Dial]. In every field zero means the
+// default and negative means off. Its functions may be called concurrently; the
+// Dialer itself is not changed and may be used again.
+type Dialer struct {
+	// Codec makes the client codec of a connection. Nil means gob;
+	// jsonrpc.NewClientCodec of net/rpc/jsonrpc or of this module fits as it is.
+	Codec func(io.ReadWriteCloser) rpc.ClientCodec
+	// HTTPPath, if not empty, is where CONNECT turns an HTTP connection into
+	// an RPC one.
+	HTTPPath string
+	// NetDial makes connections. Nil means net.Dialer's DialContext.
+	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
+	// TLSConfig, if not nil, secures every connection. Its ServerName defaults
+	// to the host of the address.
+	TLSConfig *tls.Config
+	// DialTimeout bounds one connection: dial, TLS and HTTP handshake. Zero
+	// means 2 s.
+	DialTimeout time.Duration
+	// CallTimeout bounds a whole call with all its attempts, like a deadline of
+	// its context. Zero and negative mean no bound: calls to a live server take
+	// as long as they take, and calls to a dead one are ended by the detector.
+	CallTimeout time.Duration
+	// Idempotent tells the methods that do the same when run twice, so that
+	// they may be repeated. Nil means that none is known to be.
+	Idempotent func(serviceMethod string) bool
+	// Retry says how often and when calls are tried again.
+	Retry Retry
+	// Breaker configures the circuit breaker of each endpoint. Its OnChange
+	// must be nil: use Trace.BreakerChanged.
+	Breaker breaker.Config
+	// Detector configures the failure detector of each endpoint. Its
+	// FirstInterval defaults to Heartbeat.
+	Detector detector.Config
+	// Balancer picks the endpoint of an attempt. Nil means balancer.P2C().
+	Balancer balancer.Policy
+	// Heartbeat is the slot of the detector: a peer that gave no sign of life
+	// in one is pinged. Zero means 1 s. Negative turns pings off, and with them
+	// the detection of peers that hang.
+	Heartbeat time.Duration
+	// Trace has hooks for what happens. Nil means none.
+	Trace *ClientTrace
+	// Logger gets the changes of breakers, and convictions. Nil means no log.
+	Logger *slog.Logger
+}
+
+// Dial connects to the replicas at the given addresses, each of which may itself
+// be a comma-separated list. It returns as soon as one is connected, and fails if
+// none can be reached.
+func (d *Dialer) Dial(network string, addresses ...string) (*Client, error) {
+	return d.DialContext(context.Background(), network, addresses...)
+}
+
+// DialContext is like [Dialer.Dial]. The context bounds the dialing only, not the
+// client.
+func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...string) (*Client, error) {
+	list, err := splitAddresses(addresses)
+	if err != nil {
+		return nil, err
+	}
+	c, err := d.newClient(network, list)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.first(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	c.watch()
+	return c, nil
+}
+
+// NewClient is like the function [NewClient] with the options of d.
+func (d *Dialer) NewClient(conn io.ReadWriteCloser) (*Client, error) {
+	return d.single(func(e *endpoint) *oneConn { return newConn(e, conn, e.client.dialer.Codec) })
+}
+
+// oneConn lets a parameter be called conn, as in net/rpc.
+type oneConn = conn
+
+// single is a client with one connection for life.
+func (d *Dialer) single(connect func(*endpoint) *conn) (*Client, error) {
+	fixed := *d
+	fixed.Breaker = breaker.Config{Disabled: true}
+	fixed.Retry = Retry{MaxAttempts: -1} // there is nowhere else to go
+	c, err := fixed.newClient("", []string{""})
+	if err != nil {
+		return nil, err
+	}
+	e := c.endpoints()[0]
+	e.fixed = true
+	e.adopt(connect(e))
+	c.watch()
+	return c, nil
+}
+
+func (d *Dialer) newClient(network string, addresses []string) (*Client, error) {
+	full, err := d.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{dialer: full, network: network, budget: newBudget(full.Retry.Budget)}
+	if c.balancer, err = balancer.New(balancer.Config{Policy: full.Balancer}); err != nil {
+		return nil, err
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	members := make([]balancer.Endpoint, len(addresses))
+	for i, addr := range addresses {
+		e, err := c.newEndpoint(addr)
+		if err != nil {
+			return nil, err
+		}
+		members[i] = balancer.Endpoint{ID: addr, Value: e}
+		if addr == "" {
+			members[i].ID = "-"
+		}
+	}
+	if err := c.balancer.Update(time.Now(), members); err != nil {
+		return nil, err
+	}
+	for _, n := range c.balancer.Nodes() {
+		n.Value().(*endpoint).node = n
+	}
+	return c, nil
+}
+
+func (c *Client) newEndpoint(addr string) (*endpoint, error) {
+	e := &endpoint{client: c, addr: addr, pings: c.dialer.Heartbeat > 0, wake: make(chan struct{}, 1)}
+	cfg := c.dialer.Breaker
+	cfg.OnChange = e.breakerChanged
+	var err error
+	if e.breaker, err = breaker.New(cfg); err != nil {
+		return nil, err
+	}
+	e.detector, err = detector.New(c.dialer.Detector)
+	return e, err
+}
+
+func (d *Dialer) withDefaults() (Dialer, error) {
+	full := *d
+	switch {
+	case d.DialTimeout < 0:
+		return full, fieldError("DialTimeout", d.DialTimeout, "a positive duration, or 0 for 2s")
+	case d.Breaker.OnChange != nil:
+		return full, errors.New("rpcx: Dialer.Breaker.OnChange is set; use Dialer.Trace.BreakerChanged")
+	case d.TLSConfig != nil && d.TLSConfig.ServerName == "" && d.NetDial != nil && !d.TLSConfig.InsecureSkipVerify:
+		// A name can only be taken from the address if that is a host's.
+	}
+	if full.Codec == nil {
+		full.Codec = codec.NewGobClient
+	}
+	if full.NetDial == nil {
+		full.NetDial = new(net.Dialer).DialContext
+	}
+	if full.DialTimeout == 0 {
+		full.DialTimeout = 2 * time.Second
+	}
+	if full.Heartbeat == 0 {
+		full.Heartbeat = time.Second
+	}
+	if full.Detector.FirstInterval == 0 && full.Heartbeat > 0 {
+		full.Detector.FirstInterval = full.Heartbeat
+	}
+	full.Retry = full.Retry.withDefaults()
+	return full, nil
+}
+
+// first connects to all endpoints at once and waits for one.
+func (c *Client) first(ctx context.Context) error {
+	type dialed struct {
+		i   int
+		err error
+	}
+	endpoints := c.endpoints()
+	ends := make(chan dialed, len(endpoints))
+	for i, e := range endpoints {
+		c.background(func() {
+			_, err := e.connect(c.ctx)
+			ends <- dialed{i, err}
+		})
+	}
+	errs := make([]error, len(endpoints))
+	for range endpoints {
+		select {
+		case d := <-ends:
+			if d.err == nil {
+				return nil
+			}
+			errs[d.i] = d.err
+			var dial *dialError
+			if errors.As(d.err, &dial) {
+				errs[d.i] = dial.err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// watch starts the probers.
+func (c *Client) watch() {
+	slot := c.dialer.Heartbeat
+	if slot < 0 {
+		slot = time.Second
+	}
+	for _, e := range c.endpoints() {
+		p := &prober{endpoint: e, slot: slot}
+		c.background(func() { p.run(c.ctx) })
+	}
+}
+
+// connect makes one connection: dial, TLS, and CONNECT as asked for.
+func (d *Dialer) connect(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := d.NetDial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if d.TLSConfig != nil {
+		conn = tls.Client(conn, d.tlsConfig(address))
+	}
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // best effort
+	err = d.handshake(ctx, conn)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		conn.Close()
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: conn.RemoteAddr(), Err: err}
+	}
+	return conn, nil
+}
+
+func (d *Dialer) tlsConfig(address string) *tls.Config {
+	if d.TLSConfig.ServerName != "" {
+		return d.TLSConfig
+	}
+	cfg := d.TLSConfig.Clone()
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		cfg.ServerName = host
+	}
+	return cfg
+}
+
+func (d *Dialer) handshake(ctx context.Context, conn net.Conn) error {
+	if t, ok := conn.(*tls.Conn); ok {
+		if err := t.HandshakeContext(ctx); err != nil {
+			return err
+		}
+	}
+	if d.HTTPPath == "" {
+		return nil
+	}
+	if _, err := io.WriteString(conn, "CONNECT "+d.HTTPPath+" HTTP/1.0\n\n"); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: http.MethodConnect})
+	if err != nil {
+		return err
+	}
+	if resp.Status != "200 Connected to Go RPC" {
+		return errors.New("unexpected HTTP response: " + resp.Status)
+	}
+	return nil
+}

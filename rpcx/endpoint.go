@@ -1,0 +1,185 @@
+package rpcx
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"resilientrpc/balancer"
+	"resilientrpc/breaker"
+	"resilientrpc/detector"
+)
+
+// endpoint is one replica: its breaker, its detector, and at most one connection
+// that takes calls. The breaker is the only gate; all else trips it or asks it.
+type endpoint struct {
+	client   *Client
+	addr     string
+	fixed    bool // lives on one given connection and never dials
+	pings    bool
+	node     *balancer.Node
+	breaker  *breaker.Breaker
+	detector *detector.Detector
+
+	conn  atomic.Pointer[conn] // takes calls; nil while there is none
+	last  atomic.Pointer[conn] // the newest, which may be over or retired
+	dials singleflight.Group
+	wake  chan struct{} // has room for one; wakes the prober
+
+	mu      sync.Mutex // protects following, and publishing the state to the balancer
+	suspect bool
+}
+
+// call makes one attempt at this endpoint.
+func (e *endpoint) call(ctx context.Context, now time.Time, r *run) result {
+	permit, err := e.admit(now)
+	if err != nil {
+		return result{err: err, sent: NotSent, own: true, at: now}
+	}
+	res := e.attempt(ctx, r)
+	res.at = time.Now()
+	v := classify(res, res.at.Sub(now), e.node.Stats(now).Latency)
+	permit.Done(res.at, v.breaker)
+	r.outcome = v.balancer
+	return res
+}
+
+// admit asks the breaker. While pings are on they are what lets an endpoint back
+// in, so that no user's call has to be the guinea pig.
+func (e *endpoint) admit(now time.Time) (breaker.Permit, error) {
+	if e.pings && e.breaker.State(now) == breaker.HalfOpen {
+		return breaker.Permit{}, &breaker.OpenError{State: breaker.HalfOpen, Cause: e.breaker.Stats(now).Cause}
+	}
+	return e.breaker.Allow(now)
+}
+
+func (e *endpoint) attempt(ctx context.Context, r *run) result {
+	c, err := e.connect(ctx)
+	if err != nil {
+		return result{err: err, sent: NotSent, own: errors.Is(err, ErrShutdown)}
+	}
+	return c.do(ctx, r.method, newAttempt(r.args, r.reply), r.launched)
+}
+
+// connect returns the connection, and makes it if there is none: once for all who
+// ask, with no lock held, and for the client's time rather than one caller's.
+func (e *endpoint) connect(ctx context.Context) (*conn, error) {
+	if c := e.conn.Load(); c != nil {
+		return c, nil
+	}
+	if e.fixed {
+		return nil, ErrShutdown
+	}
+	dialed := e.dials.DoChan("", func() (any, error) {
+		if c := e.conn.Load(); c != nil {
+			return c, nil
+		}
+		return e.dial()
+	})
+	select {
+	case d := <-dialed:
+		if d.Err != nil {
+			return nil, d.Err
+		}
+		return d.Val.(*conn), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// dial makes the connection. A dial that fails is evidence enough that nobody is
+// there: the breaker opens without waiting for more.
+func (e *endpoint) dial() (*conn, error) {
+	ctx, cancel := context.WithTimeout(e.client.ctx, e.client.dialer.DialTimeout)
+	defer cancel()
+	rwc, err := e.client.dialer.connect(ctx, e.client.network, e.addr)
+	e.client.dialer.Trace.connDone(ConnInfo{Endpoint: e.addr, Err: err})
+	if err != nil {
+		if e.client.closed() {
+			return nil, ErrShutdown
+		}
+		err = &dialError{err}
+		e.breaker.Trip(time.Now(), 0, err)
+		return nil, err
+	}
+	c := newConn(e, rwc, e.client.dialer.Codec)
+	e.adopt(c)
+	if e.client.closed() { // Close may have looked before adopt
+		c.fail(ErrShutdown)
+		return nil, ErrShutdown
+	}
+	return c, nil
+}
+
+// adopt makes c the connection that takes calls, unless it has ended already.
+func (e *endpoint) adopt(c *conn) {
+	e.detector.Forget(time.Now())
+	e.last.Store(c)
+	e.conn.Store(c)
+	if c.dead() {
+		e.drop(c)
+	}
+}
+
+// drop takes c away from further calls; another connection stays.
+func (e *endpoint) drop(c *conn) { e.conn.CompareAndSwap(c, nil) }
+
+// lost is called once, after c has ended.
+func (e *endpoint) lost(c *conn) {
+	e.detector.Forget(time.Now())
+	e.client.dialer.Trace.connClosed(ConnInfo{Endpoint: e.addr, Err: c.cause})
+	if c.answered.Load() { // one that never did waits for the next slot
+		e.kick()
+	}
+}
+
+// proof notes that the peer is alive.
+func (e *endpoint) proof(now time.Time) { e.detector.Heartbeat(now) }
+
+// kick wakes the prober.
+func (e *endpoint) kick() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// breakerChanged publishes a change of the breaker.
+func (e *endpoint) breakerChanged(ev breaker.Event) {
+	e.publish(ev.At)
+	e.client.dialer.Trace.breakerChanged(BreakerInfo{Endpoint: e.addr, Event: ev})
+	if log := e.client.dialer.Logger; log != nil {
+		log.Info("breaker changed", "endpoint", e.addr, "from", ev.From, "to", ev.To, "cause", ev.Cause)
+	}
+	e.kick()
+}
+
+// publish tells the balancer what the breaker and the detector think now.
+func (e *endpoint) publish(now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	state := balancer.Ready
+	switch s := e.breaker.State(now); {
+	case s == breaker.Open, s == breaker.ForcedOpen, s == breaker.HalfOpen && e.pings:
+		state = balancer.Down
+	case s == breaker.HalfOpen, e.suspect:
+		state = balancer.Suspect
+	}
+	e.client.balancer.SetNodeState(now, e.node, state)
+}
+
+// setSuspect notes a change of the detector's level and reports whether it is one.
+func (e *endpoint) setSuspect(now time.Time, suspect bool) bool {
+	e.mu.Lock()
+	changed := e.suspect != suspect
+	e.suspect = suspect
+	e.mu.Unlock()
+	if changed {
+		e.publish(now)
+	}
+	return changed
+}

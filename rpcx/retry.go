@@ -1,0 +1,121 @@
+package rpcx
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/rpc"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// Retry says how often a call is tried, and how long to wait in between. The zero
+// value is the default.
+//
+// What is tried again is not a matter of configuration: a call that provably was
+// not sent may go to another endpoint; one that may have run is repeated only if
+// it is idempotent.
+type Retry struct {
+	// MaxAttempts bounds the attempts of a call, the first included. Zero means
+	// 3, or as many as BackOff allows if that is set; negative means 1. Moving a
+	// call that was not sent to an endpoint not yet tried does not count.
+	MaxAttempts int
+	// BackOff makes the policy of one call; policies are not safe for use by
+	// several. Nil means exponential with full jitter, at most 50 ms at first,
+	// doubled up to 1 s. A policy that returns backoff.Stop ends the call. The
+	// function may be called concurrently.
+	BackOff func() backoff.BackOff
+	// Budget is the share of calls that may be repeated, over the client: every
+	// call adds this much of a repetition, up to a stock of 10. Zero means 0.1;
+	// negative means no limit. It keeps retries from feeding an overload.
+	Budget float64
+}
+
+const (
+	defaultAttempts = 3
+	defaultBudget   = 0.1
+	budgetBurst     = 10
+)
+
+func defaultBackOff() backoff.BackOff {
+	// Uniform in 0…2×interval is full jitter under twice the interval.
+	b := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(25*time.Millisecond),
+		backoff.WithRandomizationFactor(1),
+		backoff.WithMultiplier(2),
+		backoff.WithMaxInterval(500*time.Millisecond),
+		backoff.WithMaxElapsedTime(0))
+	return b
+}
+
+func (r Retry) withDefaults() Retry {
+	switch {
+	case r.MaxAttempts < 0:
+		r.MaxAttempts = 1
+	case r.MaxAttempts == 0 && r.BackOff != nil:
+		r.MaxAttempts = math.MaxInt
+	case r.MaxAttempts == 0:
+		r.MaxAttempts = defaultAttempts
+	}
+	if r.BackOff == nil {
+		r.BackOff = defaultBackOff
+	}
+	if r.Budget == 0 {
+		r.Budget = defaultBudget
+	}
+	return r
+}
+
+// budget is the stock of repetitions, in thousandths.
+type budget struct {
+	stock atomic.Int64
+	share int64 // what each call adds; negative for no limit
+}
+
+func newBudget(share float64) *budget {
+	b := &budget{share: int64(math.Ceil(share * 1000))}
+	b.stock.Store(budgetBurst * 1000)
+	return b
+}
+
+func (b *budget) deposit() {
+	for b.share > 0 {
+		old := b.stock.Load()
+		if old >= budgetBurst*1000 || b.stock.CompareAndSwap(old, min(old+b.share, budgetBurst*1000)) {
+			return
+		}
+	}
+}
+
+func (b *budget) withdraw() bool {
+	if b.share < 0 {
+		return true
+	}
+	for {
+		old := b.stock.Load()
+		if old < 1000 {
+			return false
+		}
+		if b.stock.CompareAndSwap(old, old-1000) {
+			return true
+		}
+	}
+}
+
+// mayRepeat is the one decision on repeating a call, from certain to doubtful.
+func mayRepeat(ctx context.Context, r result, idempotent bool) bool {
+	var server rpc.ServerError
+	switch {
+	case ctx.Err() != nil || errors.Is(r.err, ErrShutdown):
+		return false // the caller or the client is gone
+	case errors.As(r.err, &server):
+		return false // the method ran and said no
+	case isDecodeError(r.err) || isEncodeError(r.err):
+		return false // it would fail again
+	case r.sent == NotSent:
+		return true // no server has seen it
+	}
+	return idempotent // it may have run
+}

@@ -1,0 +1,70 @@
+package rpcx
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/rpc"
+)
+
+// What follows is net/rpc's own: the same types, values and functions under the
+// same names, so that a program which imports this package in net/rpc's place
+// compiles and means what it meant. See net/rpc for their documentation.
+type (
+	// Call is an active call, as [Client.Go] returns it.
+	Call = rpc.Call
+	// ClientCodec reads and writes one wire format on the client's side.
+	ClientCodec = rpc.ClientCodec
+	// Request is the header of every call.
+	Request = rpc.Request
+	// Response is the header of every reply.
+	Response = rpc.Response
+	// Server is net/rpc's server; this package does not wrap it.
+	Server = rpc.Server
+	// ServerCodec reads and writes one wire format on the server's side.
+	ServerCodec = rpc.ServerCodec
+	// ServerError is an error that the remote method returned. It reaches the
+	// caller bare, never inside a [CallError].
+	ServerError = rpc.ServerError
+)
+
+// The paths that [HandleHTTP] and [DialHTTP] use.
+const (
+	DefaultRPCPath   = rpc.DefaultRPCPath
+	DefaultDebugPath = rpc.DefaultDebugPath
+)
+
+// ErrShutdown is the error of every call on a closed [Client], bare and by
+// identity as in net/rpc. Unlike there it says one thing only: the client was
+// closed by its user, or the one connection it was given is gone.
+var ErrShutdown = rpc.ErrShutdown
+
+// DefaultServer is net/rpc's default server.
+var DefaultServer = rpc.DefaultServer
+
+// NewServer returns a new [Server].
+func NewServer() *Server { return rpc.NewServer() }
+
+// Register publishes the receiver's methods in the [DefaultServer].
+func Register(rcvr any) error { return rpc.Register(rcvr) }
+
+// RegisterName is like [Register] with the given name for the service.
+func RegisterName(name string, rcvr any) error { return rpc.RegisterName(name, rcvr) }
+
+// Accept serves every connection that lis accepts with the [DefaultServer].
+func Accept(lis net.Listener) { rpc.Accept(lis) }
+
+// ServeConn serves one connection with the [DefaultServer] until the client hangs up.
+func ServeConn(conn io.ReadWriteCloser) { rpc.ServeConn(conn) }
+
+// ServeCodec is like [ServeConn] with the given codec.
+func ServeCodec(codec ServerCodec) { rpc.ServeCodec(codec) }
+
+// ServeRequest serves one request synchronously and leaves the codec open.
+func ServeRequest(codec ServerCodec) error { return rpc.ServeRequest(codec) }
+
+// HandleHTTP registers the [DefaultServer] on [DefaultRPCPath] and its debug page
+// on [DefaultDebugPath] of [http.DefaultServeMux].
+func HandleHTTP() { rpc.HandleHTTP() }
+
+var _ http.Handler = (*Server)(nil)

@@ -1,0 +1,149 @@
+package rpcx
+
+import (
+	"time"
+
+	"resilientrpc/breaker"
+)
+
+// ClientTrace is a set of hooks that run as things happen to a [Client], in the
+// image of httptrace.ClientTrace. Any hook may be nil; a nil hook costs nothing.
+//
+// Hooks may be called concurrently, and some after the call that caused them has
+// returned. They run with no lock of the client held, and may call its methods,
+// but they stand in the way of the work: be quick. A hook must not panic.
+type ClientTrace struct {
+	// AttemptDone is called after each attempt of a call, also one that never
+	// left because the endpoint could not be reached.
+	AttemptDone func(AttemptInfo)
+	// Retry is called before the client waits, or goes on at once, for the
+	// next attempt of a call.
+	Retry func(RetryInfo)
+	// CallDone is called once when a call ends.
+	CallDone func(CallInfo)
+	// ConnDone is called when a dial ended, well or not.
+	ConnDone func(ConnInfo)
+	// ConnClosed is called when a connection is over; Err says why.
+	ConnClosed func(ConnInfo)
+	// BreakerChanged is called for every change of an endpoint's breaker, in
+	// order for each endpoint.
+	BreakerChanged func(BreakerInfo)
+	// Suspicion is called when the detector begins to doubt a peer, stops
+	// doubting it, convicts it, or finds that the fault was on our side.
+	Suspicion func(SuspicionInfo)
+}
+
+// AttemptInfo is what one attempt of a call came to.
+type AttemptInfo struct {
+	Method   string
+	Endpoint string
+	Attempt  int // counted from 1
+	Started  time.Time
+	Duration time.Duration
+	Sent     Sent  // meaningful if Err is not nil
+	Err      error // nil for success
+}
+
+// RetryInfo tells of a repetition that is about to happen.
+type RetryInfo struct {
+	Method  string
+	Attempt int           // the attempt that failed, counted from 1
+	Wait    time.Duration // before the next one; 0 for another endpoint at once
+	Err     error         // why
+}
+
+// CallInfo is what a whole call came to.
+type CallInfo struct {
+	Method   string
+	Attempts int
+	Started  time.Time
+	Duration time.Duration
+	Err      error // as the caller gets it
+}
+
+// ConnInfo tells of a connection.
+type ConnInfo struct {
+	Endpoint string
+	Err      error // nil for a dial that went well
+}
+
+// BreakerInfo is one change of an endpoint's breaker.
+type BreakerInfo struct {
+	Endpoint string
+	breaker.Event
+}
+
+// SuspicionInfo is one change of mind of an endpoint's failure detector.
+type SuspicionInfo struct {
+	Endpoint string
+	Verdict  Verdict
+	Phi      float64
+	Silence  time.Duration // since the peer first owed an answer
+}
+
+// Verdict is a failure detector's opinion of a peer.
+type Verdict uint8
+
+const (
+	// Trusted: the peer answers again.
+	Trusted Verdict = iota
+	// Suspected: phi has reached 1, the balancer prefers other endpoints.
+	Suspected
+	// Convicted: phi has reached the threshold; the connection is closed, and
+	// the breaker open.
+	Convicted
+	// Spared: phi has reached the threshold and the connection is closed, but
+	// half of the endpoints are out on suspicion already, so that the fault is
+	// more likely ours: the breaker stays as it is.
+	Spared
+	// LocalFault: this process was not running when it should have been;
+	// nobody is blamed.
+	LocalFault
+)
+
+// String returns the verdict's name in lower case.
+func (v Verdict) String() string {
+	return [...]string{"trusted", "suspected", "convicted", "spared", "local fault"}[v]
+}
+
+func (t *ClientTrace) attemptDone(i AttemptInfo) {
+	if t != nil && t.AttemptDone != nil {
+		t.AttemptDone(i)
+	}
+}
+
+func (t *ClientTrace) retry(i RetryInfo) {
+	if t != nil && t.Retry != nil {
+		t.Retry(i)
+	}
+}
+
+func (t *ClientTrace) callDone(i CallInfo) {
+	if t != nil && t.CallDone != nil {
+		t.CallDone(i)
+	}
+}
+
+func (t *ClientTrace) connDone(i ConnInfo) {
+	if t != nil && t.ConnDone != nil {
+		t.ConnDone(i)
+	}
+}
+
+func (t *ClientTrace) connClosed(i ConnInfo) {
+	if t != nil && t.ConnClosed != nil {
+		t.ConnClosed(i)
+	}
+}
+
+func (t *ClientTrace) breakerChanged(i BreakerInfo) {
+	if t != nil && t.BreakerChanged != nil {
+		t.BreakerChanged(i)
+	}
+}
+
+func (t *ClientTrace) suspicion(i SuspicionInfo) {
+	if t != nil && t.Suspicion != nil {
+		t.Suspicion(i)
+	}
+}

@@ -1,0 +1,243 @@
+package rpcx
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// inlineLimit is how many bytes may be on their way unread, as far as the
+	// replies tell, for a caller to write to the socket himself: so few that
+	// socket buffers hold them, and the write cannot block.
+	inlineLimit = 8 << 10
+	// highWater is how many bytes may wait in memory before callers have to.
+	highWater = 1 << 20
+	// keepBuffer is the largest buffer kept for reuse after a large frame.
+	keepBuffer = 64 << 10
+	// writeStall is how long the kernel may refuse bytes before the connection
+	// is given up; the detector is usually faster.
+	writeStall = 10 * time.Second
+)
+
+// errClosedWire is what a codec gets that writes to a connection that is over.
+var errClosedWire = errors.New("rpcx: the connection is closed")
+
+// wire stands between a codec and its connection. Writes go to memory and never
+// block; whoever has written calls flush, and one goroutine at a time carries to
+// the connection all that has gathered. So no lock is ever held during a write,
+// calls that become ready together leave together, and it is known of each byte
+// whether it can have left.
+type wire struct {
+	conn io.ReadWriteCloser
+	// kernel says that conn is a socket, whose buffers take a few bytes at once.
+	kernel bool
+	start  func(func()) // starts a goroutine that the client waits for
+	fail   func(error)  // ends the connection; called with no lock held
+	read   atomic.Int64 // offset that the peer has read at least to
+
+	mu       sync.Mutex // protects following
+	buf      []byte     // waits to leave
+	spare    []byte     // the other buffer, while it is not being written
+	queued   int64      // bytes ever written into buf
+	handed   int64      // of these, bytes that can have left
+	corked   bool       // a request is being written: it leaves whole
+	flushing bool       // a goroutine is in drain
+	err      error      // the connection is over
+	room     chan struct{}
+}
+
+func newWire(conn io.ReadWriteCloser, start func(func()), fail func(error)) *wire {
+	w := &wire{conn: conn, start: start, fail: fail}
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		w.kernel = true
+	}
+	return w
+}
+
+// Read reads from the connection; the codec's reader is its only caller.
+func (w *wire) Read(p []byte) (int, error) { return w.conn.Read(p) }
+
+// Write takes p over in memory. Outside of a request (a codec that greets its
+// server, say) it sees to it that p leaves.
+func (w *wire) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	if w.err != nil {
+		w.mu.Unlock()
+		return 0, w.err
+	}
+	w.buf = append(w.buf, p...)
+	w.queued += int64(len(p))
+	corked := w.corked
+	w.mu.Unlock()
+	if !corked {
+		w.flush()
+	}
+	return len(p), nil
+}
+
+// Close ends the connection; what waits in memory never leaves.
+func (w *wire) Close() error {
+	w.stop(errClosedWire)
+	return w.conn.Close()
+}
+
+// stop makes sure that no byte leaves from now on.
+func (w *wire) stop(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.err = err
+	}
+	w.buf = nil
+	w.makeRoom()
+}
+
+// cork marks the beginning of a request and returns its offset.
+func (w *wire) cork() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.corked = true
+	return w.queued
+}
+
+// uncork marks the end of a request. It does not flush: its caller holds
+// net/rpc's locks.
+func (w *wire) uncork() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.corked = false
+}
+
+// leftBefore reports whether no byte at or behind offset can have left.
+func (w *wire) unsentFrom(offset int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.handed <= offset
+}
+
+// answered notes that the peer has answered the request that began at offset,
+// so that it has read all that went before.
+func (w *wire) answered(offset int64) {
+	for {
+		old := w.read.Load()
+		if offset <= old || w.read.CompareAndSwap(old, offset) {
+			return
+		}
+	}
+}
+
+// wait blocks while too much waits in memory, which means that the peer does
+// not read.
+func (w *wire) wait(ctx context.Context) error {
+	for {
+		w.mu.Lock()
+		if len(w.buf) < highWater || w.err != nil {
+			w.mu.Unlock()
+			return nil
+		}
+		if w.room == nil {
+			w.room = make(chan struct{})
+		}
+		room := w.room
+		w.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (w *wire) makeRoom() {
+	if w.room != nil {
+		close(w.room)
+		w.room = nil
+	}
+}
+
+// flush sees to it that what was written leaves. It does not wait for the peer:
+// where the write could block, another goroutine does it.
+func (w *wire) flush() {
+	w.mu.Lock()
+	if w.flushing || len(w.buf) == 0 {
+		w.mu.Unlock()
+		return
+	}
+	w.flushing = true
+	inline := w.kernel && w.queued-w.read.Load() <= inlineLimit
+	w.mu.Unlock()
+	if !inline {
+		w.start(func() { w.drain(writeStall) })
+		return
+	}
+	runtime.Gosched() // others who are about to write then leave with us
+	w.drain(0)
+}
+
+// drain writes until nothing waits. stall bounds each write, if the connection
+// has deadlines; 0 for no bound.
+func (w *wire) drain(stall time.Duration) {
+	for {
+		out := w.take()
+		if out == nil {
+			return
+		}
+		if stall > 0 {
+			if d, ok := w.conn.(interface{ SetWriteDeadline(time.Time) error }); ok {
+				d.SetWriteDeadline(time.Now().Add(stall)) //nolint:errcheck // a conn without deadlines has the detector
+			}
+		}
+		n, err := w.conn.Write(out)
+		if err == nil && n < len(out) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			w.unwritten(len(out) - n)
+			w.fail(err)
+			return
+		}
+		w.give(out)
+	}
+}
+
+// take returns what waits and counts it as gone, or ends the flushing.
+func (w *wire) take() []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.buf) == 0 || w.err != nil {
+		w.flushing = false
+		return nil
+	}
+	out := w.buf
+	w.buf, w.spare = w.spare[:0], nil
+	w.handed += int64(len(out))
+	w.makeRoom()
+	return out
+}
+
+// unwritten takes back the last n bytes that a failed write did not accept.
+func (w *wire) unwritten(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.handed -= int64(n)
+	w.flushing = false
+	if w.err == nil {
+		w.err = errClosedWire
+	}
+}
+
+// give returns a buffer for reuse.
+func (w *wire) give(b []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if cap(b) <= keepBuffer {
+		w.spare = b[:0]
+	}
+}
