@@ -37,20 +37,25 @@ type attempt struct {
 	done   chan *rpc.Call // has room for one
 }
 
-var attempts = sync.Pool{New: func() any { return &attempt{done: make(chan *rpc.Call, 1)} }}
+// An attemptPool keeps attempts for reuse. Each client has its own: a channel
+// must not leave the testing/synctest bubble that it was made in.
+type attemptPool struct{ sync.Pool }
 
-func newAttempt(args, reply any) *attempt {
-	a := attempts.Get().(*attempt)
+func (p *attemptPool) take(args, reply any) *attempt {
+	a, ok := p.Get().(*attempt)
+	if !ok {
+		a = &attempt{done: make(chan *rpc.Call, 1)}
+	}
 	a.args, a.reply = args, reply
 	return a
 }
 
-// free gives back an attempt whose done has fired, which is when net/rpc and the
+// put gives back an attempt whose done has fired, which is when net/rpc and the
 // codec have let go of it.
-func (a *attempt) free() {
+func (p *attemptPool) put(a *attempt) {
 	a.state.Store(queued)
 	a.args, a.reply, a.err, a.encode, a.start = nil, nil, nil, false, 0
-	attempts.Put(a)
+	p.Put(a)
 }
 
 // abandon gives the attempt up for the caller. It returns false if the reader is

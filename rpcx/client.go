@@ -21,6 +21,7 @@ type Client struct {
 	network  string
 	balancer *balancer.Balancer
 	budget   *budget
+	attempts attemptPool
 
 	ctx    context.Context // done when the client is closed
 	cancel context.CancelFunc

@@ -122,7 +122,7 @@ func (c *conn) finish(a *attempt, call *rpc.Call) result {
 		r.err = c.why(r.err)
 	}
 	if c.wire != nil { // else the writing goroutine may still hold it
-		a.free()
+		c.ep.client.attempts.put(a)
 	}
 	return r
 }

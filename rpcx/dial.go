@@ -204,8 +204,10 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 		return full, fieldError("DialTimeout", d.DialTimeout, "a positive duration, or 0 for 2s")
 	case d.Breaker.OnChange != nil:
 		return full, errors.New("rpcx: Dialer.Breaker.OnChange is set; use Dialer.Trace.BreakerChanged")
-	case d.TLSConfig != nil && d.TLSConfig.ServerName == "" && d.NetDial != nil && !d.TLSConfig.InsecureSkipVerify:
-		// A name can only be taken from the address if that is a host's.
+	case d.Heartbeat > 0 && d.Heartbeat < time.Millisecond:
+		return full, fieldError("Heartbeat", d.Heartbeat, "at least 1ms, 0 for 1s, or a negative one for no pings")
+	case !(d.Retry.Budget <= 1): // written so that NaN fails
+		return full, fieldError("Retry.Budget", d.Retry.Budget, "a share of calls up to 1, 0 for 0.1, or a negative one for no limit")
 	}
 	if full.Codec == nil {
 		full.Codec = codec.NewGobClient

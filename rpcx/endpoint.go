@@ -62,7 +62,7 @@ func (e *endpoint) attempt(ctx context.Context, r *run) result {
 	if err != nil {
 		return result{err: err, sent: NotSent, own: errors.Is(err, ErrShutdown)}
 	}
-	return c.do(ctx, r.method, newAttempt(r.args, r.reply), r.launched)
+	return c.do(ctx, r.method, e.client.attempts.take(r.args, r.reply), r.launched)
 }
 
 // connect returns the connection, and makes it if there is none: once for all who

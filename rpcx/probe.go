@@ -190,7 +190,7 @@ func (p *prober) answers(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	r := c.do(ctx, pingMethod, newAttempt(struct{}{}, &struct{}{}), func() {})
+	r := c.do(ctx, pingMethod, p.client.attempts.take(struct{}{}, &struct{}{}), func() {})
 	var server rpc.ServerError
 	return r.err == nil || errors.As(r.err, &server)
 }

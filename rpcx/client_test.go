@@ -1,0 +1,536 @@
+package rpcx_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/rpc"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/balancer"
+	"resilientrpc/breaker"
+	"resilientrpc/rpcx"
+)
+
+func TestEveryReplicaIsUsed(t *testing.T) {
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		synctest.Wait()
+		require.Len(t, where(t, c, 100), 3)
+	})
+}
+
+func TestRoundRobin(t *testing.T) {
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		f.dialer.Balancer = balancer.RoundRobin()
+		c := f.dial()
+		defer c.Close()
+		time.Sleep(20 * time.Second) // past slow start
+		require.Equal(t, map[string]int{"a:1": 10, "b:1": 10, "c:1": 10}, where(t, c, 30))
+	})
+}
+
+func TestKeyStaysWithItsReplica(t *testing.T) {
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		f.dialer.Balancer = balancer.Hash()
+		c := f.dial()
+		defer c.Close()
+		time.Sleep(20 * time.Second)
+		used := make(map[string]bool)
+		for key := range 20 {
+			seen := make(map[string]bool)
+			for range 5 {
+				ctx := rpcx.WithKey(t.Context(), fmt.Sprint("user", key))
+				name, err := rpcx.Invoke[string](ctx, c, "Bank.Where", struct{}{})
+				require.NoError(t, err)
+				seen[name], used[name] = true, true
+			}
+			require.Len(t, seen, 1)
+		}
+		require.Len(t, used, 3)
+	})
+}
+
+// net/rpc: a Call to a frozen peer hangs for ever.
+func TestCallToFrozenServerEndsWithinFiveSeconds(t *testing.T) {
+	for _, n := range []int{1, 2, 3} {
+		for _, warm := range []time.Duration{0, 400 * time.Millisecond, time.Minute} {
+			t.Run(fmt.Sprintf("%d replicas after %v", n, warm), func(t *testing.T) {
+				inFleet(t, n, func(t *testing.T, f *fleet) {
+					c := f.dial()
+					defer c.Close()
+					where(t, c, 1)
+					time.Sleep(warm)
+					for _, a := range f.addrs {
+						f.Stall(a)
+					}
+					start := time.Now()
+					err := c.Call("Bank.Deposit", Deposit{ID: 1}, new(int))
+					require.LessOrEqual(t, time.Since(start), 5*time.Second)
+					require.ErrorIs(t, err, rpcx.ErrUnresponsive)
+					require.Equal(t, rpcx.MaybeSent, callError(t, err).Sent)
+					require.Contains(t, err.Error(), "does not respond: silent for")
+				})
+			})
+		}
+	}
+}
+
+func TestCallToBlackholedServerEndsWithinFiveSeconds(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		time.Sleep(time.Minute)
+		f.Blackhole("a:1")
+		start := time.Now()
+		err := c.Call("Bank.Where", struct{}{}, new(string))
+		require.LessOrEqual(t, time.Since(start), 5*time.Second)
+		require.ErrorIs(t, err, rpcx.ErrUnresponsive)
+	})
+}
+
+func TestSlowCallToLiveServerIsNotCut(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		var name string
+		start := time.Now()
+		require.NoError(t, c.Call("Bank.Sleep", 30*time.Second, &name))
+		require.Equal(t, "a:1", name)
+		require.InDelta(t, 30, time.Since(start).Seconds(), 0.1)
+	})
+}
+
+func TestIdempotentCallSurvivesAFrozenReplica(t *testing.T) {
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		where(t, c, 50)
+		f.Stall("a:1")
+		ctx := rpcx.WithIdempotent(t.Context())
+		for range 50 {
+			start := time.Now()
+			name, err := rpcx.Invoke[string](ctx, c, "Bank.Where", struct{}{})
+			require.NoError(t, err)
+			require.NotEqual(t, "a:1", name)
+			require.LessOrEqual(t, time.Since(start), 5*time.Second)
+		}
+		f.Resume("a:1")
+		time.Sleep(30 * time.Second)
+		require.Len(t, where(t, c, 100), 3, "it is used again")
+	})
+}
+
+func TestCallsMoveAwayFromAKilledReplica(t *testing.T) {
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		where(t, c, 30)
+		f.kill("b:1")
+		seen := where(t, c, 100) // not idempotent: what is not sent moves on
+		require.Zero(t, seen["b:1"])
+		f.Resume("b:1")
+		time.Sleep(30 * time.Second)
+		require.NotZero(t, where(t, c, 100)["b:1"])
+	})
+}
+
+// A call whose connection broke after it was sent may have run.
+func TestOnlyIdempotentCallsAreRepeated(t *testing.T) {
+	for _, idempotent := range []bool{false, true} {
+		t.Run(fmt.Sprint("idempotent=", idempotent), func(t *testing.T) {
+			inFleet(t, 2, func(t *testing.T, f *fleet) {
+				c := f.dial()
+				defer c.Close()
+				synctest.Wait()
+				ctx := t.Context()
+				if idempotent {
+					ctx = rpcx.WithIdempotent(ctx)
+				}
+				ended := make(chan error)
+				go func() { ended <- c.CallContext(ctx, "Bank.SlowDeposit", Deposit{ID: 7, Amount: 2}, new(int)) }()
+				time.Sleep(time.Second)
+				require.Equal(t, 1, f.ledger.count(7))
+				for _, s := range c.Stats().Endpoints {
+					if s.InFlight > 0 {
+						f.Cut(s.Address)
+					}
+				}
+				err := <-ended
+				if idempotent {
+					require.NoError(t, err)
+					require.Equal(t, 2, f.ledger.count(7))
+					return
+				}
+				ce := callError(t, err)
+				require.Equal(t, rpcx.MaybeSent, ce.Sent)
+				require.Equal(t, 1, ce.Attempts)
+				require.Equal(t, 1, f.ledger.count(7))
+			})
+		})
+	}
+}
+
+func TestIdempotentByMethod(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		f.dialer.Idempotent = func(m string) bool { return m == "Bank.Sleep" }
+		c := f.dial()
+		defer c.Close()
+		synctest.Wait()
+		ended := make(chan error)
+		var name string
+		go func() { ended <- c.Call("Bank.Sleep", 2*time.Second, &name) }()
+		time.Sleep(time.Second)
+		for _, s := range c.Stats().Endpoints {
+			if s.InFlight > 0 {
+				f.kill(s.Address)
+			}
+		}
+		require.NoError(t, <-ended)
+	})
+}
+
+func TestContextIsObeyedAtEveryStep(t *testing.T) {
+	for name, c := range map[string]struct {
+		before func(*fleet)
+		after  func(*fleet)
+		sent   rpcx.Sent
+	}{
+		"while dialing":            {after: func(f *fleet) { f.kill("a:1"); f.Blackhole("a:1") }, sent: rpcx.NotSent},
+		"while the server works":   {sent: rpcx.MaybeSent},
+		"while the peer is frozen": {after: func(f *fleet) { f.Stall("a:1") }, sent: rpcx.MaybeSent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, 1, func(t *testing.T, f *fleet) {
+				client := f.dial()
+				defer client.Close()
+				if c.after != nil {
+					c.after(f)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+				defer cancel()
+				start := time.Now()
+				err := client.CallContext(ctx, "Bank.Sleep", time.Minute, new(string))
+				require.Equal(t, 300*time.Millisecond, time.Since(start))
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.Equal(t, c.sent, callError(t, err).Sent)
+				require.True(t, callError(t, err).Timeout())
+			})
+		})
+	}
+}
+
+func TestContextThatIsOverRunsNothing(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := c.CallContext(ctx, "Bank.Deposit", Deposit{ID: 1}, new(int))
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, &rpcx.CallError{Method: "Bank.Deposit", Err: context.Canceled}, callError(t, err))
+		time.Sleep(time.Second)
+		require.Zero(t, f.ledger.count(1))
+	})
+}
+
+func TestCallTimeoutBoundsAllAttempts(t *testing.T) {
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		f.dialer.CallTimeout = 700 * time.Millisecond
+		f.dialer.Idempotent = func(string) bool { return true }
+		c := f.dial()
+		defer c.Close()
+		start := time.Now()
+		err := c.Call("Bank.Sleep", time.Minute, new(string))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, 700*time.Millisecond, time.Since(start))
+	})
+}
+
+// After Call has returned, the reply belongs to its caller (golang/go#8236).
+func TestLateReplyIsNotDecoded(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		name := "mine"
+		require.Error(t, c.CallContext(ctx, "Bank.Sleep", 2*time.Second, &name))
+		time.Sleep(5 * time.Second)
+		require.Equal(t, "mine", name)
+		require.Equal(t, 1, f.Dials("a:1"), "the connection lives")
+		require.Equal(t, map[string]int{"a:1": 3}, where(t, c, 3))
+	})
+}
+
+func TestServerErrorComesBare(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		err := c.Call("Bank.Refuse", "not today", new(struct{}))
+		require.Equal(t, rpc.ServerError("not today"), err)
+		err = c.Call("Bank.Missing", struct{}{}, new(struct{}))
+		require.Equal(t, rpc.ServerError("rpc: can't find method Bank.Missing"), err)
+		for _, e := range c.Stats().Endpoints {
+			require.Equal(t, breaker.Closed, e.State, "an application's error is no fault of the endpoint")
+		}
+	})
+}
+
+func TestAllDownFailsFastAndSaysWhy(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		synctest.Wait()
+		f.kill("a:1")
+		f.kill("b:1")
+		time.Sleep(100 * time.Millisecond)
+		start := time.Now()
+		err := c.Call("Bank.Deposit", Deposit{ID: 1}, new(int))
+		require.Less(t, time.Since(start), time.Second)
+		require.ErrorIs(t, err, rpcx.ErrUnavailable)
+		require.ErrorIs(t, err, breaker.ErrOpen)
+		require.Equal(t, rpcx.NotSent, callError(t, err).Sent)
+		require.Contains(t, err.Error(), "connection refused")
+		var open *breaker.OpenError
+		require.ErrorAs(t, err, &open)
+		require.Positive(t, open.RetryAfter)
+		require.Zero(t, f.ledger.count(1))
+
+		f.Resume("a:1")
+		f.Resume("b:1")
+		time.Sleep(10 * time.Second)
+		require.NotEmpty(t, where(t, c, 10))
+	})
+}
+
+// While an endpoint is down, pings try it: users' calls are not its guinea pigs,
+// and a dead address is not dialed in a storm.
+func TestDownEndpointIsProbedAtAPace(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		synctest.Wait()
+		f.kill("a:1")
+		before := f.Dials("a:1")
+		for range 600 {
+			where(t, c, 1)
+			time.Sleep(100 * time.Millisecond)
+		}
+		dials := f.Dials("a:1") - before
+		require.Greater(t, dials, 10)
+		require.Less(t, dials, 60, "one a second at most")
+	})
+}
+
+func TestBackoffPolicyIsTheUsers(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		f.dialer.Retry = rpcx.Retry{BackOff: func() backoff.BackOff {
+			return backoff.WithMaxRetries(backoff.NewConstantBackOff(300*time.Millisecond), 4)
+		}}
+		var waits []time.Duration
+		f.dialer.Trace = &rpcx.ClientTrace{Retry: func(i rpcx.RetryInfo) { waits = append(waits, i.Wait) }}
+		c := f.dial()
+		defer c.Close()
+		synctest.Wait()
+		f.kill("a:1")
+		f.kill("b:1")
+		time.Sleep(100 * time.Millisecond)
+		start := time.Now()
+		err := c.Call("Bank.Where", struct{}{}, new(string))
+		require.ErrorIs(t, err, rpcx.ErrUnavailable)
+		require.GreaterOrEqual(t, time.Since(start), 4*300*time.Millisecond)
+		waits = slices.DeleteFunc(waits, func(d time.Duration) bool { return d == 0 }) // moved on at once
+		require.Len(t, waits, 4)
+	})
+}
+
+// A retry that would come after the deadline is not waited for, and the error
+// that it was about is not lost.
+func TestNoSleepPastTheDeadline(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		f.dialer.Retry = rpcx.Retry{BackOff: func() backoff.BackOff { return backoff.NewConstantBackOff(time.Minute) }}
+		c := f.dial()
+		defer c.Close()
+		f.kill("a:1")
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		start := time.Now()
+		err := c.CallContext(ctx, "Bank.Where", struct{}{}, new(string))
+		require.Less(t, time.Since(start), time.Second)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	})
+}
+
+func TestBudgetBoundsRetries(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		f.dialer.Breaker.Disabled = true
+		f.dialer.Heartbeat = -1
+		f.dialer.Idempotent = func(string) bool { return true }
+		c := f.dial()
+		defer c.Close()
+		synctest.Wait()
+		for range 200 {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			go func() {
+				time.Sleep(5 * time.Millisecond)
+				f.Cut("a:1")
+				f.Cut("b:1")
+			}()
+			c.CallContext(ctx, "Bank.Sleep", time.Second, new(string)) //nolint:errcheck // they all fail
+			cancel()
+		}
+		require.LessOrEqual(t, c.Stats().Retries, uint64(10+200/10))
+		require.Positive(t, c.Stats().Retries)
+	})
+}
+
+func TestConcurrentCallersShareOneDial(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		f.Delay("a:1", 100*time.Millisecond)
+		before := f.Dials("a:1")
+		f.Cut("a:1")
+		ends := make(chan error)
+		for range 100 {
+			go func() { ends <- c.Call("Bank.Where", struct{}{}, new(string)) }()
+		}
+		for range 100 {
+			require.NoError(t, <-ends)
+		}
+		require.Equal(t, 1, f.Dials("a:1")-before)
+	})
+}
+
+func TestCloseEndsEverything(t *testing.T) {
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		synctest.Wait()
+		f.kill("c:1") // its prober is about to dial
+		call := c.Go("Bank.Sleep", time.Hour, new(string), nil)
+		time.Sleep(time.Second)
+		require.NoError(t, c.Close())
+		<-call.Done
+		require.Equal(t, rpcx.ErrShutdown, call.Error)
+		require.Equal(t, rpcx.ErrShutdown, c.Call("Bank.Where", struct{}{}, new(string)))
+		require.Equal(t, rpcx.ErrShutdown, c.Close())
+		for _, a := range f.addrs {
+			f.Resume(a)
+		}
+	}) // the bubble fails if a goroutine is left
+}
+
+func TestDialFailsIfNobodyIsThere(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		f.kill("a:1")
+		f.kill("b:1")
+		_, err := f.dialer.Dial("tcp", f.addrs...)
+		require.ErrorContains(t, err, "dial tcp a:1: connect: connection refused")
+		require.ErrorContains(t, err, "dial tcp b:1: connect: connection refused")
+		f.Resume("b:1")
+		c, err := f.dialer.Dial("tcp", "a:1,b:1")
+		require.NoError(t, err)
+		defer c.Close()
+		require.Equal(t, map[string]int{"b:1": 5}, where(t, c, 5))
+	})
+}
+
+func TestDialContextBoundsTheDialOnly(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		c, err := f.dialer.DialContext(ctx, "tcp", "a:1")
+		require.NoError(t, err)
+		defer c.Close()
+		cancel()
+		where(t, c, 1)
+
+		f.Blackhole("a:1")
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err = f.dialer.DialContext(ctx, "tcp", "a:1")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, time.Second, time.Since(start))
+	})
+}
+
+func TestBadDialersAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		d    rpcx.Dialer
+		addr []string
+		want string
+	}{
+		{rpcx.Dialer{DialTimeout: -1}, []string{"a:1"}, "Dialer.DialTimeout"},
+		{rpcx.Dialer{Breaker: breaker.Config{FailureRatio: 2}}, []string{"a:1"}, "FailureRatio is 2"},
+		{rpcx.Dialer{Breaker: breaker.Config{OnChange: func(breaker.Event) {}}}, []string{"a:1"}, "Trace.BreakerChanged"},
+		{rpcx.Dialer{Retry: rpcx.Retry{Budget: 2}}, []string{"a:1"}, "Dialer.Retry.Budget is 2"},
+		{rpcx.Dialer{}, []string{"a:1,,b:1"}, "empty entry"},
+		{rpcx.Dialer{}, []string{"a:1,a:1"}, "listed twice"},
+		{rpcx.Dialer{}, nil, "no address given"},
+	} {
+		_, err := c.d.Dial("tcp", c.addr...)
+		require.ErrorContains(t, err, c.want)
+	}
+}
+
+// restate#5156: a paused observer declares every healthy peer dead.
+func TestTracesTellTheStory(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		var story []string
+		tell := func(s string) { story = append(story, s) }
+		f.dialer.Trace = &rpcx.ClientTrace{
+			BreakerChanged: func(i rpcx.BreakerInfo) {
+				if i.Endpoint == "a:1" {
+					tell(fmt.Sprintf("breaker %v", i.To))
+				}
+			},
+			Suspicion: func(i rpcx.SuspicionInfo) {
+				if i.Endpoint == "a:1" {
+					tell(i.Verdict.String())
+				}
+			},
+		}
+		c := f.dial()
+		time.Sleep(10 * time.Second)
+		f.Stall("a:1")
+		time.Sleep(5 * time.Second)
+		f.Resume("a:1")
+		time.Sleep(10 * time.Second)
+		require.NoError(t, c.Close())
+		require.Equal(t, "suspected, breaker open, convicted, breaker half-open, breaker closed",
+			strings.Join(dropRepeats(story), ", "))
+	})
+}
+
+// dropRepeats leaves out rounds of half-open and open, of which chance decides
+// how many there are.
+func dropRepeats(story []string) []string {
+	var out []string
+	for _, s := range story {
+		if n := len(out); n >= 2 && s == "breaker open" && out[n-1] == "breaker half-open" {
+			out = out[:n-1]
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func TestErrorsIs(t *testing.T) {
+	err := error(&rpcx.CallError{Err: fmt.Errorf("wrapped: %w", rpcx.ErrUnresponsive)})
+	require.ErrorIs(t, err, rpcx.ErrUnresponsive)
+	require.NotErrorIs(t, err, rpcx.ErrUnavailable)
+	require.False(t, errors.As(err, new(rpc.ServerError)))
+}
