@@ -44,9 +44,17 @@ type Config struct {
 	// MaxInterval keeps longer intervals out of the window, as in Cassandra.
 	// Zero sets no length and relies on Akka's rule, which holds for positive
 	// values also: an interval at whose end the peer was suspect is an outage
-	// and stays out. Negative records every interval, as in the paper; a
+	// and stays out; LossAware learns from an outage, with due caution, if
+	// there was another in its memory. Negative records every interval, as in the paper; a
 	// 300 s outage then blinds the detector for a window's length.
 	MaxInterval time.Duration
+
+	// MaxSilence bounds the time of detection under LossAware: phi is at least
+	// Threshold from this length of silence on, even if the peer was seen to
+	// pause for so long that phi would ask for more patience. Zero is no bound
+	// for a peer that beats of its own accord, and twice FirstInterval plus
+	// AcceptablePause once Expect is used; negative is no bound.
+	MaxSilence time.Duration
 
 	// Threshold is the phi from which Suspect reports true. Zero is 8.
 	Threshold float64
@@ -88,6 +96,7 @@ func (c Config) validate() error {
 		{"MinStdDev", c.MinStdDev},
 		{"AcceptablePause", c.AcceptablePause},
 		{"FirstInterval", c.FirstInterval},
+		{"MaxSilence", c.MaxSilence},
 	} {
 		if f.value > maxSetting {
 			return fmt.Errorf("detector: Config.%s is %v; want at most %v", f.name, f.value, maxSetting)

@@ -26,8 +26,9 @@ type Detector struct {
 	law   atomic.Pointer[law]
 
 	mu     sync.Mutex // protects following
-	window window
-	skip   bool // the interval under way is no sample
+	window window     // Normal and Exponential
+	memory memory     // LossAware
+	skip   bool       // the interval under way is no sample
 }
 
 // New returns a detector that has heard nothing yet and trusts the peer, or an
@@ -40,9 +41,9 @@ func New(cfg Config) (*Detector, error) {
 	d := &Detector{cfg: cfg, zThr: zPhi(cfg.Threshold), skip: true}
 	d.since.Store(never)
 	d.window.size = cfg.WindowSize
+	d.memory.size = float64(cfg.WindowSize)
 	if first := int64(cfg.FirstInterval); first > 0 {
-		d.window.add(first - first/4)
-		d.window.add(first + first/4)
+		d.seed(first)
 	}
 	d.publish()
 	return d, nil
@@ -57,10 +58,20 @@ func (d *Detector) Expect(now time.Time) {
 		return
 	}
 	at := d.at(now)
-	if !d.asked.Load() && d.asked.CompareAndSwap(false, true) {
-		d.since.Store(never) // it was the last heartbeat's
+	if !d.asked.Load() {
+		d.begun()
 	}
 	d.since.CompareAndSwap(never, at)
+}
+
+// begun makes this a detector of what is owed.
+func (d *Detector) begun() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.asked.CompareAndSwap(false, true) {
+		d.since.Store(never) // it was the last heartbeat's
+		d.publish()          // with the bound of MaxSilence
+	}
 }
 
 // Heartbeat reports proof of life at now: any answer, even an error. All that
@@ -121,36 +132,81 @@ func (d *Detector) sample(at int64) {
 		// counts, and no less than a slot in all.
 		interval = max(slot, min(interval-silence, slot)+silence)
 	}
-	if d.admits(interval, silence) {
-		d.window.add(min(interval, maxInterval))
+	if interval = d.admit(interval, silence); interval > 0 {
+		d.learn(min(interval, maxInterval))
 		d.publish()
 	}
 }
 
-// admits tells an interval of ordinary life from an outage. It must be asked
-// while the law is still that of the time before the interval's end: ports
-// that move the time stamp first find no silence, and no outage ever.
-func (d *Detector) admits(interval, silence int64) bool {
-	limit := int64(d.cfg.MaxInterval)
-	if limit < 0 {
-		return true
+// admit returns what is to be learned from an interval: nothing, 0, if it is an
+// outage and no part of ordinary life. It must be asked while the law is still
+// that of the time before the interval's end: ports that move the time stamp
+// first find no silence, and no outage ever.
+func (d *Detector) admit(interval, silence int64) int64 {
+	limit, timeout := int64(d.cfg.MaxInterval), d.law.Load().timeout
+	switch {
+	case limit < 0:
+		return interval
+	case limit > 0 && interval > limit:
+		return 0
+	case silence < timeout:
+		return interval
+	case d.cfg.Model == LossAware && d.memory.again():
+		return min(interval, 2*timeout)
 	}
-	return silence < d.law.Load().timeout && (limit == 0 || interval <= limit)
+	return 0
+}
+
+// seed makes two samples of what is expected, as Akka does.
+func (d *Detector) seed(first int64) {
+	if d.cfg.Model == LossAware {
+		d.memory.seed(first)
+		return
+	}
+	d.window.add(first - first/4)
+	d.window.add(first + first/4)
+}
+
+func (d *Detector) learn(interval int64) {
+	if d.cfg.Model == LossAware {
+		d.memory.add(interval)
+		return
+	}
+	d.window.add(interval)
 }
 
 // publish makes the law of the window and shows it to the readers. The caller
 // holds mu.
 func (d *Detector) publish() {
-	l := &law{
-		model: d.cfg.Model,
-		n:     len(d.window.ring),
-		sd:    max(d.window.stdDev(), float64(d.cfg.MinStdDev)),
-		pause: int64(d.cfg.AcceptablePause),
+	l := &law{model: d.cfg.Model, pause: int64(d.cfg.AcceptablePause)}
+	if l.model == LossAware {
+		l.n = int(d.memory.n)
+		l.mix = d.memory.mixture(float64(d.cfg.MinStdDev))
+		l.whole, l.sd = int64(l.mix.period), l.mix.sd
+		l.threshold, l.maxSilence = d.cfg.Threshold, d.maxSilence()
+	} else {
+		l.n = len(d.window.ring)
+		l.whole, l.frac = d.window.mean()
+		l.sd = max(d.window.stdDev(), float64(d.cfg.MinStdDev))
 	}
-	l.whole, l.frac = d.window.mean()
 	guess := l.whole + l.pause + int64(l.sd*d.zThr)
+	if old := d.law.Load(); old != nil && l.model == LossAware {
+		guess = old.timeout
+	}
 	l.timeout = l.when(d.cfg.Threshold, guess)
 	d.law.Store(l)
+}
+
+// maxSilence is Config.MaxSilence without its zero.
+func (d *Detector) maxSilence() int64 {
+	limit := int64(d.cfg.MaxSilence)
+	switch {
+	case limit == 0 && d.asked.Load() && d.cfg.FirstInterval > 0:
+		return 2*int64(d.cfg.FirstInterval) + int64(d.cfg.AcceptablePause)
+	case limit <= 0:
+		return never
+	}
+	return limit
 }
 
 // Phi returns the suspicion at now, from 0 without bound. It is 0 if nothing

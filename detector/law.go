@@ -15,6 +15,10 @@ type law struct {
 	sd      float64 // ns, not below MinStdDev
 	pause   int64
 	timeout int64 // the silence at which phi reaches the threshold
+
+	mix        mixture // LossAware
+	threshold  float64
+	maxSilence int64 // phi is the threshold from here on, whatever was learned
 }
 
 // phi returns the suspicion after silence ns.
@@ -22,7 +26,14 @@ func (l *law) phi(silence int64) float64 {
 	if l.n == 0 {
 		return 0
 	}
-	if l.model == Exponential {
+	switch l.model {
+	case LossAware:
+		phi := l.mix.phi(float64(silence - l.pause))
+		if silence >= l.maxSilence {
+			phi = max(phi, l.threshold*(float64(silence)/float64(l.maxSilence)))
+		}
+		return phi
+	case Exponential:
 		mean := max(1, float64(l.whole)+l.frac)
 		return float64(max(0, silence-l.pause)) / mean * math.Log10E
 	}
