@@ -403,6 +403,7 @@ func TestConcurrentCallersShareOneDial(t *testing.T) {
 		f.Delay("a:1", 100*time.Millisecond)
 		before := f.Dials("a:1")
 		f.Cut("a:1")
+		synctest.Wait() // the client has seen it
 		ends := make(chan error)
 		for range 100 {
 			go func() { ends <- c.Call("Bank.Where", struct{}{}, new(string)) }()

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// replicaNames are the demo's three replicas.
+var replicaNames = []string{"A", "B", "C"}
+
+// A demo is the demonstration: a fleet, two clients under the same load, and
+// what is done to the fleet meanwhile.
+type demo struct {
+	wire wire
+	load loadConfig
+	step time.Duration // of the plot
+	work time.Duration // that each call takes
+
+	fleet   fleet
+	clients []*contestant // plain and rpcx
+	rpcx    *contestant   // the one that makes a promise
+	screen  *screen
+	faults  []fault
+}
+
+// A contestant is a client with its load and its watch.
+type contestant struct {
+	load  *load
+	watch *watch
+}
+
+func newContestant(name string, s subject, cfg loadConfig) *contestant {
+	return &contestant{load: newLoad(name, s, cfg), watch: newWatch(s.usage)}
+}
+
+// A fault is what was done to a replica.
+type fault struct {
+	replica *replica
+	did     string // "killed"
+	undid   string // "restarted"; empty until then
+}
+
+func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var d demo
+	if err := d.parse(args, stdout); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "calc")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if d.fleet, err = startFleet(ctx, d.wire, d.work, dir, stderr, replicaNames...); err != nil {
+		return err
+	}
+	defer d.fleet.kill()
+	if err := d.connect(stdout); err != nil {
+		return err
+	}
+	if err := d.run(ctx); err != nil {
+		return err
+	}
+	return d.judge(stdout)
+}
+
+func (d *demo) parse(args []string, stdout io.Writer) error {
+	fs := flag.NewFlagSet("", flag.ContinueOnError)
+	d.wire.register(fs)
+	d.load.register(fs)
+	fs.DurationVar(&d.step, "step", 3*time.Second, "time between two events of the plot")
+	fs.DurationVar(&d.work, "work", 10*time.Millisecond, "how long each call takes the server")
+	if err := parse(fs, args, stdout); err != nil {
+		return err
+	}
+	switch {
+	case fs.NArg() > 0:
+		return usagef("unexpected argument %q", fs.Arg(0))
+	case d.work < 0:
+		return usagef("-work is %v; want 0 or more", d.work)
+	}
+	return cmp.Or(positive("step", d.step), d.wire.check(), d.load.check())
+}
+
+// connect makes both clients.
+func (d *demo) connect(stdout io.Writer) error {
+	d.screen = newScreen(stdout)
+	dialer := d.load.dialer(d.wire)
+	dialer.Trace = gossip(d.screen.whisper, d.fleet.nameOf)
+	client, err := dialer.Dial("tcp", d.fleet.addrs()...)
+	if err != nil {
+		return err
+	}
+	plain := newContestant("plain", newPlain(d.wire, d.fleet.addrs()), d.load)
+	d.rpcx = newContestant("rpcx", resilient{client}, d.load)
+	d.clients = []*contestant{plain, d.rpcx}
+	v := newViewer(d.fleet.nameOf, client, plain.load, d.rpcx.load)
+	d.screen.view = v.look
+	return nil
+}
+
+// run lets the load run while the plot is played. When it returns, all has
+// ended that it started.
+func (d *demo) run(ctx context.Context) error {
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	var watches sync.WaitGroup
+	d.screen.start()
+	for _, c := range d.clients {
+		watches.Go(func() { c.watch.run(working) })
+		c.load.start(working)
+	}
+	err := d.play(ctx)
+	if err != nil {
+		d.fleet.kill() // frees the calls that wait for a frozen replica
+	}
+	stop()
+	watches.Wait()
+	d.screen.stop()
+	return errors.Join(err, d.finish(ctx))
+}
+
+func (d *demo) finish(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, c := range d.clients {
+		wg.Go(func() { c.load.finish(ctx) })
+	}
+	wg.Wait()
+	return ctx.Err()
+}
+
+// report sums up one client's load.
+func (d *demo) report(c *contestant, runs map[string]int) *report {
+	r := c.load.report()
+	r.audited, r.audit = true, c.load.tally.check(runs)
+	for _, f := range d.faults {
+		took, ok := c.watch.routed(f.replica.addr)
+		r.routed = append(r.routed, lap{f.replica.name + ", " + f.did, took, ok})
+	}
+	for _, f := range d.faults {
+		took, ok := c.load.tally.returned(f.replica.name)
+		r.returned = append(r.returned, lap{f.replica.name + ", " + f.undid, took, ok})
+	}
+	return r
+}
+
+// judge prints the reports and fails if rpcx did not keep its promise.
+func (d *demo) judge(stdout io.Writer) error {
+	runs, err := executions(d.fleet.journals()...)
+	if err != nil {
+		return err
+	}
+	plain, rpcx := d.report(d.clients[0], runs), d.report(d.rpcx, runs)
+	fmt.Fprintln(stdout)
+	writeReports(stdout, plain, rpcx)
+	fmt.Fprintln(stdout)
+	if err := rpcx.verdict(); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "rpcx kept its promise: no idempotent call failed, no deposit was executed twice,")
+	fmt.Fprintln(stdout, "no call hung, every report was true, and every replica that came back is in use.")
+	return nil
+}

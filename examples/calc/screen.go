@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+// A screen shows what happens while the load runs: a story, and once a second
+// the state of things. On a terminal the state is redrawn in place beneath the
+// story; elsewhere it is one more line of it. One goroutine, started by start
+// and ended by stop, does all the writing.
+type screen struct {
+	out   io.Writer
+	live  bool          // redraw in place
+	view  func() status // set before start
+	began time.Time
+
+	story chan string
+	quit  chan struct{} // closed by stop
+	done  chan struct{} // closed when the goroutine has ended
+	drawn int           // lines of the table that are on the terminal; the goroutine's own
+}
+
+// A status is the state of things in both forms.
+type status struct {
+	line  string
+	table []string
+}
+
+func newScreen(out io.Writer) *screen {
+	return &screen{
+		out: out, live: isTerminal(out), began: time.Now(),
+		story: make(chan string, 64), quit: make(chan struct{}), done: make(chan struct{}),
+	}
+}
+
+// isTerminal guesses whether out is a terminal that knows escape sequences.
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	term := os.Getenv("TERM")
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && term != "" && term != "dumb"
+}
+
+func (s *screen) start() { go s.run() }
+
+// stop shows what is still to be said and waits for the goroutine.
+func (s *screen) stop() {
+	close(s.quit)
+	<-s.done
+}
+
+// say adds a line to the story, stamped with the time.
+func (s *screen) say(format string, args ...any) {
+	line := fmt.Sprintf("%5.1f s  ", time.Since(s.began).Seconds()) + fmt.Sprintf(format, args...)
+	select {
+	case s.story <- line:
+	case <-s.done:
+	}
+}
+
+// whisper is say for those who cannot wait: if the output does not keep up, the
+// line is lost.
+func (s *screen) whisper(format string, args ...any) {
+	line := fmt.Sprintf("%5.1f s  ", time.Since(s.began).Seconds()) + fmt.Sprintf(format, args...)
+	select {
+	case s.story <- line:
+	default:
+	}
+}
+
+func (s *screen) run() {
+	defer close(s.done)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case line := <-s.story:
+			s.print(line)
+		case <-tick.C:
+			s.show(s.view())
+		case <-s.quit:
+			s.drain()
+			return
+		}
+	}
+}
+
+func (s *screen) drain() {
+	for {
+		select {
+		case line := <-s.story:
+			s.print(line)
+		default:
+			return
+		}
+	}
+}
+
+// print writes a line where the table stood; the next tick draws a new one.
+func (s *screen) print(line string) {
+	s.erase()
+	fmt.Fprintln(s.out, line)
+}
+
+func (s *screen) show(now status) {
+	if !s.live {
+		fmt.Fprintln(s.out, now.line)
+		return
+	}
+	s.erase()
+	fmt.Fprintln(s.out, strings.Join(now.table, "\n"))
+	s.drawn = len(now.table)
+}
+
+// erase removes the table: up to its first line, and clear from there.
+func (s *screen) erase() {
+	if s.drawn > 0 {
+		fmt.Fprintf(s.out, "\x1b[%dA\x1b[J", s.drawn)
+		s.drawn = 0
+	}
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"resilientrpc/breaker"
+	"resilientrpc/rpcx"
+)
+
+// A viewer describes the state of things: the replicas as rpcx sees them, and
+// how far the clients have come. It belongs to the screen's goroutine.
+type viewer struct {
+	name      func(addr string) string
+	resilient *rpcx.Client // nil if there is none to look into
+	loads     []*load
+
+	began time.Time
+	picks map[string]uint64 // at the last look
+	calls map[string]int
+}
+
+func newViewer(name func(string) string, resilient *rpcx.Client, loads ...*load) *viewer {
+	return &viewer{
+		name: name, resilient: resilient, loads: loads, began: time.Now(),
+		picks: make(map[string]uint64), calls: make(map[string]int),
+	}
+}
+
+// look returns the state of things now; shares and rates are since the last look.
+func (v *viewer) look() status {
+	var s status
+	line := fmt.Sprintf("%5.1f s ", time.Since(v.began).Seconds())
+	s.table = append(s.table, fmt.Sprintf("%7s  %-16s %-10s %5s %6s %9s", "", "replica", "state", "phi", "share", "latency"))
+	for _, e := range v.endpoints() {
+		s.table = append(s.table, fmt.Sprintf("%7s  %-16s %-10s %5.1f %5.0f%% %9s",
+			"", e.name, e.state, e.Phi, e.share, brief(e.Latency)))
+		line += fmt.Sprintf(" %s %s phi %.1f %.0f%% %s |", e.name, e.state, e.Phi, e.share, brief(e.Latency))
+	}
+	var rates []string
+	for _, l := range v.loads {
+		calls, failed, open := l.tally.progress()
+		rate := calls - v.calls[l.name]
+		v.calls[l.name] = calls
+		s.table = append(s.table, fmt.Sprintf("%7s  %s: %d calls, %d in the last second, %d failed, %d waiting",
+			"", l.name, calls, rate, failed, open))
+		rates = append(rates, fmt.Sprintf("%s %d/s", l.name, rate))
+	}
+	s.line = line + " " + strings.Join(rates, ", ")
+	return s
+}
+
+// seen is one replica as rpcx sees it.
+type seen struct {
+	rpcx.EndpointStats
+	name  string
+	state string
+	share float64 // of the attempts since the last look, in percent
+}
+
+func (v *viewer) endpoints() []seen {
+	if v.resilient == nil {
+		return nil
+	}
+	var all []seen
+	var total uint64
+	for _, e := range v.resilient.Stats().Endpoints {
+		picks := e.Picks - v.picks[e.Address]
+		v.picks[e.Address] = e.Picks
+		total += picks
+		all = append(all, seen{EndpointStats: e, name: v.name(e.Address), state: stateOf(e), share: float64(picks)})
+	}
+	for i := range all {
+		all[i].share *= 100 / float64(max(total, 1))
+	}
+	return all
+}
+
+// stateOf is the breaker's state, or what the detector thinks while it is closed.
+func stateOf(e rpcx.EndpointStats) string {
+	if e.State == breaker.Closed && e.Suspect {
+		return "suspect"
+	}
+	return e.State.String()
+}
+
+// gossip tells a story of what an rpcx client notices.
+func gossip(say func(format string, args ...any), name func(addr string) string) *rpcx.ClientTrace {
+	return &rpcx.ClientTrace{
+		BreakerChanged: func(b rpcx.BreakerInfo) {
+			switch {
+			case b.From == breaker.Closed:
+				say("  rpcx: the breaker of %s opens: %v", name(b.Endpoint), b.Cause)
+			case b.To == breaker.Closed:
+				say("  rpcx: the breaker of %s closes: it answered a ping", name(b.Endpoint))
+			}
+		},
+		Suspicion: func(s rpcx.SuspicionInfo) {
+			say("  rpcx: %s is %v, phi %.1f", name(s.Endpoint), s.Verdict, s.Phi)
+		},
+	}
+}

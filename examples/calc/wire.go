@@ -1,0 +1,93 @@
+package main
+
+import (
+	"flag"
+	"net"
+	"net/rpc"
+	stdjson "net/rpc/jsonrpc"
+	"slices"
+	"strings"
+	"time"
+
+	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/jsonrpc"
+)
+
+// A wire says how clients and servers talk. Every subcommand has its flags.
+type wire struct {
+	codec string // "gob" or "jsonrpc"
+	http  bool   // connect through HTTP, as rpc.DialHTTP does
+}
+
+func (w *wire) register(fs *flag.FlagSet) {
+	fs.StringVar(&w.codec, "codec", "gob", "encoding: gob or jsonrpc")
+	fs.BoolVar(&w.http, "http", false, "connect through HTTP, as rpc.DialHTTP does (gob only)")
+}
+
+func (w wire) check() error {
+	switch {
+	case w.codec != "gob" && w.codec != "jsonrpc":
+		return usagef("-codec is %q; want gob or jsonrpc", w.codec)
+	case w.http && w.codec != "gob":
+		return usagef("-http goes with -codec gob only: net/rpc's HTTP handler knows no other")
+	}
+	return nil
+}
+
+func (w wire) args() []string {
+	args := []string{"-codec", w.codec}
+	if w.http {
+		args = append(args, "-http")
+	}
+	return args
+}
+
+// dialPlain is the standard library and nothing else.
+func (w wire) dialPlain(addr string) (*rpc.Client, error) {
+	switch {
+	case w.http:
+		return rpc.DialHTTP("tcp", addr)
+	case w.codec == "jsonrpc":
+		return stdjson.Dial("tcp", addr)
+	}
+	return rpc.Dial("tcp", addr)
+}
+
+// dialer is all that an rpcx client of this program needs to be told. A method
+// that is not named idempotent is never sent twice.
+func (w wire) dialer() *rpcx.Dialer {
+	d := &rpcx.Dialer{Idempotent: idempotent}
+	if w.codec == "jsonrpc" {
+		d.Codec = jsonrpc.NewClientCodec
+	}
+	if w.http {
+		d.HTTPPath = rpc.DefaultRPCPath
+	}
+	return d
+}
+
+// splitServers turns "a:1,b:2" into its addresses.
+func splitServers(list string) ([]string, error) {
+	if list == "" {
+		return nil, usagef("-servers is missing; want addresses such as 127.0.0.1:7001,127.0.0.1:7002")
+	}
+	addrs := strings.Split(list, ",")
+	for i, a := range addrs {
+		addrs[i] = strings.TrimSpace(a)
+		if _, port, err := net.SplitHostPort(addrs[i]); err != nil || port == "" {
+			return nil, usagef("-servers has %q; want host:port, several separated by commas", a)
+		}
+		if slices.Contains(addrs[:i], addrs[i]) {
+			return nil, usagef("-servers has %q twice; name each replica once", addrs[i])
+		}
+	}
+	return addrs, nil
+}
+
+// positive rejects a duration flag that would make no sense.
+func positive(name string, d time.Duration) error {
+	if d <= 0 {
+		return usagef("-%s is %v; want more than 0", name, d)
+	}
+	return nil
+}
