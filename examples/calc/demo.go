@@ -74,8 +74,8 @@ func (d *demo) parse(args []string, stdout io.Writer) error {
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
 	d.wire.register(fs)
 	d.load.register(fs)
-	fs.DurationVar(&d.step, "step", 3*time.Second, "time between two events of the plot")
-	fs.DurationVar(&d.work, "work", 10*time.Millisecond, "how long each call takes the server")
+	fs.DurationVar(&d.step, "step", 2500*time.Millisecond, "time between two events of the plot")
+	fs.DurationVar(&d.work, "work", 20*time.Millisecond, "how long each call takes the server")
 	if err := parse(fs, args, stdout); err != nil {
 		return err
 	}
@@ -118,7 +118,8 @@ func (d *demo) run(ctx context.Context) error {
 	}
 	err := d.play(ctx)
 	if err != nil {
-		d.fleet.kill() // frees the calls that wait for a frozen replica
+		d.screen.say("The demo ends early; every replica is stopped.")
+		d.fleet.kill() // frees the calls that wait for a frozen one
 	}
 	stop()
 	watches.Wait()
@@ -162,6 +163,10 @@ func (d *demo) judge(stdout io.Writer) error {
 	fmt.Fprintln(stdout)
 	if err := rpcx.verdict(); err != nil {
 		return err
+	}
+	if n := rpcx.onceFailed[maybeDone]; n > 0 {
+		fmt.Fprintf(stdout, "%d of rpcx's deposits failed with their fate unknown: they were under way on a replica\n", n)
+		fmt.Fprintln(stdout, "that died or froze, and what may have been executed is not repeated.")
 	}
 	fmt.Fprintln(stdout, "rpcx kept its promise: no idempotent call failed, no deposit was executed twice,")
 	fmt.Fprintln(stdout, "no call hung, every report was true, and every replica that came back is in use.")

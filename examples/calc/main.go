@@ -96,7 +96,7 @@ func parse(fs *flag.FlagSet, args []string, stdout io.Writer) error {
 		return err
 	}
 	if err != nil {
-		return usagef("%s", strings.TrimSpace(fs.Name()+": "+err.Error()))
+		return usagef("%s", strings.TrimPrefix(fs.Name()+": "+err.Error(), ": "))
 	}
 	return nil
 }

@@ -5,96 +5,98 @@ import (
 	"time"
 )
 
-// patience bounds how much longer than a step the end of the demo waits for
-// replicas to be used again.
+// patience bounds how much longer than a step the demo waits for rpcx to use a
+// replica again.
 const patience = 5 * time.Second
 
-// An event is one step of the plot.
-type event struct {
-	text string // what happens, and what to look for
-	do   func(ctx context.Context) error
-}
-
-// plot is what happens to the fleet, one event every d.step.
-func (d *demo) plot() []event {
+// plot is what happens to the fleet, act by act. One replica is in use again
+// before the next is hurt: so each client's answer to each fault can be told.
+func (d *demo) plot() []func(context.Context) error {
 	a, b := d.fleet[0], d.fleet[1]
-	kill := event{
-		"A is killed (SIGKILL): its connections break, its port refuses new ones.",
-		func(context.Context) error {
-			return d.damage(a, "killed", func() error { a.kill(); return nil })
-		},
+	acts := []func(context.Context) error{
+		d.introduce, d.idle, d.kill(a), d.idle, d.restart(a), d.inUse(a),
 	}
-	restart := event{
-		"A is started again on its old port.",
-		func(ctx context.Context) error {
-			return d.mend(a, "restarted", func() error { return a.start(ctx) })
-		},
+	if canFreeze {
+		acts = append(acts, d.freeze(b), d.hang, d.thaw(b), d.inUse(b))
 	}
-	freeze := event{
-		"B is frozen (SIGSTOP): its connections stay open, and nothing answers.",
-		func(context.Context) error { return d.damage(b, "frozen", b.freeze) },
-	}
-	thaw := event{
-		"B goes on (SIGCONT), and answers what has piled up.",
-		func(context.Context) error { return d.mend(b, "continued", b.thaw) },
-	}
-	idle := event{"", func(context.Context) error { return nil }}
-	if !canFreeze {
-		d.screen.say("This system has no SIGSTOP: the demo leaves out freezing a replica.")
-		return []event{kill, restart}
-	}
-	return []event{kill, restart, freeze, idle, thaw}
+	return acts
 }
 
 // play lets the plot happen.
 func (d *demo) play(ctx context.Context) error {
-	d.screen.say("Replicas A, B and C are up. Each client makes %d calls a second, every fourth", d.load.rate)
-	d.screen.say("a deposit, which must not be executed twice. All else is idempotent.")
-	for _, e := range d.plot() {
-		if err := pause(ctx, d.step); err != nil {
+	for _, act := range d.plot() {
+		if err := act(ctx); err != nil {
 			return err
 		}
-		if e.text != "" {
-			d.screen.say("%s", e.text)
-		}
-		if err := e.do(ctx); err != nil {
-			return err
-		}
-	}
-	if err := d.awaitReturns(ctx); err != nil {
-		return err
 	}
 	d.screen.say("The load stops, and the replicas' journals are counted.")
 	return nil
 }
 
-// awaitReturns lets the clients go on for a step, and then for as long as rpcx
-// has not used a replica again that is back, within reason.
-func (d *demo) awaitReturns(ctx context.Context) error {
-	if err := pause(ctx, d.step); err != nil {
-		return err
-	}
-	x := d.clients[len(d.clients)-1]
-	for end := time.Now().Add(patience); time.Now().Before(end); {
-		missing := false
-		for _, f := range d.faults {
-			_, ok := x.load.tally.returned(f.replica.name)
-			missing = missing || !ok
-		}
-		if !missing {
-			break
-		}
-		if err := pause(ctx, watchPeriod); err != nil {
-			return err
-		}
+func (d *demo) introduce(context.Context) error {
+	d.screen.say("Replicas A, B and C are up. Each client makes %d calls a second, every fourth", d.load.rate)
+	d.screen.say("a deposit, which must not be executed twice. All else is idempotent.")
+	if !canFreeze {
+		d.screen.say("This system has no SIGSTOP: freezing a replica is left out.")
 	}
 	return nil
 }
 
+func (d *demo) idle(ctx context.Context) error { return pause(ctx, d.step) }
+
+// hang lasts long enough for a call that waits all the while to count as hung.
+func (d *demo) hang(ctx context.Context) error { return pause(ctx, d.load.bound+d.step/5) }
+
+func (d *demo) kill(r *replica) func(context.Context) error {
+	return func(context.Context) error {
+		d.screen.say("%s is killed (SIGKILL): its connections break, and its port refuses new ones.", r.name)
+		return d.damage(r, "killed", func() error { r.kill(); return nil })
+	}
+}
+
+func (d *demo) restart(r *replica) func(context.Context) error {
+	return func(ctx context.Context) error {
+		d.screen.say("%s is started again on its old port.", r.name)
+		return d.mend(r, "restarted", func() error { return r.start(ctx) })
+	}
+}
+
+func (d *demo) freeze(r *replica) func(context.Context) error {
+	return func(context.Context) error {
+		d.screen.say("%s is frozen (SIGSTOP): its connections stay open, and nothing answers.", r.name)
+		return d.damage(r, "frozen", r.freeze)
+	}
+}
+
+func (d *demo) thaw(r *replica) func(context.Context) error {
+	return func(context.Context) error {
+		d.screen.say("%s goes on (SIGCONT), and answers what has piled up.", r.name)
+		return d.mend(r, "continued", r.thaw)
+	}
+}
+
+// inUse waits for a step, and then for rpcx to use the replica, within reason.
+func (d *demo) inUse(r *replica) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := pause(ctx, d.step); err != nil {
+			return err
+		}
+		for end := time.Now().Add(patience); time.Now().Before(end); {
+			if _, ok := d.rpcx.load.tally.returned(r.name); ok {
+				break
+			}
+			if err := pause(ctx, watchPeriod); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
 // damage does something to a replica, under the eyes of the watches.
 func (d *demo) damage(r *replica, did string, do func() error) error {
-	d.faults = append(d.faults, fault{replica: r, did: did})
 	now := time.Now()
+	d.faults = append(d.faults, fault{replica: r, did: did})
 	for _, c := range d.clients {
 		c.watch.begin(r.addr, now)
 	}

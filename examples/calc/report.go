@@ -92,9 +92,9 @@ func writeReports(out io.Writer, reports ...*report) {
 
 	row("", func(r *report) string { return r.client })
 	number("calls", func(r *report) int { return r.calls })
-	number("failed, idempotent", func(r *report) int { return r.idemFailed })
-	number("failed deposits: surely not executed", func(r *report) int { return r.onceFailed[surelyNot] })
-	number("failed deposits: executed or not", func(r *report) int { return r.onceFailed[maybeDone] })
+	number("failed idempotent calls", func(r *report) int { return r.idemFailed })
+	number("failed deposits, surely not executed", func(r *report) int { return r.onceFailed[surelyNot] })
+	number("failed deposits, perhaps executed", func(r *report) int { return r.onceFailed[maybeDone] })
 	number(fmt.Sprintf("hung (over %v)", first.bound), func(r *report) int { return r.hung })
 	number("wrong replies", func(r *report) int { return r.wrong })
 	row("latency p50 / p99 / max", func(r *report) string {

@@ -21,7 +21,10 @@ type screen struct {
 	story chan string
 	quit  chan struct{} // closed by stop
 	done  chan struct{} // closed when the goroutine has ended
-	drawn int           // lines of the table that are on the terminal; the goroutine's own
+
+	// The goroutine's own:
+	last  []string // the table
+	drawn int      // lines of it that are on the terminal
 }
 
 // A status is the state of things in both forms.
@@ -103,26 +106,28 @@ func (s *screen) drain() {
 	}
 }
 
-// print writes a line where the table stood; the next tick draws a new one.
-func (s *screen) print(line string) {
-	s.erase()
-	fmt.Fprintln(s.out, line)
-}
-
 func (s *screen) show(now status) {
-	if !s.live {
-		fmt.Fprintln(s.out, now.line)
-		return
+	if s.live {
+		s.last = now.table
+		s.redraw("")
+	} else {
+		s.redraw(now.line + "\n")
 	}
-	s.erase()
-	fmt.Fprintln(s.out, strings.Join(now.table, "\n"))
-	s.drawn = len(now.table)
 }
 
-// erase removes the table: up to its first line, and clear from there.
-func (s *screen) erase() {
+func (s *screen) print(line string) { s.redraw(line + "\n") }
+
+// redraw writes text where the table stood, and the table beneath it, in one
+// piece so that it does not flicker.
+func (s *screen) redraw(text string) {
+	var b strings.Builder
 	if s.drawn > 0 {
-		fmt.Fprintf(s.out, "\x1b[%dA\x1b[J", s.drawn)
-		s.drawn = 0
+		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", s.drawn) // up to its first line, and clear from there
 	}
+	b.WriteString(text)
+	for _, line := range s.last {
+		b.WriteString(line + "\n")
+	}
+	s.drawn = len(s.last)
+	io.WriteString(s.out, b.String()) //nolint:errcheck // output for people: there is nobody to tell
 }

@@ -30,25 +30,27 @@ func newViewer(name func(string) string, resilient *rpcx.Client, loads ...*load)
 
 // look returns the state of things now; shares and rates are since the last look.
 func (v *viewer) look() status {
-	var s status
-	line := fmt.Sprintf("%5.1f s ", time.Since(v.began).Seconds())
-	s.table = append(s.table, fmt.Sprintf("%7s  %-16s %-10s %5s %6s %9s", "", "replica", "state", "phi", "share", "latency"))
+	at := fmt.Sprintf("%5.0f s ", time.Since(v.began).Seconds())
+	table := []string{"", fmt.Sprintf("%s %-16s %-9s %5s %6s %8s", at, "replica", "state", "phi", "share", "latency")}
+	var cells []string
 	for _, e := range v.endpoints() {
-		s.table = append(s.table, fmt.Sprintf("%7s  %-16s %-10s %5.1f %5.0f%% %9s",
-			"", e.name, e.state, e.Phi, e.share, brief(e.Latency)))
-		line += fmt.Sprintf(" %s %s phi %.1f %.0f%% %s |", e.name, e.state, e.Phi, e.share, brief(e.Latency))
+		latency := "-"
+		if e.share > 0 {
+			latency = brief(e.Latency)
+		}
+		table = append(table, fmt.Sprintf("%8s %-16s %-9s %5.1f %5.0f%% %8s", "", e.name, e.state, e.Phi, e.share, latency))
+		cells = append(cells, fmt.Sprintf("%s %-9s phi %3.1f %3.0f%% %5s", e.name, e.state, e.Phi, e.share, latency))
 	}
 	var rates []string
 	for _, l := range v.loads {
 		calls, failed, open := l.tally.progress()
 		rate := calls - v.calls[l.name]
 		v.calls[l.name] = calls
-		s.table = append(s.table, fmt.Sprintf("%7s  %s: %d calls, %d in the last second, %d failed, %d waiting",
-			"", l.name, calls, rate, failed, open))
+		table = append(table, fmt.Sprintf("%8s %s: %d calls/s, %d failed so far, %d waiting", "", l.name, rate, failed, open))
 		rates = append(rates, fmt.Sprintf("%s %d/s", l.name, rate))
 	}
-	s.line = line + " " + strings.Join(rates, ", ")
-	return s
+	cells = append(cells, strings.Join(rates, ", "))
+	return status{line: at + strings.Join(cells, " | "), table: table}
 }
 
 // seen is one replica as rpcx sees it.

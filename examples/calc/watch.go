@@ -80,7 +80,7 @@ func (o *outage) note(u usageOf, now time.Time) {
 }
 
 // routed says how long after the outage began the client had nothing more to do
-// with the replica. It is false if the client came back to it again and again:
+// with the replica, rounded up to what a watch can see. It is false if the client came back to it again and again:
 // if it did not leave it alone for the last quarter of the outage.
 func (w *watch) routed(addr string) (time.Duration, bool) {
 	w.mu.Lock()
@@ -89,5 +89,5 @@ func (w *watch) routed(addr string) (time.Duration, bool) {
 	if o == nil || o.until.IsZero() || o.until.Sub(o.last) < o.until.Sub(o.since)/4 {
 		return 0, false
 	}
-	return o.last.Sub(o.since), true
+	return (o.last.Sub(o.since)/watchPeriod + 1) * watchPeriod, true
 }

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// demoCommand is the demo as a process of its own, with its temporary files and
+// thereby its replicas' arguments marked by dir.
+func demoCommand(t *testing.T, dir string, args ...string) *exec.Cmd {
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(exe, args...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "TMP="+dir)
+	return cmd
+}
+
+// The demo itself, with the plot at a faster pace. Its status 0 says that rpcx
+// kept its promise; the table must say the same.
+func TestDemo(t *testing.T) {
+	for name, w := range wires {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			cmd := demoCommand(t, dir, append(w.args(), "-step", "600ms", "-bound", "3500ms")...)
+			var stdout, stderr bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &stdout, &stderr
+			err := cmd.Run()
+			t.Log(stdout.String())
+			require.NoError(t, err, stderr.String())
+			require.Empty(t, stderr.String())
+
+			rows := cells(stdout.String())
+			require.Equal(t, []string{"plain", "rpcx"}, rows[""])
+			for _, row := range []string{
+				"failed idempotent calls", "hung (over 3.5s)", "wrong replies", "duplicate executions",
+				"reported done, never executed", "reported not sent, yet executed",
+			} {
+				require.Len(t, rows[row], 2, row)
+				require.Equal(t, "0", rows[row][1], row)
+			}
+			require.NotEqual(t, "0", rows["failed idempotent calls"][0], "the plain client met the kill")
+			require.NotEqual(t, "never", rows["time to route around A, killed"][1])
+			require.NotEqual(t, "never", rows["time to return to A, restarted"][1])
+			if canFreeze {
+				require.NotEqual(t, "0", rows["hung (over 3.5s)"][0], "the plain client met the freeze")
+				require.NotEqual(t, "never", rows["time to route around B, frozen"][1])
+				require.NotEqual(t, "never", rows["time to return to B, continued"][1])
+			}
+			require.Contains(t, stdout.String(), "rpcx kept its promise")
+			require.GreaterOrEqual(t, strings.Count(stdout.String(), "| C closed"), 4, "one line a second")
+
+			left, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			require.Empty(t, left, "temporary files")
+			requireNoProcess(t, dir)
+		})
+	}
+}
