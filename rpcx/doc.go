@@ -1,6 +1,61 @@
 // Package rpcx is net/rpc's client for servers that may be slow, frozen or gone.
 //
-// Dial takes the place of rpc.Dial: the names, parameters and results are the
+// [Dial] takes the place of rpc.Dial: the names, parameters and results are the
 // same, and swapping the import is enough. An address may list replicas; then
-// every call goes to one that works.
+// every call goes to one that works. A [Dialer] holds the options, and its zero
+// value is what Dial uses. The servers stay as they are.
+//
+// # The way of one call
+//
+// A call asks the balancer for an endpoint, the endpoint's circuit breaker for
+// leave, and the endpoint for its connection, which is made if there is none. It
+// goes through net/rpc's own Client to the codec and the wire. Its end is judged
+// once, and breaker, failure detector and balancer learn from it; then it
+// returns, or is tried again.
+//
+// The breaker is the only gate: an endpoint takes calls if and only if its
+// breaker lets them in. The failure detector watches for silence while an answer
+// is owed. It pings a peer that gave no sign of life for [Dialer].Heartbeat, by
+// calling a method that no server has, since "can't find service" is as good an
+// answer as any. From phi 1 on others are preferred; at the detector's threshold
+// the peer is convicted, which opens the breaker, closes the connection, and so
+// ends every call that waits on it. A slow call to a live peer is never cut.
+// While an endpoint is down, pings try it, not calls.
+//
+// # What is tried again
+//
+// A method runs at most once unless it is known to be idempotent, by
+// [Dialer].Idempotent or [WithIdempotent]. How an attempt can end, what that
+// means to the endpoint's breaker, and whether the call is tried again:
+//
+//	end of the attempt                      breaker   tried again
+//	a reply                                 success   –
+//	an error of the method (ServerError)    success   no
+//	a reply that cannot be decoded          success   no
+//	an argument that cannot be encoded      ignored   no
+//	refused by our own breaker              ignored   yes, elsewhere
+//	no connection; or provably not sent     failure   yes, elsewhere
+//	sent, and the connection broke          failure   if idempotent
+//	sent, and the peer was convicted        failure   if idempotent
+//	the deadline passed without an answer   failure*  no: time is up
+//	the caller gave up                      ignored   no
+//	the client was closed                   ignored   no
+//
+// (*) Ignored if the caller allowed less than a few usual latencies.
+//
+// "Provably not sent" means that not one byte of the request can have left this
+// process. Moving such a call to an endpoint not yet tried is free; every other
+// repetition waits for [Retry].BackOff and is charged to [Retry].Budget.
+//
+// # Errors
+//
+// An error of the method is a [ServerError], and after Close every call returns
+// [ErrShutdown]; both come bare, as net/rpc's users compare them. Every other
+// error is a [*CallError], which says whether the call may have run.
+//
+// # Goroutines
+//
+// A client has a prober for each endpoint and net/rpc's reader for each
+// connection, at times a writer, and one goroutine for each asynchronous call in
+// flight. Close ends and awaits them all.
 package rpcx
