@@ -165,8 +165,8 @@ func (d *demo) judge(stdout io.Writer) error {
 		return err
 	}
 	if n := rpcx.onceFailed[maybeDone]; n > 0 {
-		fmt.Fprintf(stdout, "%d of rpcx's deposits failed with their fate unknown: they were under way on a replica\n", n)
-		fmt.Fprintln(stdout, "that died or froze, and what may have been executed is not repeated.")
+		fmt.Fprintf(stdout, "rpcx does not know the fate of %d deposits, and says so: they were under way on a\n", n)
+		fmt.Fprintln(stdout, "replica that died or froze. It does not repeat what may have been executed.")
 	}
 	fmt.Fprintln(stdout, "rpcx kept its promise: no idempotent call failed, no deposit was executed twice,")
 	fmt.Fprintln(stdout, "no call hung, every report was true, and every replica that came back is in use.")

@@ -27,7 +27,7 @@ func TestDemo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			cmd := demoCommand(t, dir, append(w.args(), "-step", "600ms", "-bound", "3500ms")...)
+			cmd := demoCommand(t, dir, append(w.args(), "-step", "600ms", "-bound", "4500ms")...)
 			var stdout, stderr bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &stdout, &stderr
 			err := cmd.Run()
@@ -38,7 +38,7 @@ func TestDemo(t *testing.T) {
 			rows := cells(stdout.String())
 			require.Equal(t, []string{"plain", "rpcx"}, rows[""])
 			for _, row := range []string{
-				"failed idempotent calls", "hung (over 3.5s)", "wrong replies", "duplicate executions",
+				"failed idempotent calls", "hung (over 4.5s)", "wrong replies", "duplicate executions",
 				"reported done, never executed", "reported not sent, yet executed",
 			} {
 				require.Len(t, rows[row], 2, row)
@@ -48,7 +48,7 @@ func TestDemo(t *testing.T) {
 			require.NotEqual(t, "never", rows["time to route around A, killed"][1])
 			require.NotEqual(t, "never", rows["time to return to A, restarted"][1])
 			if canFreeze {
-				require.NotEqual(t, "0", rows["hung (over 3.5s)"][0], "the plain client met the freeze")
+				require.NotEqual(t, "0", rows["hung (over 4.5s)"][0], "the plain client met the freeze")
 				require.NotEqual(t, "never", rows["time to route around B, frozen"][1])
 				require.NotEqual(t, "never", rows["time to return to B, continued"][1])
 			}

@@ -166,5 +166,5 @@ func TestCallThatNeverReturnsCountsAsHung(t *testing.T) {
 	l.finish(ctx)
 	r := l.report()
 	require.Equal(t, []int{2, 2}, []int{r.calls, r.hung})
-	require.EqualError(t, r.verdict(), "stuck broke its promise: 2 calls took longer than 1ms")
+	require.EqualError(t, r.verdict(), "stuck broke its promise: calls that took longer than 1ms: 2")
 }

@@ -42,18 +42,18 @@ func (r *report) broken() []string {
 	var all []string
 	count := func(n int, text string) {
 		if n > 0 {
-			all = append(all, fmt.Sprintf("%d %s", n, text))
+			all = append(all, fmt.Sprintf("%s: %d", text, n))
 		}
 	}
 	if r.calls == 0 {
 		all = append(all, "no call was made")
 	}
 	count(r.idemFailed, "idempotent calls failed")
-	count(r.hung, fmt.Sprintf("calls took longer than %v", r.bound))
-	count(r.wrong, "replies were wrong")
-	count(r.audit.duplicates, "deposits were executed twice")
-	count(r.audit.lost, "deposits were reported done and never executed")
-	count(r.audit.ghosts, "deposits were reported not sent and yet executed")
+	count(r.hung, fmt.Sprintf("calls that took longer than %v", r.bound))
+	count(r.wrong, "wrong replies")
+	count(r.audit.duplicates, "duplicate executions of deposits")
+	count(r.audit.lost, "deposits reported done and never executed")
+	count(r.audit.ghosts, "deposits reported not sent and yet executed")
 	for _, l := range r.returned {
 		if !l.ok {
 			all = append(all, "never used again: "+l.what)

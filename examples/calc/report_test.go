@@ -28,12 +28,12 @@ func TestBrokenPromises(t *testing.T) {
 		want   string
 	}{
 		{func(r *report) { r.calls = 0 }, "no call was made"},
-		{func(r *report) { r.idemFailed = 3 }, "3 idempotent calls failed"},
-		{func(r *report) { r.hung = 1 }, "1 calls took longer than 5s"},
-		{func(r *report) { r.wrong = 1 }, "1 replies were wrong"},
-		{func(r *report) { r.audit.duplicates = 1 }, "1 deposits were executed twice"},
-		{func(r *report) { r.audit.lost = 1 }, "1 deposits were reported done and never executed"},
-		{func(r *report) { r.audit.ghosts = 1 }, "1 deposits were reported not sent and yet executed"},
+		{func(r *report) { r.idemFailed = 3 }, "idempotent calls failed: 3"},
+		{func(r *report) { r.hung = 1 }, "calls that took longer than 5s: 1"},
+		{func(r *report) { r.wrong = 1 }, "wrong replies: 1"},
+		{func(r *report) { r.audit.duplicates = 1 }, "duplicate executions of deposits: 1"},
+		{func(r *report) { r.audit.lost = 1 }, "deposits reported done and never executed: 1"},
+		{func(r *report) { r.audit.ghosts = 1 }, "deposits reported not sent and yet executed: 1"},
 		{func(r *report) { r.returned[0].ok = false }, "never used again: A, restarted"},
 	} {
 		r := good()
@@ -43,7 +43,7 @@ func TestBrokenPromises(t *testing.T) {
 	r := good()
 	r.idemFailed, r.hung, r.sample = 1, 2, errors.New("EOF")
 	require.EqualError(t, r.verdict(),
-		"rpcx broke its promise: 1 idempotent calls failed; 2 calls took longer than 5s (one failure: EOF)")
+		"rpcx broke its promise: idempotent calls failed: 1; calls that took longer than 5s: 2 (one failure: EOF)")
 }
 
 func TestReportsSideBySide(t *testing.T) {
