@@ -24,8 +24,8 @@ func good() *report {
 func TestBrokenPromises(t *testing.T) {
 	require.NoError(t, good().verdict())
 	for _, c := range []struct {
-		break_ func(r *report)
-		want   string
+		harm func(r *report)
+		want string
 	}{
 		{func(r *report) { r.calls = 0 }, "no call was made"},
 		{func(r *report) { r.idemFailed = 3 }, "idempotent calls failed: 3"},
@@ -37,7 +37,7 @@ func TestBrokenPromises(t *testing.T) {
 		{func(r *report) { r.returned[0].ok = false }, "never used again: A, restarted"},
 	} {
 		r := good()
-		c.break_(r)
+		c.harm(r)
 		require.EqualError(t, r.verdict(), "rpcx broke its promise: "+c.want)
 	}
 	r := good()
