@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +15,9 @@ import (
 const runMain = "CALC_TEST_RUN_MAIN"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(runMain) != "" {
+	// A fuzzing worker inherits the environment too, and has the flags of a test.
+	isTest := slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "-test.") })
+	if os.Getenv(runMain) != "" && !isTest {
 		main()
 		return
 	}
