@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"resilientrpc/codec"
 )
@@ -28,12 +29,14 @@ type attempt struct {
 	state atomic.Uint32
 	args  any
 	reply any
-	start int64 // offset of its first byte in the wire; written before state
+	// start and end are its place in the wire; the writer's until it is written.
+	start, end int64
 	// err is what happened to this attempt alone, while its connection lives;
 	// encode says that it happened before anything was written. Both belong to
 	// the codec's side until done fires.
 	err    error
 	encode bool
+	at     time.Time      // when the reply came; zero if the codec could not tell
 	done   chan *rpc.Call // has room for one
 }
 
@@ -53,8 +56,7 @@ func (p *attemptPool) take(args, reply any) *attempt {
 // put gives back an attempt whose done has fired, which is when net/rpc and the
 // codec have let go of it.
 func (p *attemptPool) put(a *attempt) {
-	a.state.Store(queued)
-	a.args, a.reply, a.err, a.encode, a.start = nil, nil, nil, false, 0
+	*a = attempt{done: a.done}
 	p.Put(a)
 }
 
@@ -75,6 +77,7 @@ type tap struct {
 	// whole says that the codec reads whole frames, so that decoding does not
 	// wait for the network.
 	whole bool
+	now   time.Time // of the reply that is being read
 }
 
 func newTap(inner rpc.ClientCodec, c *conn) *tap {
@@ -88,7 +91,7 @@ func (t *tap) WriteRequest(r *rpc.Request, body any) error {
 	a := body.(*attempt)
 	if w := t.conn.wire; w != nil {
 		a.start = w.cork()
-		defer w.uncork()
+		defer func() { a.end = w.uncork() }()
 	}
 	if !a.state.CompareAndSwap(queued, written) {
 		return errWithdrawn
@@ -97,8 +100,7 @@ func (t *tap) WriteRequest(r *rpc.Request, body any) error {
 	if err == nil {
 		return nil
 	}
-	var encode *codec.EncodeError
-	if a.encode = errors.As(err, &encode); !a.encode {
+	if a.encode = isEncodeError(err); !a.encode {
 		t.conn.retire()
 	}
 	return err
@@ -111,7 +113,8 @@ func (t *tap) ReadResponseHeader(r *rpc.Response) error {
 		t.conn.fail(readError(err))
 		return err
 	}
-	t.conn.proof()
+	t.now = time.Now()
+	t.conn.proof(t.now)
 	return nil
 }
 
@@ -121,7 +124,8 @@ func (t *tap) ReadResponseBody(body any) error {
 	if !ok {
 		return t.ended(t.ClientCodec.ReadResponseBody(nil))
 	}
-	if w := t.conn.wire; w != nil {
+	a.at = t.now
+	if w := t.conn.wire; w != nil && a.state.Load() != queued { // its place is known
 		w.answered(a.start)
 	}
 	if t.whole {

@@ -173,7 +173,9 @@ func (c *Client) invoke(ctx context.Context, method string, args, reply any, lau
 	if err != nil {
 		c.failures.Add(1)
 	}
-	c.dialer.Trace.callDone(CallInfo{Method: method, Attempts: r.attempts, Started: started, Duration: time.Since(started), Err: err})
+	if c.dialer.Trace != nil {
+		c.dialer.Trace.callDone(CallInfo{Method: method, Attempts: r.attempts, Started: started, Duration: time.Since(started), Err: err})
+	}
 	return err
 }
 
@@ -278,11 +280,10 @@ func (r *run) sleep(ctx context.Context, wait time.Duration) error {
 
 // fail is the error that the caller gets.
 func (r *run) fail(res result) error {
-	var server ServerError
 	switch {
 	case errors.Is(res.err, ErrShutdown) || r.client.closed() && res.own:
 		return ErrShutdown
-	case errors.As(res.err, &server):
+	case isServerError(res.err):
 		return res.err
 	}
 	cause := res.err

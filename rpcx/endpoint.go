@@ -40,9 +40,11 @@ func (e *endpoint) call(ctx context.Context, now time.Time, r *run) result {
 	if err != nil {
 		return result{err: err, sent: NotSent, own: true, at: now}
 	}
-	res := e.attempt(ctx, r)
-	res.at = time.Now()
-	v := classify(res, res.at.Sub(now), e.node.Stats(now).Latency)
+	res := e.attempt(ctx, now, r)
+	if res.at.IsZero() {
+		res.at = time.Now()
+	}
+	v := classify(res, res.at.Sub(now), e.usual)
 	permit.Done(res.at, v.breaker)
 	r.outcome = v.balancer
 	return res
@@ -57,12 +59,19 @@ func (e *endpoint) admit(now time.Time) (breaker.Permit, error) {
 	return e.breaker.Allow(now)
 }
 
-func (e *endpoint) attempt(ctx context.Context, r *run) result {
-	c, err := e.connect(ctx)
-	if err != nil {
-		return result{err: err, sent: NotSent, own: errors.Is(err, ErrShutdown)}
+// usual is the endpoint's latency of late, 0 if none is known.
+func (e *endpoint) usual() time.Duration { return e.node.Stats(time.Now()).Latency }
+
+func (e *endpoint) attempt(ctx context.Context, now time.Time, r *run) result {
+	c := e.conn.Load()
+	if c == nil {
+		var err error
+		if c, err = e.connect(ctx); err != nil {
+			return result{err: err, sent: NotSent, own: errors.Is(err, ErrShutdown)}
+		}
+		now = time.Now() // it took its time
 	}
-	return c.do(ctx, r.method, e.client.attempts.take(r.args, r.reply), r.launched)
+	return c.do(ctx, now, r.method, e.client.attempts.take(r.args, r.reply), r.launched)
 }
 
 // connect returns the connection, and makes it if there is none: once for all who
@@ -136,9 +145,6 @@ func (e *endpoint) lost(c *conn) {
 		e.kick()
 	}
 }
-
-// proof notes that the peer is alive.
-func (e *endpoint) proof(now time.Time) { e.detector.Heartbeat(now) }
 
 // kick wakes the prober.
 func (e *endpoint) kick() {

@@ -147,12 +147,11 @@ type verdict struct {
 // classify is the one place where an attempt's end is judged; its rows are those
 // of the table in the package documentation. patience is how long the attempt
 // was given, if a deadline ended it: see judgeTimeout.
-func classify(r result, patience, usual time.Duration) verdict {
-	var server rpc.ServerError
+func classify(r result, patience time.Duration, usual func() time.Duration) verdict {
 	switch {
 	case r.err == nil:
 		return verdict{breaker.Success, balancer.Success}
-	case errors.As(r.err, &server):
+	case isServerError(r.err):
 		// The server works; it is the method that failed (gobreaker#112).
 		return verdict{breaker.Success, balancer.AppError}
 	case r.own && r.sent == NotSent:
@@ -162,7 +161,7 @@ func classify(r result, patience, usual time.Duration) verdict {
 		// A caller who gave up says nothing of the server (rubyist/circuitbreaker#42).
 		return verdict{breaker.Ignored, balancer.Canceled}
 	case errors.Is(r.err, context.DeadlineExceeded):
-		return judgeTimeout(r, patience, usual)
+		return judgeTimeout(r, patience, usual())
 	case isDecodeError(r.err):
 		// The server answered; caller and server disagree on a type.
 		return verdict{breaker.Success, balancer.AppError}
@@ -189,9 +188,31 @@ func judgeTimeout(r result, patience, usual time.Duration) verdict {
 	return verdict{breaker.Failure, balancer.Failure}
 }
 
+// The checks below are made of every call, and a target for errors.As costs an
+// allocation: nil has none of them.
+
+func isServerError(err error) bool {
+	if err == nil {
+		return false
+	}
+	var server rpc.ServerError
+	return errors.As(err, &server)
+}
+
 func isDecodeError(err error) bool {
+	if err == nil {
+		return false
+	}
 	var decode *codec.DecodeError
 	return errors.As(err, &decode)
+}
+
+func isEncodeError(err error) bool {
+	if err == nil {
+		return false
+	}
+	var encode *codec.EncodeError
+	return errors.As(err, &encode)
 }
 
 // readError is the text and identity net/rpc gives to a connection that ended.
@@ -231,9 +252,4 @@ func splitAddresses(addresses []string) ([]string, error) {
 		return nil, errors.New("rpcx: no address given; name at least one")
 	}
 	return out, nil
-}
-
-func isEncodeError(err error) bool {
-	var encode *codec.EncodeError
-	return errors.As(err, &encode)
 }

@@ -2,7 +2,6 @@ package rpcx
 
 import (
 	"context"
-	"errors"
 	"net/rpc"
 	"time"
 
@@ -153,7 +152,7 @@ func (p *prober) pingIfSilent(ctx context.Context, now time.Time) {
 		return
 	}
 	a := &attempt{args: struct{}{}, reply: &struct{}{}, done: make(chan *rpc.Call, 1)}
-	if c.send(ctx, pingMethod, a) == nil {
+	if c.send(ctx, now, pingMethod, a) == nil {
 		p.ping = a
 	}
 }
@@ -190,7 +189,6 @@ func (p *prober) answers(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	r := c.do(ctx, pingMethod, p.client.attempts.take(struct{}{}, &struct{}{}), func() {})
-	var server rpc.ServerError
-	return r.err == nil || errors.As(r.err, &server)
+	r := c.do(ctx, time.Now(), pingMethod, p.client.attempts.take(struct{}{}, &struct{}{}), func() {})
+	return r.err == nil || isServerError(r.err)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"net/rpc"
 	"sync/atomic"
 	"time"
 
@@ -106,11 +105,10 @@ func (b *budget) withdraw() bool {
 
 // mayRepeat is the one decision on repeating a call, from certain to doubtful.
 func mayRepeat(ctx context.Context, r result, idempotent bool) bool {
-	var server rpc.ServerError
 	switch {
 	case ctx.Err() != nil || errors.Is(r.err, ErrShutdown):
 		return false // the caller or the client is gone
-	case errors.As(r.err, &server):
+	case isServerError(r.err):
 		return false // the method ran and said no
 	case isDecodeError(r.err) || isEncodeError(r.err):
 		return false // it would fail again

@@ -40,13 +40,14 @@ type wire struct {
 	start  func(func()) // starts a goroutine that the client waits for
 	fail   func(error)  // ends the connection; called with no lock held
 	read   atomic.Int64 // offset that the peer has read at least to
+	queued atomic.Int64 // bytes ever written into buf; changed under mu
+	corked atomic.Bool  // a request is being written: it leaves whole
+	full   atomic.Bool  // highWater is reached; changed under mu
 
 	mu       sync.Mutex // protects following
 	buf      []byte     // waits to leave
 	spare    []byte     // the other buffer, while it is not being written
-	queued   int64      // bytes ever written into buf
-	handed   int64      // of these, bytes that can have left
-	corked   bool       // a request is being written: it leaves whole
+	handed   int64      // of the bytes queued, those that can have left
 	flushing bool       // a goroutine is in drain
 	err      error      // the connection is over
 	room     chan struct{}
@@ -73,10 +74,12 @@ func (w *wire) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	w.buf = append(w.buf, p...)
-	w.queued += int64(len(p))
-	corked := w.corked
+	w.queued.Add(int64(len(p)))
+	if len(w.buf) >= highWater {
+		w.full.Store(true)
+	}
 	w.mu.Unlock()
-	if !corked {
+	if !w.corked.Load() {
 		w.flush()
 	}
 	return len(p), nil
@@ -101,21 +104,19 @@ func (w *wire) stop(err error) {
 
 // cork marks the beginning of a request and returns its offset.
 func (w *wire) cork() int64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.corked = true
-	return w.queued
+	w.corked.Store(true)
+	return w.queued.Load()
 }
 
-// uncork marks the end of a request. It does not flush: its caller holds
-// net/rpc's locks.
-func (w *wire) uncork() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.corked = false
+// uncork marks the end of a request and returns its offset. It does not flush:
+// its caller holds net/rpc's locks.
+func (w *wire) uncork() int64 {
+	w.corked.Store(false)
+	return w.queued.Load()
 }
 
-// leftBefore reports whether no byte at or behind offset can have left.
+// unsentFrom reports whether no byte at or behind offset can have left. It is
+// final once the wire is stopped.
 func (w *wire) unsentFrom(offset int64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -136,7 +137,7 @@ func (w *wire) answered(offset int64) {
 // wait blocks while too much waits in memory, which means that the peer does
 // not read.
 func (w *wire) wait(ctx context.Context) error {
-	for {
+	for w.full.Load() {
 		w.mu.Lock()
 		if len(w.buf) < highWater || w.err != nil {
 			w.mu.Unlock()
@@ -153,9 +154,11 @@ func (w *wire) wait(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	return nil
 }
 
 func (w *wire) makeRoom() {
+	w.full.Store(false)
 	if w.room != nil {
 		close(w.room)
 		w.room = nil
@@ -171,7 +174,7 @@ func (w *wire) flush() {
 		return
 	}
 	w.flushing = true
-	inline := w.kernel && w.queued-w.read.Load() <= inlineLimit
+	inline := w.kernel && w.queued.Load()-w.read.Load() <= inlineLimit
 	w.mu.Unlock()
 	if !inline {
 		w.start(func() { w.drain(writeStall) })
@@ -222,11 +225,14 @@ func (w *wire) take() []byte {
 	return out
 }
 
-// unwritten takes back the last n bytes that a failed write did not accept.
+// unwritten takes back the last n bytes that a failed write did not accept. Only
+// a socket's word is taken for that: a layer above one may have sent them on.
 func (w *wire) unwritten(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.handed -= int64(n)
+	if w.kernel {
+		w.handed -= int64(n)
+	}
 	w.flushing = false
 	if w.err == nil {
 		w.err = errClosedWire
