@@ -58,8 +58,9 @@ func (e *FrameError) Error() string {
 
 // The fields that set MaxFrame, as a FrameError names them.
 const (
-	gobKnob  = "codec.Gob.MaxFrame"
-	jsonKnob = "codec.JSON.MaxFrame"
+	gobKnob   = "codec.Gob.MaxFrame"
+	jsonKnob  = "codec.JSON.MaxFrame"
+	json2Knob = "codec.JSON2.MaxFrame"
 )
 
 // panicError turns a recovered panic of an encoder or decoder into an error.

@@ -1,8 +1,12 @@
 package codec
 
 import (
+	"encoding/gob"
+	"errors"
 	"io"
 	"net/rpc"
+	"reflect"
+	"sync"
 )
 
 // Gob makes codecs for gob, net/rpc's own wire format. A stock net/rpc peer at
@@ -36,12 +40,12 @@ type gobClient struct {
 func (c *gobClient) WholeFrames() {}
 
 func (c *gobClient) WriteRequest(r *rpc.Request, body any) error {
-	return c.out.write(&gobHeader{method: r.ServiceMethod, seq: r.Seq}, body)
+	return c.out.write(gobHeader{method: r.ServiceMethod, seq: r.Seq}, body)
 }
 
 func (c *gobClient) ReadResponseHeader(r *rpc.Response) error {
-	var h gobHeader
-	if err := c.in.next(&h); err != nil {
+	h, err := c.in.next()
+	if err != nil {
 		return err
 	}
 	r.ServiceMethod, r.Seq, r.Error = h.method, h.seq, h.errmsg
@@ -51,3 +55,85 @@ func (c *gobClient) ReadResponseHeader(r *rpc.Response) error {
 func (c *gobClient) ReadResponseBody(body any) error { return c.in.decode(body) }
 
 func (c *gobClient) Close() error { return c.conn.Close() }
+
+// NewGobServer returns the default server codec for gob: Gob{}.NewServer.
+func NewGobServer(conn io.ReadWriteCloser) rpc.ServerCodec { return Gob{}.NewServer(conn) }
+
+// NewServer returns a server codec over conn, for rpc.ServeCodec. A reply that
+// cannot be encoded, or is larger than MaxFrame, becomes an error reply to that
+// one call. A failed write closes conn, because net/rpc's server does not notice
+// it and would read on.
+func (g Gob) NewServer(conn io.ReadWriteCloser) rpc.ServerCodec {
+	s := &gobServer{conn: conn}
+	s.in.init(conn, maxFrame(g.MaxFrame))
+	s.out.init(conn, maxFrame(g.MaxFrame), rpc.Response{})
+	return s
+}
+
+type gobServer struct {
+	conn io.ReadWriteCloser
+	in   gobReader
+
+	send sync.Mutex // protects following, and the order of replies
+	out  gobWriter
+	// trial encodes replies that hold interfaces once more, ahead of out, whose
+	// encoder could not be used after a failure in the middle of one.
+	trial *gob.Encoder
+
+	once sync.Once // closes conn
+	err  error     // what closing it returned
+}
+
+func (s *gobServer) ReadRequestHeader(r *rpc.Request) error {
+	h, err := s.in.next()
+	if err != nil {
+		return err
+	}
+	r.ServiceMethod, r.Seq = h.method, h.seq
+	return nil
+}
+
+func (s *gobServer) ReadRequestBody(body any) error { return s.in.decode(body) }
+
+func (s *gobServer) WriteResponse(r *rpc.Response, body any) error {
+	s.send.Lock()
+	defer s.send.Unlock()
+	h := gobHeader{method: r.ServiceMethod, seq: r.Seq, errmsg: r.Error}
+	err := s.try(body)
+	if err == nil {
+		err = s.out.write(h, body)
+	}
+	if encode := (*EncodeError)(nil); errors.As(err, &encode) {
+		h.errmsg = unencodable(encode)
+		err = s.out.write(h, struct{}{})
+	}
+	if err != nil {
+		s.Close() //nolint:errcheck // the write's error says more
+	}
+	return err
+}
+
+// try encodes a body that out could not recover from.
+func (s *gobServer) try(body any) error {
+	if body == nil || !s.out.delicate(reflect.TypeOf(body)) {
+		return nil
+	}
+	if s.trial == nil {
+		s.trial = gob.NewEncoder(io.Discard)
+	}
+	err := encodeGob(s.trial, body)
+	if err != nil {
+		s.trial = nil
+		return &EncodeError{err}
+	}
+	return nil
+}
+
+func (s *gobServer) Close() error {
+	s.once.Do(func() { s.err = s.conn.Close() })
+	return s.err
+}
+
+// unencodable is the text of the error reply in place of one that could not be
+// encoded.
+func unencodable(err *EncodeError) string { return "codec: the reply cannot be sent: " + err.Error() }

@@ -42,21 +42,18 @@ func (c *cursor) bytes() []byte {
 	return p
 }
 
-// fields reads a struct: it calls field with the index of each field present,
-// which must consume the field's value.
-func (c *cursor) fields(field func(i int)) {
-	for i := -1; !c.bad; {
-		delta := c.uint()
-		if delta == 0 {
-			return
-		}
-		if delta > maxGobFields {
-			c.bad = true
-			return
-		}
-		i += int(delta)
-		field(i)
+// field reads on in a struct: past field i (-1 at its start), whose value has been
+// consumed, to the next one present, whose value then follows. It returns false
+// at the struct's end.
+func (c *cursor) field(i int) (int, bool) {
+	delta := c.uint()
+	if delta > maxGobFields {
+		c.bad = true
 	}
+	if delta == 0 || c.bad {
+		return 0, false
+	}
+	return i + int(delta), true
 }
 
 // parseUint reads an unsigned integer as gob writes it: one byte below 128, or

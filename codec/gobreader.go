@@ -48,40 +48,37 @@ func (r *gobReader) init(conn io.Reader, max int64) {
 
 // next receives one pair and returns its header. If the stream ends within the
 // body, the header is good, and decode returns the error.
-func (r *gobReader) next(h *gobHeader) error {
+func (r *gobReader) next() (gobHeader, error) {
 	if r.err != nil {
-		return r.err
+		return gobHeader{}, r.err
 	}
 	r.in.release(r.pos)
 	r.pos, r.body = 0, gobBody{}
-	if r.err = r.readHeader(h); r.err != nil {
-		return r.err
+	h, err := r.readHeader()
+	if err != nil {
+		r.err = err
+		return gobHeader{}, err
 	}
 	r.err = r.readBody()
 	r.bodyErr = r.err
-	return nil
+	return h, nil
 }
 
-func (r *gobReader) readHeader(h *gobHeader) error {
+func (r *gobReader) readHeader() (h gobHeader, err error) {
 	id, err := r.value()
 	if err != nil {
-		return err
+		return h, err
 	}
 	t := r.types[id]
 	if t == nil || t.kind != gobStruct {
-		return errors.New("codec: gob header is not a struct")
+		return h, errors.New("codec: gob header is not a struct")
 	}
-	*h = gobHeader{}
-	known := len(t.fields) == 0
-	for _, f := range t.fields {
-		known = known || f.role != headerOther
-	}
-	if !known {
-		return errors.New("codec: gob header has none of a header's fields")
+	if !t.header {
+		return h, errors.New("codec: gob header has none of a header's fields")
 	}
 	w := gobWalk{r: r}
-	w.structFields(t, func(f gobField) {
-		switch f.role {
+	for i, ok := w.field(t, -1); ok; i, ok = w.field(t, i) {
+		switch f := &t.fields[i]; f.role {
 		case headerMethod:
 			h.method = r.share(r.cur.bytes())
 		case headerSeq:
@@ -93,8 +90,8 @@ func (r *gobReader) readHeader(h *gobHeader) error {
 		default:
 			w.element(f.id)
 		}
-	})
-	return w.result()
+	}
+	return h, w.result()
 }
 
 // share returns b as a string, the previous one if it is the same.

@@ -41,6 +41,7 @@ type gobType struct {
 	kind      gobKind
 	key, elem int64
 	fields    []gobField
+	header    bool // has a header's fields, or none
 
 	reach gobReach
 }
@@ -101,87 +102,50 @@ const (
 // gobTypeDef reads a type definition, a gob value of the type wireType.
 func gobTypeDef(c *cursor) *gobType {
 	t, seen := new(gobType), 0
-	c.fields(func(i int) {
+	for i, ok := c.field(-1); ok; i, ok = c.field(i) {
 		seen++
 		switch i {
 		case wireArray, wireSlice:
 			t.kind = gobArray
-			c.fields(func(i int) {
-				switch i {
-				case 0:
-					skipCommonType(c)
-				case 1:
-					t.elem = c.int()
-				case 2:
-					c.int() // an array's length; its values are counted anyway
-				default:
-					c.bad = true
-				}
-			})
+			// An array's length is not needed: its values are counted anyway.
+			c.definition(&t.elem, new(int64))
 		case wireStruct:
 			t.kind = gobStruct
 			t.structDef(c)
 		case wireMap:
 			t.kind = gobMap
-			c.fields(func(i int) {
-				switch i {
-				case 0:
-					skipCommonType(c)
-				case 1:
-					t.key = c.int()
-				case 2:
-					t.elem = c.int()
-				default:
-					c.bad = true
-				}
-			})
+			c.definition(&t.key, &t.elem)
 		case wireGobEncoder, wireBinaryMarshaler, wireTextMarshaler:
 			t.kind = gobOpaque
-			c.fields(func(int) { skipCommonType(c) })
+			c.definition()
 		default:
 			c.bad = true
 		}
-	})
+	}
 	if seen != 1 {
 		c.bad = true
 	}
 	return t
 }
 
-func (t *gobType) structDef(c *cursor) {
-	c.fields(func(i int) {
-		switch i {
-		case 0:
-			skipCommonType(c)
-		case 1:
-			for n := c.uint(); n > 0 && !c.bad; n-- {
-				t.fields = append(t.fields, gobFieldDef(c))
-			}
+// definition reads what most definitions consist of: a name and an id, which
+// every one starts with and nobody needs, and then the given integers.
+func (c *cursor) definition(ints ...*int64) {
+	for i, ok := c.field(-1); ok; i, ok = c.field(i) {
+		switch {
+		case i == 0:
+			c.common()
+		case i <= len(ints):
+			*ints[i-1] = c.int()
 		default:
 			c.bad = true
 		}
-	})
+	}
 }
 
-func gobFieldDef(c *cursor) (f gobField) {
-	var name []byte
-	c.fields(func(i int) {
-		switch i {
-		case 0:
-			name = c.bytes()
-		case 1:
-			f.id = c.int()
-		default:
-			c.bad = true
-		}
-	})
-	f.role = headerRole(name, f.id)
-	return f
-}
-
-// skipCommonType skips what every definition starts with: a name and an id.
-func skipCommonType(c *cursor) {
-	c.fields(func(i int) {
+// common skips a name and an id.
+func (c *cursor) common() {
+	for i, ok := c.field(-1); ok; i, ok = c.field(i) {
 		switch i {
 		case 0:
 			c.bytes()
@@ -190,7 +154,42 @@ func skipCommonType(c *cursor) {
 		default:
 			c.bad = true
 		}
-	})
+	}
+}
+
+func (t *gobType) structDef(c *cursor) {
+	for i, ok := c.field(-1); ok; i, ok = c.field(i) {
+		switch i {
+		case 0:
+			c.common()
+		case 1:
+			for n := c.uint(); n > 0 && !c.bad; n-- {
+				f := gobFieldDef(c)
+				t.fields = append(t.fields, f)
+				t.header = t.header || f.role != headerOther
+			}
+		default:
+			c.bad = true
+		}
+	}
+	// Every field of a header may be absent, but not its type's fields.
+	t.header = t.header || len(t.fields) == 0
+}
+
+func gobFieldDef(c *cursor) (f gobField) {
+	var name []byte
+	for i, ok := c.field(-1); ok; i, ok = c.field(i) {
+		switch i {
+		case 0:
+			name = c.bytes()
+		case 1:
+			f.id = c.int()
+		default:
+			c.bad = true
+		}
+	}
+	f.role = headerRole(name, f.id)
+	return f
 }
 
 type gobTypes map[int64]*gobType

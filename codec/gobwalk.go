@@ -71,7 +71,9 @@ func (w *gobWalk) composite(id int64) {
 	}
 	switch t.kind {
 	case gobStruct:
-		w.structFields(t, func(f gobField) { w.element(f.id) })
+		for i, ok := w.field(t, -1); ok; i, ok = w.field(t, i) {
+			w.element(t.fields[i].id)
+		}
 	case gobArray:
 		for n := w.r.cur.uint(); n > 0 && w.ok(); n-- {
 			w.element(t.elem)
@@ -86,16 +88,17 @@ func (w *gobWalk) composite(id int64) {
 	}
 }
 
-// structFields calls field for each field present.
-func (w *gobWalk) structFields(t *gobType, field func(gobField)) {
-	w.r.cur.fields(func(i int) {
-		if i >= len(t.fields) || !w.ok() {
-			w.fail(errGobStream)
-			w.r.cur.bad = true
-			return
-		}
-		field(t.fields[i])
-	})
+// field is cursor.field within the bounds of t, until something has failed.
+func (w *gobWalk) field(t *gobType, i int) (int, bool) {
+	if !w.ok() {
+		return 0, false
+	}
+	i, ok := w.r.cur.field(i)
+	if ok && i >= len(t.fields) {
+		w.fail(errGobStream)
+		return 0, false
+	}
+	return i, ok
 }
 
 // interfaceValue walks the name of a registered type, definitions of types

@@ -20,6 +20,8 @@ type gobWriter struct {
 	// next frame.
 	out     []byte
 	scratch []byte
+
+	interfaces map[reflect.Type]bool // what delicate has found out
 }
 
 // init prepares a writer of headers of the prototype's type. The encoder is told
@@ -43,7 +45,7 @@ func (s *gobSink) Write(p []byte) (int, error) {
 }
 
 // write sends one frame, or nothing of it.
-func (w *gobWriter) write(h *gobHeader, body any) error {
+func (w *gobWriter) write(h gobHeader, body any) error {
 	if w.retired != nil {
 		return &retiredError{w.retired}
 	}
@@ -71,7 +73,7 @@ func (w *gobWriter) write(h *gobHeader, body any) error {
 
 // header appends a header as gob encodes a struct: the fields that are not zero,
 // each by its distance from the last.
-func (w *gobWriter) header(h *gobHeader) {
+func (w *gobWriter) header(h gobHeader) {
 	b, last := appendInt(w.scratch[:0], w.headerID), 0
 	field := func(i int) { b, last = append(b, byte(i-last)), i }
 	if h.method != "" {
@@ -96,9 +98,22 @@ func (w *gobWriter) header(h *gobHeader) {
 // be told apart from it, so that after one nothing more can be written.
 func (w *gobWriter) undo(start int, body any, cause error) {
 	w.keepDefinitions(start)
-	if body != nil && holdsInterface(reflect.TypeOf(body), make(map[reflect.Type]bool)) {
+	if body != nil && w.delicate(reflect.TypeOf(body)) {
 		w.retired = cause
 	}
+}
+
+// delicate reports whether a value of type t may hold an interface.
+func (w *gobWriter) delicate(t reflect.Type) bool {
+	holds, known := w.interfaces[t]
+	if !known {
+		holds = holdsInterface(t, make(map[reflect.Type]bool))
+		if w.interfaces == nil {
+			w.interfaces = make(map[reflect.Type]bool)
+		}
+		w.interfaces[t] = holds
+	}
+	return holds
 }
 
 // keepDefinitions drops every message of out from start on that is no definition,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"strconv"
+	"unicode/utf8"
 )
 
 // jsonWriter sends JSON messages, each with a newline behind it for the peers
@@ -11,13 +12,14 @@ import (
 type jsonWriter struct {
 	conn    io.Writer
 	max     int64
+	knob    string
 	retired error // why nothing more may be written
 	enc     *json.Encoder
 	out     []byte // the message in the making
 }
 
-func (w *jsonWriter) init(conn io.Writer, max int64) {
-	w.conn, w.max = conn, max
+func (w *jsonWriter) init(conn io.Writer, max int64, knob string) {
+	w.conn, w.max, w.knob = conn, max, knob
 	w.enc = json.NewEncoder((*jsonSink)(w))
 }
 
@@ -39,8 +41,8 @@ func (w *jsonWriter) write(fill func(*jsonWriter) error) error {
 		return &EncodeError{err}
 	}
 	w.text("\n")
-	if size := int64(len(w.out)); size > w.max {
-		return &EncodeError{&FrameError{Size: size, Max: w.max, knob: jsonKnob}}
+	if err := w.tooLarge(); err != nil {
+		return &EncodeError{err}
 	}
 	n, err := w.conn.Write(w.out)
 	if err == nil && n < len(w.out) {
@@ -57,9 +59,19 @@ func (w *jsonWriter) reset() {
 	}
 }
 
+// tooLarge returns a *FrameError if the message so far is.
+func (w *jsonWriter) tooLarge() error {
+	if size := int64(len(w.out)); size > w.max {
+		return &FrameError{Size: size, Max: w.max, knob: w.knob}
+	}
+	return nil
+}
+
 func (w *jsonWriter) text(s string) { w.out = append(w.out, s...) }
 
 func (w *jsonWriter) uint(n uint64) { w.out = strconv.AppendUint(w.out, n, 10) }
+
+func (w *jsonWriter) int(n int) { w.out = strconv.AppendInt(w.out, int64(n), 10) }
 
 // quote appends s as a JSON string.
 func (w *jsonWriter) quote(s string) {
@@ -70,6 +82,17 @@ func (w *jsonWriter) quote(s string) {
 		}
 	}
 	w.out = append(append(append(w.out, '"'), s...), '"')
+}
+
+// raw appends a value that is well-formed JSON, without white space.
+func (w *jsonWriter) raw(v []byte) {
+	for _, c := range v {
+		if c <= ' ' || c == '<' || c == '>' || c == '&' || c >= utf8.RuneSelf {
+			w.value(json.RawMessage(v)) //nolint:errcheck // it is well-formed
+			return
+		}
+	}
+	w.out = append(w.out, v...)
 }
 
 // value appends v. Panics of the encoders of the caller's own types become errors.

@@ -4,6 +4,7 @@ import "math"
 
 const (
 	defaultMaxFrame = 64 << 20
+	defaultMaxBatch = 1024
 	// keepBuffer is the largest buffer that is kept for the next frame, so that
 	// one huge frame does not hold its memory for the connection's life.
 	keepBuffer = 256 << 10

@@ -1,0 +1,100 @@
+package codec
+
+import (
+	"io"
+	"net/rpc"
+)
+
+// JSON2 makes codecs for JSON-RPC 2.0 over a stream: one object or array after
+// the other, each with a newline behind it when sent, and with or without white
+// space between them when received. The zero JSON2 is the default. For HTTP see
+// the package jsonhttp.
+//
+// Source: https://www.jsonrpc.org/specification. Members that the specification
+// does not know are ignored when received; none are sent.
+type JSON2 struct {
+	// MaxFrame is the largest message, be it a batch, in bytes. 0 means 64 MiB;
+	// negative means no limit. A message beyond it is a *FrameError.
+	MaxFrame int64
+
+	// Wrap makes a client send the argument as the only element of an array, as
+	// net/rpc/jsonrpc does. Without it, an argument that is a JSON object (a
+	// struct, a map) goes as named parameters, an array (a slice) as positional
+	// ones, null as none, and only anything else is wrapped.
+	Wrap bool
+
+	// MaxBatch is the largest number of requests in a batch that a server
+	// accepts: each may get a goroutine, and an answer longer than itself. 0
+	// means 1024; negative means no limit. A longer batch is refused as a whole.
+	MaxBatch int
+}
+
+// Notifier is implemented by JSON2's client codecs. Notify sends a notification,
+// a request that gets no answer: nobody learns whether it has been carried out,
+// or could be. It may be called concurrently with itself and with WriteRequest,
+// and its errors are WriteRequest's.
+//
+// It stands beside rpc.ClientCodec because net/rpc's Client waits for an answer
+// to whatever it sends.
+type Notifier interface {
+	Notify(method string, args any) error
+}
+
+// NewJSON2Client returns the default client codec for JSON-RPC 2.0:
+// JSON2{}.NewClient. It fits wherever a func(io.ReadWriteCloser) rpc.ClientCodec
+// is wanted.
+func NewJSON2Client(conn io.ReadWriteCloser) rpc.ClientCodec { return JSON2{}.NewClient(conn) }
+
+// NewClient returns a client codec over conn. One goroutine at a time may write
+// requests, and another one read replies, as net/rpc's Client does. The codec
+// implements ErrorReader and Notifier. Requests and notifications that the peer
+// sends are ignored.
+func (j JSON2) NewClient(conn io.ReadWriteCloser) rpc.ClientCodec {
+	c := newJSONClient(conn, maxFrame(j.MaxFrame), json2Knob)
+	c.v2, c.wrap = true, j.Wrap
+	return &json2Client{c}
+}
+
+// json2Client is a jsonClient that can notify.
+type json2Client struct{ *jsonClient }
+
+// Notify implements Notifier.
+func (c *json2Client) Notify(method string, args any) error {
+	c.send.Lock()
+	defer c.send.Unlock()
+	return c.out.write(func(w *jsonWriter) error {
+		if err := c.request(w, method, args); err != nil {
+			return err
+		}
+		w.text("}")
+		return nil
+	})
+}
+
+// NewJSON2Server returns the default server codec for JSON-RPC 2.0:
+// JSON2{}.NewServer.
+func NewJSON2Server(conn io.ReadWriteCloser) rpc.ServerCodec { return JSON2{}.NewServer(conn) }
+
+// NewServer returns a server codec over conn, for rpc.ServeCodec. Methods are
+// called "Service.Method", as net/rpc has it.
+//
+// Named parameters are decoded into the method's argument. So are positional
+// ones if it is a slice or an array; if it is a struct, each goes into the next
+// exported field, and there may be fewer; if it is anything else, there can be
+// only one. An array with the whole argument as its only element, which is what
+// net/rpc/jsonrpc sends, is understood too, and always meant if that element is
+// an object and the argument a struct. Without parameters the argument stays
+// zero.
+//
+// A batch is answered with one array once all of it has been carried out, in no
+// particular order. What cannot be read is answered with an error, and reading
+// goes on behind it, or, if its end cannot be told, with the next line. Replies
+// that cannot be encoded and failed writes are dealt with as by JSON.NewServer.
+func (j JSON2) NewServer(conn io.ReadWriteCloser) rpc.ServerCodec {
+	s := newJSONServer(conn, maxFrame(j.MaxFrame), json2Knob)
+	s.v2, s.most = true, j.MaxBatch
+	if s.most == 0 {
+		s.most = defaultMaxBatch
+	}
+	return s
+}

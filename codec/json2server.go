@@ -1,0 +1,157 @@
+package codec
+
+import (
+	"encoding/json"
+	"net/rpc"
+)
+
+// refused is the place of a request that is none.
+func refused(code int, reason string) jsonCall {
+	return jsonCall{id: "null", code: code, reason: reason}
+}
+
+// elements cuts a batch into its requests. It returns nil if they are none, or
+// too many.
+func (s *jsonServer) elements(batch []byte) (requests [][]byte) {
+	for e := range jsonElements(batch) {
+		if s.most >= 0 && len(requests) == s.most {
+			return nil
+		}
+		requests = append(requests, e)
+	}
+	return requests
+}
+
+// request2 reads a request or notification of version 2.0.
+func (s *jsonServer) request2(frame []byte, r *rpc.Request) jsonCall {
+	var m jsonRequest
+	m.read(frame)
+	if reason := m.flaw(frame); reason != "" {
+		call := refused(CodeInvalidRequest, "Invalid Request: "+reason)
+		if m.id != nil && jsonIDAllowed(m.id) {
+			call.id = string(m.id)
+		}
+		return call
+	}
+	json.Unmarshal(m.method, &r.ServiceMethod) //nolint:errcheck // it is a string
+	s.params = m.params
+	return jsonCall{id: string(m.id)}
+}
+
+// jsonRequest has the members of a request as they are written; nil if absent.
+type jsonRequest struct{ version, method, params, id []byte }
+
+func (m *jsonRequest) read(frame []byte) {
+	for name, value := range jsonMembers(frame) {
+		switch string(name) {
+		case "jsonrpc":
+			m.version = value
+		case "method":
+			m.method = value
+		case "params":
+			m.params = notNull(value)
+		case "id":
+			m.id = value
+		}
+	}
+}
+
+// flaw says what makes the message no request; empty for nothing.
+func (m *jsonRequest) flaw(frame []byte) string {
+	switch {
+	case frame[0] != '{':
+		return "not an object"
+	case string(m.version) != `"2.0"`:
+		return `jsonrpc is not "2.0"`
+	case len(m.method) == 0 || m.method[0] != '"':
+		return "method is not a string"
+	case m.params != nil && m.params[0] != '{' && m.params[0] != '[':
+		return "params is neither an object nor an array"
+	case m.id != nil && !jsonIDAllowed(m.id):
+		return "id is not a string, a number or null"
+	}
+	return ""
+}
+
+func jsonIDAllowed(id []byte) bool {
+	switch id[0] {
+	case '{', '[', 't', 'f':
+		return false
+	}
+	return true
+}
+
+// reply2 appends a reply of version 2.0.
+func reply2(w *jsonWriter, call *jsonCall, failure string, result any) error {
+	code := call.code
+	if code == 0 {
+		code = CodeServerError
+	}
+	if call.reason != "" {
+		failure = call.reason
+	}
+	if failure != "" {
+		w.text(`{"jsonrpc":"2.0","error":{"code":`)
+		w.int(code)
+		w.text(`,"message":`)
+		w.quote(failure)
+		w.text(`},"id":`)
+	} else {
+		w.text(`{"jsonrpc":"2.0","result":`)
+		if err := w.value(result); err != nil {
+			return err
+		}
+		w.text(`,"id":`)
+	}
+	w.raw([]byte(call.id))
+	w.text("}")
+	return nil
+}
+
+// jsonBatch gathers the replies to a batch. The server codec's send protects it.
+type jsonBatch struct {
+	left    int // requests that have not been carried out
+	replies []byte
+}
+
+// collect adds a reply to its batch and sends the batch once it is complete. A
+// reply that cannot be encoded or has no room becomes an error.
+func (s *jsonServer) collect(call *jsonCall, r *rpc.Response, body any) error {
+	b := call.batch
+	if call.id != "" {
+		err := s.gather(b, call, r.Error, body)
+		if err != nil {
+			call.code = CodeInternalError
+			err = s.gather(b, call, unencodable(&EncodeError{err}), nil)
+		}
+		if err != nil {
+			return err // not even an error has room
+		}
+	}
+	if b.left--; b.left > 0 || b.replies == nil {
+		return nil
+	}
+	return s.out.write(func(w *jsonWriter) error {
+		w.out = append(w.out, b.replies...)
+		w.text("]")
+		return nil
+	})
+}
+
+func (s *jsonServer) gather(b *jsonBatch, call *jsonCall, failure string, body any) error {
+	start, separator := len(b.replies), ","
+	if start == 0 {
+		separator = "["
+	}
+	w := &s.out
+	defer w.reset()
+	w.text(separator)
+	if err := s.reply(w, call, failure, body); err != nil {
+		return err
+	}
+	if size := int64(start) + int64(len(w.out)) + 2; size > w.max {
+		return &FrameError{Size: size, Max: w.max, knob: w.knob}
+	}
+	b.replies = append(b.replies, w.out...)
+	return nil
+}

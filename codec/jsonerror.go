@@ -1,0 +1,99 @@
+package codec
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+)
+
+// The error codes that JSON-RPC 2.0 defines (section 5.1), and the one that a
+// server of this package gives a method's own error.
+const (
+	CodeParseError     = -32700
+	CodeInvalidRequest = -32600
+	CodeMethodNotFound = -32601
+	CodeInvalidParams  = -32602
+	CodeInternalError  = -32603
+	CodeServerError    = -32000
+)
+
+// An Error is the error object of a JSON-RPC reply (2.0, section 5.1). A client
+// gets at it through ErrorReader; package rpcx makes it reachable by errors.As.
+//
+// A server cannot send one of a method's choosing: net/rpc hands a codec the
+// text of a method's error and nothing else, so that it goes out as the message
+// with CodeServerError.
+type Error struct {
+	Code    int             `json:"code"`
+	Message string          `json:"message"`
+	Data    json.RawMessage `json:"data,omitempty"` // as received; nil if absent
+}
+
+// Error returns the message, or names the code if there is none.
+func (e *Error) Error() string {
+	if e.Message == "" {
+		return fmt.Sprintf("JSON-RPC error %d", e.Code)
+	}
+	return e.Message
+}
+
+// ErrorReader is implemented by the JSON client codecs. ReadError may be called
+// between ReadResponseHeader and the next one, by the goroutine that reads. It
+// returns the error object of that reply as an *Error, or nil if the reply has
+// no error, or, in version 1.0, one that is not an object.
+type ErrorReader interface{ ReadError() error }
+
+// jsonError reads an error member. It is an object in version 2.0, a string in
+// net/rpc's dialect, and anything at all elsewhere.
+func jsonError(failure []byte) (e *Error, object bool) {
+	e = new(Error)
+	if failure[0] != '{' {
+		e.Message = jsonErrorText(failure)
+		return e, false
+	}
+	for name, value := range jsonMembers(failure) {
+		switch {
+		case bytes.EqualFold(name, []byte("code")):
+			e.Code = jsonCode(value)
+		case bytes.EqualFold(name, []byte("message")):
+			e.Message = jsonErrorText(value)
+		case bytes.EqualFold(name, []byte("data")) && notNull(value) != nil:
+			e.Data = bytes.Clone(value)
+		}
+	}
+	if e.Message == "" && e.Code == 0 {
+		e.Message = string(failure) // nobody's convention: show it all
+	}
+	return e, true
+}
+
+// jsonCode reads an error code, which some peers put in quotes or write as a
+// float. It is 0 if it is no number.
+func jsonCode(value []byte) int {
+	f, err := strconv.ParseFloat(string(unquoted(value)), 64)
+	if err != nil || f < -1<<53 || f > 1<<53 {
+		return 0
+	}
+	return int(f)
+}
+
+// unquoted takes quotes off, if there are any.
+func unquoted(value []byte) []byte {
+	if len(value) > 1 && value[0] == '"' {
+		return value[1 : len(value)-1]
+	}
+	return value
+}
+
+// jsonErrorText is the text of what should be a string.
+func jsonErrorText(value []byte) string {
+	var s string
+	if json.Unmarshal(value, &s) != nil {
+		return string(value)
+	}
+	if s == "" {
+		return "unspecified error"
+	}
+	return s
+}

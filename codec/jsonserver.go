@@ -1,0 +1,197 @@
+package codec
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/rpc"
+	"sync"
+)
+
+// jsonServer is the server codec of both versions of JSON-RPC.
+//
+// What the codec has to answer by itself, such as a message that is no request,
+// it passes to net/rpc's server as a request without a method. The server
+// refuses it, and WriteResponse puts the right error into its reply. So all
+// replies take one way, in an order that the server knows.
+type jsonServer struct {
+	conn io.ReadWriteCloser
+	in   jsonReader
+	v2   bool
+	most int // JSON2.MaxBatch
+
+	// What is being read. All of it lies in the reader's buffer.
+	params []byte
+	seq    uint64     // of the request that was read last
+	rest   [][]byte   // the requests of a batch still to be handed out
+	batch  *jsonBatch // theirs
+
+	send sync.Mutex // protects following, and the order of replies
+	out  jsonWriter
+
+	mu      sync.Mutex // protects following
+	pending map[uint64]jsonCall
+
+	once sync.Once // closes conn
+	err  error     // what closing it returned
+}
+
+// jsonCall is a request that has not been answered.
+type jsonCall struct {
+	id     string     // as it is to be echoed; empty for one that wants no answer
+	batch  *jsonBatch // nil if it came by itself
+	code   int        // of the error that the codec has found; 0 for none
+	reason string     // that error's message; empty for what the server says
+}
+
+func newJSONServer(conn io.ReadWriteCloser, max int64, knob string) *jsonServer {
+	s := &jsonServer{conn: conn, pending: make(map[uint64]jsonCall)}
+	s.in.init(conn, max, knob)
+	s.out.init(conn, max, knob)
+	return s
+}
+
+func (s *jsonServer) ReadRequestHeader(r *rpc.Request) error {
+	call, err := s.next(r)
+	if err != nil {
+		return err
+	}
+	s.seq++
+	r.Seq = s.seq
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending[s.seq] = call
+	return nil
+}
+
+// next reads a request, or what has to be answered with an error.
+func (s *jsonServer) next(r *rpc.Request) (jsonCall, error) {
+	r.ServiceMethod, s.params = "", nil
+	for len(s.rest) == 0 {
+		s.batch = nil
+		frame, err := s.in.next()
+		switch {
+		case err == errJSONStream && s.v2:
+			return refused(CodeParseError, "Parse error"), nil
+		case err != nil:
+			return jsonCall{}, s.in.end(err)
+		case !s.v2:
+			return s.request(frame, r), nil
+		case frame[0] == '{':
+			return s.request2(frame, r), nil
+		}
+		if s.rest = s.elements(frame); s.rest == nil {
+			return refused(CodeInvalidRequest, "Invalid Request: the batch is empty or too long"), nil
+		}
+		s.batch = &jsonBatch{left: len(s.rest)}
+	}
+	one := s.rest[0]
+	s.rest = s.rest[1:]
+	call := s.request2(one, r)
+	call.batch = s.batch
+	return call, nil
+}
+
+// request reads a request of version 1.0. One that makes no sense is left to the
+// server to refuse.
+func (s *jsonServer) request(frame []byte, r *rpc.Request) jsonCall {
+	call := jsonCall{id: "null"}
+	for name, value := range jsonMembers(frame) {
+		switch {
+		case named(name, "method", false):
+			json.Unmarshal(value, &r.ServiceMethod) //nolint:errcheck // it stays empty
+		case named(name, "params", false):
+			s.params = notNull(value)
+		case named(name, "id", false):
+			call.id = string(value)
+		}
+	}
+	return call
+}
+
+var errNoParams = errors.New("jsonrpc: request body missing params") // net/rpc/jsonrpc's words
+
+func (s *jsonServer) ReadRequestBody(body any) error {
+	if body == nil { // the server has no such method
+		s.found(CodeMethodNotFound)
+		return nil
+	}
+	var err error
+	switch {
+	case s.v2:
+		err = decodeParams(s.params, body)
+	case s.params == nil:
+		err = &DecodeError{errNoParams}
+	default:
+		err = decodeJSON(s.params, &[1]any{body})
+	}
+	if err != nil {
+		s.found(CodeInvalidParams)
+	}
+	return err
+}
+
+// found notes what is wrong with the request read last, unless that is known.
+func (s *jsonServer) found(code int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if call := s.pending[s.seq]; call.code == 0 {
+		call.code = code
+		s.pending[s.seq] = call
+	}
+}
+
+func (s *jsonServer) WriteResponse(r *rpc.Response, body any) error {
+	s.mu.Lock()
+	call, ok := s.pending[r.Seq]
+	delete(s.pending, r.Seq)
+	s.mu.Unlock()
+	if !ok {
+		return errors.New("codec: reply to a request that does not wait for one")
+	}
+	s.send.Lock()
+	defer s.send.Unlock()
+	var err error
+	switch {
+	case call.batch != nil:
+		err = s.collect(&call, r, body)
+	case call.id != "":
+		err = s.out.write(func(w *jsonWriter) error { return s.reply(w, &call, r.Error, body) })
+		if encode := (*EncodeError)(nil); errors.As(err, &encode) {
+			call.code = CodeInternalError
+			err = s.out.write(func(w *jsonWriter) error { return s.reply(w, &call, unencodable(encode), nil) })
+		}
+	}
+	if err != nil {
+		s.Close() //nolint:errcheck // the write's error says more
+	}
+	return err
+}
+
+// reply appends a reply: the error if there is one, else the result.
+func (s *jsonServer) reply(w *jsonWriter, call *jsonCall, failure string, result any) error {
+	switch {
+	case s.v2:
+		return reply2(w, call, failure, result)
+	case failure != "":
+		w.text(`{"id":`)
+		w.raw([]byte(call.id))
+		w.text(`,"result":null,"error":`)
+		w.quote(failure)
+	default:
+		w.text(`{"id":`)
+		w.raw([]byte(call.id))
+		w.text(`,"result":`)
+		if err := w.value(result); err != nil {
+			return err
+		}
+		w.text(`,"error":null`)
+	}
+	w.text("}")
+	return nil
+}
+
+func (s *jsonServer) Close() error {
+	s.once.Do(func() { s.err = s.conn.Close() })
+	return s.err
+}
