@@ -137,24 +137,29 @@ type session struct {
 	*rpc.Client
 	wire   *tee // the client's end
 	server *tee
+	done   chan struct{} // closed when the server has ended
+}
+
+// finished waits for the server to have carried out what it was sent.
+func (s *session) finished(t testing.TB) {
+	select {
+	case <-s.done:
+	case <-time.After(10 * time.Second):
+		t.Error("the server did not end with its connection")
+	}
 }
 
 func join(t testing.TB, a, b net.Conn, client func(io.ReadWriteCloser) *rpc.Client, serve func(*rpc.Server, io.ReadWriteCloser)) *session {
-	s := &session{wire: &tee{ReadWriteCloser: a}, server: &tee{ReadWriteCloser: b}}
-	done := make(chan struct{})
+	s := &session{wire: &tee{ReadWriteCloser: a}, server: &tee{ReadWriteCloser: b}, done: make(chan struct{})}
 	server := newServer()
 	go func() {
-		defer close(done)
+		defer close(s.done)
 		serve(server, s.server)
 	}()
 	s.Client = client(s.wire)
 	t.Cleanup(func() {
 		s.Close() //nolint:errcheck // a test may have closed it
-		select {
-		case <-done:
-		case <-time.After(10 * time.Second):
-			t.Error("the server did not end with its connection")
-		}
+		s.finished(t)
 	})
 	return s
 }

@@ -114,24 +114,25 @@ type jsonBatch struct {
 	replies []byte
 }
 
+// batchReserve is the room that a result leaves for each reply still to come, so
+// that it can at least be an error.
+const batchReserve = 256
+
 // collect adds a reply to its batch and sends the batch once it is complete. A
 // reply that cannot be encoded or has no room becomes an error.
 func (s *jsonServer) collect(call *jsonCall, r *rpc.Response, body any) error {
 	b := call.batch
+	b.left--
 	if call.id != "" {
-		err := s.gather(b, call, r.Error, body)
-		if err != nil {
+		if err := s.gather(b, call, r.Error, body); err != nil {
 			call.code = CodeInternalError
-			err = s.gather(b, call, unencodable(&EncodeError{err}), nil)
-		}
-		if err != nil {
-			return err // not even an error has room
+			s.gather(b, call, unencodable(&EncodeError{err}), nil) //nolint:errcheck // an error has room
 		}
 	}
-	if b.left--; b.left > 0 || b.replies == nil {
+	if b.left > 0 || b.replies == nil {
 		return nil
 	}
-	return s.out.write(func(w *jsonWriter) error {
+	return s.answer(&jsonCall{id: "null"}, func(w *jsonWriter) error {
 		w.out = append(w.out, b.replies...)
 		w.text("]")
 		return nil
@@ -139,19 +140,19 @@ func (s *jsonServer) collect(call *jsonCall, r *rpc.Response, body any) error {
 }
 
 func (s *jsonServer) gather(b *jsonBatch, call *jsonCall, failure string, body any) error {
-	start, separator := len(b.replies), ","
-	if start == 0 {
-		separator = "["
-	}
 	w := &s.out
 	defer w.reset()
-	w.text(separator)
 	if err := s.reply(w, call, failure, body); err != nil {
 		return err
 	}
-	if size := int64(start) + int64(len(w.out)) + 2; size > w.max {
+	size := int64(len(b.replies) + len(w.out) + len("[]\n"))
+	if failure == "" && size+int64(b.left)*batchReserve > w.max {
 		return &FrameError{Size: size, Max: w.max, knob: w.knob}
 	}
-	b.replies = append(b.replies, w.out...)
+	separator := byte(',')
+	if b.replies == nil {
+		separator = '['
+	}
+	b.replies = append(append(b.replies, separator), w.out...)
 	return nil
 }

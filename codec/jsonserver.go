@@ -156,16 +156,23 @@ func (s *jsonServer) WriteResponse(r *rpc.Response, body any) error {
 	case call.batch != nil:
 		err = s.collect(&call, r, body)
 	case call.id != "":
-		err = s.out.write(func(w *jsonWriter) error { return s.reply(w, &call, r.Error, body) })
-		if encode := (*EncodeError)(nil); errors.As(err, &encode) {
-			call.code = CodeInternalError
-			err = s.out.write(func(w *jsonWriter) error { return s.reply(w, &call, unencodable(encode), nil) })
-		}
+		err = s.answer(&call, func(w *jsonWriter) error { return s.reply(w, &call, r.Error, body) })
 	}
 	if err != nil {
 		s.Close() //nolint:errcheck // the write's error says more
 	}
 	return err
+}
+
+// answer sends what fill makes, or, if it cannot be encoded, an error to call.
+func (s *jsonServer) answer(call *jsonCall, fill func(*jsonWriter) error) error {
+	err := s.out.write(fill)
+	encode := (*EncodeError)(nil)
+	if !errors.As(err, &encode) {
+		return err
+	}
+	call.code = CodeInternalError
+	return s.out.write(func(w *jsonWriter) error { return s.reply(w, call, unencodable(encode), nil) })
 }
 
 // reply appends a reply: the error if there is one, else the result.

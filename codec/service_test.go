@@ -4,6 +4,7 @@ import (
 	"encoding/gob"
 	"errors"
 	"math/big"
+	"strings"
 	"time"
 )
 
@@ -148,6 +149,9 @@ func (Echo) MakeLoose(mode string, out *Loose) error {
 	*out = Loose{Any: []any{Square{3}, Bad{mode}}}
 	return nil
 }
+
+// Long answers with a string of n bytes.
+func (Echo) Long(n int, out *string) error { *out = strings.Repeat("x", n); return nil }
 
 // Fail answers with the given error.
 func (Echo) Fail(text string, out *int) error { return errors.New(text) }

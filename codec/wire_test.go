@@ -37,7 +37,7 @@ func exchanges() []exchange {
 		to[Tree]("Echo.Tree", richValue().Tree),
 		to[string]("Echo.String", "<&> \u2028 \xff"),
 		to[string]("Echo.String", ""),
-		to[[]byte]("Echo.Bytes", bytes.Repeat([]byte("0123456789"), 2000)),
+		to[[]byte]("Echo.Bytes", bytes.Repeat([]byte("0123456789"), 30)),
 		to[[]string]("Echo.Strings", []string{"a", "", "c"}),
 		to[map[string]int]("Echo.Map", map[string]int{"one": 1}),
 		to[map[string]any]("Echo.Dyn", map[string]any{"k": []any{"v", 1.5}}),
@@ -85,6 +85,18 @@ func TestWire(t *testing.T) {
 					require.Equal(t, stock.wire.received(), s.wire.received(), "the server's bytes")
 				}
 			})
+		}
+	}
+}
+
+// TestLargeFrames passes frames that outgrow every buffer.
+func TestLargeFrames(t *testing.T) {
+	for _, f := range formats {
+		s := pair(t, tcpPipe, f.ourClient, f.ourServer)
+		for _, size := range []int{100, 9_000, 300_000, 2_000_000, 10} {
+			want, got := bytes.Repeat([]byte("0123456789"), size/10), []byte(nil)
+			require.NoError(t, s.Call("Echo.Bytes", want, &got))
+			require.True(t, bytes.Equal(want, got), "%s %d", f.name, size)
 		}
 	}
 }

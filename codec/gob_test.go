@@ -1,0 +1,370 @@
+package codec_test
+
+import (
+	"bytes"
+	"encoding/gob"
+	"errors"
+	"io"
+	"net/rpc"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/codec"
+)
+
+// good is a call that must work however many have failed before it.
+func good(t *testing.T, c *rpc.Client, calls ...exchange) {
+	t.Helper()
+	for _, x := range append(calls, to[Plain]("Echo.Plain", Plain{A: 5, L: []string{"x"}})) {
+		require.NoError(t, c.Call(x.method, x.args, x.reply()))
+	}
+}
+
+// TestUnencodableArgument: the argument's error is the call's only, whatever of
+// its types has been defined before the encoder gave up. The stock codec leaves
+// the header behind and loses the connection (TestStockIsPoisoned).
+func TestUnencodableArgument(t *testing.T) {
+	bad := map[string]any{
+		"unsupported type":   make(chan int),
+		"unsupported field":  struct{ C chan int }{},
+		"typed nil":          (*Plain)(nil),
+		"nil":                nil,
+		"failing encoder":    Holder{Fresh{1}, Bad{"error"}},
+		"panicking encoder":  Holder{Fresh{1}, Bad{"panic"}},
+		"first of its type":  Bad{"error"},
+		"slice with failure": []Holder{{}, {Bad: Bad{"error"}}},
+	}
+	for name, arg := range bad {
+		t.Run(name, func(t *testing.T) {
+			s := pair(t, tcpPipe, gobFormat.ourClient, gobFormat.stockServer)
+			for range 3 {
+				var encode *codec.EncodeError
+				require.ErrorAs(t, s.Call("Echo.Holder", arg, new(Holder)), &encode)
+				good(t, s.Client, to[Holder]("Echo.Holder", Holder{Fresh{2}, Bad{"fine"}}))
+			}
+		})
+	}
+}
+
+func TestStockIsPoisoned(t *testing.T) {
+	s := pair(t, tcpPipe, gobFormat.stockClient, gobFormat.stockServer)
+	require.Error(t, s.Call("Echo.Plain", make(chan int), new(Plain)))
+	require.Error(t, s.Call("Echo.Plain", Plain{}, new(Plain)))
+}
+
+// TestUnencodableInterface: what an interface holds may take definitions with it
+// that the encoder believes sent. Nothing more is written then; replies still
+// come.
+func TestUnencodableInterface(t *testing.T) {
+	conn := play(nil)
+	c := codec.NewGobClient(conn)
+	err := c.WriteRequest(&rpc.Request{ServiceMethod: "Echo.Loose", Seq: 1}, Loose{[]any{Square{1}, Bad{"error"}}})
+	var encode *codec.EncodeError
+	require.ErrorAs(t, err, &encode)
+	require.NotErrorIs(t, err, codec.ErrRetired)
+	require.ErrorIs(t, c.WriteRequest(&rpc.Request{ServiceMethod: "Echo.Int", Seq: 2}, 1), codec.ErrRetired)
+	require.Empty(t, conn.writes)
+}
+
+// TestUnencodableReply: one call gets an error in place of its reply; the stock
+// server closes the connection.
+func TestUnencodableReply(t *testing.T) {
+	for _, f := range formats {
+		for _, mode := range []string{"error", "panic"} {
+			s := pair(t, tcpPipe, f.stockClient, f.ourServer)
+			for range 3 {
+				err := s.Call("Echo.Make", mode, new(Holder))
+				require.ErrorContains(t, err, "the reply cannot be sent", "%s %s", f.name, mode)
+				require.ErrorContains(t, s.Call("Echo.MakeLoose", mode, new(Loose)), "the reply cannot be sent")
+				good(t, s.Client, to[Holder]("Echo.Make", "fine"), to[Loose]("Echo.MakeLoose", "fine"))
+			}
+		}
+	}
+	s := pair(t, tcpPipe, gobFormat.stockClient, gobFormat.stockServer)
+	require.Error(t, s.Call("Echo.Make", "error", new(Holder)))
+	require.Error(t, s.Call("Echo.Int", 1, new(int)))
+}
+
+// TestUndecodableRequest: an argument of the wrong type is answered with an error.
+func TestUndecodableRequest(t *testing.T) {
+	for _, f := range formats {
+		s := pair(t, tcpPipe, f.stockClient, f.ourServer)
+		for range 3 {
+			for _, arg := range []any{"text", Holder{}, []string{"x"}} {
+				var server rpc.ServerError
+				require.ErrorAs(t, s.Call("Echo.Int", arg, new(int)), &server, f.name)
+			}
+			for _, mode := range []string{"decode-panic", "decode-error"} {
+				require.Error(t, s.Call("Echo.Holder", Holder{Fresh{1}, Bad{mode}}, new(Holder)))
+				require.Error(t, s.Call("Echo.Bad", Bad{mode}, new(Bad)))
+			}
+			good(t, s.Client, to[Holder]("Echo.Holder", Holder{Fresh{2}, Bad{"fine"}}))
+		}
+	}
+}
+
+// replies returns what a stock server sends in answer to the exchanges.
+func replies(t testing.TB, f format) []byte {
+	a, b := tcpPipe(t)
+	s := join(t, a, b, f.stockClient, f.stockServer)
+	for _, x := range exchanges() {
+		s.Call(x.method, x.args, x.reply()) //nolint:errcheck // some are to fail
+	}
+	return s.wire.received()
+}
+
+// requests returns what a stock client sends for the exchanges.
+func requests(t testing.TB, f format) []byte {
+	a, b := tcpPipe(t)
+	s := join(t, a, b, f.stockClient, f.stockServer)
+	for _, x := range exchanges() {
+		s.Call(x.method, x.args, x.reply()) //nolint:errcheck // some are to fail
+	}
+	return s.wire.sent()
+}
+
+// readAll reads replies until the stream ends. Each is decoded by the given
+// function, which returns the body.
+func readAll(c rpc.ClientCodec, body func(i int, r *rpc.Response) any) (n int, err error) {
+	for ; ; n++ {
+		var r rpc.Response
+		if err := c.ReadResponseHeader(&r); err != nil {
+			return n, err
+		}
+		var b any
+		if r.Error == "" {
+			b = body(n, &r)
+		}
+		err := c.ReadResponseBody(b)
+		if decode := (*codec.DecodeError)(nil); err != nil && !errors.As(err, &decode) {
+			return n, err
+		}
+	}
+}
+
+// TestUndecodableReply: a reply that the caller cannot take, or does not want,
+// leaves the later ones as they are, although types were defined in it.
+func TestUndecodableReply(t *testing.T) {
+	for _, f := range formats {
+		session := replies(t, f)
+		calls := exchanges()
+		for spoilt := range calls {
+			for _, wrong := range []any{nil, new(chan int), new(Bad), Plain{}, (*Plain)(nil)} {
+				got := 0
+				n, err := readAll(f.client(play(session)), func(i int, r *rpc.Response) any {
+					if i == spoilt {
+						return wrong
+					}
+					got++
+					return calls[i].reply()
+				})
+				require.Equal(t, io.EOF, err)
+				require.Equal(t, len(calls), n)
+			}
+		}
+	}
+}
+
+func TestRepliesAfterSpoiltOnes(t *testing.T) {
+	for _, f := range formats {
+		session := replies(t, f)
+		stock := pair(t, tcpPipe, f.stockClient, f.stockServer)
+		want, wantErrs := run(t, stock.Client, exchanges())
+		for _, wrong := range []any{nil, new(chan int)} {
+			for parity := range 2 {
+				got := map[int]any{}
+				readAll(f.client(play(session)), func(i int, r *rpc.Response) any { //nolint:errcheck // ends with the tape
+					if i%2 == parity {
+						return wrong
+					}
+					got[i] = exchanges()[i].reply()
+					return got[i]
+				})
+				require.NotEmpty(t, got)
+				for i, reply := range got {
+					require.NoError(t, wantErrs[i])
+					require.Equal(t, want[i], reply, "%s %d", f.name, i)
+				}
+			}
+		}
+	}
+}
+
+// TestTruncated cuts a session at every byte: what was whole before the cut can
+// be read, and the stream ends with io.EOF at the end of a frame only.
+func TestTruncated(t *testing.T) {
+	for _, f := range formats {
+		session := replies(t, f)
+		frames := 0
+		for cut := len(session); cut >= 0; cut-- {
+			n, err := readAll(f.client(play(session[:cut])), func(i int, r *rpc.Response) any { return exchanges()[i].reply() })
+			if err == io.EOF {
+				frames++
+			} else {
+				require.Equal(t, io.ErrUnexpectedEOF, err, "%s cut at %d", f.name, cut)
+			}
+			require.LessOrEqual(t, n, len(exchanges()))
+		}
+		if f.name == "gob" {
+			require.Equal(t, len(exchanges())+1, frames)
+		} else { // with and without the newline
+			require.Equal(t, 2*len(exchanges())+1, frames)
+		}
+	}
+}
+
+// slow hands out one byte at a time.
+type slow struct{ *tape }
+
+func (s slow) Read(p []byte) (int, error) { return s.tape.Read(p[:min(1, len(p))]) }
+
+func TestByteByByte(t *testing.T) {
+	for _, f := range formats {
+		n, err := readAll(f.client(slow{play(replies(t, f))}), func(i int, r *rpc.Response) any { return exchanges()[i].reply() })
+		require.Equal(t, io.EOF, err)
+		require.Equal(t, len(exchanges()), n)
+	}
+}
+
+// TestWholeFrame: the body is in memory once the header has been returned.
+func TestWholeFrame(t *testing.T) {
+	for _, f := range formats {
+		session := replies(t, f)
+		conn := play(session)
+		c := f.client(slow{conn})
+		for range exchanges() {
+			var r rpc.Response
+			require.NoError(t, c.ReadResponseHeader(&r))
+			rest := conn.play.(*bytes.Reader).Len()
+			require.NoError(t, c.ReadResponseBody(nil))
+			require.Equal(t, rest, conn.play.(*bytes.Reader).Len())
+		}
+	}
+}
+
+// allocated returns how many bytes f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// TestHugeFrame: a length prefix is no reason to allocate, and a frame beyond the
+// limit is refused with the name of what limits it.
+func TestHugeFrame(t *testing.T) {
+	promise := []byte{0xf8, 0, 0, 0, 0, 0x3f, 0xff, 0xff, 0xff, 1, 2, 3} // a message of 1 GiB
+	var err error
+	require.Less(t, allocated(func() {
+		err = codec.Gob{MaxFrame: 2 << 30}.NewClient(play(promise)).ReadResponseHeader(new(rpc.Response))
+	}), uint64(1<<20))
+	require.Equal(t, io.ErrUnexpectedEOF, err)
+
+	err = codec.NewGobClient(play(promise)).ReadResponseHeader(new(rpc.Response))
+	var frame *codec.FrameError
+	require.ErrorAs(t, err, &frame)
+	require.Equal(t, int64(64<<20), frame.Max)
+	require.GreaterOrEqual(t, frame.Size, int64(0x3fffffff))
+	require.ErrorContains(t, err, "codec.Gob.MaxFrame")
+
+	long := `{"id":1,"result":"` + strings.Repeat("x", 1000)
+	for knob, c := range map[string]rpc.ClientCodec{
+		"codec.JSON.MaxFrame":  codec.JSON{MaxFrame: 1000}.NewClient(play([]byte(long))),
+		"codec.JSON2.MaxFrame": codec.JSON2{MaxFrame: 1000}.NewClient(play([]byte(long))),
+	} {
+		err := c.ReadResponseHeader(new(rpc.Response))
+		require.ErrorAs(t, err, &frame)
+		require.ErrorContains(t, err, knob)
+	}
+}
+
+// TestLargeArgument: a request beyond the limit is not sent, and fails alone.
+func TestLargeArgument(t *testing.T) {
+	for name, make := range map[string]func(io.ReadWriteCloser) rpc.ClientCodec{
+		"gob":   codec.Gob{MaxFrame: 1000}.NewClient,
+		"json":  codec.JSON{MaxFrame: 1000}.NewClient,
+		"json2": codec.JSON2{MaxFrame: 1000}.NewClient,
+	} {
+		conn := play(nil)
+		c := make(conn)
+		err := c.WriteRequest(&rpc.Request{ServiceMethod: "Echo.String", Seq: 1}, strings.Repeat("x", 1000))
+		var encode *codec.EncodeError
+		require.ErrorAs(t, err, &encode, name)
+		require.ErrorAs(t, err, new(*codec.FrameError))
+		require.Empty(t, conn.writes)
+		require.NoError(t, c.WriteRequest(&rpc.Request{ServiceMethod: "Echo.String", Seq: 2}, "x"))
+		require.Len(t, conn.writes, 1)
+	}
+}
+
+// TestLargeReply: the call gets an error instead.
+func TestLargeReply(t *testing.T) {
+	for _, serve := range []struct {
+		f      format
+		server func(io.ReadWriteCloser) rpc.ServerCodec
+	}{
+		{gobFormat, codec.Gob{MaxFrame: 2000}.NewServer},
+		{jsonFormat, codec.JSON{MaxFrame: 2000}.NewServer},
+	} {
+		s := pair(t, tcpPipe, serve.f.stockClient, func(s *rpc.Server, c io.ReadWriteCloser) { s.ServeCodec(serve.server(c)) })
+		require.ErrorContains(t, s.Call("Echo.Long", 3000, new(string)), "MaxFrame")
+		require.NoError(t, s.Call("Echo.Long", 100, new(string)))
+	}
+}
+
+// TestMapBomb: a gob map says how many entries it has, and package gob allocates
+// for them before it has seen one (golang/go#79539).
+func TestMapBomb(t *testing.T) {
+	var b bytes.Buffer
+	enc := gob.NewEncoder(&b)
+	require.NoError(t, enc.Encode(rpc.Response{ServiceMethod: "Echo.Map", Seq: 1}))
+	require.NoError(t, enc.Encode(map[string]int{"one": 1}))
+	session := b.Bytes()
+	// The last message: length, type, 0, the count of entries, an entry.
+	entry := []byte("\x03one\x02")
+	require.True(t, bytes.HasSuffix(session, append([]byte{1}, entry...)))
+	at := len(session) - len(entry) - 1
+	message := bytes.LastIndexByte(session[:at-2], byte(len(entry)+1+1+2))
+	require.Positive(t, message)
+	bomb := append(bytes.Clone(session[:message]), session[message]+3)
+	bomb = append(append(append(bomb, session[message+1:at]...), 0xfd, 0x7f, 0xff, 0xff), entry...)
+
+	c := codec.NewGobClient(play(bomb))
+	require.Less(t, allocated(func() {
+		var r rpc.Response
+		var reply map[string]int
+		require.NoError(t, c.ReadResponseHeader(&r))
+		require.Error(t, c.ReadResponseBody(&reply))
+	}), uint64(1<<20))
+}
+
+// TestFailedWrite retires a client codec and closes a server's connection.
+func TestFailedWrite(t *testing.T) {
+	broken := errors.New("broken pipe")
+	for _, f := range formats {
+		conn := play(nil)
+		conn.refuse = broken
+		c := f.client(conn)
+		require.ErrorIs(t, c.WriteRequest(&rpc.Request{ServiceMethod: "A.B"}, 1), broken)
+		conn.refuse = nil
+		err := c.WriteRequest(&rpc.Request{ServiceMethod: "A.B"}, 1)
+		require.ErrorIs(t, err, codec.ErrRetired)
+		require.ErrorIs(t, err, broken)
+		require.Zero(t, conn.closed)
+
+		conn = play(requests(t, f))
+		conn.refuse = broken
+		s := f.server(conn)
+		var r rpc.Request
+		require.NoError(t, s.ReadRequestHeader(&r))
+		require.NoError(t, s.ReadRequestBody(new(int)))
+		require.ErrorIs(t, s.WriteResponse(&rpc.Response{Seq: r.Seq}, 1), broken)
+		require.Equal(t, 1, conn.closed)
+		require.NoError(t, s.Close())
+		require.Equal(t, 1, conn.closed)
+	}
+}
