@@ -69,8 +69,11 @@ func (r *gobReader) readHeader() (h gobHeader, err error) {
 	if err != nil {
 		return h, err
 	}
-	t := r.types[id]
-	if t == nil || t.kind != gobStruct {
+	t, err := r.types.find(id)
+	if err != nil {
+		return h, err
+	}
+	if t.kind != gobStruct {
 		return h, errors.New("codec: gob header is not a struct")
 	}
 	if !t.header {

@@ -11,7 +11,12 @@ const (
 	maxGobDepth  = 100_000 // of one value
 )
 
-var errGobStream = errors.New("codec: malformed gob stream")
+var (
+	errGobStream = errors.New("codec: malformed gob stream")
+	// errGobOwn refuses values of the types of which gob's own definitions
+	// consist. A gob.Decoder takes them; a gob.Encoder cannot be made to send them.
+	errGobOwn = errors.New("codec: gob value of a type that gob keeps to itself")
+)
 
 type gobKind uint8
 
@@ -193,6 +198,17 @@ func gobFieldDef(c *cursor) (f gobField) {
 }
 
 type gobTypes map[int64]*gobType
+
+// find returns the type that an id stands for, which is not one of the basic ones.
+func (ts gobTypes) find(id int64) (*gobType, error) {
+	switch t := ts[id]; {
+	case t != nil:
+		return t, nil
+	case id > gobInterface && id < gobFirstUserID:
+		return nil, errGobOwn
+	}
+	return nil, errGobStream
+}
 
 // plain reports whether a value of the type is surely one message, of a depth
 // and size that its definition bounds.

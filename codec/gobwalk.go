@@ -64,9 +64,9 @@ func (w *gobWalk) composite(id int64) {
 		w.interfaceValue()
 		return
 	}
-	t := w.r.types[id]
-	if t == nil {
-		w.fail(errGobStream)
+	t, err := w.r.types.find(id)
+	if err != nil {
+		w.fail(err)
 		return
 	}
 	switch t.kind {
