@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/gob"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/rpc"
 	"net/rpc/jsonrpc"
@@ -174,7 +175,7 @@ func FuzzJSONReplies(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, make := range jsonVersions {
+		for version, make := range jsonVersions {
 			c := make(play(data))
 			dec := json.NewDecoder(bytes.NewReader(data))
 			before := heapAllocs()
@@ -182,34 +183,51 @@ func FuzzJSONReplies(f *testing.F) {
 				var r rpc.Response
 				err := c.ReadResponseHeader(&r)
 				bounded(t, before, len(data))
-				var want struct {
-					ID     json.RawMessage `json:"id"`
-					Method json.RawMessage `json:"method"`
-					Result json.RawMessage `json:"result"`
-					Error  json.RawMessage `json:"error"`
-				}
-				wantErr := dec.Decode(&want)
-				for err == nil && wantErr == nil && want.Method != nil && want.Result == nil && null(want.Error) {
-					want.Method = nil
-					wantErr = dec.Decode(&want) // a peer's own request is passed over
-				}
+				want, wantErr := decodeReply(dec, version == "2.0")
 				if err != nil {
-					if wantErr == nil && r.Seq != 0 && want.ID != nil {
-						t.Fatalf("refused: %v", err)
-					}
-					break
+					break // replies without an id of ours, for instance
 				}
 				if wantErr != nil {
 					t.Fatalf("accepted what is not JSON: %v", wantErr)
 				}
 				var got json.RawMessage
 				err = c.ReadResponseBody(&got)
-				if want.Result != nil && string(want.Result) != "null" && !bytes.Equal(got, want.Result) {
+				if !null(want.Result) && !bytes.Equal(got, want.Result) {
 					t.Fatalf("result %s, want %s (%v)", got, want.Result, err)
+				}
+				if id := strings.Trim(string(want.ID), `"`); r.Error == "" && id != fmt.Sprint(r.Seq) && id != fmt.Sprint(r.Seq)+".0" {
+					t.Fatalf("id %s, read as %d", want.ID, r.Seq)
+				}
+				if (r.Error == "") != null(want.Error) {
+					t.Fatalf("error %s, read as %q", want.Error, r.Error)
 				}
 			}
 		}
 	})
+}
+
+type jsonReply struct {
+	ID     json.RawMessage `json:"id"`
+	Method json.RawMessage `json:"method"`
+	Result json.RawMessage `json:"result"`
+	Error  json.RawMessage `json:"error"`
+}
+
+// decodeReply passes over a peer's own requests.
+func decodeReply(dec *json.Decoder, exact bool) (r jsonReply, err error) {
+	for {
+		r = jsonReply{}
+		if exact {
+			var m map[string]json.RawMessage
+			err = dec.Decode(&m)
+			r = jsonReply{m["id"], m["method"], m["result"], m["error"]}
+		} else {
+			err = dec.Decode(&r)
+		}
+		if err != nil || r.Method == nil || r.Result != nil || !null(r.Error) {
+			return r, err
+		}
+	}
 }
 
 func null(m json.RawMessage) bool { return m == nil || string(m) == "null" }
