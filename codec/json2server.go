@@ -39,7 +39,10 @@ func (s *jsonServer) request2(frame []byte, r *rpc.Request) jsonCall {
 }
 
 // jsonRequest has the members of a request as they are written; nil if absent.
-type jsonRequest struct{ version, method, params, id []byte }
+type jsonRequest struct {
+	version, method, params, id []byte
+	reply                       bool // has a member that only a reply has
+}
 
 func (m *jsonRequest) read(frame []byte) {
 	for name, value := range jsonMembers(frame) {
@@ -52,6 +55,8 @@ func (m *jsonRequest) read(frame []byte) {
 			m.params = notNull(value)
 		case "id":
 			m.id = value
+		case "result", "error":
+			m.reply = true
 		}
 	}
 }
@@ -65,6 +70,8 @@ func (m *jsonRequest) flaw(frame []byte) string {
 		return `jsonrpc is not "2.0"`
 	case len(m.method) == 0 || m.method[0] != '"':
 		return "method is not a string"
+	case m.reply:
+		return "a reply's members"
 	case m.params != nil && m.params[0] != '{' && m.params[0] != '[':
 		return "params is neither an object nor an array"
 	case m.id != nil && !jsonIDAllowed(m.id):
