@@ -1,24 +1,38 @@
 // Package codec speaks the wire formats of net/rpc and net/rpc/jsonrpc, byte
-// for byte, and confines what those codecs let spread: one bad value fails one
-// call, not the connection.
+// for byte, and JSON-RPC 2.0, for clients and for servers. It confines what the
+// standard library's codecs let spread: one bad value fails one call, not the
+// connection.
 //
-// The contract of every client codec of the package:
+// [Gob], [JSON] and [JSON2] make the codecs; their zero values are the defaults.
+// A client codec goes to rpc.NewClientWithCodec or into rpcx.Dialer, a server
+// codec to rpc.ServeCodec. A stock peer at the other end does not notice the
+// difference. The package jsonhttp carries JSON-RPC 2.0 over HTTP.
 //
-//   - A request is encoded in memory and leaves in exactly one Write of one
-//     whole frame, or, if it cannot be encoded, not at all (*EncodeError).
-//   - A reply is received whole before any of it is decoded: once
-//     ReadResponseHeader has returned, ReadResponseBody does not touch the
-//     network. See WholeFrames.
-//   - A reply that was received whole and cannot be decoded is a *DecodeError;
-//     the stream is in step and the next reply can be read. Every other error
-//     of a read method ends the stream.
+// The contract of every codec of the package:
+//
+//   - A frame (a request, a reply, a batch of replies) is encoded in memory and
+//     leaves in exactly one Write. If it cannot be encoded, nothing of it leaves:
+//     a request fails with an *EncodeError, and in place of a reply the client
+//     is sent an error.
+//   - A frame is received whole before any of it is decoded: once the header has
+//     been read, reading the body does not touch the network. See WholeFrames.
+//   - A body that was received whole and cannot be decoded is a *DecodeError;
+//     the stream is in step and the next frame can be read. A server answers the
+//     request with it. Every other error of a read method ends the stream.
 //   - A frame is at most MaxFrame bytes long (64 MiB unless set). Memory is
 //     taken as bytes arrive, never because a length prefix promises them.
-//   - No input from the wire makes a codec panic.
+//   - No input from the wire makes a codec panic, and neither do the encoders
+//     and decoders of the caller's own types: their panics are errors.
+//   - No goroutine is started.
+//
+// One goroutine may read while others write. Requests may be written by one
+// goroutine at a time, as net/rpc's Client does; replies, and notifications, by
+// any. To gather the frames of several goroutines into one system call is the
+// connection's business: see package rpcx.
 //
 // net/rpc's own Client ends a connection at any error of ReadResponseBody, a
 // *DecodeError too; a caller that wants it confined wraps the codec and
-// swallows it.
+// swallows it, as package rpcx does.
 //
 // # What is bounded
 //
@@ -28,4 +42,9 @@
 // a map whose announced size is allocated before its entries are seen
 // (golang/go#79539), is closed: such a value is walked before it is decoded.
 // Methods of the caller's types (GobDecode, UnmarshalJSON) are their own.
+//
+// The definitions of types that a gob peer may send are limited to 65,536, and
+// to 4 MiB, a connection; the depth of a value is limited to 100,000. A cyclic
+// value given to an encoder is not caught: encoding/gob recurses until the
+// program dies of it.
 package codec
