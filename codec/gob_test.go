@@ -2,7 +2,6 @@ package codec_test
 
 import (
 	"bytes"
-	"encoding/gob"
 	"errors"
 	"io"
 	"net/rpc"
@@ -316,30 +315,52 @@ func TestLargeReply(t *testing.T) {
 	}
 }
 
+// forge replaces the end of a gob session, within its last message, which must be
+// shorter than 128 bytes.
+func forge(t *testing.T, session []byte, old, end string) []byte {
+	last := 0
+	for at := 0; at < len(session); {
+		last = at
+		require.Less(t, session[at], byte(128))
+		at += 1 + int(session[at])
+	}
+	require.True(t, bytes.HasSuffix(session, []byte(old)), "% x", session)
+	forged := append(bytes.Clone(session[:len(session)-len(old)]), end...)
+	require.Less(t, len(forged)-last-1, 128)
+	forged[last] = byte(len(forged) - last - 1)
+	return forged
+}
+
 // TestMapBomb: a gob map says how many entries it has, and package gob allocates
 // for them before it has seen one (golang/go#79539).
 func TestMapBomb(t *testing.T) {
-	var b bytes.Buffer
-	enc := gob.NewEncoder(&b)
-	require.NoError(t, enc.Encode(rpc.Response{ServiceMethod: "Echo.Map", Seq: 1}))
-	require.NoError(t, enc.Encode(map[string]int{"one": 1}))
-	session := b.Bytes()
-	// The last message: length, type, 0, the count of entries, an entry.
-	entry := []byte("\x03one\x02")
-	require.True(t, bytes.HasSuffix(session, append([]byte{1}, entry...)))
-	at := len(session) - len(entry) - 1
-	message := bytes.LastIndexByte(session[:at-2], byte(len(entry)+1+1+2))
-	require.Positive(t, message)
-	bomb := append(bytes.Clone(session[:message]), session[message]+3)
-	bomb = append(append(append(bomb, session[message+1:at]...), 0xfd, 0x7f, 0xff, 0xff), entry...)
+	session := frames(rpc.Response{Seq: 1}, map[string]int{"one": 1})
+	for _, count := range []string{"\xfd\x7f\xff\xff", "\xfc\x7f\xff\xff\xff", "\xf8\x7f\xff\xff\xff\xff\xff\xff\xff"} {
+		c := codec.NewGobClient(play(forge(t, session, "\x01\x03one\x02", count+"\x03one\x02")))
+		require.Less(t, allocated(func() {
+			var r rpc.Response
+			var reply map[string]int
+			require.NoError(t, c.ReadResponseHeader(&r))
+			require.Error(t, c.ReadResponseBody(&reply))
+		}), uint64(1<<20))
+	}
+}
 
-	c := codec.NewGobClient(play(bomb))
-	require.Less(t, allocated(func() {
+// TestNoBytesElements: a struct that ends with its message may take no byte at
+// all, and many such none, too.
+func TestNoBytesElements(t *testing.T) {
+	many := "\xf8\x7f\xff\xff\xff\xff\xff\xff\xff"
+	for _, session := range [][]byte{
+		forge(t, frames(rpc.Response{Seq: 1}, Tree{Kids: []Tree{{}}}), "\x04\x01\x00\x00", "\x04"+many),
+		forge(t, frames(rpc.Response{Seq: 1}, map[string]Fresh{"": {}}), "\x01\x00\x00", many+"\x00"),
+		forge(t, frames(rpc.Response{Seq: 1}, []Fresh{{}}), "\x01\x00", many),
+	} {
+		c := codec.NewGobClient(play(session))
 		var r rpc.Response
-		var reply map[string]int
 		require.NoError(t, c.ReadResponseHeader(&r))
-		require.Error(t, c.ReadResponseBody(&reply))
-	}), uint64(1<<20))
+		var tree Tree
+		require.Error(t, c.ReadResponseBody(&tree))
+	}
 }
 
 // TestFailedWrite retires a client codec and closes a server's connection.

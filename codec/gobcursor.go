@@ -44,8 +44,11 @@ func (c *cursor) bytes() []byte {
 
 // field reads on in a struct: past field i (-1 at its start), whose value has been
 // consumed, to the next one present, whose value then follows. It returns false
-// at the struct's end.
+// at the struct's end, which may also be, for package gob, the message's.
 func (c *cursor) field(i int) (int, bool) {
+	if len(c.b) == 0 {
+		return 0, false
+	}
 	delta := c.uint()
 	if delta > maxGobFields {
 		c.bad = true

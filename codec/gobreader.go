@@ -186,8 +186,11 @@ func (r *gobReader) message() error {
 // define reads the definition of type -id from the current message.
 func (r *gobReader) define(id int64) error {
 	before := r.cur.b
-	t := gobTypeDef(&r.cur)
-	if r.cur.bad || -id < gobFirstUserID || -id > math.MaxInt32 || r.types[-id] != nil {
+	t, err := gobTypeDef(&r.cur)
+	if err != nil {
+		return err
+	}
+	if -id < gobFirstUserID || -id > math.MaxInt32 || r.types[-id] != nil {
 		return errGobStream
 	}
 	def := before[:len(before)-len(r.cur.b)]

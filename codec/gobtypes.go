@@ -16,6 +16,12 @@ var (
 	// errGobOwn refuses values of the types of which gob's own definitions
 	// consist. A gob.Decoder takes them; a gob.Encoder cannot be made to send them.
 	errGobOwn = errors.New("codec: gob value of a type that gob keeps to itself")
+	// errGobKinds likewise refuses what only a forger sends.
+	errGobKinds = errors.New("codec: gob type of several kinds, or none")
+	errGobCount = errors.New("codec: gob value with more elements than bytes")
+	// errGobWithin is errGobStream in or behind an interface. A gob.Decoder that
+	// has no use for the interface skips it by its announced length.
+	errGobWithin = errors.New("codec: malformed gob value in an interface")
 )
 
 type gobKind uint8
@@ -105,7 +111,7 @@ const (
 )
 
 // gobTypeDef reads a type definition, a gob value of the type wireType.
-func gobTypeDef(c *cursor) *gobType {
+func gobTypeDef(c *cursor) (*gobType, error) {
 	t, seen := new(gobType), 0
 	for i, ok := c.field(-1); ok; i, ok = c.field(i) {
 		seen++
@@ -127,10 +133,13 @@ func gobTypeDef(c *cursor) *gobType {
 			c.bad = true
 		}
 	}
-	if seen != 1 {
-		c.bad = true
+	switch {
+	case c.bad:
+		return nil, errGobStream
+	case seen != 1:
+		return nil, errGobKinds
 	}
-	return t
+	return t, nil
 }
 
 // definition reads what most definitions consist of: a name and an id, which

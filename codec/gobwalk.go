@@ -9,6 +9,8 @@ type gobWalk struct {
 	r     *gobReader
 	err   error
 	depth int
+	// within says that an interface has been entered.
+	within bool
 }
 
 func (w *gobWalk) fail(err error) {
@@ -19,9 +21,21 @@ func (w *gobWalk) fail(err error) {
 
 func (w *gobWalk) ok() bool { return w.err == nil && !w.r.cur.bad }
 
+// more reports whether there can be another element. Each takes a byte at least; it
+// is only the end of a message that lets a struct do with none.
+func (w *gobWalk) more() bool {
+	if len(w.r.cur.b) == 0 {
+		w.fail(errGobCount)
+	}
+	return w.ok()
+}
+
 func (w *gobWalk) result() error {
 	if w.err == nil && w.r.cur.bad {
 		w.err = errGobStream
+	}
+	if w.err == errGobStream && w.within {
+		w.err = errGobWithin
 	}
 	return w.err
 }
@@ -75,11 +89,11 @@ func (w *gobWalk) composite(id int64) {
 			w.element(t.fields[i].id)
 		}
 	case gobArray:
-		for n := w.r.cur.uint(); n > 0 && w.ok(); n-- {
+		for n := w.r.cur.uint(); n > 0 && w.more(); n-- {
 			w.element(t.elem)
 		}
 	case gobMap:
-		for n := w.r.cur.uint(); n > 0 && w.ok(); n-- {
+		for n := w.r.cur.uint(); n > 0 && w.more(); n-- {
 			w.element(t.key)
 			w.element(t.elem)
 		}
@@ -107,6 +121,7 @@ func (w *gobWalk) field(t *gobType, i int) (int, bool) {
 // another interface; then the size of the piece that follows comes after it.
 func (w *gobWalk) interfaceValue() {
 	r := w.r
+	w.within = true
 	if name := r.cur.bytes(); len(name) == 0 {
 		return
 	}
