@@ -76,13 +76,19 @@ type tap struct {
 	conn *conn
 	// whole says that the codec reads whole frames, so that decoding does not
 	// wait for the network.
-	whole bool
-	now   time.Time // of the reply that is being read
+	whole  bool
+	errors codec.ErrorReader // nil if the codec has texts only
+
+	// Of the reply that is being read.
+	now     time.Time
+	failure error // its error object
 }
 
 func newTap(inner rpc.ClientCodec, c *conn) *tap {
-	_, whole := inner.(codec.WholeFrames)
-	return &tap{ClientCodec: inner, conn: c, whole: whole}
+	t := &tap{ClientCodec: inner, conn: c}
+	_, t.whole = inner.(codec.WholeFrames)
+	t.errors, _ = inner.(codec.ErrorReader)
+	return t
 }
 
 // WriteRequest implements rpc.ClientCodec. An error ends this call only; if it
@@ -115,6 +121,13 @@ func (t *tap) ReadResponseHeader(r *rpc.Response) error {
 	}
 	t.now = time.Now()
 	t.conn.proof(t.now)
+	if t.failure = nil; r.Error != "" && t.errors != nil {
+		// net/rpc would make a text of it, and not say whose it is: without one
+		// it asks for the body, and names the attempt.
+		if t.failure = t.errors.ReadError(); t.failure != nil {
+			r.Error = ""
+		}
+	}
 	return nil
 }
 
@@ -128,6 +141,9 @@ func (t *tap) ReadResponseBody(body any) error {
 	if w := t.conn.wire; w != nil && a.state.Load() != queued { // its place is known
 		w.answered(a.start)
 	}
+	if t.failure != nil {
+		return t.ended(t.refuse(a))
+	}
 	if t.whole {
 		return t.ended(t.decode(a))
 	}
@@ -140,6 +156,14 @@ func (t *tap) ended(err error) error {
 		t.conn.fail(readError(err))
 	}
 	return err
+}
+
+// refuse ends the attempt with the error object of its reply.
+func (t *tap) refuse(a *attempt) error {
+	if a.state.CompareAndSwap(written, decoding) {
+		a.err = t.failure
+	}
+	return t.ClientCodec.ReadResponseBody(nil)
 }
 
 // decode reads the body into the caller's reply, who waits meanwhile: all of it

@@ -2,8 +2,6 @@ package rpcx_test
 
 import (
 	"fmt"
-	"io"
-	"log"
 	"net"
 	"net/rpc"
 	stdjson "net/rpc/jsonrpc"
@@ -11,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"resilientrpc/codec"
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/jsonrpc"
 )
@@ -38,8 +37,21 @@ func (Echo) Echo(in Message, out *Message) error {
 // BenchmarkCall compares a client with everything on to net/rpc's own, against
 // the same stock server over loopback TCP. Every reply is checked.
 func BenchmarkCall(b *testing.B) {
-	gob, json := serveEcho(b, (*rpc.Server).ServeConn), serveEcho(b, func(s *rpc.Server, c io.ReadWriteCloser) {
-		s.ServeCodec(stdjson.NewServerCodec(c))
+	gob := serveEcho(b, func(lis net.Listener, s *rpc.Server) { s.Accept(lis) })
+	json := serveEcho(b, func(lis net.Listener, s *rpc.Server) {
+		for {
+			conn, err := lis.Accept()
+			if err != nil {
+				return
+			}
+			go s.ServeCodec(stdjson.NewServerCodec(conn))
+		}
+	})
+	gobBoth := serveEcho(b, func(lis net.Listener, s *rpc.Server) {
+		rpcx.Serve(b.Context(), lis, s, codec.NewGobServer) //nolint:errcheck // it ends with the listener
+	})
+	jsonBoth := serveEcho(b, func(lis net.Listener, s *rpc.Server) {
+		rpcx.Serve(b.Context(), lis, s, codec.NewJSONServer) //nolint:errcheck // it ends with the listener
 	})
 	clients := []struct {
 		name string
@@ -47,8 +59,10 @@ func BenchmarkCall(b *testing.B) {
 	}{
 		{"gob/netrpc", func() (caller, error) { return rpc.Dial("tcp", gob) }},
 		{"gob/rpcx", func() (caller, error) { return rpcx.Dial("tcp", gob) }},
+		{"gob/both", func() (caller, error) { return rpcx.Dial("tcp", gobBoth) }},
 		{"json/netrpc", func() (caller, error) { return stdjson.Dial("tcp", json) }},
 		{"json/rpcx", func() (caller, error) { return jsonrpc.Dial("tcp", json) }},
+		{"json/both", func() (caller, error) { return jsonrpc.Dial("tcp", jsonBoth) }},
 	}
 	for _, size := range []int{16, 1 << 10, 1 << 20} {
 		for _, callers := range []int{1, 16, 128} {
@@ -92,26 +106,18 @@ func echo(b *testing.B, client caller, callers int, body string) {
 	wg.Wait()
 }
 
-func serveEcho(b *testing.B, serve func(*rpc.Server, io.ReadWriteCloser)) string {
+// serveEcho starts a server that ends with the benchmark.
+func serveEcho(b *testing.B, serve func(net.Listener, *rpc.Server)) (addr string) {
 	b.Helper()
 	server := rpc.NewServer()
 	if err := server.Register(Echo{}); err != nil {
 		b.Fatal(err)
 	}
-	log.SetOutput(io.Discard)
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { lis.Close() })
-	go func() {
-		for {
-			conn, err := lis.Accept()
-			if err != nil {
-				return
-			}
-			go serve(server, conn)
-		}
-	}()
+	go serve(lis, server)
 	return lis.Addr().String()
 }

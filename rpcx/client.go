@@ -53,7 +53,8 @@ func (c *Client) Call(serviceMethod string, args, reply any) error {
 
 // CallContext calls the named method and waits for it to end, for ctx, or for
 // Dialer.CallTimeout. Once it has returned, reply is not touched again. A
-// [ServerError] and [ErrShutdown] come bare, any other error as a [*CallError].
+// [ServerError], or the [*codec.Error] of a JSON-RPC error object, and
+// [ErrShutdown] come bare, any other error as a [*CallError].
 func (c *Client) CallContext(ctx context.Context, serviceMethod string, args, reply any) error {
 	return c.invoke(ctx, serviceMethod, args, reply, func() {})
 }

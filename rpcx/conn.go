@@ -116,7 +116,10 @@ func (c *conn) send(ctx context.Context, now time.Time, method string, a *attemp
 func (c *conn) finish(a *attempt, call *rpc.Call) result {
 	r := result{err: call.Error, at: a.at}
 	switch {
-	case a.err != nil: // a reply that could not be decoded
+	case isDraining(a.err), isDraining(r.err): // it did not run; nor would another one
+		r.err, r.own = errDraining, true
+		c.retire()
+	case a.err != nil: // a reply that could not be decoded, or an error object
 		r.err, r.sent = a.err, Executed
 	case r.err == nil:
 	case isServerError(r.err):

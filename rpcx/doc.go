@@ -49,9 +49,10 @@
 //
 // # Errors
 //
-// An error of the method is a [ServerError], and after Close every call returns
-// [ErrShutdown]; both come bare, as net/rpc's users compare them. Every other
-// error is a [*CallError], which says whether the call may have run.
+// An error of the method is a [ServerError], or a [*codec.Error] where JSON-RPC
+// sent an error object, and after Close every call returns [ErrShutdown]; they
+// come bare, as net/rpc's users compare them. Every other error is a
+// [*CallError], which says whether the call may have run.
 //
 // # Goroutines
 //

@@ -41,8 +41,8 @@ func (s Sent) String() string {
 }
 
 // CallError is the error of a call that got no answer from a server. Every error
-// of a call is one, but for the two that net/rpc's users compare: a [ServerError]
-// and [ErrShutdown] come bare.
+// of a call is one, but for those that net/rpc's users compare: a [ServerError],
+// or in its place the [*codec.Error] of JSON-RPC 2.0, and [ErrShutdown] come bare.
 //
 // Its text is that of its cause, as net/rpc's texts are; errors.Is and errors.As
 // reach the cause: [ErrUnavailable], [breaker.ErrOpen], [ErrUnresponsive],
@@ -191,13 +191,18 @@ func judgeTimeout(r result, patience, usual time.Duration) verdict {
 // The checks below are made of every call, and a target for errors.As costs an
 // allocation: nil has none of them.
 
+// isServerError reports whether err is the method's own, or its server's.
 func isServerError(err error) bool {
 	if err == nil {
 		return false
 	}
-	var server rpc.ServerError
-	return errors.As(err, &server)
+	var text rpc.ServerError
+	var object *codec.Error
+	return errors.As(err, &text) || errors.As(err, &object)
 }
+
+// isDraining reports whether err is the refusal of a server that drains: [Serve].
+func isDraining(err error) bool { return err != nil && err.Error() == errDraining.Error() }
 
 func isDecodeError(err error) bool {
 	if err == nil {

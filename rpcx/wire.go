@@ -44,13 +44,14 @@ type wire struct {
 	corked atomic.Bool  // a request is being written: it leaves whole
 	full   atomic.Bool  // highWater is reached; changed under mu
 
-	mu       sync.Mutex // protects following
-	buf      []byte     // waits to leave
-	spare    []byte     // the other buffer, while it is not being written
-	handed   int64      // of the bytes queued, those that can have left
-	flushing bool       // a goroutine is in drain
-	err      error      // the connection is over
-	room     chan struct{}
+	mu       sync.Mutex    // protects following
+	buf      []byte        // waits to leave
+	spare    []byte        // the other buffer, while it is not being written
+	handed   int64         // of the bytes queued, those that can have left
+	flushing bool          // a goroutine is in drain
+	err      error         // the connection is over
+	room     chan struct{} // closed when callers may write again; nil if none waits
+	rest     chan struct{} // closed when the flushing ends; nil if none waits
 }
 
 func newWire(conn io.ReadWriteCloser, start func(func()), fail func(error)) *wire {
@@ -168,20 +169,59 @@ func (w *wire) makeRoom() {
 // flush sees to it that what was written leaves. It does not wait for the peer:
 // where the write could block, another goroutine does it.
 func (w *wire) flush() {
+	here := w.kernel && w.queued.Load()-w.read.Load() <= inlineLimit
+	if here {
+		runtime.Gosched() // others who are about to write then leave with us
+	}
+	w.send(here)
+}
+
+// send carries what was written to the connection, here or in another goroutine,
+// unless one is at it already.
+func (w *wire) send(here bool) {
 	w.mu.Lock()
-	if w.flushing || len(w.buf) == 0 {
+	if w.flushing || len(w.buf) == 0 || w.err != nil {
 		w.mu.Unlock()
 		return
 	}
 	w.flushing = true
-	inline := w.kernel && w.queued.Load()-w.read.Load() <= inlineLimit
+	small := len(w.buf) <= inlineLimit
 	w.mu.Unlock()
-	if !inline {
+	switch {
+	case here && small:
+		w.drain(0)
+	case here:
+		w.drain(writeStall)
+	default:
 		w.start(func() { w.drain(writeStall) })
-		return
 	}
-	runtime.Gosched() // others who are about to write then leave with us
-	w.drain(0)
+}
+
+// settle waits until all that was written has left, or the connection is over.
+func (w *wire) settle() {
+	for {
+		w.mu.Lock()
+		if w.err != nil || !w.flushing && len(w.buf) == 0 {
+			w.mu.Unlock()
+			return
+		}
+		if w.rest == nil {
+			w.rest = make(chan struct{})
+		}
+		rest := w.rest
+		w.mu.Unlock()
+		w.send(true)
+		<-rest
+	}
+}
+
+// atRest ends the flushing. The caller holds mu.
+func (w *wire) atRest() {
+	w.flushing = false
+	if w.rest != nil {
+		close(w.rest)
+		w.rest = nil
+	}
 }
 
 // drain writes until nothing waits. stall bounds each write, if the connection
@@ -215,7 +255,7 @@ func (w *wire) take() []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.buf) == 0 || w.err != nil {
-		w.flushing = false
+		w.atRest()
 		return nil
 	}
 	out := w.buf
@@ -233,10 +273,10 @@ func (w *wire) unwritten(n int) {
 	if w.kernel {
 		w.handed -= int64(n)
 	}
-	w.flushing = false
 	if w.err == nil {
 		w.err = errClosedWire
 	}
+	w.atRest()
 }
 
 // give returns a buffer for reuse.

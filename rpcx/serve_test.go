@@ -1,0 +1,208 @@
+package rpcx_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/rpc"
+	stdjson "net/rpc/jsonrpc"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/codec"
+	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/leak"
+)
+
+// serving runs Serve over lis until the returned function is called, which
+// returns what Serve returned.
+func serving(t *testing.T, lis net.Listener, rcvr any, newCodec func(io.ReadWriteCloser) rpc.ServerCodec) (stop func() error) {
+	t.Helper()
+	server := rpc.NewServer()
+	require.NoError(t, server.Register(rcvr))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- rpcx.Serve(ctx, lis, server, newCodec) }()
+	return func() error {
+		cancel()
+		return <-ended
+	}
+}
+
+func TestServeStockClients(t *testing.T) {
+	leak.Check(t)
+	for name, c := range map[string]struct {
+		codec func(io.ReadWriteCloser) rpc.ServerCodec
+		dial  func(network, address string) (*rpc.Client, error)
+	}{
+		"gob":  {nil, rpc.Dial},
+		"json": {codec.NewJSONServer, stdjson.Dial},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lis, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			stop := serving(t, lis, Arith{}, c.codec)
+			client, err := c.dial("tcp", lis.Addr().String())
+			require.NoError(t, err)
+			var wg sync.WaitGroup
+			for i := range 50 {
+				wg.Go(func() {
+					for j := range 50 {
+						var product int
+						if err := client.Call("Arith.Multiply", Args{i, j}, &product); err != nil || product != i*j {
+							t.Errorf("%d*%d = %d, %v", i, j, product, err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			require.NoError(t, client.Close())
+			require.NoError(t, stop())
+		})
+	}
+}
+
+// What runs is answered before the connection ends; what comes meanwhile is
+// refused, and goes elsewhere although it is not idempotent.
+func TestServeDrains(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		ln := f.Listen("s:1")
+		stop := serving(t, ln, &Bank{name: "s:1", ledger: f.ledger}, nil)
+		f.addrs = []string{"s:1"}
+		c := f.dial()
+		defer c.Close()
+		stock, err := f.DialContext(t.Context(), "tcp", "s:1")
+		require.NoError(t, err)
+		theirs := rpc.NewClient(stock)
+		defer theirs.Close()
+		f.addrs = []string{"s:1", "a:1"}
+		both := f.dial()
+		defer both.Close()
+		time.Sleep(20 * time.Second) // past slow start
+		require.Len(t, where(t, both, 20), 2)
+
+		var name string
+		slow := c.Go("Bank.Sleep", 5*time.Second, &name, nil)
+		theirs.Go("Bank.Sleep", 5*time.Second, new(string), nil)
+		for range 2 { // one each, if not in this order
+			both.Go("Bank.Sleep", 5*time.Second, new(string), nil)
+		}
+		time.Sleep(time.Second)
+		ended := make(chan error, 1)
+		go func() { ended <- stop() }()
+		time.Sleep(time.Second)
+		require.ErrorContains(t, theirs.Call("Bank.Where", struct{}{}, new(string)), "draining")
+		require.Equal(t, map[string]int{"a:1": 20}, where(t, both, 20))
+		require.ErrorContains(t, c.Call("Bank.Deposit", Deposit{ID: 1}, new(int)), "refused", "there is nowhere to go")
+		require.Zero(t, f.ledger.count(1))
+
+		<-slow.Done
+		require.NoError(t, slow.Error)
+		require.Equal(t, "s:1", name)
+		require.NoError(t, <-ended)
+	})
+}
+
+// moody fails to accept now and then.
+type moody struct {
+	net.Listener
+	moods atomic.Int64
+}
+
+var errMood = errors.New("too many open files")
+
+func (l *moody) Accept() (net.Conn, error) {
+	if l.moods.Add(-1) >= 0 {
+		return nil, errMood
+	}
+	return l.Listener.Accept()
+}
+
+// net/rpc's Accept ends for good at the first error.
+func TestServeOutlivesFailingAccepts(t *testing.T) {
+	inFleet(t, 0, func(t *testing.T, f *fleet) {
+		lis := &moody{Listener: f.Listen("s:1")}
+		lis.moods.Store(5)
+		stop := serving(t, lis, &Bank{name: "s:1", ledger: f.ledger}, nil)
+		f.addrs = []string{"s:1"}
+		c := f.dial()
+		begin := time.Now()
+		where(t, c, 1)
+		require.Less(t, time.Since(begin), time.Second)
+		require.NoError(t, c.Close())
+		require.NoError(t, stop())
+	})
+}
+
+func TestServeReturnsWhenItsListenerIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lis, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		require.NoError(t, lis.Close())
+		require.ErrorIs(t, rpcx.Serve(t.Context(), lis, nil, nil), net.ErrClosed)
+	})
+}
+
+// Gate holds its callers until it is opened.
+type Gate struct {
+	open    chan struct{}
+	waiting sync.WaitGroup
+}
+
+func (g *Gate) Pass(_ int, _ *int) error {
+	g.waiting.Done()
+	<-g.open
+	return nil
+}
+
+// countedListener counts the writes of its connections.
+type countedListener struct {
+	net.Listener
+	writes atomic.Int64
+}
+
+type countedConn struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (l *countedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return countedConn{c, &l.writes}, err
+}
+
+func (c countedConn) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
+}
+
+// Replies that become ready together leave together.
+func TestServeGathersReplies(t *testing.T) {
+	leak.Check(t)
+	const calls = 200
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	lis, gate := &countedListener{Listener: tcp}, &Gate{open: make(chan struct{})}
+	gate.waiting.Add(calls)
+	stop := serving(t, lis, gate, nil)
+	client, err := rpc.Dial("tcp", tcp.Addr().String())
+	require.NoError(t, err)
+	done := make(chan *rpc.Call, calls)
+	for range calls {
+		client.Go("Gate.Pass", 0, new(int), done)
+	}
+	gate.waiting.Wait()
+	close(gate.open)
+	for range calls {
+		require.NoError(t, (<-done).Error)
+	}
+	require.Less(t, lis.writes.Load(), int64(calls*3/4))
+	require.NoError(t, client.Close())
+	require.NoError(t, stop())
+}
