@@ -28,7 +28,8 @@ type Detector struct {
 	mu     sync.Mutex // protects following
 	window window     // Normal and Exponential
 	memory memory     // LossAware
-	skip   bool       // the interval under way is no sample
+	scale  calibration
+	skip   bool // the interval under way is no sample
 }
 
 // New returns a detector that has heard nothing yet and trusts the peer, or an
@@ -42,6 +43,7 @@ func New(cfg Config) (*Detector, error) {
 	d.since.Store(never)
 	d.window.size = cfg.WindowSize
 	d.memory.size = float64(cfg.WindowSize)
+	d.scale = uncalibrated()
 	if first := int64(cfg.FirstInterval); first > 0 {
 		d.seed(first)
 	}
@@ -169,6 +171,9 @@ func (d *Detector) seed(first int64) {
 
 func (d *Detector) learn(interval int64) {
 	if d.cfg.Model == LossAware {
+		if d.memory.n > 0 {
+			d.scale.learn(d.law.Load().mix.phi(float64(interval)))
+		}
 		d.memory.add(interval)
 		return
 	}
@@ -183,6 +188,7 @@ func (d *Detector) publish() {
 		l.n = int(d.memory.n)
 		l.mix = d.memory.mixture(float64(d.cfg.MinStdDev))
 		l.whole, l.sd = int64(l.mix.period), l.mix.sd
+		l.scale = d.scale
 		l.threshold, l.maxSilence = d.cfg.Threshold, d.maxSilence()
 	} else {
 		l.n = len(d.window.ring)

@@ -17,6 +17,7 @@ type law struct {
 	timeout int64 // the silence at which phi reaches the threshold
 
 	mix        mixture // LossAware
+	scale      calibration
 	threshold  float64
 	maxSilence int64 // phi is the threshold from here on, whatever was learned
 }
@@ -28,7 +29,7 @@ func (l *law) phi(silence int64) float64 {
 	}
 	switch l.model {
 	case LossAware:
-		phi := l.mix.phi(float64(silence - l.pause))
+		phi := l.scale.phi(l.mix.phi(float64(silence - l.pause)))
 		if silence >= l.maxSilence {
 			phi = max(phi, l.threshold*(float64(silence)/float64(l.maxSilence)))
 		}
