@@ -14,8 +14,7 @@ const epoch = 1
 // concurrently; those that read take no lock, and of those that report only
 // one in each probe slot does.
 type Detector struct {
-	cfg  Config // with defaults
-	zThr float64
+	cfg  Config                    // with defaults
 	base atomic.Pointer[time.Time] // the time of the first call
 
 	// Times are ns, epoch at base. The silence began at the later of the two.
@@ -23,10 +22,12 @@ type Detector struct {
 	proof atomic.Int64 // the last proof of life; 0 before the first
 	due   atomic.Int64 // a proof from then on is a sample
 	asked atomic.Bool  // Expect was called: silence is what is owed
-	law   atomic.Pointer[law]
+
+	timeout atomic.Int64 // the silence at which phi is Config.Threshold
+	latch   latch        // the law
 
 	mu     sync.Mutex // protects following
-	window window     // Normal and Exponential
+	window *window    // Normal and Exponential
 	memory memory     // LossAware
 	scale  calibration
 	skip   bool // the interval under way is no sample
@@ -39,11 +40,14 @@ func New(cfg Config) (*Detector, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	d := &Detector{cfg: cfg, zThr: zPhi(cfg.Threshold), skip: true}
+	d := &Detector{cfg: cfg, skip: true}
 	d.since.Store(never)
-	d.window.size = cfg.WindowSize
-	d.memory.size = float64(cfg.WindowSize)
-	d.scale = uncalibrated()
+	if cfg.Model == LossAware {
+		d.memory.size = float64(cfg.WindowSize)
+		d.scale = uncalibrated()
+	} else {
+		d.window = &window{size: cfg.WindowSize}
+	}
 	if first := int64(cfg.FirstInterval); first > 0 {
 		d.seed(first)
 	}
@@ -145,7 +149,7 @@ func (d *Detector) sample(at int64) {
 // that of the time before the interval's end: ports that move the time stamp
 // first find no silence, and no outage ever.
 func (d *Detector) admit(interval, silence int64) int64 {
-	limit, timeout := int64(d.cfg.MaxInterval), d.law.Load().timeout
+	limit, timeout := int64(d.cfg.MaxInterval), d.timeout.Load()
 	switch {
 	case limit < 0:
 		return interval
@@ -170,37 +174,39 @@ func (d *Detector) seed(first int64) {
 }
 
 func (d *Detector) learn(interval int64) {
-	if d.cfg.Model == LossAware {
-		if d.memory.n > 0 {
-			d.scale.learn(d.law.Load().mix.phi(float64(interval)))
-		}
-		d.memory.add(interval)
+	if d.cfg.Model != LossAware {
+		d.window.add(interval)
 		return
 	}
-	d.window.add(interval)
+	if d.memory.n > 0 {
+		x := d.memory.mixture(float64(d.cfg.MinStdDev))
+		d.scale.learn(x.phi(float64(interval)))
+	}
+	d.memory.add(interval)
 }
 
-// publish makes the law of the window and shows it to the readers. The caller
-// holds mu.
+// publish makes the law of what was learned and shows it to the readers. The
+// caller holds mu.
 func (d *Detector) publish() {
-	l := &law{model: d.cfg.Model, pause: int64(d.cfg.AcceptablePause)}
-	if l.model == LossAware {
+	l := law{cfg: &d.cfg, limit: d.maxSilence()}
+	if d.cfg.Model == LossAware {
 		l.n = int(d.memory.n)
 		l.mix = d.memory.mixture(float64(d.cfg.MinStdDev))
-		l.whole, l.sd = int64(l.mix.period), l.mix.sd
 		l.scale = d.scale
-		l.threshold, l.maxSilence = d.cfg.Threshold, d.maxSilence()
 	} else {
 		l.n = len(d.window.ring)
 		l.whole, l.frac = d.window.mean()
 		l.sd = max(d.window.stdDev(), float64(d.cfg.MinStdDev))
 	}
-	guess := l.whole + l.pause + int64(l.sd*d.zThr)
-	if old := d.law.Load(); old != nil && l.model == LossAware {
-		guess = old.timeout
-	}
-	l.timeout = l.when(d.cfg.Threshold, guess)
-	d.law.Store(l)
+	d.latch.store(l.pack())
+	d.timeout.Store(l.when(d.cfg.Threshold, d.timeout.Load()))
+}
+
+// law returns what was published last.
+func (d *Detector) law() law {
+	l := law{cfg: &d.cfg, limit: d.maxSilence()}
+	l.unpack(d.latch.load())
+	return l
 }
 
 // maxSilence is Config.MaxSilence without its zero.
@@ -222,26 +228,28 @@ func (d *Detector) Phi(now time.Time) float64 {
 	if start == never {
 		return 0
 	}
-	return d.law.Load().phi(max(0, d.at(now)-start))
+	l := d.law()
+	return l.phi(max(0, d.at(now)-start))
 }
 
 // Suspect reports whether Phi has reached Config.Threshold at now. It compares
 // the silence with a published length and computes no logarithm.
 func (d *Detector) Suspect(now time.Time) bool {
-	return d.at(now)-d.start() >= d.law.Load().timeout
+	return d.at(now)-d.start() >= d.timeout.Load()
 }
 
 // Deadline returns the first nanosecond at which Phi is phi or more if nothing
 // is heard until then, and the zero Time if nothing is owed or phi is out of
 // reach for centuries. A reader that sleeps until then need not poll.
 func (d *Detector) Deadline(phi float64) time.Time {
-	start, l := d.start(), d.law.Load()
+	start := d.start()
 	if start == never {
 		return time.Time{}
 	}
-	silence := l.timeout
+	silence := d.timeout.Load()
 	if phi != d.cfg.Threshold {
-		silence = l.when(phi, l.whole+l.pause)
+		l := d.law()
+		silence = l.when(phi, silence)
 	}
 	if silence >= never-start {
 		return time.Time{}

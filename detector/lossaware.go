@@ -90,27 +90,34 @@ func (m *memory) add(x int64) {
 // absurdly certain as soon as a sample left the jitter.
 type mixture struct {
 	period, sd   float64
-	step         float64 // period, or more where the jitter hides it
 	first, again float64 // chance of a loss, and of one after a loss
-	lnAgain      float64
-	tail, lnTail float64
-	from, scale  float64
+	tail, scale  float64
+
+	// What follows from these.
+	step    float64 // between multiples: period, or more where jitter hides it
+	from    float64
+	lnAgain float64
+	lnTail  float64
 }
 
 // mixture returns the law of the samples so far.
 func (m *memory) mixture(minSD float64) mixture {
 	w := 1 / (m.n + 1)
 	x := mixture{period: max(1, m.period), sd: max(math.Sqrt(m.spread), minSD, 1)}
-	x.step = max(x.period, x.sd/2)
 	x.first = m.lost * m.n * w
 	// One imagined loss that was followed by others as often as any heartbeat.
-	x.again = min((m.more*m.n+x.first)/(m.more*m.n+m.lost*m.n+1), 0.99)
+	x.again = min((m.more*m.n+x.first)/((m.more+m.lost)*m.n+1), 0.99)
 	x.tail = min(1, (m.late*m.n+1)*w)
-	x.from = x.period + lateFrom*x.sd
 	x.scale = (m.excess*m.n + max(priorTail*x.period, minSD/2)) / (m.late*m.n + 1)
+	x.prepare()
+	return x
+}
+
+func (x *mixture) prepare() {
+	x.step = max(x.period, x.sd/2)
+	x.from = x.period + lateFrom*x.sd
 	x.lnAgain = math.Log(max(x.again, 1e-300))
 	x.lnTail = math.Log(x.tail)
-	return x
 }
 
 // phi returns -log10 of the chance of a silence longer than t. The tail keeps

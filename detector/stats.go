@@ -15,10 +15,11 @@ type Stats struct {
 
 // Stats returns the detector's view of the peer at now.
 func (d *Detector) Stats(now time.Time) Stats {
-	at, l := d.at(now), d.law.Load()
+	at, l := d.at(now), d.law()
+	mean, sd := l.middle()
 	s := Stats{
-		Mean:      time.Duration(l.whole),
-		StdDev:    time.Duration(l.sd),
+		Mean:      time.Duration(mean),
+		StdDev:    time.Duration(sd),
 		Samples:   l.n,
 		Threshold: d.cfg.Threshold,
 	}
