@@ -1,5 +1,7 @@
 package detector
 
+import "math"
+
 // levels is the number of levels of phi that are held to their promise.
 const levels = 4
 
@@ -19,6 +21,15 @@ var steps = [levels]float64{0.025, 0.05, 0.1, 0.2}
 
 var shares = [levels]float64{1e-1, 1e-2, 1e-3, 1e-4}
 
+// grow and shrink are the factors of the steps; their logarithms, not they
+// themselves, must cancel out.
+var grow, shrink = func() (up, down [levels]float64) {
+	for i, step := range steps {
+		up[i], down[i] = math.Exp(step*(1-shares[i])), math.Exp(-step*shares[i])
+	}
+	return up, down
+}()
+
 // doubt is how far below its nominal level a knot may sink. Nothing is
 // learned from a peer so regular that no knot is ever exceeded.
 const doubt = 0.5
@@ -30,9 +41,9 @@ func uncalibrated() calibration { return calibration{1, 2, 3, 4} }
 func (c *calibration) learn(raw float64) {
 	for i := range c {
 		if raw > c[i] {
-			c[i] *= 1 + steps[i]*(1-shares[i])
+			c[i] *= grow[i]
 		} else if c[i] > doubt*float64(i+1) {
-			c[i] *= 1 - steps[i]*shares[i]
+			c[i] *= shrink[i]
 		}
 	}
 }

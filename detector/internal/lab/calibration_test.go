@@ -8,7 +8,8 @@ import (
 // TestCalibration holds the loss-aware model to its promise on a seed that no
 // setting was chosen by.
 func TestCalibration(t *testing.T) {
-	lossAware, normal := calibration(io.Discard, 77, 60_000)
+	t.Parallel()
+	lossAware, normal := calibration(io.Discard, 77, 50_000)
 	if lossAware < 9 {
 		t.Errorf("kept its promise on %d of %d workloads, want 9", lossAware, len(workloads))
 	}

@@ -8,7 +8,8 @@ import (
 // TestOneSetting: with the zero Config, detection within 2.5 s of silence and no
 // mistake on any path.
 func TestOneSetting(t *testing.T) {
-	if !oneSetting(io.Discard, 77, 20) {
+	t.Parallel()
+	if !oneSetting(io.Discard, 77, 10) {
 		t.Error("a path took longer to detect or was misjudged more often than promised; see go run .")
 	}
 }

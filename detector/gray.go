@@ -1,0 +1,71 @@
+package detector
+
+import "time"
+
+// A Verdict is what the detector's view of a peer and the application's come to
+// when they are laid side by side.
+type Verdict uint8
+
+const (
+	// Agree: both views are the same, or differ for less than Gray.After.
+	Agree Verdict = iota
+
+	// GrayFailure: the peer shows signs of life and fails those who use it.
+	GrayFailure
+
+	// FalseAlarm: the peer is suspect and serves its users well, as when
+	// pings are filtered or starved.
+	FalseAlarm
+)
+
+// String returns the name of the verdict.
+func (v Verdict) String() string {
+	switch v {
+	case Agree:
+		return "agree"
+	case GrayFailure:
+		return "gray failure"
+	case FalseAlarm:
+		return "false alarm"
+	}
+	return "Verdict(?)"
+}
+
+// Gray compares the two views of one peer: differential observability, the mark
+// of gray failure (Huang and others, HotOS 2017). The zero Gray is ready for
+// use. It is not for concurrent use.
+type Gray struct {
+	// After is how long the views must differ without a break. Zero is 10 s.
+	After time.Duration
+
+	differ  Verdict // how they differ, Agree if they do not
+	since   time.Time
+	verdict Verdict
+}
+
+// Observe takes note of both views at now: suspected by the detector, and
+// failing by the application's own measure, such as its rate of errors or its
+// latency. It returns the verdict, and whether that is news.
+func (g *Gray) Observe(now time.Time, suspected, failing bool) (v Verdict, changed bool) {
+	differ := Agree
+	switch {
+	case failing && !suspected:
+		differ = GrayFailure
+	case suspected && !failing:
+		differ = FalseAlarm
+	}
+	if differ != g.differ {
+		g.differ, g.since = differ, now
+	}
+	after := g.After
+	if after == 0 {
+		after = 10 * time.Second
+	}
+	v = Agree
+	if differ != Agree && now.Sub(g.since) >= after {
+		v = differ
+	}
+	changed = v != g.verdict
+	g.verdict = v
+	return v, changed
+}

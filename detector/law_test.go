@@ -1,0 +1,142 @@
+package detector
+
+import (
+	"math"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestMixtureOracle compares phi with the sum it stands for, written out term
+// by term without shortcuts.
+func TestMixtureOracle(t *testing.T) {
+	oracle := func(x *mixture, t float64) float64 {
+		sum := (1 - x.first) * math.Erfc((t-x.period)/x.sd/math.Sqrt2) / 2
+		for k := 2; k < 3000; k++ {
+			lost := x.first * math.Pow(x.again, float64(k-2)) * (1 - x.again)
+			sum += lost * math.Erfc((t-x.period-float64(k-1)*x.step)/x.sd/math.Sqrt2) / 2
+		}
+		tail := min(1, math.Exp(-(t-x.period-lateFrom*x.sd)/x.scale))
+		return -math.Log10((1-x.tail)*sum + x.tail*tail)
+	}
+	r := rand.New(rand.NewPCG(4, 4))
+	for range 60 {
+		x := mixture{
+			period: 1e8, sd: 1e8 * math.Pow(10, -4*r.Float64()), first: r.Float64() * r.Float64(),
+			again: 0.9 * r.Float64(), tail: 0.001 + 0.2*r.Float64(), scale: 1e7 * (0.1 + r.Float64()),
+		}
+		x.prepare()
+		for silence := 1e6; silence < 1e10; silence *= 1.3 {
+			if want := oracle(&x, silence); want < 250 {
+				require.InDelta(t, want, x.phi(silence), 1e-9*(1+want), "%+v after %v", x, silence)
+			}
+		}
+	}
+}
+
+// TestCalibrationBound: the long-run share is right for any sequence, here one
+// that the law has never heard of, to within what the steps can have moved.
+func TestCalibrationBound(t *testing.T) {
+	const n = 1_000_000
+	r := rand.New(rand.NewPCG(5, 5))
+	c := uncalibrated()
+	var above [levels]float64
+	for i := range n {
+		raw := 40 * math.Abs(math.Sin(float64(i)/1e5)) * r.ExpFloat64() // a wandering, boastful law
+		phi := c.phi(raw)
+		for k := range above {
+			if phi > float64(k+1) {
+				above[k]++
+			}
+		}
+		c.learn(raw)
+	}
+	for k, got := range above {
+		require.InEpsilon(t, shares[k], got/n, 0.25, "level %d", k+1)
+	}
+}
+
+func TestCalibrationIsMonotone(t *testing.T) {
+	for _, c := range []calibration{
+		uncalibrated(),
+		{0.5, 1, 1.5, 2},
+		{3, 2, 1, 0.5}, // knots that have crossed
+		{1e3, 1e3, 1e3, 1e3},
+	} {
+		last := 0.0
+		for raw := 0.0; raw < 2e3; raw += 0.13 {
+			got := c.phi(raw)
+			require.GreaterOrEqual(t, got, last-1e-12, "%v at %v", c, raw)
+			require.False(t, math.IsNaN(got) || math.IsInf(got, 0))
+			last = got
+		}
+	}
+}
+
+// TestLatch: a reader never sees half of one law and half of the next, as
+// where mean and deviation are guarded one by one.
+func TestLatch(t *testing.T) {
+	var l latch
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				words := l.load()
+				for _, w := range words {
+					if w != words[0] {
+						t.Errorf("torn: %v", words)
+						return
+					}
+				}
+			}
+		})
+	}
+	for v := range uint64(20_000) {
+		var words [lawWords]uint64
+		for i := range words {
+			words[i] = v
+		}
+		l.store(words)
+	}
+	close(stop)
+	wg.Wait()
+}
+
+func TestSize(t *testing.T) {
+	size := unsafe.Sizeof(Detector{}) + unsafe.Sizeof(time.Time{}) // and its base
+	require.LessOrEqual(t, int(size), 512, "bytes for a LossAware detector")
+}
+
+// TestWindowOracle compares the running sums with a second pass over the
+// samples.
+func TestWindowOracle(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 6))
+	w := window{size: 50}
+	var all []int64
+	for range 2000 {
+		x := int64(math.Exp(34 * r.Float64()))
+		w.add(x)
+		all = append(all, x)
+		last := all[max(0, len(all)-w.size):]
+		var mean, square float64
+		for _, x := range last {
+			mean += float64(x) / float64(len(last))
+		}
+		for _, x := range last {
+			square += (float64(x) - mean) * (float64(x) - mean) / float64(len(last))
+		}
+		whole, frac := w.mean()
+		require.InEpsilon(t, mean+1, float64(whole)+frac+1, 1e-12)
+		require.InEpsilon(t, math.Sqrt(square)+1, w.stdDev()+1, 1e-9)
+	}
+}
