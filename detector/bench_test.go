@@ -161,3 +161,31 @@ func BenchmarkPhi(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkEndpoints is a second in the life of 10,000 peers, each pinged,
+// answering and looked at twice, as a prober would. Its time per second is the
+// share of one core.
+func BenchmarkEndpoints(b *testing.B) {
+	peers := make([]*detector.Detector, 10_000)
+	for i := range peers {
+		peers[i] = newDetector(b, detector.Config{})
+	}
+	now, suspects, seconds := time.Now(), 0, 0
+	for b.Loop() {
+		for i, d := range peers {
+			at := now.Add(time.Duration(i) * 100 * time.Microsecond)
+			d.Expect(at)
+			if at.After(d.Deadline(1)) || d.Suspect(at) {
+				suspects++
+			}
+			d.Heartbeat(at.Add(time.Duration(300+i%7*100) * time.Microsecond))
+		}
+		now = now.Add(time.Second)
+		seconds++
+	}
+	if suspects != 0 {
+		b.Errorf("%d suspicions", suspects)
+	}
+	b.ReportMetric(100*b.Elapsed().Seconds()/float64(seconds), "%core")
+	b.ReportMetric(float64(len(peers)), "pings/s")
+}

@@ -222,7 +222,8 @@ func (d *Detector) maxSilence() int64 {
 }
 
 // Phi returns the suspicion at now, from 0 without bound. It is 0 if nothing
-// is owed. It never falls while the silence lasts.
+// is owed. It does not fall while the silence lasts, but
+// for the rounding of its last digits.
 func (d *Detector) Phi(now time.Time) float64 {
 	start := d.start()
 	if start == never {
@@ -235,7 +236,8 @@ func (d *Detector) Phi(now time.Time) float64 {
 // Suspect reports whether Phi has reached Config.Threshold at now. It compares
 // the silence with a published length and computes no logarithm.
 func (d *Detector) Suspect(now time.Time) bool {
-	return d.at(now)-d.start() >= d.timeout.Load()
+	base := d.base.Load() // nil if nothing was ever owed
+	return base != nil && int64(now.Sub(*base))+epoch-d.start() >= d.timeout.Load()
 }
 
 // Deadline returns the first nanosecond at which Phi is phi or more if nothing
@@ -249,6 +251,9 @@ func (d *Detector) Deadline(phi float64) time.Time {
 	silence := d.timeout.Load()
 	if phi != d.cfg.Threshold {
 		l := d.law()
+		if mean, _ := l.middle(); phi < d.cfg.Threshold/2 {
+			silence = int64(mean) + int64(d.cfg.AcceptablePause)
+		}
 		silence = l.when(phi, silence)
 	}
 	if silence >= never-start {

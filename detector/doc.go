@@ -26,5 +26,5 @@
 // concurrently. Times should carry Go's monotonic reading, as those of time.Now
 // do, so that steps of the wall clock are not seen; a time that runs backwards
 // counts as no time passed. Phi is never NaN and never infinite, and does not
-// fall while the silence lasts.
+// fall while the silence lasts, but for the rounding of its last digits.
 package detector

@@ -123,12 +123,16 @@ func (x *mixture) prepare() {
 // phi returns -log10 of the chance of a silence longer than t. The tail keeps
 // it finite when everything else has underflowed.
 func (x *mixture) phi(t float64) float64 {
-	a := math.Log((1 - x.tail) * x.timely(t))
-	b := x.lnTail - max(0, t-x.from)/x.scale
+	p := (1 - x.tail) * x.timely(t)
+	ln := x.lnTail - max(0, t-x.from)/x.scale
+	if ln > -600 {
+		return max(0, -math.Log10(p+math.Exp(ln)))
+	}
+	a, b := math.Log(p), ln // the logarithm of their sum, without taking it
 	if a < b {
 		a, b = b, a
 	}
-	return max(0, -(a+math.Log1p(math.Exp(b-a)))/math.Ln10)
+	return -(a + math.Log1p(math.Exp(b-a))) / math.Ln10
 }
 
 // timely is the part of the mixture that knows losses and jitter only.
