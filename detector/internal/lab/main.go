@@ -19,6 +19,7 @@ func main() {
 	w := os.Stdout
 	oneSetting(w, *seed, *hours)
 	calibration(w, *seed, *n)
+	scenarios(w, *seed)
 	beatTable(w, *seed, *n)
 	if *out == "" {
 		return
