@@ -32,7 +32,7 @@ var grow, shrink = func() (up, down [levels]float64) {
 
 // doubt is how far below its nominal level a knot may sink. Nothing is
 // learned from a peer so regular that no knot is ever exceeded.
-const doubt = 0.5
+const doubt = 0.4
 
 // uncalibrated takes the law at its word.
 func uncalibrated() calibration { return calibration{1, 2, 3, 4} }

@@ -15,8 +15,8 @@ type memory struct {
 	spread float64 // ns², their variance about it
 	lost   float64 // share of samples after at least one loss
 	more   float64 // mean number of further losses in a sample
-	late   float64 // share of late samples
 	excess float64 // ns, mean of the lateness that is beyond the jitter
+	square float64 // ns², mean of its square
 	outage int     // samples for which the last outage is remembered
 }
 
@@ -60,17 +60,17 @@ func (m *memory) add(x int64) {
 		late, k = true, 1
 		rest = float64(x) - m.period
 	}
-	var lost, more, isLate, excess float64
+	var lost, more, excess float64
 	if k > 1 {
 		lost, more = 1, min(k-2, maxLost)
 	}
 	if late {
-		isLate, excess = 1, rest-lateFrom*sd
+		excess = rest - lateFrom*sd
 	}
 	m.lost += a * (lost - m.lost)
 	m.more += a * (more - m.more)
-	m.late += a * (isLate - m.late)
 	m.excess += a * (excess - m.excess)
+	m.square += a * (excess*excess - m.square)
 	// A late sample moves period and spread as far as the latest timely one
 	// would, so that a lasting change is followed and a single one is not.
 	limit := (lateFrom + 1) * max(sd, m.period/1e4)
@@ -107,8 +107,13 @@ func (m *memory) mixture(minSD float64) mixture {
 	x.first = m.lost * m.n * w
 	// One imagined loss that was followed by others as often as any heartbeat.
 	x.again = min((m.more*m.n+x.first)/((m.more+m.lost)*m.n+1), 0.99)
-	x.tail = min(1, (m.late*m.n+1)*w)
-	x.scale = (m.excess*m.n + max(priorTail*x.period, minSD/2)) / (m.late*m.n + 1)
+	// The exponential with the first two moments of the lateness seen and of
+	// one imagined sample. It leaves small lateness to the calibration and
+	// keeps the scale of the large.
+	prior := max(priorTail*x.period, minSD/2)
+	first, second := m.excess*m.n+prior, m.square*m.n+2*prior*prior
+	x.scale = second / (2 * first)
+	x.tail = min(1, first/x.scale*w)
 	x.prepare()
 	return x
 }
