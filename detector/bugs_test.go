@@ -75,6 +75,17 @@ func TestBugOutageInWindow(t *testing.T) {
 	require.Greater(t, d.Deadline(8).Sub(at), 3*time.Minute)
 }
 
+// The second outage in a thousand beats is learned, but not at its length.
+func TestTwoOutages(t *testing.T) {
+	d := regular(t, detector.Config{}, 80, time.Second)
+	at := start.Add(80 * time.Second)
+	for range 2 {
+		at = at.Add(300 * time.Second)
+		d.Heartbeat(at)
+	}
+	require.Less(t, d.Deadline(8).Sub(at), 20*time.Second)
+}
+
 // A detector that keeps out whatever it did not expect stays wrong for ever
 // about a peer that has become slower.
 func TestBugNeverLearns(t *testing.T) {

@@ -158,7 +158,7 @@ func (d *Detector) admit(interval, silence int64) int64 {
 	case silence < timeout:
 		return interval
 	case d.cfg.Model == LossAware && d.memory.again():
-		return min(interval, 2*timeout)
+		return min(interval, timeout) // at least that
 	}
 	return 0
 }

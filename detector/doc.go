@@ -22,6 +22,13 @@
 // every interval is a sample. The first Expect ends that, for good; who means
 // to use Expect calls it before the first Heartbeat.
 //
+// What a silence says of the peer it says of ourselves first: a Guard finds that
+// this process was paused or the machine suspended, and Crowd that everyone
+// fell silent at once. Both convict nobody; Excuse then starts the silences
+// anew. Plan turns the detection time that is wanted into a ping interval and a
+// Config, and Gray tells when the detector's view of a peer and that of its
+// users have differed for long.
+//
 // A Detector starts no goroutine and reads no clock. All methods may be called
 // concurrently. Times should carry Go's monotonic reading, as those of time.Now
 // do, so that steps of the wall clock are not seen; a time that runs backwards

@@ -39,6 +39,7 @@ func TestSilence(t *testing.T) {
 		{"beats, then is asked", []step{{"heartbeat", 1}, {"expect", 4}}, 4},
 		{"beats, is asked, answers", []step{{"heartbeat", 1}, {"expect", 4}, {"heartbeat", 5}}, -1},
 		{"a late proof of old", []step{{"heartbeat", 2}, {"heartbeat", 1}}, 2},
+		{"a late proof of old, asked", []step{{"expect", 1}, {"heartbeat", 3}, {"heartbeat", 2}, {"expect", 2.5}}, 3},
 		{"excused", []step{{"expect", 1}, {"excuse", 4}}, 4},
 		{"excused, owing nothing", []step{{"expect", 1}, {"heartbeat", 2}, {"excuse", 4}}, -1},
 		{"excused before it was asked", []step{{"expect", 5}, {"excuse", 4}}, 5},

@@ -77,6 +77,56 @@ func TestCalibrationIsMonotone(t *testing.T) {
 	}
 }
 
+// TestCrossedKnots: what exceeded the knot of a tenth counts as no less than
+// that, whatever the rarer knots say.
+func TestCrossedKnots(t *testing.T) {
+	c := calibration{3, 2, 1, 0.5}
+	require.InDelta(t, 0.5, c.phi(1.5), 1e-9)
+	require.InDelta(t, 4, c.phi(3.003), 1e-9)
+}
+
+// TestMemory: what single samples teach.
+func TestMemory(t *testing.T) {
+	const period = 1e9
+	lived := func(odd ...float64) memory {
+		m := memory{size: 1000}
+		m.seed(period)
+		for i := range 500 {
+			m.add(int64(period + 1e6*float64(i%7-3)))
+		}
+		for _, x := range odd {
+			m.add(int64(x * period))
+		}
+		return m
+	}
+	regular := lived()
+	require.Zero(t, regular.lost)
+	require.InEpsilon(t, period, regular.period, 0.01)
+
+	missing := lived(2, 2, 2)
+	require.InEpsilon(t, 3.0/505, missing.lost, 0.02)
+	require.Zero(t, missing.more)
+	require.InDelta(t, 0, missing.excess, 1)
+
+	// Two bursts of four: after a loss the next is likely lost too.
+	burst := lived(5, 5)
+	require.InEpsilon(t, 2.0/504, burst.lost, 0.02)
+	require.InEpsilon(t, 6.0/504, burst.more, 0.02)
+	x := burst.mixture(1)
+	require.InDelta(t, 6.0/9, x.again, 0.01)
+
+	// In between the multiples nothing was lost; it was late.
+	late := lived(2.5, 1.5)
+	require.Zero(t, late.lost)
+	require.InEpsilon(t, 2*period/504, late.excess, 0.2)
+
+	wild := lived()
+	for i := range 5000 {
+		wild.add(int64(i%2) * maxInterval)
+	}
+	require.LessOrEqual(t, wild.spread, 4*wild.period*wild.period)
+}
+
 // TestLatch: a reader never sees half of one law and half of the next, as
 // where mean and deviation are guarded one by one.
 func TestLatch(t *testing.T) {

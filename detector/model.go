@@ -7,10 +7,12 @@ type Model uint8
 
 const (
 	// LossAware is the default: a mixture over the number of heartbeats lost
-	// in a row, with a heavy tail that shrinks as evidence grows, so that phi
-	// keeps its promise (a living peer exceeds k once in 10^k silences) under
-	// loss, pauses and jitter, where Normal is off by up to fifty times. It
-	// keeps a handful of numbers and no window.
+	// in a row, with a heavy tail that shrinks as evidence grows, calibrated by
+	// counting, so that phi keeps its promise under loss, pauses and jitter,
+	// where Normal is off by up to a hundred times. A living peer exceeds 1, 2, 3
+	// and 4 in a share of 10^-1 … 10^-4 of its intervals, AcceptablePause apart;
+	// higher levels are extrapolated. It keeps a handful of numbers and no
+	// window, and allocates nothing after New and the first call.
 	LossAware Model = iota
 
 	// Normal is the paper's: the normal law with the mean and the population
