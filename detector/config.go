@@ -44,9 +44,10 @@ type Config struct {
 	// MaxInterval keeps longer intervals out of the window, as in Cassandra.
 	// Zero sets no length and relies on Akka's rule, which holds for positive
 	// values also: an interval at whose end the peer was suspect is an outage
-	// and stays out; LossAware learns from an outage, with due caution, if
-	// there was another in its memory. Negative records every interval, as in the paper; a
-	// 300 s outage then blinds the detector for a window's length.
+	// and stays out. If there was another outage in its memory, LossAware
+	// learns of it, but no more than that it was as long as what convicts.
+	// Negative records every interval, as in the paper; a 300 s outage then
+	// blinds the detector for a window's length.
 	MaxInterval time.Duration
 
 	// MaxSilence bounds the time of detection under LossAware: phi is at least

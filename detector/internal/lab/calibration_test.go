@@ -9,7 +9,7 @@ import (
 // setting was chosen by.
 func TestCalibration(t *testing.T) {
 	t.Parallel()
-	lossAware, normal := calibration(io.Discard, 77, 50_000)
+	lossAware, normal := calibration(io.Discard, 77, 40_000)
 	if lossAware < 9 {
 		t.Errorf("kept its promise on %d of %d workloads, want 9", lossAware, len(workloads))
 	}

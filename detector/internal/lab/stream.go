@@ -14,10 +14,11 @@ import (
 // stream. Nothing is lost on a stream: what a network loses, TCP sends again,
 // and the answer is late.
 type path struct {
-	name  string
-	often bool // one mistake in 10 hours is allowed, not in 100
-	make  func(r *rand.Rand, end time.Duration) func(at time.Duration) time.Duration
-	busy  bool // a call with a slow handler is always under way
+	name   string
+	often  bool // one mistake in 10 hours is allowed, not in 100
+	make   func(r *rand.Rand, end time.Duration) func(at time.Duration) time.Duration
+	busy   bool // a call with a slow handler is always under way
+	bursts bool // in a third of the time ten quick calls are made a second
 }
 
 var paths = []path{
@@ -54,6 +55,9 @@ var paths = []path{
 			}
 			return rtt
 		}
+	}},
+	{name: "RPC bursts", bursts: true, make: func(r *rand.Rand, _ time.Duration) func(time.Duration) time.Duration {
+		return func(time.Duration) time.Duration { return lognormal(r, 600*time.Microsecond, 0.4) }
 	}},
 	{name: "slow handlers", busy: true, make: func(r *rand.Rand, _ time.Duration) func(time.Duration) time.Duration {
 		return func(time.Duration) time.Duration { return lognormal(r, 600*time.Microsecond, 0.4) }
@@ -102,7 +106,11 @@ type ping struct{ called, sent, answered time.Duration }
 func (p path) pings(r *rand.Rand, slot, end time.Duration) []ping {
 	rtt := p.make(r, end)
 	var all []ping
-	for at := slot; at < end; at += slot {
+	step := slot
+	for at := slot; at < end; at += step {
+		if step = slot; p.bursts && at%time.Minute < 20*time.Second {
+			step = slot / 10 // and no ping: there was proof of life
+		}
 		x := ping{at, at, at + max(1, rtt(at))}
 		if p.busy { // the server is asked all the time, but not for signs of life
 			x.called -= times(slot, r.Float64())
@@ -111,7 +119,7 @@ func (p path) pings(r *rand.Rand, slot, end time.Duration) []ping {
 			}
 		}
 		all = append(all, x)
-		at += (x.answered - at).Truncate(slot)
+		at += (x.answered - at).Truncate(step)
 	}
 	return all
 }
@@ -125,8 +133,10 @@ type score struct {
 
 func (s *score) add(r *rand.Rand, last, owed time.Duration, p ping, due time.Duration) {
 	crash := last + times(p.sent-last, r.Float64())
-	s.owed = append(s.owed, due-owed)
-	s.crash = append(s.crash, max(0, due-crash))
+	if r.Float64() < (p.sent - last).Seconds() { // a crash is as likely in any second
+		s.owed = append(s.owed, due-owed)
+		s.crash = append(s.crash, max(0, due-crash))
+	}
 	if p.answered >= due {
 		s.wrong++
 	}

@@ -9,7 +9,7 @@ import (
 // mistake on any path.
 func TestOneSetting(t *testing.T) {
 	t.Parallel()
-	if !oneSetting(io.Discard, 77, 10) {
+	if !oneSetting(io.Discard, 77, 5) {
 		t.Error("a path took longer to detect or was misjudged more often than promised; see go run .")
 	}
 }
