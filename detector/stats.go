@@ -11,6 +11,7 @@ type Stats struct {
 	OwedSince time.Time     // when the silence began; zero if nothing is owed
 	Phi       float64       // now
 	Threshold float64       // the phi that convicts
+	Timeout   time.Duration // the silence that reaches it; math.MaxInt64 if none does
 }
 
 // Stats returns the detector's view of the peer at now.
@@ -22,6 +23,7 @@ func (d *Detector) Stats(now time.Time) Stats {
 		StdDev:    time.Duration(sd),
 		Samples:   l.n,
 		Threshold: d.cfg.Threshold,
+		Timeout:   time.Duration(d.timeout.Load()),
 	}
 	if p := d.proof.Load(); p > 0 {
 		s.LastProof = d.time(p)

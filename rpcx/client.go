@@ -12,6 +12,7 @@ import (
 
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
+	"resilientrpc/detector"
 )
 
 // Client calls the methods of a service that one or more replicas serve. It is
@@ -20,6 +21,7 @@ type Client struct {
 	dialer   Dialer // with its defaults filled in
 	network  string
 	balancer *balancer.Balancer
+	born     time.Time // when the client was made: times of its own count from there
 	budget   *budget
 	attempts attemptPool
 
@@ -98,11 +100,13 @@ func (c *Client) Close() error {
 	c.cancel()
 	var errs []error
 	for _, e := range c.endpoints() {
-		if conn := e.last.Load(); conn != nil {
+		for _, conn := range e.pool.all() {
 			conn.fail(ErrShutdown)
-			if e.fixed {
-				errs = append(errs, conn.err)
-			}
+		}
+		if e.fixed {
+			conn := e.last.Load()
+			conn.fail(ErrShutdown) // it may be failing: then this waits until it has closed
+			errs = append(errs, conn.err)
 		}
 	}
 	c.wg.Wait()
@@ -127,6 +131,14 @@ func (c *Client) endpoints() []*endpoint {
 	out := make([]*endpoint, len(nodes))
 	for i, n := range nodes {
 		out[i] = n.Value().(*endpoint)
+	}
+	return out
+}
+
+func (c *Client) detectors() []*detector.Detector {
+	var out []*detector.Detector
+	for _, e := range c.endpoints() {
+		out = append(out, e.detector)
 	}
 	return out
 }

@@ -29,7 +29,11 @@ type conn struct {
 
 	inflight atomic.Int64
 	retired  atomic.Bool
-	answered atomic.Bool // a reply has come
+	answered atomic.Bool  // a reply has come
+	heard    atomic.Int64 // when the last one came, since Client.born
+
+	ping  *attempt      // on its way, nil if none; the prober's
+	asked time.Duration // when it was sent, since Client.born; the prober's
 
 	once  sync.Once
 	lost  sync.Once
@@ -191,8 +195,38 @@ func (c *conn) proof(now time.Time) {
 	if !c.answered.Load() {
 		c.answered.Store(true)
 	}
+	c.heard.Store(int64(now.Sub(c.ep.client.born)))
 	c.ep.detector.Heartbeat(now)
 }
+
+// watch asks the peer for a sign of life if the last slot saw none on this
+// connection, and reports for how long it owes an answer. Other connections to
+// the same peer may be alive meanwhile, and so the endpoint's detector content.
+func (c *conn) watch(ctx context.Context, now time.Time, slot time.Duration) (owed time.Duration) {
+	at := now.Sub(c.ep.client.born)
+	if c.ping != nil {
+		select {
+		case call := <-c.ping.done:
+			c.ping = nil
+			if isDraining(call.Error) {
+				c.retire()
+			}
+		default:
+			return at - max(c.asked, time.Duration(c.heard.Load()))
+		}
+	}
+	if at-time.Duration(c.heard.Load()) < slot/2 {
+		return 0
+	}
+	a := &attempt{args: struct{}{}, reply: &struct{}{}, done: make(chan *rpc.Call, 1)}
+	if c.send(ctx, now, pingMethod, a) == nil {
+		c.ping, c.asked = a, at
+	}
+	return 0
+}
+
+// excuse lets the answer to a ping be owed only since now.
+func (c *conn) excuse(now time.Time) { c.asked = now.Sub(c.ep.client.born) }
 
 // retire takes no further calls, lets those in flight have their answers, and
 // closes.
@@ -217,8 +251,8 @@ func (c *conn) fail(cause error) {
 		if c.wire != nil {
 			c.wire.stop(errClosedWire)
 		}
-		c.ep.drop(c)
 		close(c.done)
+		c.ep.drop(c) // after: see adopt
 		c.err = c.codec.Close()
 	})
 	c.lost.Do(func() { c.ep.lost(c) })

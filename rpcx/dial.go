@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -99,6 +100,15 @@ type Dialer struct {
 	// in one is pinged. Zero means 1 s. Negative turns pings off, and with them
 	// the detection of peers that hang.
 	Heartbeat time.Duration
+	// DetectWithin, instead of Heartbeat and Detector, is the time within which
+	// a peer that stops answering is to be found, from 40 ms to 24 h: see
+	// detector.Plan, which the pings follow (one each quarter of it while the
+	// connection is idle). Zero leaves it to the two.
+	DetectWithin time.Duration
+	// Conns is the number of connections to each endpoint, of which a call takes
+	// the one with the fewest calls in flight. Zero means 1, which is the fastest
+	// for small calls; more help where large ones hold up small ones.
+	Conns int
 	// Trace has hooks for what happens. Nil means none.
 	Trace *ClientTrace
 	// Logger gets the changes of breakers, and convictions. Nil means no log.
@@ -144,13 +154,14 @@ func (d *Dialer) single(connect func(*endpoint) *conn) (*Client, error) {
 	fixed := *d
 	fixed.Breaker = breaker.Config{Disabled: true}
 	fixed.Retry = Retry{MaxAttempts: -1} // there is nowhere else to go
+	fixed.Conns = 1
 	c, err := fixed.newClient("", []string{""})
 	if err != nil {
 		return nil, err
 	}
 	e := c.endpoints()[0]
 	e.fixed = true
-	e.adopt(connect(e))
+	e.adopt(&e.pool.lanes[0], connect(e))
 	c.watch()
 	return c, nil
 }
@@ -160,7 +171,7 @@ func (d *Dialer) newClient(network string, addresses []string) (*Client, error) 
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{dialer: full, network: network, budget: newBudget(full.Retry.Budget)}
+	c := &Client{dialer: full, network: network, born: time.Now(), budget: newBudget(full.Retry.Budget)}
 	if c.balancer, err = balancer.New(balancer.Config{Policy: full.Balancer}); err != nil {
 		return nil, err
 	}
@@ -186,7 +197,10 @@ func (d *Dialer) newClient(network string, addresses []string) (*Client, error) 
 }
 
 func (c *Client) newEndpoint(addr string) (*endpoint, error) {
-	e := &endpoint{client: c, addr: addr, pings: c.dialer.Heartbeat > 0, wake: make(chan struct{}, 1)}
+	e := &endpoint{
+		client: c, addr: addr, pings: c.dialer.Heartbeat > 0,
+		pool: newPool(c.dialer.Conns), wake: make(chan struct{}, 1),
+	}
 	cfg := c.dialer.Breaker
 	cfg.OnChange = e.breakerChanged
 	var err error
@@ -197,6 +211,9 @@ func (c *Client) newEndpoint(addr string) (*endpoint, error) {
 	return e, err
 }
 
+// maxConns is beyond what any server wants of one client.
+const maxConns = 1024
+
 func (d *Dialer) withDefaults() (Dialer, error) {
 	full := *d
 	switch {
@@ -206,8 +223,23 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 		return full, errors.New("rpcx: Dialer.Breaker.OnChange is set; use Dialer.Trace.BreakerChanged")
 	case d.Heartbeat > 0 && d.Heartbeat < time.Millisecond:
 		return full, fieldError("Heartbeat", d.Heartbeat, "at least 1ms, 0 for 1s, or a negative one for no pings")
+	case d.Conns < 0 || d.Conns > maxConns:
+		return full, fieldError("Conns", d.Conns, fmt.Sprintf("a number up to %d, or 0 for 1", maxConns))
 	case !(d.Retry.Budget <= 1): // written so that NaN fails
 		return full, fieldError("Retry.Budget", d.Retry.Budget, "a share of calls up to 1, 0 for 0.1, or a negative one for no limit")
+	}
+	if d.DetectWithin != 0 {
+		if d.Heartbeat != 0 || d.Detector != (detector.Config{}) {
+			return full, errors.New("rpcx: Dialer.DetectWithin is set beside Heartbeat or Detector; set it alone")
+		}
+		schedule, err := detector.Plan(d.DetectWithin)
+		if err != nil {
+			return full, fieldError("DetectWithin", d.DetectWithin, "from 40ms to 24h, or 0")
+		}
+		full.Heartbeat, full.Detector = schedule.Interval, schedule.Config
+	}
+	if full.Conns == 0 {
+		full.Conns = 1
 	}
 	if full.Codec == nil {
 		full.Codec = codec.NewGobClient
@@ -238,7 +270,7 @@ func (c *Client) first(ctx context.Context) error {
 	ends := make(chan dialed, len(endpoints))
 	for i, e := range endpoints {
 		c.background(func() {
-			_, err := e.connect(c.ctx)
+			_, err := e.connect(c.ctx, &e.pool.lanes[0])
 			ends <- dialed{i, err}
 		})
 	}
@@ -271,8 +303,11 @@ func (c *Client) watch() {
 		slot = time.Second
 	}
 	for _, e := range c.endpoints() {
-		p := &prober{endpoint: e, slot: slot}
+		p := &prober{endpoint: e, slot: slot, guard: detector.Guard{Tolerance: slot / 4}}
 		c.background(func() { p.run(c.ctx) })
+		if c.dialer.Conns > 1 {
+			e.kick() // the prober makes the others
+		}
 	}
 }
 

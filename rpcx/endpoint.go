@@ -7,15 +7,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
 )
 
-// endpoint is one replica: its breaker, its detector, and at most one connection
-// that takes calls. The breaker is the only gate; all else trips it or asks it.
+// endpoint is one replica: its breaker, its detector and its connections. The
+// breaker is the only gate; all else trips it or asks it.
 type endpoint struct {
 	client   *Client
 	addr     string
@@ -25,10 +23,9 @@ type endpoint struct {
 	breaker  *breaker.Breaker
 	detector *detector.Detector
 
-	conn  atomic.Pointer[conn] // takes calls; nil while there is none
-	last  atomic.Pointer[conn] // the newest, which may be over or retired
-	dials singleflight.Group
-	wake  chan struct{} // has room for one; wakes the prober
+	pool *pool
+	last atomic.Pointer[conn] // the newest, which may be over or retired
+	wake chan struct{}        // has room for one; wakes the prober
 
 	mu      sync.Mutex // protects following, and publishing the state to the balancer
 	suspect bool
@@ -63,10 +60,11 @@ func (e *endpoint) admit(now time.Time) (breaker.Permit, error) {
 func (e *endpoint) usual() time.Duration { return e.node.Stats(time.Now()).Latency }
 
 func (e *endpoint) attempt(ctx context.Context, now time.Time, r *run) result {
-	c := e.conn.Load()
+	l := e.pool.pick()
+	c := l.conn.Load()
 	if c == nil {
 		var err error
-		if c, err = e.connect(ctx); err != nil {
+		if c, err = e.connect(ctx, l); err != nil {
 			return result{err: err, sent: NotSent, own: errors.Is(err, ErrShutdown)}
 		}
 		now = time.Now() // it took its time
@@ -74,35 +72,20 @@ func (e *endpoint) attempt(ctx context.Context, now time.Time, r *run) result {
 	return c.do(ctx, now, r.method, e.client.attempts.take(r.args, r.reply), r.launched)
 }
 
-// connect returns the connection, and makes it if there is none: once for all who
-// ask, with no lock held, and for the client's time rather than one caller's.
-func (e *endpoint) connect(ctx context.Context) (*conn, error) {
-	if c := e.conn.Load(); c != nil {
+// connect returns the connection of a lane, and makes it if there is none.
+func (e *endpoint) connect(ctx context.Context, l *lane) (*conn, error) {
+	if c := l.conn.Load(); c != nil {
 		return c, nil
 	}
 	if e.fixed {
 		return nil, ErrShutdown
 	}
-	dialed := e.dials.DoChan("", func() (any, error) {
-		if c := e.conn.Load(); c != nil {
-			return c, nil
-		}
-		return e.dial()
-	})
-	select {
-	case d := <-dialed:
-		if d.Err != nil {
-			return nil, d.Err
-		}
-		return d.Val.(*conn), nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return l.get(ctx, func() (*conn, error) { return e.dial(l) })
 }
 
 // dial makes the connection. A dial that fails is evidence enough that nobody is
 // there: the breaker opens without waiting for more.
-func (e *endpoint) dial() (*conn, error) {
+func (e *endpoint) dial(l *lane) (*conn, error) {
 	ctx, cancel := context.WithTimeout(e.client.ctx, e.client.dialer.DialTimeout)
 	defer cancel()
 	rwc, err := e.client.dialer.connect(ctx, e.client.network, e.addr)
@@ -116,7 +99,7 @@ func (e *endpoint) dial() (*conn, error) {
 		return nil, err
 	}
 	c := newConn(e, rwc, e.client.dialer.Codec)
-	e.adopt(c)
+	e.adopt(l, c)
 	if e.client.closed() { // Close may have looked before adopt
 		c.fail(ErrShutdown)
 		return nil, ErrShutdown
@@ -124,22 +107,33 @@ func (e *endpoint) dial() (*conn, error) {
 	return c, nil
 }
 
-// adopt makes c the connection that takes calls, unless it has ended already.
-func (e *endpoint) adopt(c *conn) {
-	e.detector.Forget(time.Now())
+// adopt makes c the connection of a lane, unless it has ended already.
+func (e *endpoint) adopt(l *lane, c *conn) {
+	if e.pool.add(c) {
+		e.detector.Forget(time.Now())
+	}
 	e.last.Store(c)
-	e.conn.Store(c)
+	l.conn.Store(c)
 	if c.dead() {
+		e.drop(c)
+		e.pool.remove(c)
+	} else if c.retired.Load() {
 		e.drop(c)
 	}
 }
 
-// drop takes c away from further calls; another connection stays.
-func (e *endpoint) drop(c *conn) { e.conn.CompareAndSwap(c, nil) }
+// drop takes c away from further calls; other connections stay.
+func (e *endpoint) drop(c *conn) {
+	for i := range e.pool.lanes {
+		e.pool.lanes[i].conn.CompareAndSwap(c, nil)
+	}
+}
 
 // lost is called once, after c has ended.
 func (e *endpoint) lost(c *conn) {
-	e.detector.Forget(time.Now())
+	if e.pool.remove(c) {
+		e.detector.Forget(time.Now())
+	}
 	e.client.dialer.Trace.connClosed(ConnInfo{Endpoint: e.addr, Err: c.cause})
 	if c.answered.Load() { // one that never did waits for the next slot
 		e.kick()

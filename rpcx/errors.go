@@ -106,9 +106,13 @@ type unresponsiveError struct {
 	addr    string
 	phi     float64
 	silence time.Duration
+	conn    bool // it is one connection, of several
 }
 
 func (e *unresponsiveError) Error() string {
+	if e.conn {
+		return fmt.Sprintf("rpcx: a connection to %s does not respond: silent for %v", e.addr, e.silence.Round(time.Millisecond))
+	}
 	return fmt.Sprintf("rpcx: %s does not respond: silent for %v (phi %.1f)", e.addr, e.silence.Round(time.Millisecond), e.phi)
 }
 

@@ -125,6 +125,7 @@ func (f *fleet) start(addr string) {
 func (f *fleet) kill(addr string) {
 	f.Refuse(addr)
 	f.Cut(addr)
+	synctest.Wait() // the clients have seen it
 }
 
 // dial connects to the whole fleet.

@@ -2,61 +2,68 @@ package rpcx
 
 import (
 	"context"
-	"net/rpc"
 	"time"
 
 	"resilientrpc/breaker"
+	"resilientrpc/detector"
 )
 
 // pingMethod is registered nowhere. A net/rpc server answers a call of it with
 // "can't find service", which is as good a sign of life as any.
 const pingMethod = "rpcx.Ping"
 
+// grayErrors is the share of failed calls from which on an endpoint is failing in
+// the eyes of those who call it.
+const grayErrors = 0.5
+
 // suspectPhi is the level from which on the balancer prefers other endpoints.
 const suspectPhi = 1
 
 // prober keeps one endpoint under watch: it pings in slots without a sign of
 // life, acts on the detector's level, and while the breaker is open it is the one
-// who tries. Client.start starts it, Close stops it and waits for it.
+// who tries. Client.watch starts it, Close stops it and waits for it.
 type prober struct {
 	*endpoint
-	slot time.Duration // Dialer.Heartbeat
-	next time.Time     // when the current slot ends
-	due  time.Time     // when the prober meant to wake
-	ping *attempt      // on its way, nil if none
+	slot  time.Duration // Dialer.Heartbeat
+	next  time.Time     // when the current slot ends
+	guard detector.Guard
+	gray  detector.Gray
 }
 
 func (p *prober) run(ctx context.Context) {
 	now := time.Now()
 	p.next = now.Add(p.slot)
-	p.due = p.next
+	due := p.next
 	timer := time.NewTimer(p.slot)
 	defer timer.Stop()
 	for {
-		kicked := false
+		planned := due
 		select {
 		case <-ctx.Done():
 			return
 		case <-p.wake:
-			kicked = true
+			planned = time.Time{}
 		case <-timer.C:
 		}
 		now = time.Now()
-		if late := now.Sub(p.due); !kicked && late > p.slot/4 {
-			p.excuse(now)
+		if fault := p.guard.Wake(now, planned); fault.Excuses() {
+			p.excuse(now, fault)
 		}
-		p.due = p.step(ctx, now)
-		timer.Reset(time.Until(p.due))
+		due = p.step(ctx, now)
+		timer.Reset(time.Until(due))
 	}
 }
 
 // excuse blames ourselves: a process that wakes late was paused, and has not
 // read the answers that wait for it.
-func (p *prober) excuse(now time.Time) {
+func (p *prober) excuse(now time.Time, fault detector.Fault) {
 	if phi := p.detector.Phi(now); phi >= suspectPhi {
-		p.client.dialer.Trace.suspicion(SuspicionInfo{Endpoint: p.addr, Verdict: LocalFault, Phi: phi})
+		p.client.dialer.Trace.suspicion(SuspicionInfo{Endpoint: p.addr, Verdict: LocalFault, Phi: phi, Fault: fault})
 	}
 	p.detector.Excuse(now)
+	for _, c := range p.pool.all() {
+		c.excuse(now)
+	}
 }
 
 // step does what is due now and returns when to wake next.
@@ -75,7 +82,8 @@ func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	p.judge(now)
 	p.reconnect(ctx)
 	if !now.Before(p.next) {
-		p.pingIfSilent(ctx, now)
+		p.ping(ctx, now)
+		p.compare(now)
 		p.next = now.Add(p.slot)
 	}
 	return p.wakeup()
@@ -110,12 +118,13 @@ func (p *prober) judge(now time.Time) {
 	}
 }
 
-// convict ends the connection, and with it every call that waits on the peer, and
-// opens the breaker unless too many are out on suspicion already.
+// convict ends the connections, and with them every call that waits on the peer,
+// and opens the breaker unless the fault is more likely ours.
 func (p *prober) convict(now time.Time, phi float64) {
-	cause := &unresponsiveError{p.addr, phi, now.Sub(p.detector.Stats(now).OwedSince)}
+	cause := &unresponsiveError{addr: p.addr, phi: phi, silence: now.Sub(p.detector.Stats(now).OwedSince)}
 	info := SuspicionInfo{Endpoint: p.addr, Verdict: Spared, Phi: phi, Silence: cause.silence}
-	if p.client.balancer.Suspend(now, p.node) {
+	info.Fault = detector.Crowd(now, suspectPhi, p.client.detectors()...)
+	if info.Fault == detector.NoFault && p.client.balancer.Suspend(now, p.node) {
 		info.Verdict = Convicted
 		p.breaker.Trip(now, 0, cause)
 	}
@@ -124,36 +133,40 @@ func (p *prober) convict(now time.Time, phi float64) {
 	if log := p.client.dialer.Logger; log != nil {
 		log.Warn("peer does not respond", "endpoint", p.addr, "verdict", info.Verdict, "phi", phi, "silence", cause.silence)
 	}
-	p.ping = nil
-	if c := p.conn.Load(); c != nil {
+	for _, c := range p.pool.all() {
 		c.fail(cause)
 	}
 }
 
-// reconnect replaces a lost connection before the next call needs it.
+// reconnect replaces lost connections before the next call needs them.
 func (p *prober) reconnect(ctx context.Context) {
-	if p.conn.Load() == nil && !p.fixed {
-		p.connect(ctx) //nolint:errcheck // a failed dial trips the breaker
+	for i := range p.pool.lanes {
+		if l := &p.pool.lanes[i]; l.conn.Load() == nil && !p.fixed {
+			if _, err := p.connect(ctx, l); err != nil {
+				return // a failed dial has tripped the breaker
+			}
+		}
 	}
 }
 
-// pingIfSilent asks for a sign of life if the slot that ends now saw none.
-func (p *prober) pingIfSilent(ctx context.Context, now time.Time) {
-	if p.ping != nil {
-		select {
-		case <-p.ping.done:
-			p.ping = nil
-		default:
-			return // still owed
+// ping asks for a sign of life where the slot that ends now saw none, and ends a
+// connection that stays silent although the peer is trusted: its other
+// connections live.
+func (p *prober) ping(ctx context.Context, now time.Time) {
+	timeout := p.detector.Stats(now).Timeout
+	for _, c := range p.pool.all() {
+		if owed := c.watch(ctx, now, p.slot); owed > 0 && owed >= timeout {
+			c.fail(&unresponsiveError{addr: p.addr, silence: owed, conn: true})
 		}
 	}
-	c := p.conn.Load()
-	if c == nil || now.Sub(p.detector.Stats(now).LastProof) < p.slot/2 {
-		return
-	}
-	a := &attempt{args: struct{}{}, reply: &struct{}{}, done: make(chan *rpc.Call, 1)}
-	if c.send(ctx, now, pingMethod, a) == nil {
-		p.ping = a
+}
+
+// compare lays the detector's view beside that of the calls.
+func (p *prober) compare(now time.Time) {
+	failing := p.node.Stats(now).ErrorRate >= grayErrors
+	verdict, changed := p.gray.Observe(now, p.suspect, failing)
+	if changed {
+		p.client.dialer.Trace.viewsDiffer(ViewsInfo{Endpoint: p.addr, Verdict: verdict})
 	}
 }
 
@@ -169,26 +182,27 @@ func (p *prober) tryAgain(ctx context.Context, now time.Time) time.Time {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.slot)
 	defer cancel()
-	outcome := breaker.Failure
-	if p.answers(ctx) {
-		outcome = breaker.Success
+	outcome := breaker.Success
+	if err := p.try(ctx); err != nil {
+		outcome = breaker.Failure
 	}
 	now = time.Now()
 	permit.Done(now, outcome)
 	p.next = now.Add(p.slot)
-	if outcome == breaker.Failure {
-		if c := p.conn.Load(); c != nil {
-			c.fail(&unresponsiveError{addr: p.addr, silence: p.slot})
-		}
-	}
 	return now.Add(max(p.breaker.Stats(now).RetryAfter, time.Millisecond))
 }
 
-func (p *prober) answers(ctx context.Context) bool {
-	c, err := p.connect(ctx)
+// try connects, unless it is connected, and pings. A connection on which no answer
+// comes is not tried again.
+func (p *prober) try(ctx context.Context) error {
+	c, err := p.connect(ctx, &p.pool.lanes[0])
 	if err != nil {
-		return false
+		return err
 	}
 	r := c.do(ctx, time.Now(), pingMethod, p.client.attempts.take(struct{}{}, &struct{}{}), func() {})
-	return r.err == nil || isServerError(r.err)
+	if r.err == nil || isServerError(r.err) {
+		return nil
+	}
+	c.fail(&unresponsiveError{addr: p.addr, silence: p.slot})
+	return r.err
 }

@@ -42,7 +42,7 @@ func (e *endpoint) stats(now time.Time) EndpointStats {
 	phi := e.detector.Phi(now)
 	return EndpointStats{
 		Address: e.addr, State: b.State, Cause: b.Cause,
-		Suspect: phi >= suspectPhi, Phi: phi, Connected: e.conn.Load() != nil,
+		Suspect: phi >= suspectPhi, Phi: phi, Connected: e.pool.connected(),
 		InFlight: n.InFlight, Latency: n.Latency, Picks: n.Picks,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"resilientrpc/breaker"
+	"resilientrpc/detector"
 )
 
 // ClientTrace is a set of hooks that run as things happen to a [Client], in the
@@ -31,6 +32,10 @@ type ClientTrace struct {
 	// Suspicion is called when the detector begins to doubt a peer, stops
 	// doubting it, convicts it, or finds that the fault was on our side.
 	Suspicion func(SuspicionInfo)
+	// ViewsDiffer is called when the detector and the calls have held
+	// different views of an endpoint for long: a gray failure, of a peer that
+	// answers pings and fails calls, or a false alarm; and when they agree again.
+	ViewsDiffer func(ViewsInfo)
 }
 
 // AttemptInfo is what one attempt of a call came to.
@@ -79,6 +84,15 @@ type SuspicionInfo struct {
 	Verdict  Verdict
 	Phi      float64
 	Silence  time.Duration // since the peer first owed an answer
+	// Fault is why a peer was Spared or the fault is a LocalFault, if that is known.
+	Fault detector.Fault
+}
+
+// ViewsInfo says how the detector's view of an endpoint differs from that of the
+// calls (gray failure; Huang and others, HotOS 2017).
+type ViewsInfo struct {
+	Endpoint string
+	Verdict  detector.Verdict
 }
 
 // Verdict is a failure detector's opinion of a peer.
@@ -93,8 +107,8 @@ const (
 	// the breaker open.
 	Convicted
 	// Spared: phi has reached the threshold and the connection is closed, but
-	// half of the endpoints are out on suspicion already, so that the fault is
-	// more likely ours: the breaker stays as it is.
+	// half of the endpoints are out on suspicion already or fell silent with
+	// this one, so that the fault is more likely ours: the breaker stays as it is.
 	Spared
 	// LocalFault: this process was not running when it should have been;
 	// nobody is blamed.
@@ -145,5 +159,11 @@ func (t *ClientTrace) breakerChanged(i BreakerInfo) {
 func (t *ClientTrace) suspicion(i SuspicionInfo) {
 	if t != nil && t.Suspicion != nil {
 		t.Suspicion(i)
+	}
+}
+
+func (t *ClientTrace) viewsDiffer(i ViewsInfo) {
+	if t != nil && t.ViewsDiffer != nil {
+		t.ViewsDiffer(i)
 	}
 }

@@ -1,0 +1,97 @@
+package rpcx
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// pool is the connections of one endpoint: those that take calls, one in each
+// lane, and those that are retired and still owe answers.
+type pool struct {
+	lanes []lane // Dialer.Conns of them
+
+	mu   sync.Mutex // protects following
+	live map[*conn]struct{}
+}
+
+// lane is the place of one connection that takes calls.
+type lane struct {
+	conn  atomic.Pointer[conn] // nil while there is none
+	dials singleflight.Group
+}
+
+func newPool(lanes int) *pool {
+	return &pool{lanes: make([]lane, lanes), live: make(map[*conn]struct{})}
+}
+
+// pick returns the lane with the fewest calls in flight, of those that are
+// connected if any is.
+func (p *pool) pick() *lane {
+	best := &p.lanes[0]
+	if len(p.lanes) == 1 {
+		return best
+	}
+	least := int64(math.MaxInt64)
+	for i := range p.lanes {
+		l := &p.lanes[i]
+		if c := l.conn.Load(); c != nil && c.inflight.Load() < least {
+			best, least = l, c.inflight.Load()
+		}
+	}
+	return best
+}
+
+// connected reports whether any lane is.
+func (p *pool) connected() bool { return p.pick().conn.Load() != nil }
+
+// add makes c a live connection, and reports whether it is the only one.
+func (p *pool) add(c *conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.live[c] = struct{}{}
+	return len(p.live) == 1
+}
+
+// remove reports whether c was the last live connection.
+func (p *pool) remove(c *conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.live, c)
+	return len(p.live) == 0
+}
+
+// all returns the live connections.
+func (p *pool) all() []*conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]*conn, 0, len(p.live))
+	for c := range p.live {
+		out = append(out, c)
+	}
+	return out
+}
+
+// get returns the lane's connection, and has it made by dial if there is none:
+// once for all who ask, with no lock held, and for the client's time rather than
+// one caller's.
+func (l *lane) get(ctx context.Context, dial func() (*conn, error)) (*conn, error) {
+	dialed := l.dials.DoChan("", func() (any, error) {
+		if c := l.conn.Load(); c != nil {
+			return c, nil
+		}
+		return dial()
+	})
+	select {
+	case d := <-dialed:
+		if d.Err != nil {
+			return nil, d.Err
+		}
+		return d.Val.(*conn), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
