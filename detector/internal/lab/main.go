@@ -1,6 +1,8 @@
 // Command lab is a laboratory for failure detectors in virtual time: it plays
 // seeded networks and peers to this module's detectors and to others, prints
 // how they fare, and draws the time of detection against the rate of mistakes.
+//
+//	cd detector/internal/lab && go run . -out /tmp/curves
 package main
 
 import (
