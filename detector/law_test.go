@@ -151,7 +151,7 @@ func TestLatch(t *testing.T) {
 			}
 		})
 	}
-	for v := range uint64(20_000) {
+	for v := range uint64(400_000) {
 		var words [lawWords]uint64
 		for i := range words {
 			words[i] = v

@@ -77,7 +77,6 @@ func (m *memory) add(x int64) {
 	rest = min(max(rest, -limit), limit)
 	m.period += a * rest
 	m.spread += a * (rest*rest - m.spread)
-	m.spread = min(m.spread, 4*m.period*m.period)
 }
 
 // A mixture is the chance that a living peer is silent for longer than t:
