@@ -1,8 +1,10 @@
 package codec_test
 
 import (
+	"fmt"
 	"io"
 	"net/rpc"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -111,6 +113,32 @@ func benchCalls(b *testing.B, c *rpc.Client) {
 		}
 		if reply.C != i+7 {
 			b.Fatalf("%d + 7 = %d", i, reply.C)
+		}
+	}
+}
+
+// BenchmarkPayload sends and receives larger values.
+func BenchmarkPayload(b *testing.B) {
+	server := newServer()
+	for _, size := range []int{1 << 10, 1 << 20} {
+		args := strings.Repeat("0123456789abcdef", size/16)
+		for _, f := range formats {
+			for name, client := range map[string]func(io.ReadWriteCloser) *rpc.Client{"stock": f.stockClient, "client": f.ourClient} {
+				b.Run(fmt.Sprintf("%s/%d/%s", f.name, size, name), func(b *testing.B) {
+					local, remote := duplexPipe()
+					go f.stockServer(server, remote)
+					c := client(local)
+					defer c.Close()
+					b.ReportAllocs()
+					b.SetBytes(int64(size))
+					for b.Loop() {
+						var reply string
+						if err := c.Call("Echo.String", args, &reply); err != nil || reply != args {
+							b.Fatalf("%d bytes came back, %v", len(reply), err)
+						}
+					}
+				})
+			}
 		}
 	}
 }

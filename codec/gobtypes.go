@@ -178,6 +178,10 @@ func (t *gobType) structDef(c *cursor) {
 			c.common()
 		case 1:
 			for n := c.uint(); n > 0 && !c.bad; n-- {
+				if len(c.b) == 0 {
+					c.bad = true // there are more fields than bytes
+					return
+				}
 				f := gobFieldDef(c)
 				t.fields = append(t.fields, f)
 				t.header = t.header || f.role != headerOther

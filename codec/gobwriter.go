@@ -19,6 +19,7 @@ type gobWriter struct {
 	// types that the encoder believes the peer has, and that leave with the
 	// next frame.
 	out     []byte
+	keeper  keeper // of out
 	scratch []byte
 
 	interfaces map[reflect.Type]bool // what delicate has found out
@@ -63,10 +64,10 @@ func (w *gobWriter) write(h gobHeader, body any) error {
 	if err == nil && n < len(w.out) {
 		err = io.ErrShortWrite
 	}
-	w.out = w.out[:0]
-	if cap(w.out) > keepBuffer {
+	if !w.keeper.keep(cap(w.out), len(w.out)) {
 		w.out = nil
 	}
+	w.out = w.out[:0]
 	w.retired = err
 	return err
 }

@@ -12,6 +12,7 @@ type inbuf struct {
 	start, end int // buf[start:end] has arrived and is not released
 	max        int64
 	knob       string
+	keeper     keeper // of buf
 }
 
 // bytes returns what has arrived of the current frame and beyond. It is valid
@@ -60,7 +61,10 @@ func (b *inbuf) release(n int) {
 	if b.start == b.end {
 		b.start, b.end = 0, 0
 	}
-	if rest := b.end - b.start; len(b.buf) > keepBuffer && rest <= minBuffer {
+	if n == 0 || len(b.buf) <= keepBuffer {
+		return
+	}
+	if rest := b.end - b.start; !b.keeper.keep(len(b.buf), n) && rest <= minBuffer {
 		small := make([]byte, minBuffer)
 		b.end = copy(small, b.bytes())
 		b.buf, b.start = small, 0

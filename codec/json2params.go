@@ -50,7 +50,6 @@ func decodeParams(params []byte, arg any) error {
 	if err == nil || len(elements) != 1 {
 		return err
 	}
-	reflect.ValueOf(arg).Elem().SetZero()
 	if decodeJSON(elements[0], arg) == nil {
 		return nil
 	}

@@ -16,6 +16,7 @@ type jsonWriter struct {
 	retired error // why nothing more may be written
 	enc     *json.Encoder
 	out     []byte // the message in the making
+	keeper  keeper // of out
 }
 
 func (w *jsonWriter) init(conn io.Writer, max int64, knob string) {
@@ -53,10 +54,10 @@ func (w *jsonWriter) write(fill func(*jsonWriter) error) error {
 }
 
 func (w *jsonWriter) reset() {
-	w.out = w.out[:0]
-	if cap(w.out) > keepBuffer {
+	if !w.keeper.keep(cap(w.out), len(w.out)) {
 		w.out = nil
 	}
+	w.out = w.out[:0]
 }
 
 // tooLarge returns a *FrameError if the message so far is.

@@ -5,10 +5,32 @@ import "math"
 const (
 	defaultMaxFrame = 64 << 20
 	defaultMaxBatch = 1024
-	// keepBuffer is the largest buffer that is kept for the next frame, so that
-	// one huge frame does not hold its memory for the connection's life.
+	// keepBuffer is the largest buffer that is always kept for the next frame. A
+	// larger one is kept while frames make use of it, and never beyond keepMost, so
+	// that one huge frame does not hold its memory for the connection's life.
 	keepBuffer = 256 << 10
+	keepMost   = 8 << 20
+	keepFrames = 16
 )
+
+// keeper decides whether a buffer is kept.
+type keeper struct {
+	unused int // frames in a row that were small for the buffer
+}
+
+// keep reports whether a buffer of the given capacity is kept after a frame that
+// has used some of it.
+func (k *keeper) keep(capacity, used int) bool {
+	if capacity <= keepBuffer {
+		return true
+	}
+	if used > capacity/8 {
+		k.unused = 0
+	} else {
+		k.unused++
+	}
+	return capacity <= keepMost && k.unused < keepFrames
+}
 
 // WholeFrames is implemented by the client codecs of this package. It tells a
 // wrapper what it may rely on: ReadResponseHeader returns only when the whole
