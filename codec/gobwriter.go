@@ -146,7 +146,8 @@ func encodeGob(enc *gob.Encoder, v any) (err error) {
 	return enc.Encode(v)
 }
 
-// holdsInterface reports whether a value of type t can hold an interface.
+// holdsInterface reports whether a value of type t can hold an interface where gob
+// sees it.
 func holdsInterface(t reflect.Type, seen map[reflect.Type]bool) bool {
 	if seen[t] {
 		return false
@@ -161,7 +162,7 @@ func holdsInterface(t reflect.Type, seen map[reflect.Type]bool) bool {
 		return holdsInterface(t.Key(), seen) || holdsInterface(t.Elem(), seen)
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if holdsInterface(t.Field(i).Type, seen) {
+			if f := t.Field(i); f.IsExported() && holdsInterface(f.Type, seen) {
 				return true
 			}
 		}

@@ -22,6 +22,10 @@ func NewJSONClient(conn io.ReadWriteCloser) rpc.ClientCodec { return JSON{}.NewC
 // NewClient returns a client codec over conn. One goroutine at a time may write
 // requests, and another one read replies, as net/rpc's Client does. The codec
 // implements ErrorReader.
+//
+// An error without an id, which says that the peer could not read a request, goes
+// to the request that waits for its answer, if there is only one. Otherwise nobody
+// knows whose it is, and the stream ends with it.
 func (j JSON) NewClient(conn io.ReadWriteCloser) rpc.ClientCodec {
 	return newJSONClient(conn, maxFrame(j.MaxFrame), jsonKnob)
 }
