@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"github.com/sony/gobreaker/v2"
+
+	"resilientrpc/breaker"
+)
+
+func openGate() gate { return func() (func(bool), bool) { return func(bool) {}, true } }
+
+func ourGate(cfg breaker.Config) gate {
+	b := mustOurs(cfg)
+	return func() (func(bool), bool) {
+		p, err := b.Allow(time.Now())
+		return func(ok bool) {
+			o := breaker.Failure
+			if ok {
+				o = breaker.Success
+			}
+			p.Done(time.Now(), o)
+		}, err == nil
+	}
+}
+
+func gobreakerGate(st gobreaker.Settings) gate {
+	b := gobreaker.NewTwoStepCircuitBreaker[struct{}](st)
+	failed := errors.New("failed")
+	return func() (func(bool), bool) {
+		done, err := b.Allow()
+		return func(ok bool) {
+			if ok {
+				done(nil)
+			} else {
+				done(failed)
+			}
+		}, err == nil
+	}
+}
+
+func failsafeGate(b circuitbreaker.Builder[any]) gate {
+	cb := b.Build()
+	return func() (func(bool), bool) {
+		return func(ok bool) {
+			if ok {
+				cb.RecordSuccess()
+			} else {
+				cb.RecordFailure()
+			}
+		}, cb.TryAcquirePermit()
+	}
+}
+
+// A policy is what a client of the lab does to protect itself and its server.
+type policy struct {
+	name   string
+	gate   func() gate
+	budget bool // of retries
+	once   bool // no retries at all
+}
+
+func gobreakerTuned(timeout time.Duration) func() gate {
+	return func() gate { return gobreakerGate(gobreaker.Settings{Timeout: timeout}) }
+}
+
+func failsafeTuned() gate {
+	return failsafeGate(circuitbreaker.NewBuilder[any]().
+		WithFailureRateThreshold(0.5, 20, window).WithDelay(openFor).WithJitterFactor(0.25).WithSuccessThreshold(1))
+}
+
+func failsafeDefault() gate { return failsafeGate(circuitbreaker.NewBuilder[any]()) }
+
+func ourDefault() gate { return ourGate(breaker.Config{ProbeTimeout: attemptTimeout}) }
+
+var policies = []policy{
+	{name: "no breaker, no retry", gate: openGate, once: true},
+	{name: "no breaker", gate: openGate},
+	{name: "no breaker, budget", gate: openGate, budget: true},
+	{name: "gobreaker default", gate: gobreakerTuned(0)},
+	{name: "gobreaker 5s", gate: gobreakerTuned(5 * time.Second)},
+	{name: "gobreaker 5s, budget", gate: gobreakerTuned(5 * time.Second), budget: true},
+	{name: "gobreaker 1s", gate: gobreakerTuned(time.Second)},
+	{name: "gobreaker 1s, budget", gate: gobreakerTuned(time.Second), budget: true},
+	{name: "failsafe default", gate: failsafeDefault},
+	{name: "failsafe 5s", gate: failsafeTuned},
+	{name: "failsafe 5s, budget", gate: failsafeTuned, budget: true},
+	{name: "ours", gate: ourDefault},
+	{name: "ours, budget", gate: ourDefault, budget: true},
+}
