@@ -35,6 +35,7 @@ func New(cfg Config) (*Breaker, error) {
 type Permit struct {
 	epoch *epoch
 	start time.Duration
+	done  bool
 }
 
 // Allow asks leave to make a call now. The error is an *OpenError, which
@@ -51,7 +52,7 @@ func (b *Breaker) allow(now time.Time) (Permit, error) {
 		e, at := b.at(now)
 		switch e.state {
 		case Closed:
-			return Permit{e, at}, nil
+			return Permit{epoch: e, start: at}, nil
 		case Disabled:
 			return Permit{}, nil
 		case ForcedOpen:
@@ -62,11 +63,8 @@ func (b *Breaker) allow(now time.Time) (Permit, error) {
 		w := probeWord(e.probes.Load())
 		switch {
 		case w.used() < b.cfg.Probes:
-			granted := e.probes.CompareAndSwap(uint64(w), uint64(w.grant(at, b.cfg.ProbeTimeout)))
-			// A permit of an epoch that has just ended would be a call let
-			// through by an open breaker.
-			if granted && b.cur.Load() == e {
-				return Permit{e, at}, nil
+			if e.probes.CompareAndSwap(uint64(w), uint64(w.grant(at, b.cfg.ProbeTimeout))) {
+				return Permit{epoch: e, start: at}, nil
 			}
 		case at < w.lease():
 			return Permit{}, e.reject(at, w.lease())
@@ -94,10 +92,10 @@ func (b *Breaker) Ready(now time.Time) bool {
 // granted.
 func (p *Permit) Done(now time.Time, o Outcome) {
 	e := p.epoch
-	if e == nil {
+	if e == nil || p.done {
 		return
 	}
-	p.epoch = nil
+	p.done = true
 	if e.b.cur.Load() != e {
 		return // stale: nothing below could take effect
 	}
@@ -113,13 +111,30 @@ func (p *Permit) Done(now time.Time, o Outcome) {
 	}
 }
 
+// Late reports that the endpoint has answered a call after all, once Done had
+// told of a Failure because the answer was overdue. If the call was a probe and
+// the breaker is still in the open interval that the failure began, the
+// interval ends now, so that the next call is a probe: whatever held the answer
+// back, a stall or a queue, has been worked off. In any other case Late changes
+// nothing. It never closes the breaker, and as only the last probe can bring
+// the next one forward, the endpoint itself sets the pace.
+func (p *Permit) Late(now time.Time) {
+	e := p.epoch
+	if e == nil || !p.done || e.state != HalfOpen {
+		return
+	}
+	if cur, _ := e.b.at(now); cur.state == Open && cur.probed == e.stay {
+		e.b.move(cur, e.b.follow(cur, HalfOpen, now))
+	}
+}
+
 // succeed counts a success in a closed epoch.
 func (e *epoch) succeed(now time.Time, start time.Duration) {
 	at := e.elapsed(now)
 	tick := uint64(at / e.b.slice)
 	e.calls.add(tick, good)
 	if e.consecutive.Load() != 0 {
-		e.consecutive.Store(0)
+		e.consecutive.Store(0) // a failure that races this may fall out of the run
 	}
 	if e.level != 0 && tick >= slices && !e.proven.Load() {
 		e.proven.Store(true)
@@ -191,7 +206,9 @@ func (e *epoch) doneProbe(now time.Time, start time.Duration, o Outcome) {
 		return
 	}
 	if o == Failure {
-		b.open(e, now, 0, reopened(errProbe, e.cause))
+		next := b.opening(e, now, 0, reopened(errProbe, e.cause))
+		next.probed = e.stay
+		b.move(e, next)
 		return
 	}
 	for {

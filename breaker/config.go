@@ -58,7 +58,7 @@ type Config struct {
 	// ProbeTimeout is how long probes may keep their permits: when all are
 	// taken and the last was granted that long ago, a new round begins and
 	// results of the old one no longer count. Set it to the timeout of the
-	// call that probes. 0 means 5 s.
+	// call that probes. 0 means 5 s; at most a year.
 	ProbeTimeout time.Duration
 
 	// Disabled starts the breaker in state Disabled.
@@ -125,8 +125,8 @@ func (c Config) validate() error {
 		return invalid("MaxOpenFor", c.MaxOpenFor, fmt.Sprintf("at least OpenFor (%v)", c.OpenFor))
 	case c.Probes < 1 || c.Probes > maxProbes:
 		return invalid("Probes", c.Probes, fmt.Sprintf("a value from 1 to %d", maxProbes))
-	case c.ProbeTimeout < time.Microsecond:
-		return invalid("ProbeTimeout", c.ProbeTimeout, "at least 1µs; without it a lost probe would wedge the breaker")
+	case c.ProbeTimeout < time.Microsecond || c.ProbeTimeout > maxProbeTimeout:
+		return invalid("ProbeTimeout", c.ProbeTimeout, "a value from 1µs to a year; without it a lost probe would wedge the breaker")
 	}
 	return nil
 }

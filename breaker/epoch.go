@@ -16,8 +16,10 @@ type epoch struct {
 	openFor time.Duration // Open: length of the interval
 	start   time.Time
 	since   time.Time // when state began; before start in a later round of the same state
+	stay    uint64    // number of the epoch, from 0
 	seq     uint64    // number of the event that announced state
 	trips   uint64
+	probed  uint64  // Open: stay of the HalfOpen epoch whose probe failed, or 0
 	cause   error   // Open, HalfOpen: why
 	slow    *window // Closed: slow calls; nil unless Config.SlowCall is on
 
@@ -54,6 +56,8 @@ const (
 	maxProbes    = 1<<8 - 1
 	oneSucceeded = probeWord(1)
 	oneUsed      = probeWord(1 << 8)
+
+	maxProbeTimeout = 365 * 24 * time.Hour // a lease has room for nearly nine years
 )
 
 func (w probeWord) used() int      { return int(w >> 8 & maxProbes) }

@@ -10,18 +10,31 @@ import (
 	"resilientrpc/breaker"
 )
 
-func openGate() gate { return func() (func(bool), bool) { return func(bool) {}, true } }
+// answered is an answer in time, missed one that is overdue, and late one that
+// comes in after it was missed, which only ours has a use for.
+type result int
+
+const (
+	answered result = iota
+	missed
+	late
+)
+
+func openGate() gate { return func() (func(result), bool) { return func(result) {}, true } }
 
 func ourGate(cfg breaker.Config) gate {
 	b := mustOurs(cfg)
-	return func() (func(bool), bool) {
+	return func() (func(result), bool) {
 		p, err := b.Allow(time.Now())
-		return func(ok bool) {
-			o := breaker.Failure
-			if ok {
-				o = breaker.Success
+		return func(r result) {
+			switch r {
+			case answered:
+				p.Done(time.Now(), breaker.Success)
+			case missed:
+				p.Done(time.Now(), breaker.Failure)
+			case late:
+				p.Late(time.Now())
 			}
-			p.Done(time.Now(), o)
 		}, err == nil
 	}
 }
@@ -29,12 +42,13 @@ func ourGate(cfg breaker.Config) gate {
 func gobreakerGate(st gobreaker.Settings) gate {
 	b := gobreaker.NewTwoStepCircuitBreaker[struct{}](st)
 	failed := errors.New("failed")
-	return func() (func(bool), bool) {
+	return func() (func(result), bool) {
 		done, err := b.Allow()
-		return func(ok bool) {
-			if ok {
+		return func(r result) {
+			switch r {
+			case answered:
 				done(nil)
-			} else {
+			case missed:
 				done(failed)
 			}
 		}, err == nil
@@ -43,11 +57,12 @@ func gobreakerGate(st gobreaker.Settings) gate {
 
 func failsafeGate(b circuitbreaker.Builder[any]) gate {
 	cb := b.Build()
-	return func() (func(bool), bool) {
-		return func(ok bool) {
-			if ok {
+	return func() (func(result), bool) {
+		return func(r result) {
+			switch r {
+			case answered:
 				cb.RecordSuccess()
-			} else {
+			case missed:
 				cb.RecordFailure()
 			}
 		}, cb.TryAcquirePermit()

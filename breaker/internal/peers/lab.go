@@ -7,7 +7,7 @@ import (
 
 // A gate is a breaker in two steps: it lets a call in or not, and is told how
 // the call ended. It reads the clock itself if it must.
-type gate func() (done func(ok bool), admitted bool)
+type gate func() (done func(result), admitted bool)
 
 // A lab plays events in the virtual time of the bubble it runs in, so that
 // breakers that read the clock see the time it is in the story.
@@ -25,10 +25,12 @@ type event struct {
 
 type events []event
 
-func (e events) Len() int           { return len(e) }
-func (e events) Less(i, j int) bool { return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq }
-func (e events) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)        { *e = append(*e, x.(event)) }
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
 func (e *events) Pop() any {
 	last := (*e)[len(*e)-1]
 	*e = (*e)[:len(*e)-1]

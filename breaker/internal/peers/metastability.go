@@ -69,13 +69,14 @@ func (c *client) attempt(began time.Duration, n int) {
 	took := c.reply(c.now()) - c.now()
 	if took <= attemptTimeout {
 		c.after(took, func() {
-			done(true)
+			done(answered)
 			c.tally.good[second(began)]++
 		})
 		return
 	}
 	c.after(attemptTimeout, func() {
-		done(false)
+		done(missed)
+		c.after(took-attemptTimeout, func() { done(late) })
 		if c.once || n == attempts || !c.budget.spend() {
 			return
 		}
