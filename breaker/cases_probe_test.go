@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -137,21 +136,22 @@ func TestCase06CancelledProbeDoesNotClose(t *testing.T) {
 
 // Polly#216, semian.
 func TestCase07HalfOpenStampede(t *testing.T) {
-	const callers = 64
-	for _, probes := range []int{1, 3} {
+	for round := range 5000 {
+		probes := []int{1, 100}[round%2]
 		r := newRig(t, breaker.Config{Probes: probes})
 		r.Trip(r.now, time.Second, nil)
-		r.pass(time.Second) // nobody has noticed yet
+		r.pass(time.Second)
+		if round%4 < 2 { // else nobody has noticed yet
+			r.is(breaker.HalfOpen)
+		}
 		var granted atomic.Int64
-		var wg sync.WaitGroup
-		for range callers {
-			wg.Go(func() {
+		atOnce(4, func(int) {
+			for range 50 {
 				if _, err := r.Allow(r.now); err == nil {
 					granted.Add(1)
 				}
-			})
-		}
-		wg.Wait()
+			}
+		})
 		require.EqualValues(t, probes, granted.Load())
 	}
 }
@@ -163,15 +163,13 @@ func TestCase08RacingSuccessDoesNotBeatAFailure(t *testing.T) {
 		r.halfOpen()
 		probes := []*breaker.Permit{r.allow(), r.allow(), r.allow(), r.allow()}
 		r.reject()
-		var wg sync.WaitGroup
-		for i, p := range probes {
+		atOnce(len(probes), func(i int) {
 			o := breaker.Success
 			if i == 0 {
 				o = breaker.Failure
 			}
-			wg.Go(func() { p.Done(r.now, o) })
-		}
-		wg.Wait()
+			probes[i].Done(r.now, o)
+		})
 		r.is(breaker.Open)
 		require.Len(t, r.path(), 3)
 	}
@@ -182,20 +180,18 @@ func TestCase08RacingSuccessDoesNotBeatAFailure(t *testing.T) {
 func TestCase09StateIsNotPublishedBeforeItsDeadline(t *testing.T) {
 	for range 500 {
 		r := newRig(t, breaker.Config{})
-		var wg sync.WaitGroup
-		for range 2 {
-			wg.Go(func() { r.Trip(r.now, time.Second, nil) })
-			wg.Go(func() {
-				for range 50 {
-					_, err := r.Allow(r.now)
-					var open *breaker.OpenError
-					if errors.As(err, &open) && (open.State != breaker.Open || open.RetryAfter != time.Second || open.Cause == nil) {
-						t.Errorf("half a transition seen: %+v", open)
-					}
+		atOnce(4, func(i int) {
+			if i%2 == 0 {
+				r.Trip(r.now, time.Second, nil)
+			}
+			for range 50 {
+				_, err := r.Allow(r.now)
+				var open *breaker.OpenError
+				if errors.As(err, &open) && (open.State != breaker.Open || open.RetryAfter != time.Second || open.Cause == nil) {
+					t.Errorf("half a transition seen: %+v", open)
 				}
-			})
-		}
-		wg.Wait()
+			}
+		})
 		require.Equal(t, []breaker.State{breaker.Open}, r.path())
 	}
 }

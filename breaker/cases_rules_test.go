@@ -286,6 +286,7 @@ func TestCase23AllEndpointsOpen(t *testing.T) {
 	for i := range 3 {
 		r := newRig(t, breaker.Config{})
 		r.Trip(r.now, time.Duration(3-i)*time.Second, nil)
+		r.pass(500 * time.Millisecond)
 		rigs = append(rigs, r)
 	}
 	best := rigs[0]
@@ -296,7 +297,8 @@ func TestCase23AllEndpointsOpen(t *testing.T) {
 		}
 	}
 	require.Same(t, rigs[2], best)
-	best.pass(best.reject().RetryAfter)
+	require.Equal(t, 500*time.Millisecond, best.reject().RetryAfter)
+	best.pass(500 * time.Millisecond)
 	require.True(t, best.Ready(best.now))
 }
 

@@ -1,7 +1,6 @@
 package breaker_test
 
 import (
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -80,24 +79,20 @@ func TestEventsOfRacingTransitions(t *testing.T) {
 		events = append(events, e)
 		running.Add(-1)
 	}})
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			for n := range 500 {
-				switch (i + n) % 4 {
-				case 0:
-					b.Trip(epoch, time.Second, nil)
-				case 1:
-					b.Reset(epoch)
-				case 2:
-					b.ForceOpen(epoch)
-				case 3:
-					b.Disable(epoch)
-				}
+	atOnce(8, func(i int) {
+		for n := range 500 {
+			switch (i + n) % 4 {
+			case 0:
+				b.Trip(epoch, time.Second, nil)
+			case 1:
+				b.Reset(epoch)
+			case 2:
+				b.ForceOpen(epoch)
+			case 3:
+				b.Disable(epoch)
 			}
-		})
-	}
-	wg.Wait()
+		}
+	})
 	state := breaker.Closed
 	for i, e := range events {
 		require.EqualValues(t, i+1, e.Seq)
@@ -113,20 +108,13 @@ func TestEventsOfRacingTransitions(t *testing.T) {
 func TestOneTripPerOutage(t *testing.T) {
 	const callers, rounds = 4, 10_000
 	r := newRig(t, breaker.Config{})
-	crowd := func(f func(i int)) {
-		var wg sync.WaitGroup
-		for i := range callers {
-			wg.Go(func() { f(i) })
-		}
-		wg.Wait()
-	}
 	for n := range uint64(rounds) {
 		var permits [callers]*breaker.Permit
 		for i := range permits {
 			permits[i] = r.allow()
 		}
 		r.call(4, breaker.Failure)
-		crowd(func(i int) {
+		atOnce(callers, func(i int) {
 			permits[i].Done(r.now, breaker.Failure)
 			if _, err := r.Allow(r.now); err == nil {
 				t.Error("let through by an open breaker")
@@ -138,7 +126,7 @@ func TestOneTripPerOutage(t *testing.T) {
 
 		r.pass(s.RetryAfter)
 		var probes atomic.Int32
-		crowd(func(int) {
+		atOnce(callers, func(int) {
 			if p, err := r.Allow(r.now); err == nil {
 				probes.Add(1)
 				p.Done(r.now, breaker.Ignored) // lets the next one in

@@ -2,9 +2,7 @@ package breaker_test
 
 import (
 	"math/rand/v2"
-	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -169,20 +167,12 @@ func TestConcurrentHistoriesHaveASequentialExplanation(t *testing.T) {
 				h.threads[i] = append(h.threads[i], a)
 			}
 		}
-		var ready atomic.Int32
-		var wg sync.WaitGroup
-		for i := range h.threads {
-			wg.Go(func() {
-				for ready.Add(1); int(ready.Load()) < len(h.threads); { // start as one
-					runtime.Gosched()
-				}
-				var permit breaker.Permit
-				for j := range h.threads[i] {
-					h.perform(&h.threads[i][j], &permit)
-				}
-			})
-		}
-		wg.Wait()
+		atOnce(len(h.threads), func(i int) {
+			var permit breaker.Permit
+			for j := range h.threads[i] {
+				h.perform(&h.threads[i][j], &permit)
+			}
+		})
 		final := h.Stats(h.now)
 		final.Cause = nil
 		require.True(t, h.explained(start, final), "seed %d: %+v, at last %+v", seed, h.threads, final)

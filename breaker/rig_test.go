@@ -1,7 +1,9 @@
 package breaker_test
 
 import (
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,6 +84,22 @@ func (r *rig) halfOpen() {
 	r.Trip(r.now, time.Second, nil)
 	r.pass(time.Second)
 	r.is(breaker.HalfOpen)
+}
+
+// atOnce runs f for 0 to n-1, all at the same moment as far as the machine
+// can, and waits for them.
+func atOnce(n int, f func(i int)) {
+	var ready atomic.Int32
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			for ready.Add(1); int(ready.Load()) < n; {
+				runtime.Gosched()
+			}
+			f(i)
+		})
+	}
+	wg.Wait()
 }
 
 // path returns the states entered so far.

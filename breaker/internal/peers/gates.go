@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
@@ -72,36 +73,56 @@ func failsafeGate(b circuitbreaker.Builder[any]) gate {
 // A policy is what a client of the lab does to protect itself and its server.
 type policy struct {
 	name   string
-	gate   func() gate
+	gate   func(*rand.Rand) gate
 	budget bool // of retries
 	once   bool // no retries at all
 }
 
-func gobreakerTuned(timeout time.Duration) func() gate {
-	return func() gate { return gobreakerGate(gobreaker.Settings{Timeout: timeout}) }
+func unguarded(*rand.Rand) gate { return openGate() }
+
+func gobreakerTimeout(timeout time.Duration) func(*rand.Rand) gate {
+	return func(*rand.Rand) gate { return gobreakerGate(gobreaker.Settings{Timeout: timeout}) }
 }
 
-func failsafeTuned() gate {
-	return failsafeGate(circuitbreaker.NewBuilder[any]().
-		WithFailureRateThreshold(0.5, 20, window).WithDelay(openFor).WithJitterFactor(0.25).WithSuccessThreshold(1))
+func failsafeDefault(*rand.Rand) gate { return failsafeGate(circuitbreaker.NewBuilder[any]()) }
+
+func failsafeTuned(*rand.Rand) gate {
+	return failsafeGate(circuitbreaker.NewBuilder[any]().WithFailureRateThreshold(0.5, 20, window).
+		WithDelay(openFor).WithJitterFactor(0.25).WithSuccessThreshold(1))
 }
 
-func failsafeDefault() gate { return failsafeGate(circuitbreaker.NewBuilder[any]()) }
+func ourDefault(rng *rand.Rand) gate {
+	return ourGate(breaker.Config{ProbeTimeout: attemptTimeout, Rand: rng.Float64})
+}
 
-func ourDefault() gate { return ourGate(breaker.Config{ProbeTimeout: attemptTimeout}) }
+// deaf does not hear answers that come in late.
+func deaf(rng *rand.Rand) gate {
+	g := ourDefault(rng)
+	return func() (func(result), bool) {
+		done, admitted := g()
+		return func(r result) {
+			if r != late {
+				done(r)
+			}
+		}, admitted
+	}
+}
 
+// policies are what the outage is played with. The peers' names tell their open
+// interval; gobreaker's rule is its default, failsafe's a ratio in a window.
 var policies = []policy{
-	{name: "no breaker, no retry", gate: openGate, once: true},
-	{name: "no breaker", gate: openGate},
-	{name: "no breaker, budget", gate: openGate, budget: true},
-	{name: "gobreaker default", gate: gobreakerTuned(0)},
-	{name: "gobreaker 5s", gate: gobreakerTuned(5 * time.Second)},
-	{name: "gobreaker 5s, budget", gate: gobreakerTuned(5 * time.Second), budget: true},
-	{name: "gobreaker 1s", gate: gobreakerTuned(time.Second)},
-	{name: "gobreaker 1s, budget", gate: gobreakerTuned(time.Second), budget: true},
+	{name: "no breaker, no retry", gate: unguarded, once: true},
+	{name: "no breaker", gate: unguarded},
+	{name: "no breaker, budget", gate: unguarded, budget: true},
+	{name: "gobreaker default", gate: gobreakerTimeout(0)},
+	{name: "gobreaker 5s", gate: gobreakerTimeout(5 * time.Second)},
+	{name: "gobreaker 5s, budget", gate: gobreakerTimeout(5 * time.Second), budget: true},
+	{name: "gobreaker 1s", gate: gobreakerTimeout(time.Second)},
+	{name: "gobreaker 1s, budget", gate: gobreakerTimeout(time.Second), budget: true},
 	{name: "failsafe default", gate: failsafeDefault},
 	{name: "failsafe 5s", gate: failsafeTuned},
 	{name: "failsafe 5s, budget", gate: failsafeTuned, budget: true},
+	{name: "ours without Late, budget", gate: deaf, budget: true},
 	{name: "ours", gate: ourDefault},
 	{name: "ours, budget", gate: ourDefault, budget: true},
 }
