@@ -12,7 +12,7 @@
 // is a pointer to the current one. A permit remembers the epoch that granted
 // it. A result counts if and only if that epoch is still current, and every
 // transition is one compare-and-swap of the pointer. Hence a late result can
-// neither move a newer state nor hand back a newer state's permit, and of any
+// neither decide a newer state nor hand back a newer state's permit, and of any
 // number of racing transitions exactly one happens.
 //
 // # When it opens
@@ -40,6 +40,13 @@
 // whose result does not come within Config.ProbeTimeout loses its permit. The
 // interval starts from Config.OpenFor again once a call has succeeded a whole
 // Config.Window after the breaker closed; one lucky probe is not enough.
+//
+// A probe may fail because the endpoint is slow with old work: whatever stood
+// in its queue when it recovered. A caller that sees answers come in after it
+// has given up on them can say so with Permit.Late. The answer to the last
+// probe then takes the place of the rest of the open interval, so that a
+// recovered endpoint is used again as soon as its queue is empty, however long
+// the interval has grown.
 //
 // # Time
 //

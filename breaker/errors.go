@@ -23,8 +23,9 @@ type OpenError struct {
 	State State
 	// RetryAfter is the time until a call may be let in: what is left of the
 	// open interval, or in HalfOpen of the lease of the probes. It is never
-	// too short, and too long by at most 1/256 of itself and 1 ms. It is 0 in
-	// ForcedOpen, which time does not end.
+	// too short, unless Permit.Late ends the interval before, and too long by at
+	// most 1/256 of itself and 1 ms. It is 0 in ForcedOpen, which time does not
+	// end.
 	RetryAfter time.Duration
 	// Cause is why the breaker opened: the rule that tripped it or the error
 	// given to Trip. It is nil in ForcedOpen.

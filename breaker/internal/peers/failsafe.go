@@ -32,6 +32,8 @@ func failsafeBuilder() circuitbreaker.Builder[any] {
 	})
 }
 
+// newFailsafe uses every option that bears on a case. WithDelayFunc could be
+// given a growing interval (case 22) that its user computes and resets.
 func newFailsafe(s settings, b circuitbreaker.Builder[any]) guard {
 	b.WithDelay(openFor).WithSuccessThreshold(uint(max(1, s.probes)))
 	if s.growing {

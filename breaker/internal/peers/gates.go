@@ -11,8 +11,8 @@ import (
 	"resilientrpc/breaker"
 )
 
-// answered is an answer in time, missed one that is overdue, and late one that
-// comes in after it was missed, which only ours has a use for.
+// A result is what becomes of a call: it is answered in time or missed, and one
+// that was missed may be answered late, which only ours has a use for.
 type result int
 
 const (
@@ -21,7 +21,9 @@ const (
 	late
 )
 
-func openGate() gate { return func() (func(result), bool) { return func(result) {}, true } }
+func unguarded(*rand.Rand) gate {
+	return func() (func(result), bool) { return func(result) {}, true }
+}
 
 func ourGate(cfg breaker.Config) gate {
 	b := mustOurs(cfg)
@@ -77,8 +79,6 @@ type policy struct {
 	budget bool // of retries
 	once   bool // no retries at all
 }
-
-func unguarded(*rand.Rand) gate { return openGate() }
 
 func gobreakerTimeout(timeout time.Duration) func(*rand.Rand) gate {
 	return func(*rand.Rand) gate { return gobreakerGate(gobreaker.Settings{Timeout: timeout}) }

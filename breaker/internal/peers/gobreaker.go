@@ -32,6 +32,9 @@ func newGobreakerRun(s settings) guard {
 	return goBreaker{gobreaker.NewCircuitBreaker[struct{}](st)}
 }
 
+// gobreakerSettings uses every option there is. IsExcluded and IsSuccessful see
+// the error alone, so whose deadline was missed (case 12) they cannot tell; a
+// user could, by marking the error inside the function that Execute runs.
 func gobreakerSettings(s settings) gobreaker.Settings {
 	st := gobreaker.Settings{
 		MaxRequests:  uint32(s.probes),

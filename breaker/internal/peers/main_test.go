@@ -4,6 +4,9 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"github.com/failsafe-go/failsafe-go"
+	"github.com/failsafe-go/failsafe-go/timeout"
 )
 
 func TestMain(m *testing.M) {
@@ -19,6 +22,20 @@ var failures = map[string][]int{
 	"gobreaker run":    {3, 4, 12, 16, 18, 20, 22, 23},
 	"failsafe rate":    {1, 2, 3, 4, 6, 11, 12, 17, 19, 20, 22},
 	"failsafe count":   {1, 2, 3, 4, 6, 11, 12, 16, 18, 19, 20, 22},
+}
+
+// A Timeout within failsafe's breaker is no help against a hung probe: it too
+// waits for the function to return.
+func TestFailsafeTimeoutDoesNotSaveAHungProbe(t *testing.T) {
+	c := hardCases[2]
+	who := contender{"failsafe with Timeout", func(s settings) guard {
+		g := newFailsafeRate(s).(failsafeGuard)
+		g.executor = failsafe.With[any](g.CircuitBreaker, timeout.New[any](attemptTimeout))
+		return g
+	}, true}
+	if err := c.run(t, who); err == nil {
+		t.Errorf("%s passes now", c.name)
+	}
 }
 
 func TestHardCases(t *testing.T) {
