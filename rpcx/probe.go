@@ -68,38 +68,53 @@ func (p *prober) excuse(now time.Time, fault detector.Fault) {
 
 // step does what is due now and returns when to wake next.
 func (p *prober) step(ctx context.Context, now time.Time) time.Time {
+	at := p.next
 	switch s := p.breaker.Stats(now); s.State {
 	case breaker.Open:
-		return now.Add(max(s.RetryAfter, time.Millisecond))
+		at = now.Add(s.RetryAfter)
 	case breaker.HalfOpen:
-		return p.tryAgain(ctx, now)
+		at = p.tryAgain(ctx, now)
 	case breaker.ForcedOpen:
-		return now.Add(p.slot)
+	default:
+		if p.pings {
+			p.judge(now)
+			p.reconnect(ctx)
+			at = p.wakeup()
+		}
 	}
-	if !p.pings {
-		return now.Add(p.slot)
-	}
-	p.judge(now)
-	p.reconnect(ctx)
 	if !now.Before(p.next) {
-		p.ping(ctx, now)
-		p.compare(now)
+		p.endSlot(ctx, now)
 		p.next = now.Add(p.slot)
 	}
-	return p.wakeup()
+	return earlier(at, p.next)
 }
 
-// wakeup is the end of the slot, or the next deadline of the detector before it.
+// endSlot pings where the slot saw no sign of life, whatever the breaker says:
+// calls may wait on connections that take no others.
+func (p *prober) endSlot(ctx context.Context, now time.Time) {
+	if p.pings {
+		p.ping(ctx, now)
+		p.compare(now)
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// wakeup is the next deadline of the detector, or the end of the next slot.
 func (p *prober) wakeup() time.Time {
-	at := p.next
 	phi := float64(suspectPhi)
 	if p.suspect {
-		phi = p.detector.Stats(at).Threshold
+		phi = p.detector.Stats(p.next).Threshold
 	}
-	if d := p.detector.Deadline(phi); !d.IsZero() && d.Before(at) {
-		at = d
+	if d := p.detector.Deadline(phi); !d.IsZero() {
+		return d
 	}
-	return at
+	return p.next.Add(p.slot)
 }
 
 // judge acts on the detector's level.
@@ -188,7 +203,6 @@ func (p *prober) tryAgain(ctx context.Context, now time.Time) time.Time {
 	}
 	now = time.Now()
 	permit.Done(now, outcome)
-	p.next = now.Add(p.slot)
 	return now.Add(max(p.breaker.Stats(now).RetryAfter, time.Millisecond))
 }
 
