@@ -13,7 +13,8 @@ type Balancer struct {
 	policy    Policy
 	slowStart int64 // nanoseconds; not positive if off
 	seeded    bool
-	total     bool // whether the policy needs fleet.total
+	total     bool    // whether the policy needs fleet.total
+	subset    *subset // nil if off
 
 	// epoch is the time of the first Update. It is written before the first
 	// snapshot is published and not again.
@@ -46,10 +47,14 @@ func New(c Config) (*Balancer, error) {
 	if c.SlowStart == 0 {
 		b.slowStart = int64(defaultSlowStart)
 	}
-	b.rng.Store(c.Seed)
-	b.seq.Store(rand.Uint64())
+	seq, order := rand.Uint64(), rand.Uint64()
 	if b.seeded {
-		b.seq.Store(mix(c.Seed))
+		seq, order = mix(c.Seed), mix(c.Seed+golden)
+	}
+	b.rng.Store(c.Seed)
+	b.seq.Store(seq)
+	if _, whole := b.policy.(interface{ wholeFleet() }); !whole && c.Subset >= 0 {
+		b.subset = newSubset(c.Subset, order)
 	}
 	return b, nil
 }
@@ -61,8 +66,9 @@ func New(c Config) (*Balancer, error) {
 //
 // A node that is Down or Draining is never picked. The error is ErrNoEndpoints
 // before the first Update and ErrAllDown if there is no node to pick. Pick takes
-// no lock. It allocates only when it is the one to rebuild the snapshot after
-// changes of state.
+// lock that another could hold for long, and waits for none. It allocates only
+// when it is the one to rebuild the snapshot after changes of state or of the
+// client's traffic.
 func (b *Balancer) Pick(now time.Time, in PickInfo) (Ticket, error) {
 	s := b.current.Load()
 	if s == nil {
@@ -83,7 +89,9 @@ func (b *Balancer) Pick(now time.Time, in PickInfo) (Ticket, error) {
 	if n == nil {
 		return Ticket{}, ErrAllDown
 	}
-	n.begin(t)
+	if inflight := n.begin(t); s.partial && b.subset.reviewDue(t, inflight) {
+		b.review(t, s.members)
+	}
 	return Ticket{node: n, start: t}, nil
 }
 

@@ -15,6 +15,13 @@ type Config struct {
 	// negative switches it off. The endpoints of the first Update start warm.
 	SlowStart time.Duration
 
+	// Subset is how many endpoints this client uses at least; each client
+	// chooses its own. It uses more when its traffic allows it to know more:
+	// one for each 10 calls a second and each 4 calls in flight. 0 means 20 if
+	// there are 64 endpoints or more, and all of fewer; negative means all.
+	// Hash always uses all.
+	Subset int
+
 	// Seed makes the balancer's random choices repeatable, for tests and
 	// simulations. Hash does not depend on it. 0 means a random seed, and
 	// costs less when many processors pick at once.

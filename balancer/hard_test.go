@@ -46,7 +46,7 @@ func TestFirstPickSkew_envoy31378(t *testing.T) {
 // caddy#880: the node after a dead one gets two shares.
 func TestNeighbourOfTheDead_caddy880(t *testing.T) {
 	for _, n := range []int{5, 100} { // 100: the dead are still in the snapshot
-		b := fleetOf(t, n, balancer.Config{Policy: balancer.RoundRobin()})
+		b := fleetOf(t, n, balancer.Config{Policy: balancer.RoundRobin(), Subset: -1})
 		b.SetState(epoch, "0", balancer.Down)
 		b.SetState(epoch, "1", balancer.Down)
 		got := counts(t, b, epoch, 1000*(n-2), n, 0)

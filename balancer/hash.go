@@ -33,6 +33,10 @@ const (
 // needsTotal makes the balancer count all calls in flight.
 func (hash) needsTotal() {}
 
+// wholeFleet keeps the balancer from using a subset, in which two clients would
+// disagree about a key.
+func (hash) wholeFleet() {}
+
 func (hash) Picker(v *View) Picker {
 	return &hashPicker{view: v, table: v.members.maglev()}
 }

@@ -142,15 +142,18 @@ func (n *Node) score(t int64, fleet norm, unit float64) (score, cost float64) {
 	return cost * (1 + float64(inflight)*unit/weight), cost
 }
 
-// begin counts a call that has been picked for n.
-func (n *Node) begin(t int64) {
+// begin counts a call that has been picked for n and returns how many others n
+// has. The first one restarts progress before it is counted, or a scorer in
+// between would take the time that n was idle for the age of a call.
+func (n *Node) begin(t int64) int64 {
 	n.picks.Add(1)
-	if n.inflight.Add(1) == 1 {
+	if n.inflight.Load() == 0 {
 		n.progress.Store(t)
 	}
 	if n.owner.total {
 		n.owner.fleet.total.Add(1)
 	}
+	return n.inflight.Add(1) - 1
 }
 
 // end takes back what begin counted and learns from the outcome.

@@ -60,6 +60,7 @@ func (b *Balancer) replace(t int64, eps []Endpoint) {
 		b.tally(n.State(), 1)
 		m.nodes[i], m.byID[n.id] = n, n
 	}
+	m.ordered = b.subset.order(m.nodes)
 	if old != nil {
 		for _, n := range old.nodes {
 			if m.byID[n.id] == nil {

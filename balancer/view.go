@@ -10,8 +10,8 @@ import (
 )
 
 // A View is an immutable list of the nodes that were in one state (Ready or
-// Suspect) when it was made. A Policy is shown one View per state, so it need
-// not know about states.
+// Suspect) when it was made, or of this client's subset of them. A Policy is
+// shown one View per state, so it need not know about states.
 type View struct {
 	owner   *Balancer
 	members *members
@@ -21,8 +21,9 @@ type View struct {
 	picker  Picker
 }
 
-// Nodes returns the nodes in the order given to Update. The caller must not
-// change the slice.
+// Nodes returns the nodes in the order given to Update, and those of a subset in
+// an order that differs from client to client. The caller must not change the
+// slice.
 func (v *View) Nodes() []*Node { return v.nodes }
 
 // Seq returns the numbers from a random start on, one by one. They go on
@@ -110,14 +111,16 @@ type snapshot struct {
 	generation uint64
 	built      int64 // when, in nanoseconds of the balancer
 	members    *members
+	partial    bool // whether the views may be a subset
 	ready      View
 	suspect    View
 }
 
 // members are the endpoints of one Update. Their states are not part of it.
 type members struct {
-	nodes []*Node // in the order given
-	byID  map[string]*Node
+	nodes   []*Node // in the order given
+	ordered []*Node // in the order in which a subset takes them
+	byID    map[string]*Node
 
 	once  sync.Once
 	table *maglev // for Hash, made when first needed
@@ -131,14 +134,16 @@ func (m *members) maglev() *maglev {
 }
 
 func (b *Balancer) newSnapshot(generation uint64, t int64, m *members) *snapshot {
+	limit := b.subset.limit(m)
 	s := &snapshot{generation: generation, built: t, members: m}
+	s.partial = b.subset != nil && len(m.nodes) >= b.subset.from
 	s.ready = View{owner: b, members: m, state: Ready}
 	s.suspect = View{owner: b, members: m, state: Suspect}
-	for _, n := range m.nodes {
-		switch n.State() {
-		case Ready:
+	for _, n := range m.ordered {
+		switch state := n.State(); {
+		case state == Ready && len(s.ready.nodes) < limit:
 			s.ready.nodes = append(s.ready.nodes, n)
-		case Suspect:
+		case state == Suspect && len(s.suspect.nodes) < limit:
 			s.suspect.nodes = append(s.suspect.nodes, n)
 		}
 	}
