@@ -17,7 +17,7 @@ type Config struct {
 
 	// Subset is how many endpoints this client uses at least; each client
 	// chooses its own. It uses more when its traffic allows it to know more:
-	// one for each 10 calls a second and each 4 calls in flight. 0 means 20 if
+	// one for each 10 calls a second, four for each call in flight. 0 means 20 if
 	// there are 64 endpoints or more, and all of fewer; negative means all.
 	// Hash always uses all.
 	Subset int

@@ -133,13 +133,14 @@ func (n *Node) level(tick uint32, fleet norm) float64 {
 // The calls in flight count in relation to n's weight, of which unit is the
 // mean. An idle node's weight does not count, or an idle fleet's heaviest node
 // would get every call; there the weight is a matter of how often n is drawn.
-func (n *Node) score(t int64, fleet norm, unit float64) (score, cost float64) {
+// The score is what it would be with so many calls more.
+func (n *Node) score(t int64, fleet norm, unit float64, more int64) (score, cost float64) {
 	inflight, weight := n.inflight.Load(), float64(n.weight.Load())
 	if n.warming.Load() != 0 {
 		weight *= n.share(t)
 	}
 	cost = n.cost(t, fleet, inflight)
-	return cost * (1 + float64(inflight)*unit/weight), cost
+	return cost * (1 + float64(inflight+more)*unit/weight), cost
 }
 
 // begin counts a call that has been picked for n and returns how many others n

@@ -41,25 +41,21 @@ func (p *scanPicker) Pick(now time.Time, in PickInfo) *Node {
 	if len(p.view.nodes) == 1 {
 		return p.view.nodes[0]
 	}
-	t := p.view.owner.nanos(now)
-	if n := p.best(t, &in, true); n != nil {
-		return n
-	}
-	return p.best(t, &in, false) // all are in slow start
+	return p.best(p.view.owner.nanos(now), &in)
 }
 
 // best returns the usable node of the lowest score. It keeps a reservoir of
 // one: of nodes with equal scores, each is the one kept with a probability in
 // proportion to its weight.
-func (p *scanPicker) best(t int64, in *PickInfo, admit bool) *Node {
+func (p *scanPicker) best(t int64, in *PickInfo) *Node {
 	v, fleet := p.view, p.view.owner.fleet.norm()
 	var best *Node
 	lowest, tied, r := infinity, 0.0, uint64(0)
 	for _, n := range v.nodes {
-		if !v.usable(n, in) || admit && n.warming.Load() != 0 && !v.admit(t, n) {
+		if !v.usable(n, in) {
 			continue
 		}
-		score, _ := n.score(t, fleet, v.unit)
+		score, _ := v.weigh(t, n, fleet)
 		if best != nil && score > lowest {
 			continue
 		}
@@ -97,11 +93,11 @@ func (p *samplePicker) Pick(now time.Time, in PickInfo) *Node {
 		if looked >= 2 && (fleet.latency == 0 || bestCost <= far*fleet.latency) {
 			break
 		}
-		if n, r = p.another(t, &in, best, r); n == nil {
+		if n, r = p.another(&in, best, r); n == nil {
 			continue
 		}
 		// The order of drawing is random, so the first may keep a tie.
-		if score, cost := n.score(t, fleet, v.unit); score < bestScore {
+		if score, cost := v.weigh(t, n, fleet); score < bestScore {
 			best, bestScore, bestCost = n, score, cost
 		}
 	}
@@ -111,11 +107,11 @@ func (p *samplePicker) Pick(now time.Time, in PickInfo) *Node {
 // another returns a random usable node other than one, or nil if a few draws
 // find none, and what is left of the random number. Drawing the same node twice
 // would send it calls without a comparison (grpc-java#12237).
-func (p *samplePicker) another(t int64, in *PickInfo, other *Node, r uint64) (*Node, uint64) {
+func (p *samplePicker) another(in *PickInfo, other *Node, r uint64) (*Node, uint64) {
 	v := p.view
 	for range retries {
 		n, rest := p.draw(v, r)
-		if n != other && v.usable(n, in) && (n.warming.Load() == 0 || v.admit(t, n)) {
+		if n != other && v.usable(n, in) {
 			return n, rest
 		}
 		r = v.Rand()

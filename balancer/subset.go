@@ -18,12 +18,14 @@ const (
 	// subsetRate is how many calls a second suffice to know an endpoint's
 	// latency. A client that has more for each takes more endpoints.
 	subsetRate = 10
-	// subsetInFlight is the same for calls in flight: slow calls need more
-	// endpoints than their rate says.
-	subsetInFlight = 4
-	// crowded is how many calls in flight a picked node may have before the
-	// next regular review.
-	crowded = 2 * subsetInFlight
+	// subsetSpread is how many endpoints are taken for each call in flight.
+	// Subsets are random, so an endpoint is in more of them than another; the
+	// more of them it is in, the less that matters. An endpoint with k calls in
+	// flight from all clients together is in about k times this number.
+	subsetSpread = 4
+	// crowded is how many calls in flight a picked node may have without a
+	// review ahead of time.
+	crowded = 4
 
 	reviewEvery = int64(time.Second)
 )
@@ -107,7 +109,7 @@ func (b *Balancer) review(t int64, m *members) {
 		inflight += n.inflight.Load()
 	}
 	regular := t >= s.due.Load()
-	want := max(int64(s.least), inflight/subsetInFlight)
+	want := max(int64(s.least), inflight*subsetSpread)
 	if elapsed := t - s.at; s.of == m && elapsed > 0 {
 		want = max(want, int64(float64(picks-s.picks)/subsetRate*float64(time.Second)/float64(elapsed)))
 	} else {

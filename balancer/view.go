@@ -50,8 +50,18 @@ func (v *View) admit(t int64, n *Node) bool {
 // failures, times one more than its calls in flight for each mean weight that
 // it has. Less is better; scores of one View at one time can be compared.
 func (v *View) Score(now time.Time, n *Node) float64 {
-	score, _ := n.score(v.owner.nanos(now), v.owner.fleet.norm(), v.unit)
+	score, _ := n.score(v.owner.nanos(now), v.owner.fleet.norm(), v.unit, 0)
 	return score
+}
+
+// weigh is score with the handicap of slow start: a node that is not admitted is
+// judged as if it had one call more in flight. So it is passed over while the
+// others have room, and relieves them when they have not.
+func (v *View) weigh(t int64, n *Node, fleet norm) (score, cost float64) {
+	if n.warming.Load() != 0 && !v.admit(t, n) {
+		return n.score(t, fleet, v.unit, 1)
+	}
+	return n.score(t, fleet, v.unit, 0)
 }
 
 // usable reports whether n can take this call as far as the view is concerned.

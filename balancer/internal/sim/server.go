@@ -1,0 +1,129 @@
+package main
+
+import (
+	"time"
+
+	grpc "google.golang.org/grpc/balancer"
+
+	"resilientrpc/balancer"
+)
+
+// A call is one call from its start to its end.
+type call struct {
+	client int
+	server int
+	start  time.Duration
+
+	ended   bool
+	outcome outcome
+
+	// what the picker wants to remember
+	ticket balancer.Ticket
+	done   func(grpc.DoneInfo)
+}
+
+type outcome uint8
+
+const (
+	succeeded outcome = iota
+	failed            // an error from the transport, such as a refused connection
+	timedOut          // the caller's own deadline
+)
+
+// quick is how long a failure takes that needs no work.
+const quick = 200 * time.Microsecond
+
+// A server serves calls in the order in which they come.
+type server struct {
+	world *world
+	index int
+
+	workers int // calls served at once; 0 means any number
+	backlog int // calls that may wait for a worker; those beyond are refused
+	serve   func(w *world) time.Duration
+
+	// what is wrong with it
+	slow  float64       // factor on the time of service
+	fails float64       // share of calls that fail at once
+	dead  bool          // refuses all
+	awake time.Duration // nothing is done before this time
+	since time.Duration // when that pause began
+
+	life  int // of which restart the calls in service are
+	busy  int
+	queue []*call
+}
+
+// fixed returns a time of service.
+func fixed(d time.Duration) func(*world) time.Duration {
+	return func(*world) time.Duration { return d }
+}
+
+// receive takes a call.
+func (s *server) receive(c *call) {
+	w := s.world
+	switch {
+	case s.dead, s.fails > 0 && w.rng.Float64() < s.fails:
+		s.refuse(c)
+	case s.workers == 0 || s.busy < s.workers:
+		s.begin(c)
+	case len(s.queue) < s.backlog:
+		s.queue = append(s.queue, c)
+	default:
+		s.refuse(c)
+	}
+}
+
+func (s *server) refuse(c *call) {
+	w := s.world
+	w.at(w.now+quick, func() { w.end(c, failed) })
+}
+
+// begin puts a call into service.
+func (s *server) begin(c *call) {
+	s.busy++
+	took := time.Duration(float64(s.serve(s.world)) * s.slow)
+	s.world.schedule(event{at: max(s.world.now, s.awake) + took, call: c, life: s.life})
+}
+
+// finish ends a call's service and begins that of the next one whose caller
+// still waits.
+func (s *server) finish(c *call, life int) {
+	w := s.world
+	if life != s.life { // the server died meanwhile, so the connection broke
+		w.end(c, failed)
+		return
+	}
+	if w.now < s.awake { // it was in service when the pause began
+		w.schedule(event{at: w.now + s.awake - s.since, call: c, life: life})
+		return
+	}
+	s.busy--
+	w.end(c, succeeded)
+	for len(s.queue) > 0 && s.busy < s.workers {
+		next := s.queue[0]
+		s.queue = s.queue[1:]
+		if !next.ended {
+			s.begin(next)
+		}
+	}
+}
+
+// pause stops the server for a time: it answers nothing and refuses nothing.
+func (s *server) pause(d time.Duration) {
+	s.since, s.awake = s.world.now, s.world.now+d
+}
+
+// kill ends the server and the calls that wait in it.
+func (s *server) kill() {
+	s.dead = true
+	s.life++
+	s.busy = 0
+	for _, c := range s.queue {
+		s.world.end(c, failed)
+	}
+	s.queue = nil
+}
+
+// restart brings a killed server back.
+func (s *server) restart() { s.dead = false }

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// by returns some contenders' metrics in an experiment.
+func by(t *testing.T, name string, who ...string) map[string][]estimate {
+	t.Helper()
+	var some []contender
+	for _, w := range who {
+		some = append(some, named(w))
+	}
+	for _, e := range experiments {
+		if e.name == name {
+			got := map[string][]estimate{}
+			for _, r := range measure(e, some, options{seeds: 1, workers: 1}) {
+				got[r.name] = r.estimates
+			}
+			return got
+		}
+	}
+	t.Fatal("no experiment " + name)
+	return nil
+}
+
+// Before the simulation may say anything about ours, it must say of the others
+// what was measured of them.
+func TestCalibration(t *testing.T) {
+	t.Parallel()
+	for _, e := range experiments {
+		if !e.calibrates {
+			continue
+		}
+		worst, where := deviation(e, measure(e, []contender{named(rr), named(ll), named(peak)}, options{seeds: 2, workers: 1}))
+		assert.Less(t, worst, .05, "%s: %s", e.name, where)
+	}
+}
+
+func TestPublished(t *testing.T) {
+	t.Parallel()
+	a, b := by(t, "A", "ours", peak), by(t, "B", "ours")
+	assert.Greater(t, a["ours"][0].mean, 99.94)
+	assert.Greater(t, a["ours"][0].mean, a[peak][0].mean)
+	assert.LessOrEqual(t, b["ours"][4].mean, 100.0)
+	assert.LessOrEqual(t, by(t, "C", "ours")["ours"][3].mean, 1.1)
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	others := map[string][]string{
+		"hole 11": {"kratos P2C*"},
+		"hole 3":  {rr, ll, peak, "go-zero P2C*", "kratos P2C*"},
+	}
+	for name, others := range others {
+		hole := by(t, name, append(others, "ours")...)
+		assert.Greater(t, hole["ours"][0].mean, 99.9, name)
+		for _, other := range others {
+			for m := range hole[other] {
+				assert.Greater(t, hole["ours"][m].mean, hole[other][m].mean, "%s %s", name, other)
+			}
+		}
+	}
+	assert.Greater(t, by(t, "hang", "ours")["ours"][2].mean, 88.0)
+	errors := by(t, "errors", "ours", peak)
+	assert.LessOrEqual(t, errors["ours"][0].mean, errors[peak][0].mean*1.02)
+	assert.LessOrEqual(t, by(t, "healthy", "ours")["ours"][0].mean, 1.25)
+}
+
+// The same seed gives the same run.
+func TestRepeatable(t *testing.T) {
+	for _, c := range []contender{named("ours"), named("kratos P2C*")} {
+		assert.Equal(t, linkerd2016(c, 7), linkerd2016(c, 7), c.name)
+		assert.NotEqual(t, linkerd2016(c, 7), linkerd2016(c, 8), c.name)
+	}
+}
+
+// A part of the grid: no less success than round robin.
+func TestGrid(t *testing.T) {
+	t.Parallel()
+	f := fleets[1]
+	f.after = 5 * time.Second
+	for _, ft := range faults {
+		var got [2]cell
+		for i, c := range gridContenders[:2] {
+			got[i] = cellOf(f, ft, []*world{play(f, ft, .7, c, 1)})
+		}
+		assert.GreaterOrEqual(t, got[0].success, got[1].success-.1, ft.name)
+		assert.LessOrEqual(t, got[0].overshoot, 1.35, ft.name)
+	}
+}
+
+// A call that is killed, refused, timed out or served ends once, and none is
+// forgotten.
+func TestEveryCallEnds(t *testing.T) {
+	t.Parallel()
+	f := fleets[0]
+	for _, ft := range faults {
+		w := play(f, ft, 1.1, gridContenders[1], 1)
+		started := 0
+		for _, n := range w.result.picks {
+			started += n
+		}
+		w.result.from = 0
+		assert.LessOrEqual(t, len(w.result.took), started, ft.name)
+		assert.Greater(t, float64(len(w.result.took)), .8*float64(started), "%s: those of the first 5 s do not count", ft.name)
+		for i := range w.servers {
+			assert.LessOrEqual(t, w.servers[i].busy, 0, "%s: server %d", ft.name, i)
+		}
+	}
+}
+
+// An M/M/1 queue at 0.7 of its capacity: calls are there for 1/(μ-λ) on average.
+func TestServerIsAQueue(t *testing.T) {
+	w := newWorld(1, 1)
+	w.servers[0].workers, w.servers[0].backlog = 1, math.MaxInt
+	w.servers[0].serve = exponential(10 * time.Millisecond)
+	w.open(&roundRobin{0, 1}, 70, 5000*time.Second)
+	w.run(-1)
+	sum := 0.0
+	for _, took := range w.result.took {
+		sum += ms(took)
+	}
+	assert.InEpsilon(t, 10/(1-.7), sum/float64(len(w.result.took)), .05)
+}
+
+func TestQueueIsInOrder(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var q queue
+	for i := range uint64(1000) {
+		q.push(event{at: time.Duration(rng.IntN(100)), serial: i})
+	}
+	var got []event
+	for len(q) > 0 {
+		got = append(got, q.pop())
+	}
+	require.Len(t, got, 1000)
+	assert.True(t, slices.IsSortedFunc(got, func(a, b event) int {
+		if a.before(&b) {
+			return -1
+		}
+		return 1
+	}))
+}
+
+// Student's quantiles from a table.
+func TestStudent(t *testing.T) {
+	for degrees, want := range map[int]float64{4: 2.776, 9: 2.262, 19: 2.093, 100: 1.984} {
+		assert.InEpsilon(t, want, student(degrees), .01)
+	}
+	assert.InDelta(t, 2.093*math.Sqrt(35./20), estimateOf([]float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20}).half, .01)
+}
+
+func TestTableAndPlots(t *testing.T) {
+	e := experiments[0]
+	rows := []row{{name: rr, estimates: []estimate{{95.5, .1}, {1, 0}, {2, 0}, {3, 0}}}}
+	var out bytes.Buffer
+	printTable(&out, e, rows)
+	assert.Contains(t, out.String(), "95.5 ± 0.1 [95]")
+	dir := t.TempDir()
+	require.NoError(t, plotExperiment(dir, e, rows))
+	cells := map[string][]cell{"slow": {{success: 99}, {success: 90}}}
+	require.NoError(t, plotGrid(dir, fleets[0], .9, gridContenders[:2], cells))
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, files, len(e.metrics)+1)
+}
