@@ -2,6 +2,8 @@ package balancer_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,6 +31,94 @@ func BenchmarkBaselineAtomicRoundRobin(b *testing.B) {
 			}
 			require.NotNil(b, node)
 		})
+	}
+}
+
+// sampled is another baseline: the better of two nodes by calls in flight, with
+// a copy and a closure for each pick, in the shape of grpc-go's least_request.
+type sampled struct{ nodes []counted }
+
+type counted struct {
+	node     *balancer.Node
+	inflight *atomic.Int32
+}
+
+func (s *sampled) pick() (*balancer.Node, func()) {
+	var best *counted
+	for range 2 {
+		drawn := s.nodes[rand.Uint32()%uint32(len(s.nodes))]
+		if best == nil || drawn.inflight.Load() < best.inflight.Load() {
+			best = &drawn
+		}
+	}
+	best.inflight.Add(1)
+	return best.node, func() { best.inflight.Add(-1) }
+}
+
+func BenchmarkBaselineSampledClosure(b *testing.B) {
+	for _, n := range []int{3, 100, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := &sampled{}
+			for _, node := range fleetOf(b, n, balancer.Config{}).Nodes() {
+				s.nodes = append(s.nodes, counted{node, new(atomic.Int32)})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				node, done := s.pick()
+				if node == nil {
+					b.Fatal("no node")
+				}
+				done()
+			}
+			for _, c := range s.nodes {
+				require.Zero(b, c.inflight.Load())
+			}
+		})
+	}
+}
+
+// BenchmarkUpdate replaces one of 10,000 endpoints while another goroutine
+// picks, and reports the longest of its picks.
+func BenchmarkUpdate(b *testing.B) {
+	for _, name := range []string{"P2C", "RoundRobin", "Hash"} {
+		b.Run(name, func(b *testing.B) {
+			const n = 10_000
+			lb, start := seasoned(b, policies()[name], n)
+			stop, slowest := make(chan struct{}), make(chan time.Duration)
+			go pickUntil(lb, stop, slowest)
+			eps := endpoints(n)
+			i := 0
+			for b.Loop() {
+				eps[i%n].ID += "'"
+				i++
+				require.NoError(b, lb.Update(start.Add(time.Minute), eps))
+			}
+			close(stop)
+			b.ReportMetric(float64(<-slowest), "ns/slowest-pick")
+			require.Len(b, lb.Nodes(), n)
+		})
+	}
+}
+
+// pickUntil picks without pause and then sends how long the slowest of 99.9 % of
+// its picks took: the rest is what the scheduler and the collector do.
+func pickUntil(lb *balancer.Balancer, stop <-chan struct{}, slowest chan<- time.Duration) {
+	var took []time.Duration
+	for {
+		select {
+		case <-stop:
+			slices.Sort(took)
+			slowest <- took[len(took)*999/1000]
+			return
+		default:
+			now := time.Now()
+			if ticket, err := lb.Pick(now, balancer.PickInfo{}); err == nil {
+				ticket.Done(now, balancer.NotSent)
+			}
+			if len(took) < 1<<22 {
+				took = append(took, time.Since(now))
+			}
+		}
 	}
 }
 

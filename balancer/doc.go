@@ -23,14 +23,13 @@
 //
 // The default policy, P2C, prefers the lowest
 //
-//	latency × (1 + 100·excess errors) × (1 + calls in flight / weight)
+//	latency × (1 + 100·errors) / (1 + 100·fleet's errors) × (1 + calls in flight / weight)
 //
 // Latency is the peak EWMA of successful calls (Finagle's: up at once, down over
 // 10 s), drifts to the fleet's while the node is idle, and is at least the time
 // since the node's last sign of life while calls are in flight, so that a node
 // that hangs shows before the first timeout. One within a factor of 1.75 of the
-// fleet's counts as the fleet's. Errors count as far as the node has more of
-// them than the fleet.
+// fleet's counts as the fleet's. Errors are the recent share of failed calls.
 //
 // A failing node thus neither looks fast (fasthttp#865) nor, when all fail
 // alike, hides which one is slow. Nothing is learned from a call that was not
@@ -40,7 +39,14 @@
 //
 // A node that is added later or comes back from Down is taken for an average
 // one and considered at random, at first for a tenth of the picks. All policies
-// honor it.
+// honor it. P2C considers it in any case once the others are so busy that it
+// must relieve them.
+//
+// # Subsets
+//
+// A client of 64 endpoints or more uses a part of them, 20 at least and more
+// with more traffic, so that it calls each often enough to know it. See
+// Config.Subset.
 //
 // # Snapshots
 //

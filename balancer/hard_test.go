@@ -167,6 +167,20 @@ func TestSeed_tower134(t *testing.T) {
 	}
 }
 
+// ingress-nginx: a new endpoint without statistics looks the fastest.
+func TestSeedIsNotFlooded_ingressnginx3709(t *testing.T) {
+	s := newSim(t, 10, nil, 1)
+	s.b = fleetOf(t, 10, balancer.Config{SlowStart: -1})
+	s.serve = func(int) (time.Duration, balancer.Outcome) { return 10*ms + s.exp(ms), balancer.Success }
+	s.open(200, 10*time.Second)
+	require.NoError(t, s.b.Update(at(s.now), endpoints(11)))
+	s.shares = make([]int, 11)
+	for range 100 { // a burst before it has answered
+		s.call()
+	}
+	assert.InDelta(t, 100/11, s.shares[10], 3, "%v", s.shares)
+}
+
 // linkerd2-proxy#4537: a read that stores the decayed value changes what later
 // samples weigh.
 func TestDecayOnRead_linkerd4537(t *testing.T) {
@@ -272,6 +286,34 @@ func TestRecoveryStampede(t *testing.T) {
 			assert.InDelta(t, 0.6, share(mid), 0.25)
 			assert.InDelta(t, 1.0, share(late), 0.2)
 		})
+	}
+}
+
+// Slow start must not leave a busy fleet without the node that is to relieve it.
+func TestSlowStartRelieves(t *testing.T) {
+	for _, n := range []int{3, 9} {
+		for _, tt := range []struct{ held, low, high int }{{0, 20, 250}, {30, 900, 1000}} {
+			t.Run(fmt.Sprint(n, tt.held), func(t *testing.T) {
+				b := fleetOf(t, n, balancer.Config{})
+				counts(t, b, epoch, 100, n, 10*ms)
+				b.SetState(epoch, "0", balancer.Down)
+				for range tt.held * (n - 1) {
+					pick(t, b, epoch, balancer.PickInfo{})
+				}
+				b.SetState(epoch, "0", balancer.Ready)
+				got := 0
+				for range 1000 * n / 3 {
+					ticket := pick(t, b, epoch, balancer.PickInfo{})
+					got += 1 - min(index(ticket.Node()), 1)
+					ticket.Done(epoch, balancer.NotSent)
+				}
+				if n > 8 { // it is drawn for two of nine picks
+					got = got * 3 / 2
+				}
+				assert.GreaterOrEqual(t, got, tt.low)
+				assert.LessOrEqual(t, got, tt.high*n/3)
+			})
+		}
 	}
 }
 

@@ -164,25 +164,32 @@ func TestHungReplica_grpcjava12237(t *testing.T) {
 	})
 }
 
-// Errors that all servers share must not hide that one of them is slow. With
-// them charged as latency, the slow one's share is 4.7 % and the p99 57 ms.
+// Errors that all servers share must not hide that one of them is slow. Charged
+// as latency, 2 % of them give it a share of 4.7 %, as if its latency were not
+// known; Peak EWMA, which ignores them, 2 %.
 func TestSharedErrors(t *testing.T) {
 	t.Parallel()
-	eachSeed(t, func(t *testing.T, seed uint64) {
-		s := newSim(t, 11, nil, seed)
-		s.serve = func(server int) (time.Duration, balancer.Outcome) {
-			if s.rng.Float64() < .02 {
-				return 200 * time.Microsecond, balancer.Failure
-			}
-			if server == 0 {
-				return s.exp(30 * ms), balancer.Success
-			}
-			return s.exp(10 * ms), balancer.Success
-		}
-		s.open(2000, 15*time.Second)
-		assert.Less(t, float64(s.shares[0])/float64(len(s.took)), 0.03)
-		assert.LessOrEqual(t, s.quantile(.99), 53*ms)
-	})
+	for _, share := range []float64{.02, .1, .3} {
+		t.Run(fmt.Sprint(share), func(t *testing.T) {
+			slow := 0.0
+			eachSeed(t, func(t *testing.T, seed uint64) {
+				s := newSim(t, 11, nil, seed)
+				s.serve = func(server int) (time.Duration, balancer.Outcome) {
+					if s.rng.Float64() < share {
+						return 200 * time.Microsecond, balancer.Failure
+					}
+					if server == 0 {
+						return s.exp(30 * ms), balancer.Success
+					}
+					return s.exp(10 * ms), balancer.Success
+				}
+				s.open(2000, 15*time.Second)
+				slow += float64(s.shares[0]) / float64(len(s.took)) / seeds
+				assert.LessOrEqual(t, s.quantile(.99), 53*ms)
+			})
+			assert.Less(t, slow, 0.023)
+		})
+	}
 }
 
 // A healthy fleet gets even load: not more than 25 % from the least to the most.

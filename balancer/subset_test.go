@@ -151,7 +151,9 @@ func TestSubsetFollowsTraffic(t *testing.T) {
 // Calls that take long need endpoints for their number in flight, not their rate.
 func TestSubsetOfSlowCalls(t *testing.T) {
 	s := newSim(t, 100, nil, 1)
-	s.serve = func(int) (time.Duration, balancer.Outcome) { return 20*time.Second + s.exp(time.Second), balancer.Success }
+	s.serve = func(int) (time.Duration, balancer.Outcome) {
+		return 20*time.Second + s.exp(time.Second), balancer.Success
+	}
 	s.open(20, 60*time.Second)
 	low := 0
 	for _, c := range s.shares {

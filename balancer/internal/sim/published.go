@@ -81,8 +81,8 @@ var experiments = []experiment{
 	},
 	{
 		name:    "errors",
-		title:   "Uniform errors: all of 11 (exp 10 ms, 2000 calls/s) fail 2 % in 0.2 ms, one is 3 times slower",
-		metrics: []string{"p99 ms", "slow share %"},
+		title:   "Uniform errors: all of 11 (exp 10 ms, 2000 calls/s) fail some calls in 0.2 ms, one is 3 times slower; p99 and share of the slow one",
+		metrics: []string{"2 %: p99 ms", "slow share %", "10 %: p99 ms", "slow share %", "30 %: p99 ms", "slow share %"},
 		run:     uniformErrors,
 	},
 	{
@@ -221,16 +221,20 @@ func hang(c contender, seed uint64) []float64 {
 }
 
 func uniformErrors(c contender, seed uint64) []float64 {
-	w := newWorld(seed, 11)
-	for i := range w.servers {
-		s := &w.servers[i]
-		s.serve, s.fails = exponential(10*time.Millisecond), .02
+	var got []float64
+	for _, share := range []float64{.02, .1, .3} {
+		w := newWorld(seed, 11)
+		for i := range w.servers {
+			s := &w.servers[i]
+			s.serve, s.fails = exponential(10*time.Millisecond), share
+		}
+		w.servers[0].slow = 3
+		w.open(c.make(11, seed), 2000, 15*time.Second)
+		w.run(-1)
+		r := &w.result
+		got = append(got, r.quantile(.99), 100*float64(r.picks[0])/float64(len(r.took)))
 	}
-	w.servers[0].slow = 3
-	w.open(c.make(11, seed), 2000, 15*time.Second)
-	w.run(-1)
-	r := &w.result
-	return []float64{r.quantile(.99), 100 * float64(r.picks[0]) / float64(len(r.took))}
+	return got
 }
 
 func healthy(c contender, seed uint64) []float64 {
