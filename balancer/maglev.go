@@ -5,14 +5,27 @@ import (
 	"slices"
 )
 
-// Table sizes are prime, as Maglev needs, and at least some 65 slots for each
-// of smallFleet nodes. There are few of them because a change of size moves
-// nearly all keys.
+// Table sizes are prime, as Maglev needs, and have at least 16 slots for a node,
+// so that no node has more than a sixteenth over its part. There are few of them
+// because a change of size moves nearly all keys, and none is larger than it
+// must be, because to fill it is what an update costs.
 const (
-	smallTable = 1<<16 + 1
-	largeTable = 1<<20 + 7
-	smallFleet = 1000
+	smallTable  = 1<<16 + 1
+	middleTable = 1<<18 + 3
+	largeTable  = 1<<20 + 7
+	smallFleet  = 1000
+	middleFleet = 16_000
 )
+
+func tableSize(nodes int) int {
+	switch {
+	case nodes <= smallFleet:
+		return smallTable
+	case nodes <= middleFleet:
+		return middleTable
+	}
+	return largeTable
+}
 
 // A maglev is the lookup table of Google's Maglev (Eisenbud et al., NSDI 2016,
 // section 3.4): each node in turn takes the next free slot of its own
@@ -23,10 +36,7 @@ type maglev struct {
 }
 
 func newMaglev(nodes []*Node) *maglev {
-	size := smallTable
-	if len(nodes) > smallFleet {
-		size = largeTable
-	}
+	size := tableSize(len(nodes))
 	ids, weights := make([]string, len(nodes)), make([]int, len(nodes))
 	nodes = slices.Clone(nodes)
 	slices.SortFunc(nodes, func(a, b *Node) int { return cmp.Compare(a.id, b.id) })
