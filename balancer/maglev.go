@@ -70,7 +70,9 @@ func populate(ids []string, weights []int, size int) []int32 {
 			}
 			due[i] += most
 			for table[place[i]] >= 0 {
-				place[i] = (place[i] + step[i]) % size
+				if place[i] += step[i]; place[i] >= size {
+					place[i] -= size
+				}
 			}
 			table[place[i]] = int32(i)
 			if left--; left == 0 {
