@@ -181,6 +181,26 @@ func TestSeedIsNotFlooded_ingressnginx3709(t *testing.T) {
 	assert.InDelta(t, 100/11, s.shares[10], 3, "%v", s.shares)
 }
 
+// After errors that all shared, the first node to succeed must not get every
+// call of an idle fleet.
+func TestFirstToSucceedIsNotPreferred(t *testing.T) {
+	b := fleetOf(t, 3, balancer.Config{})
+	for i := range 60 {
+		ticket := pick(t, b, at(time.Duration(i)*10*ms), balancer.PickInfo{})
+		ticket.Done(at(time.Duration(i)*10*ms+5*ms), balancer.Failure)
+	}
+	got := make([]int, 3)
+	for i := range 300 {
+		now := at(30*time.Second + time.Duration(i)*10*ms)
+		ticket := pick(t, b, now, balancer.PickInfo{})
+		got[index(ticket.Node())]++
+		ticket.Done(now.Add(5*ms), balancer.Success)
+	}
+	for _, c := range got {
+		assert.InDelta(t, 100, c, 40, "%v", got)
+	}
+}
+
 // linkerd2-proxy#4537: a read that stores the decayed value changes what later
 // samples weigh.
 func TestDecayOnRead_linkerd4537(t *testing.T) {

@@ -87,9 +87,13 @@ func (n *Node) Stats(now time.Time) NodeStats {
 }
 
 const (
-	// errorPenalty is by how much a node that fails every call, in a fleet that
-	// fails none, looks slower than it is.
-	errorPenalty = 100
+	// excessPenalty is by how much a node that fails every call, in a fleet
+	// that fails none, looks slower than it is.
+	excessPenalty = 100
+	// chance is the excess of errors that is not charged. Without it, the first
+	// node of an idle fleet to succeed after an outage of all would get every call
+	// until the last trace of it is gone from the others.
+	chance = 0.02
 	// alike is the factor up to which a latency differs from the fleet's by
 	// chance. Acting on such a difference would send most calls of a healthy
 	// but idle fleet to the node that had the luckiest samples.
@@ -97,10 +101,11 @@ const (
 )
 
 // cost returns what a call to n is expected to cost: its latency in
-// nanoseconds, raised for failing more often than the fleet and lowered for
-// failing less. Being a ratio, it is even for errors that all nodes share (a bad
-// request, a common database), however many they are, and their chance
-// differences do not drown the latencies as those of a difference would.
+// nanoseconds, raised for failing more than the fleet. Charging only the
+// excess keeps errors that all nodes share (a bad request, a common database)
+// from drowning the latencies. A ratio to the fleet's errors would do that
+// better, but fails where it matters most: of three nodes, a dead one that gets
+// most of the calls makes its errors the fleet's.
 func (n *Node) cost(t int64, fleet norm, inflight int64) float64 {
 	tick := tickOf(t)
 	c := n.level(tick, fleet)
@@ -109,8 +114,8 @@ func (n *Node) cost(t int64, fleet norm, inflight int64) float64 {
 		// a node that hangs shows before any of its calls has timed out.
 		c = max(c, float64(t-n.progress.Load()))
 	}
-	if errors := n.errors.at(tick, errorRate, fleet.errors); errors != fleet.errors {
-		c *= (1 + errorPenalty*errors) / (1 + errorPenalty*fleet.errors)
+	if excess := n.errors.at(tick, errorRate, fleet.errors) - fleet.errors; excess > chance {
+		c *= 1 + excessPenalty*excess
 	}
 	return c
 }

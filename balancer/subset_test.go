@@ -40,8 +40,15 @@ func TestSubsetSizes_gRFCA68(t *testing.T) {
 	tests := []struct {
 		endpoints, subset, want int
 	}{
-		{63, 0, 63}, {64, 0, 20}, {1000, 0, 20},
-		{1000, -1, 1000}, {1000, 50, 50}, {40, 50, 40}, {50, 50, 50}, {51, 50, 50}, {30, 4, 4},
+		{63, 0, 63},
+		{64, 0, 20},
+		{1000, 0, 20},
+		{1000, -1, 1000},
+		{1000, 50, 50},
+		{40, 50, 40},
+		{50, 50, 50},
+		{51, 50, 50},
+		{30, 4, 4},
 	}
 	for _, policy := range []balancer.Policy{balancer.RoundRobin(), balancer.P2C(), balancer.Random()} {
 		for _, tt := range tests {
