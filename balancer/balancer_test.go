@@ -1,6 +1,7 @@
 package balancer_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -148,4 +149,33 @@ func churnMembers(b *balancer.Balancer, stop <-chan struct{}) {
 			_ = b.Update(now, endpoints(10+rand.IntN(10)))
 		}
 	}
+}
+
+// A burst of state changes in a large fleet is one rebuild, and no Pick sees a
+// node's old state meanwhile.
+func TestFlappingIsCoalesced(t *testing.T) {
+	counter := &countingPolicy{Policy: balancer.P2C()}
+	b := fleetOf(t, 500, balancer.Config{Policy: counter})
+	before := counter.pickers
+	for i := range 500 {
+		b.SetState(at(ms), fmt.Sprint(i), balancer.Down)
+	}
+	assert.Equal(t, before, counter.pickers)
+	_, err := b.Pick(at(ms), balancer.PickInfo{})
+	assert.ErrorIs(t, err, balancer.ErrAllDown)
+	b.SetState(at(2*ms), "7", balancer.Ready)
+	assert.Equal(t, 7, index(pick(t, b, at(2*ms), balancer.PickInfo{}).Node()), "never ErrAllDown when one is ready")
+	b.SetState(at(3*ms), "8", balancer.Ready)
+	pick(t, b, at(20*ms), balancer.PickInfo{})
+	assert.LessOrEqual(t, counter.pickers-before, 4)
+}
+
+type countingPolicy struct {
+	balancer.Policy
+	pickers int
+}
+
+func (p *countingPolicy) Picker(v *balancer.View) balancer.Picker {
+	p.pickers++
+	return p.Policy.Picker(v)
 }
