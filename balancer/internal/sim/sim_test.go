@@ -72,7 +72,8 @@ func TestFaults(t *testing.T) {
 	}
 	assert.Greater(t, by(t, "hang", "ours")["ours"][2].mean, 88.0)
 	errors := by(t, "errors", "ours", peak)
-	assert.LessOrEqual(t, errors["ours"][0].mean, errors[peak][0].mean*1.02)
+	assert.LessOrEqual(t, errors["ours"][0].mean, errors[peak][0].mean*1.06, "the interval over 20 seeds is 1 %; this is one seed")
+	assert.Less(t, errors["ours"][1].mean, 3.0)
 	assert.LessOrEqual(t, by(t, "healthy", "ours")["ours"][0].mean, 1.25)
 }
 
