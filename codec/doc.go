@@ -41,6 +41,7 @@
 // byte on the wire takes what the type says in memory. Gob's known exception,
 // a map whose announced size is allocated before its entries are seen
 // (golang/go#79539), is closed: such a value is walked before it is decoded.
+// For a slice package gob takes at most 10 MiB before its elements are seen.
 // Methods of the caller's types (GobDecode, UnmarshalJSON) are their own.
 //
 // The definitions of types that a gob peer may send are limited to 65,536, and

@@ -13,7 +13,15 @@ import (
 	"resilientrpc/rpcx/internal/leak"
 )
 
-func (p *process) freeze() { require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGSTOP)) }
+// freeze returns when the process stands still: a signal takes effect later than
+// it is sent.
+func (p *process) freeze() {
+	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGSTOP))
+	var status syscall.WaitStatus
+	_, err := syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
+	require.NoError(p.t, err)
+	require.True(p.t, status.Stopped())
+}
 
 func (p *process) thaw() { require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGCONT)) }
 
@@ -40,7 +48,12 @@ func TestThawedProcess(t *testing.T) {
 	require.ErrorIs(t, err, rpcx.ErrUnresponsive)
 	require.Less(t, time.Since(begin), 5*time.Second)
 	p.thaw()
-	require.Eventually(t, func() bool { return c.Call("Vault.Peek", "after", &reply) == nil },
-		10*time.Second, 20*time.Millisecond)
+	for thawed := time.Now(); ; time.Sleep(20 * time.Millisecond) { // a real process takes real time
+		err := c.Call("Vault.Peek", "after", &reply)
+		if err == nil {
+			break
+		}
+		require.Less(t, time.Since(thawed), 15*time.Second, "%v", err)
+	}
 	require.Equal(t, "after", reply)
 }
