@@ -25,9 +25,9 @@ type Balancer struct {
 	generation atomic.Uint64
 	members    atomic.Pointer[members]
 
-	mu   sync.Mutex // serializes changes of members and states
-	down int        // members in state Down; guarded by mu
-	out  int        // members in state Draining; guarded by mu
+	mu        sync.Mutex // serializes changes of members and states
+	suspended int        // members that Suspend put into state Down; guarded by mu
+	out       int        // members in state Draining; guarded by mu
 
 	_     [64]byte // what follows changes with picks
 	seq   atomic.Uint64

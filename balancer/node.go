@@ -24,8 +24,10 @@ type Node struct {
 
 	id       string
 	endpoint atomic.Pointer[Endpoint]
-	removed  bool     // guarded by owner.mu
-	_        [39]byte // 128 bytes, so that the first 64 are one cache line
+	removed  bool // guarded by owner.mu
+	// suspended is set while Suspend holds it Down; guarded by owner.mu.
+	suspended bool
+	_         [38]byte // 128 bytes, so that the first 64 are one cache line
 }
 
 // NodeStats is a copy of a node's statistics.

@@ -46,7 +46,7 @@ func (b *Balancer) replace(t int64, eps []Endpoint) {
 		nodes: make([]*Node, len(eps)),
 		byID:  make(map[string]*Node, len(eps)),
 	}
-	b.down, b.out = 0, 0
+	b.suspended, b.out = 0, 0
 	for i := range eps {
 		n := old.find(eps[i].ID)
 		if n == nil {
@@ -57,7 +57,7 @@ func (b *Balancer) replace(t int64, eps []Endpoint) {
 		} else {
 			n.describe(&eps[i])
 		}
-		b.tally(n.State(), 1)
+		b.tally(n, 1)
 		m.nodes[i], m.byID[n.id] = n, n
 	}
 	m.ordered = b.subset.order(m.nodes)
@@ -80,13 +80,13 @@ func (m *members) find(id string) *Node {
 	return m.byID[id]
 }
 
-// tally counts n nodes more in a state. b.mu is held.
-func (b *Balancer) tally(s State, n int) {
-	switch s {
-	case Down:
-		b.down += n
-	case Draining:
-		b.out += n
+// tally counts a node by what it is, or with a by of -1 no more. b.mu is held.
+func (b *Balancer) tally(n *Node, by int) {
+	if n.suspended {
+		b.suspended += by
+	}
+	if n.State() == Draining {
+		b.out += by
 	}
 }
 
@@ -122,20 +122,22 @@ func (b *Balancer) setState(now time.Time, n *Node, s State) (ok, changed bool) 
 	if from == Down {
 		n.renew(b.nanos(now))
 	}
-	b.tally(from, -1)
-	b.tally(s, 1)
+	b.tally(n, -1)
+	n.suspended = false
 	n.state.Store(uint32(s))
+	b.tally(n, 1)
 	b.generation.Add(1)
 	return true, true
 }
 
 // Suspend puts a node into state Down on mere suspicion, such as that of a
 // failure detector, and reports whether it did. It refuses if more than half
-// of the endpoints would then be down, whatever put them there: when most look
-// dead at once the fault is likely on our side, and of a single endpoint there
-// is no other to use instead. Endpoints that drain do not count. Of callers at
-// the same time no more than half succeed, too. It is true for a node that is
-// Down already and false for one that has been removed.
+// of the endpoints would then be out on suspicion: when most fall silent at once
+// the fault is likely on our side, and of a single endpoint there is no other to
+// use instead. Endpoints that are down on proof, such as a refused connection,
+// are not suspects, and endpoints that drain do not count. Of callers at the same
+// time no more than half succeed, too. It is true for a node that is Down already
+// and false for one that has been removed.
 func (b *Balancer) Suspend(now time.Time, n *Node) bool {
 	b.mu.Lock()
 	if n.owner == b && !n.removed && n.State() != Down && !b.spare(n) {
@@ -143,6 +145,10 @@ func (b *Balancer) Suspend(now time.Time, n *Node) bool {
 		return false
 	}
 	ok, changed := b.setState(now, n, Down)
+	if changed {
+		n.suspended = true
+		b.suspended++
+	}
 	b.mu.Unlock()
 	if changed {
 		b.refresh(b.nanos(now))
@@ -150,21 +156,14 @@ func (b *Balancer) Suspend(now time.Time, n *Node) bool {
 	return ok
 }
 
-// MaySuspend reports whether Suspend would succeed at this moment. It changes
-// nothing.
-func (b *Balancer) MaySuspend(n *Node) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return n.owner == b && !n.removed && (n.State() == Down || b.spare(n))
-}
-
-// spare reports whether at most half are down once n is too. b.mu is held.
+// spare reports whether at most half are out on suspicion once n is too. b.mu is
+// held.
 func (b *Balancer) spare(n *Node) bool {
 	total := len(b.members.Load().nodes) - b.out
 	if n.State() == Draining {
 		total++
 	}
-	return 2*(b.down+1) <= total
+	return 2*(b.suspended+1) <= total
 }
 
 // refresh rebuilds the snapshot now or leaves it to a later Pick.
