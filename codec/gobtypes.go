@@ -18,7 +18,10 @@ var (
 	errGobOwn = errors.New("codec: gob value of a type that gob keeps to itself")
 	// errGobKinds likewise refuses what only a forger sends.
 	errGobKinds = errors.New("codec: gob type of several kinds, or none")
-	errGobCount = errors.New("codec: gob value with more elements than bytes")
+	// errGobUndefined likewise: a gob.Decoder does not miss the definition of a type
+	// that stands where the receiver's own type is recursive.
+	errGobUndefined = errors.New("codec: gob value of a type that was not defined")
+	errGobCount     = errors.New("codec: gob value with more elements than bytes")
 	// errGobWithin is errGobStream in or behind an interface. A gob.Decoder that
 	// has no use for the interface skips it by its announced length.
 	errGobWithin = errors.New("codec: malformed gob value in an interface")
@@ -220,7 +223,7 @@ func (ts gobTypes) find(id int64) (*gobType, error) {
 	case id > gobInterface && id < gobFirstUserID:
 		return nil, errGobOwn
 	}
-	return nil, errGobStream
+	return nil, errGobUndefined
 }
 
 // plain reports whether a value of the type is surely one message, of a depth

@@ -32,10 +32,12 @@ type attempt struct {
 	// start and end are its place in the wire; the writer's until it is written.
 	start, end int64
 	// err is what happened to this attempt alone, while its connection lives;
-	// encode says that it happened before anything was written. Both belong to
-	// the codec's side until done fires.
+	// encode and unsent say that nothing was written, because it cannot be encoded
+	// or because the codec takes no more. They belong to the codec's side until
+	// done fires.
 	err    error
 	encode bool
+	unsent bool
 	at     time.Time      // when the reply came; zero if the codec could not tell
 	done   chan *rpc.Call // has room for one
 }
@@ -106,6 +108,7 @@ func (t *tap) WriteRequest(r *rpc.Request, body any) error {
 	if err == nil {
 		return nil
 	}
+	a.unsent = errors.Is(err, codec.ErrRetired)
 	if a.encode = isEncodeError(err); !a.encode {
 		t.conn.retire()
 	}

@@ -29,6 +29,8 @@ type Client struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // probers and flushers
 
+	isolated atomic.Int64 // when most peers were last silent together, since born; 0 never
+
 	mu   sync.Mutex // protects following
 	over bool       // Close was called: nothing is added to wg
 
@@ -135,12 +137,21 @@ func (c *Client) endpoints() []*endpoint {
 	return out
 }
 
-func (c *Client) detectors() []*detector.Detector {
-	var out []*detector.Detector
+// crowd reports whether most peers have fallen silent together, now or in the last
+// slot: those that were spared first are asked nothing any more.
+func (c *Client) crowd(now time.Time, slot time.Duration) detector.Fault {
+	var all []*detector.Detector
 	for _, e := range c.endpoints() {
-		out = append(out, e.detector)
+		all = append(all, e.detector)
 	}
-	return out
+	at := int64(now.Sub(c.born))
+	if detector.Crowd(now, suspectPhi, all...) == detector.Isolated {
+		c.isolated.Store(at)
+	}
+	if last := c.isolated.Load(); last > 0 && at-last < int64(slot) {
+		return detector.Isolated
+	}
+	return detector.NoFault
 }
 
 // run is one call on its way through its attempts.
@@ -239,9 +250,10 @@ func (r *run) attempt(ctx context.Context, now time.Time) result {
 }
 
 // next decides whether another attempt is allowed and when. A call that was not
-// sent moves to an endpoint not yet tried at once; all else waits, and is paid for.
+// sent goes on at once, as often as there are endpoints; all else waits, and is
+// paid for.
 func (r *run) next(res result) (time.Duration, bool) {
-	if res.sent == NotSent && !errors.Is(res.err, ErrUnavailable) && r.moved < len(r.client.balancer.Nodes())-1 {
+	if res.sent == NotSent && !errors.Is(res.err, ErrUnavailable) && r.moved < len(r.client.balancer.Nodes()) {
 		r.moved++
 		return 0, true
 	}

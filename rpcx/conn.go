@@ -133,8 +133,10 @@ func (c *conn) finish(a *attempt, call *rpc.Call) result {
 	case a.state.Load() == queued, errors.Is(r.err, errWithdrawn):
 		// net/rpc had shut down: the codec never saw it.
 		r.err = c.why(r.err)
+	case a.unsent:
+		r.own = true
 	case a.state.Load() == decoding: // the stream ended within the reply
-		r.sent = Executed
+		r.err, r.sent = &bodyError{c.why(r.err)}, Executed
 	default:
 		r.sent = c.doubt(a)
 		r.err = c.why(r.err)
@@ -202,6 +204,8 @@ func (c *conn) proof(now time.Time) {
 // watch asks the peer for a sign of life if the last slot saw none on this
 // connection, and reports for how long it owes an answer. Other connections to
 // the same peer may be alive meanwhile, and so the endpoint's detector content.
+// One whose encoder is retired cannot ask; it ends with the others when the peer
+// is convicted, or by TCP's keep-alive.
 func (c *conn) watch(ctx context.Context, now time.Time, slot time.Duration) (owed time.Duration) {
 	at := now.Sub(c.ep.client.born)
 	if c.ping != nil {

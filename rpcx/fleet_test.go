@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/rpc"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -66,6 +67,16 @@ func (b *Bank) Where(_ struct{}, name *string) error {
 func (b *Bank) Sleep(d time.Duration, name *string) error {
 	time.Sleep(d) // virtual
 	*name = b.name
+	return nil
+}
+
+func (b *Bank) Echo(in string, out *string) error {
+	*out = in
+	return nil
+}
+
+func (b *Bank) Fill(n int, out *string) error {
+	*out = strings.Repeat("x", n)
 	return nil
 }
 
