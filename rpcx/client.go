@@ -23,6 +23,7 @@ type Client struct {
 	balancer *balancer.Balancer
 	born     time.Time // when the client was made: times of its own count from there
 	budget   *budget
+	throttle *breaker.Throttle // nil unless Dialer.Throttle
 	attempts attemptPool
 
 	ctx    context.Context // done when the client is closed
@@ -231,6 +232,11 @@ func (r *run) loop(ctx context.Context, now time.Time) error {
 
 // attempt picks an endpoint and tries the call there.
 func (r *run) attempt(ctx context.Context, now time.Time) result {
+	if t := r.client.throttle; t != nil {
+		if err := t.Allow(now); err != nil {
+			return result{err: err, sent: NotSent, own: true, at: now}
+		}
+	}
 	ticket, err := r.client.balancer.Pick(now, r.pick)
 	if err != nil {
 		return result{err: r.client.unavailable(now), sent: NotSent, own: true}
@@ -242,6 +248,9 @@ func (r *run) attempt(ctx context.Context, now time.Time) result {
 	r.outcome = balancer.NotSent
 	res := e.call(ctx, now, r)
 	ticket.Done(res.at, r.outcome)
+	if t := r.client.throttle; t != nil && (r.outcome == balancer.Success || r.outcome == balancer.AppError) {
+		t.Accept(res.at)
+	}
 	r.client.dialer.Trace.attemptDone(AttemptInfo{
 		Method: r.method, Endpoint: e.addr, Attempt: r.attempts,
 		Started: now, Duration: res.at.Sub(now), Sent: res.sent, Err: res.err,

@@ -91,6 +91,17 @@ type Dialer struct {
 	// Breaker configures the circuit breaker of each endpoint. Its OnChange
 	// must be nil: use Trace.BreakerChanged.
 	Breaker breaker.Config
+	// BreakerPerMethod gives each method of an endpoint a breaker of its own
+	// beside the endpoint's, for methods that depend on different things behind
+	// it: calls of a method that run out of time then close that method only. It
+	// is off by default, because after a fault of the whole endpoint every method
+	// has to find out for itself: two to six times as many calls are lost.
+	BreakerPerMethod bool
+	// Throttle, if not nil, turns away a share of the calls itself while servers
+	// accept too few of them (breaker.Throttle); such a call fails with
+	// breaker.ErrThrottled. It sheds load in proportion where a breaker is all or
+	// nothing. Nil means off.
+	Throttle *breaker.ThrottleConfig
 	// Detector configures the failure detector of each endpoint. Its
 	// FirstInterval defaults to Heartbeat.
 	Detector detector.Config
@@ -175,6 +186,11 @@ func (d *Dialer) newClient(network string, addresses []string) (*Client, error) 
 	if c.balancer, err = balancer.New(balancer.Config{Policy: full.Balancer}); err != nil {
 		return nil, err
 	}
+	if full.Throttle != nil {
+		if c.throttle, err = breaker.NewThrottle(*full.Throttle); err != nil {
+			return nil, err
+		}
+	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	members := make([]balancer.Endpoint, len(addresses))
 	for i, addr := range addresses {
@@ -206,6 +222,9 @@ func (c *Client) newEndpoint(addr string) (*endpoint, error) {
 	var err error
 	if e.breaker, err = breaker.New(cfg); err != nil {
 		return nil, err
+	}
+	if c.dialer.BreakerPerMethod {
+		e.methods = &methods{cfg: c.dialer.Breaker, change: e.tell, byName: make(map[string]*breaker.Breaker)}
 	}
 	e.detector, err = detector.New(c.dialer.Detector)
 	return e, err

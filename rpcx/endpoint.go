@@ -21,6 +21,7 @@ type endpoint struct {
 	pings    bool
 	node     *balancer.Node
 	breaker  *breaker.Breaker
+	methods  *methods // nil unless Dialer.BreakerPerMethod
 	detector *detector.Detector
 
 	pool *pool
@@ -37,14 +38,37 @@ func (e *endpoint) call(ctx context.Context, now time.Time, r *run) result {
 	if err != nil {
 		return result{err: err, sent: NotSent, own: true, at: now}
 	}
+	inner, err := e.methods.allow(r.method, now)
+	if err != nil {
+		permit.Done(now, breaker.Ignored)
+		return result{err: err, sent: NotSent, own: true, at: now}
+	}
 	res := e.attempt(ctx, now, r)
 	if res.at.IsZero() {
 		res.at = time.Now()
 	}
 	v := classify(res, res.at.Sub(now), e.usual)
-	permit.Done(res.at, v.breaker)
 	r.outcome = v.balancer
+	if e.methods != nil {
+		v.breaker = blame(&inner, res, v.breaker)
+	}
+	permit.Done(res.at, v.breaker)
 	return res
+}
+
+// blame tells the method's breaker what is the method's doing, running out of time
+// or not, and returns what is left for the endpoint's: its connections.
+func blame(method *breaker.Permit, res result, o breaker.Outcome) breaker.Outcome {
+	switch {
+	case o != breaker.Failure:
+		method.Done(res.at, o)
+		return o
+	case errors.Is(res.err, context.DeadlineExceeded):
+		method.Done(res.at, o)
+		return breaker.Ignored
+	}
+	method.Done(res.at, breaker.Ignored)
+	return o
 }
 
 // admit asks the breaker. While pings are on they are what lets an endpoint back
@@ -151,11 +175,16 @@ func (e *endpoint) kick() {
 // breakerChanged publishes a change of the breaker.
 func (e *endpoint) breakerChanged(ev breaker.Event) {
 	e.publish(ev.At)
-	e.client.dialer.Trace.breakerChanged(BreakerInfo{Endpoint: e.addr, Event: ev})
-	if log := e.client.dialer.Logger; log != nil {
-		log.Info("breaker changed", "endpoint", e.addr, "from", ev.From, "to", ev.To, "cause", ev.Cause)
-	}
+	e.tell("", ev)
 	e.kick()
+}
+
+// tell reports a change of the endpoint's breaker, or of a method's.
+func (e *endpoint) tell(method string, ev breaker.Event) {
+	e.client.dialer.Trace.breakerChanged(BreakerInfo{Endpoint: e.addr, Method: method, Event: ev})
+	if log := e.client.dialer.Logger; log != nil {
+		log.Info("breaker changed", "endpoint", e.addr, "method", method, "from", ev.From, "to", ev.To, "cause", ev.Cause)
+	}
 }
 
 // publish tells the balancer what the breaker and the detector think now.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"resilientrpc/breaker"
 )
 
 // Retry says how often a call is tried, and how long to wait in between. The zero
@@ -110,6 +112,8 @@ func mayRepeat(ctx context.Context, r result, idempotent bool) bool {
 		return false // the caller or the client is gone
 	case isServerError(r.err):
 		return false // the method ran and said no
+	case errors.Is(r.err, breaker.ErrThrottled):
+		return false // it would defeat the purpose
 	case isDecodeError(r.err) || isEncodeError(r.err):
 		return false // it would fail again
 	case r.sent == NotSent:
