@@ -42,13 +42,12 @@ const (
 
 func defaultBackOff() backoff.BackOff {
 	// Uniform in 0…2×interval is full jitter under twice the interval.
-	b := backoff.NewExponentialBackOff(
+	return backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(25*time.Millisecond),
 		backoff.WithRandomizationFactor(1),
 		backoff.WithMultiplier(2),
 		backoff.WithMaxInterval(500*time.Millisecond),
 		backoff.WithMaxElapsedTime(0))
-	return b
 }
 
 func (r Retry) withDefaults() Retry {
@@ -76,7 +75,10 @@ type budget struct {
 }
 
 func newBudget(share float64) *budget {
-	b := &budget{share: int64(math.Ceil(share * 1000))}
+	b := &budget{share: -1}
+	if share >= 0 {
+		b.share = int64(math.Ceil(share * 1000))
+	}
 	b.stock.Store(budgetBurst * 1000)
 	return b
 }
