@@ -1,6 +1,7 @@
 package rpcx
 
 import (
+	"fmt"
 	"time"
 
 	"resilientrpc/breaker"
@@ -11,8 +12,9 @@ import (
 // image of httptrace.ClientTrace. Any hook may be nil; a nil hook costs nothing.
 //
 // Hooks may be called concurrently, and some after the call that caused them has
-// returned. They run with no lock of the client held, and may call its methods,
-// but they stand in the way of the work: be quick. A hook must not panic.
+// returned. They run with no lock of the client held and may call its methods, all
+// but Close, which waits for the goroutines that run hooks. They stand in the way
+// of the work: be quick. A hook must not panic.
 type ClientTrace struct {
 	// AttemptDone is called after each attempt of a call, also one that never
 	// left because the endpoint could not be reached.
@@ -118,7 +120,19 @@ const (
 
 // String returns the verdict's name in lower case.
 func (v Verdict) String() string {
-	return [...]string{"trusted", "suspected", "convicted", "spared", "local fault"}[v]
+	switch v {
+	case Trusted:
+		return "trusted"
+	case Suspected:
+		return "suspected"
+	case Convicted:
+		return "convicted"
+	case Spared:
+		return "spared"
+	case LocalFault:
+		return "local fault"
+	}
+	return fmt.Sprintf("Verdict(%d)", uint8(v))
 }
 
 func (t *ClientTrace) attemptDone(i AttemptInfo) {
