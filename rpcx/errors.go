@@ -40,9 +40,9 @@ func (s Sent) String() string {
 	return fmt.Sprintf("Sent(%d)", uint8(s))
 }
 
-// CallError is the error of a call that got no answer from a server. Every error
-// of a call is one, but for those that net/rpc's users compare: a [ServerError],
-// or in its place the [*codec.Error] of JSON-RPC 2.0, and [ErrShutdown] come bare.
+// CallError is the error of a call that failed, but for the errors that net/rpc's
+// users compare: a [ServerError], or in its place the [*codec.Error] of a JSON-RPC
+// error object, and [ErrShutdown] come bare.
 //
 // Its text is that of its cause, as net/rpc's texts are; errors.Is and errors.As
 // reach the cause: [ErrUnavailable], [breaker.ErrOpen], [ErrUnresponsive],
@@ -51,7 +51,7 @@ func (s Sent) String() string {
 type CallError struct {
 	Method   string // the service method that was called
 	Endpoint string // where the last attempt went; empty if there was none
-	Attempts int    // how many attempts reached an endpoint, 0 if none
+	Attempts int    // how many times an endpoint was tried, 0 if none was available
 	// Sent is the doubt over all attempts: NotSent only if no attempt left.
 	Sent Sent
 	Err  error // the cause: the last error that says something of a server

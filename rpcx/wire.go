@@ -13,7 +13,7 @@ import (
 
 const (
 	// inlineLimit is how many bytes may be on their way unread, as far as the
-	// replies tell, for a caller to write to the socket himself: so few that
+	// replies tell, for a caller to write to the socket itself: so few that
 	// socket buffers hold them, and the write cannot block.
 	inlineLimit = 8 << 10
 	// highWater is how many bytes may wait in memory before callers have to.
@@ -39,7 +39,7 @@ type wire struct {
 	kernel bool
 	start  func(func()) // starts a goroutine that the client waits for
 	fail   func(error)  // ends the connection; called with no lock held
-	read   atomic.Int64 // offset that the peer has read at least to
+	read   atomic.Int64 // offset up to which the peer has surely read
 	queued atomic.Int64 // bytes ever written into buf; changed under mu
 	corked atomic.Bool  // a request is being written: it leaves whole
 	full   atomic.Bool  // highWater is reached; changed under mu
