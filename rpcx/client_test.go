@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/rpc"
 	"slices"
 	"strings"
@@ -374,7 +375,15 @@ func TestNoSleepPastTheDeadline(t *testing.T) {
 }
 
 func TestBudgetBoundsRetries(t *testing.T) {
+	require.LessOrEqual(t, retriesOf200(t, 0), uint64(10+200/10))
+	require.Greater(t, retriesOf200(t, -1e-9), uint64(100), "negative is no limit, however small")
+}
+
+// retriesOf200 returns how often 200 calls that fail are repeated under a budget.
+func retriesOf200(t *testing.T, budget float64) (retries uint64) {
+	t.Helper()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		f.dialer.Retry.Budget = budget
 		f.dialer.Breaker.Disabled = true
 		f.dialer.Heartbeat = -1
 		f.dialer.Idempotent = func(string) bool { return true }
@@ -391,9 +400,10 @@ func TestBudgetBoundsRetries(t *testing.T) {
 			c.CallContext(ctx, "Bank.Sleep", time.Second, new(string)) //nolint:errcheck // they all fail
 			cancel()
 		}
-		require.LessOrEqual(t, c.Stats().Retries, uint64(10+200/10))
-		require.Positive(t, c.Stats().Retries)
+		retries = c.Stats().Retries
+		require.Positive(t, retries)
 	})
+	return retries
 }
 
 func TestConcurrentCallersShareOneDial(t *testing.T) {
@@ -477,6 +487,12 @@ func TestBadDialersAreRefused(t *testing.T) {
 		{rpcx.Dialer{Breaker: breaker.Config{FailureRatio: 2}}, []string{"a:1"}, "FailureRatio is 2"},
 		{rpcx.Dialer{Breaker: breaker.Config{OnChange: func(breaker.Event) {}}}, []string{"a:1"}, "Trace.BreakerChanged"},
 		{rpcx.Dialer{Retry: rpcx.Retry{Budget: 2}}, []string{"a:1"}, "Dialer.Retry.Budget is 2"},
+		{rpcx.Dialer{Retry: rpcx.Retry{Budget: math.NaN()}}, []string{"a:1"}, "Dialer.Retry.Budget is NaN"},
+		{rpcx.Dialer{Heartbeat: time.Microsecond}, []string{"a:1"}, "Dialer.Heartbeat is 1µs"},
+		{rpcx.Dialer{Conns: -1}, []string{"a:1"}, "Dialer.Conns is -1"},
+		{rpcx.Dialer{Conns: 1025}, []string{"a:1"}, "Dialer.Conns is 1025"},
+		{rpcx.Dialer{DetectWithin: time.Millisecond}, []string{"a:1"}, "Dialer.DetectWithin is 1ms"},
+		{rpcx.Dialer{DetectWithin: time.Second, Heartbeat: time.Second}, []string{"a:1"}, "Dialer.DetectWithin is set beside"},
 		{rpcx.Dialer{}, []string{"a:1,,b:1"}, "empty entry"},
 		{rpcx.Dialer{}, []string{"a:1,a:1"}, "listed twice"},
 		{rpcx.Dialer{}, nil, "no address given"},
@@ -486,7 +502,6 @@ func TestBadDialersAreRefused(t *testing.T) {
 	}
 }
 
-// restate#5156: a paused observer declares every healthy peer dead.
 func TestTracesTellTheStory(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		var story []string

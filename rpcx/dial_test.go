@@ -37,7 +37,7 @@ func accept(t *testing.T, lis net.Listener, serve func(*rpc.Server, io.ReadWrite
 
 func serveJSON(s *rpc.Server, c io.ReadWriteCloser) { s.ServeCodec(stdjson.NewServerCodec(c)) }
 
-// multiplies dials and makes calls..
+// multiplies dials and makes calls.
 func multiplies(t *testing.T, d rpcx.Dialer, network, address string) {
 	t.Helper()
 	c, err := d.Dial(network, address)

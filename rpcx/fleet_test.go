@@ -85,12 +85,11 @@ func (b *Bank) Refuse(why string, _ *struct{}) error { return errors.New(why) }
 // A fleet is a network of stock servers in virtual time.
 type fleet struct {
 	*simnet.Network
-	t       *testing.T
-	addrs   []string
-	ledger  *ledger
-	dialer  rpcx.Dialer
-	serve   func(*rpc.Server, io.ReadWriteCloser)
-	servers []*simnet.Listener
+	t      *testing.T
+	addrs  []string
+	ledger *ledger
+	dialer rpcx.Dialer
+	serve  func(*rpc.Server, io.ReadWriteCloser)
 }
 
 // inFleet runs f in virtual time with n stock servers "a:1", "b:1" and so on.
@@ -119,7 +118,6 @@ func (f *fleet) start(addr string) {
 	server := rpc.NewServer()
 	require.NoError(f.t, server.RegisterName("Bank", &Bank{name: addr, ledger: f.ledger}))
 	ln := f.Listen(addr)
-	f.servers = append(f.servers, ln)
 	serve := f.serve
 	go func() {
 		for {
