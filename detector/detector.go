@@ -146,8 +146,8 @@ func (d *Detector) sample(at int64) {
 
 // admit returns what is to be learned from an interval: nothing, 0, if it is an
 // outage and no part of ordinary life. It must be asked while the law is still
-// that of the time before the interval's end: ports that move the time stamp
-// first find no silence, and no outage ever.
+// that of the time before the interval's end: an implementation that moves the
+// time stamp first finds no silence, and no outage ever.
 func (d *Detector) admit(interval, silence int64) int64 {
 	limit, timeout := int64(d.cfg.MaxInterval), d.timeout.Load()
 	switch {
@@ -221,9 +221,9 @@ func (d *Detector) maxSilence() int64 {
 	return limit
 }
 
-// Phi returns the suspicion at now, from 0 without bound. It is 0 if nothing
-// is owed. It does not fall while the silence lasts, but
-// for the rounding of its last digits.
+// Phi returns the suspicion at now, from 0 without bound. It is 0 if nothing is
+// owed. It does not fall while the silence lasts, but for the rounding of its
+// last digits.
 func (d *Detector) Phi(now time.Time) float64 {
 	start := d.start()
 	if start == never {

@@ -1,6 +1,9 @@
 package detector
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // A Verdict is what the detector's view of a peer and the application's come to
 // when they are laid side by side.
@@ -28,7 +31,7 @@ func (v Verdict) String() string {
 	case FalseAlarm:
 		return "false alarm"
 	}
-	return "Verdict(?)"
+	return fmt.Sprintf("Verdict(%d)", uint8(v))
 }
 
 // Gray compares the two views of one peer: differential observability, the mark

@@ -11,8 +11,8 @@ type law struct {
 	limit int64   // MaxSilence without its zero
 	n     int
 
-	whole int64   // Normal and Exponential; mean: whole + frac, ns
-	frac  float64 //
+	whole int64   // ns; Normal and Exponential, whose mean is whole + frac
+	frac  float64 // ns
 	sd    float64 // ns, not below MinStdDev
 
 	mix   mixture // LossAware
