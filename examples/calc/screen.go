@@ -61,9 +61,8 @@ func (s *screen) stop() {
 
 // say adds a line to the story, stamped with the time.
 func (s *screen) say(format string, args ...any) {
-	line := fmt.Sprintf("%5.1f s  ", time.Since(s.began).Seconds()) + fmt.Sprintf(format, args...)
 	select {
-	case s.story <- line:
+	case s.story <- s.stamped(format, args...):
 	case <-s.done:
 	}
 }
@@ -71,11 +70,14 @@ func (s *screen) say(format string, args ...any) {
 // whisper is say for those who cannot wait: if the output does not keep up, the
 // line is lost.
 func (s *screen) whisper(format string, args ...any) {
-	line := fmt.Sprintf("%5.1f s  ", time.Since(s.began).Seconds()) + fmt.Sprintf(format, args...)
 	select {
-	case s.story <- line:
+	case s.story <- s.stamped(format, args...):
 	default:
 	}
+}
+
+func (s *screen) stamped(format string, args ...any) string {
+	return fmt.Sprintf("%5.1f s  ", time.Since(s.began).Seconds()) + fmt.Sprintf(format, args...)
 }
 
 func (s *screen) run() {

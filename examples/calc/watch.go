@@ -80,8 +80,9 @@ func (o *outage) note(u usageOf, now time.Time) {
 }
 
 // routed says how long after the outage began the client had nothing more to do
-// with the replica, rounded up to what a watch can see. It is false if the client came back to it again and again:
-// if it did not leave it alone for the last quarter of the outage.
+// with the replica, rounded up to what a watch can see. It is false if the client
+// came back to it again and again: if it did not leave it alone for the last
+// quarter of the outage.
 func (w *watch) routed(addr string) (time.Duration, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
