@@ -26,7 +26,7 @@ demo: ## kill and freeze replicas of a calculator under load
 	go run ./examples/calc
 
 .PHONY: bench
-bench: ## run every benchmark, each beside its baseline
+bench: ## run the benchmarks, each beside its baseline
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: ci

@@ -34,6 +34,7 @@
 //	a reply that cannot be decoded          success   no
 //	an argument that cannot be encoded      ignored   no
 //	refused by our own breaker              ignored   yes, elsewhere
+//	refused by a server that drains         ignored   yes, elsewhere
 //	no connection; or provably not sent     failure   yes, elsewhere
 //	sent, and the connection broke          failure   if idempotent
 //	sent, and the peer was convicted        failure   if idempotent
