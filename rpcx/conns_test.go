@@ -49,6 +49,25 @@ func TestConnsShareTheCalls(t *testing.T) {
 	})
 }
 
+// The connections are made without being asked for, and lost ones are replaced.
+func TestConnsAreKeptUp(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		f.dialer.Conns = 3
+		c := f.dial()
+		defer c.Close()
+		time.Sleep(time.Second)
+		require.Equal(t, 3, f.Open("a:1"))
+		f.Cut("a:1")
+		time.Sleep(2 * time.Second) // a connection that never gave an answer is replaced in the next slot
+		require.Equal(t, 3, f.Open("a:1"))
+		require.Equal(t, 6, f.Dials("a:1"))
+		where(t, c, 10)
+		require.NoError(t, c.Close())
+		time.Sleep(time.Second)
+		require.Zero(t, f.Open("a:1"))
+	})
+}
+
 // The endpoint's other connections prove that the peer lives, but not that this
 // one does.
 func TestOneSilentConnectionOfSeveralIsEnded(t *testing.T) {
