@@ -58,6 +58,7 @@
 // # Goroutines
 //
 // A client has a prober for each endpoint and net/rpc's reader for each
-// connection, at times a writer, and one goroutine for each asynchronous call in
-// flight. Close ends and awaits them all.
+// connection, at times a writer or a dial, and one goroutine for each asynchronous
+// call in flight. Close ends them all, and waits for the probers and writers; the
+// others, which may be held up by a foreign codec or dialer, are let go.
 package rpcx
