@@ -34,15 +34,7 @@ func TestOurHTTPClient(t *testing.T) {
 	require.NoError(t, err)
 	client := rpc.NewClientWithCodec(c)
 	defer client.Close()
-	done := make(chan *rpc.Call, 100)
-	for i := range cap(done) {
-		client.Go("Arith.Sub", Args{i, 3}, new(int), done)
-	}
-	for range cap(done) {
-		call := <-done
-		require.NoError(t, call.Error)
-		require.Equal(t, call.Args.(Args).A-3, *call.Reply.(*int))
-	}
+	subtract(t, client, 100)
 	require.EqualError(t, client.Call("Arith.Fail", "x", new(int)), "because")
 	require.Error(t, client.Call("Arith.Nope", Args{}, new(int)))
 	require.NoError(t, c.(codec.Notifier).Notify("Arith.Sub", Args{}))
@@ -78,13 +70,5 @@ func TestHTTPThroughRPCX(t *testing.T) {
 	client, err := d.Dial("tcp", a[len("http://"):], b[len("http://"):])
 	require.NoError(t, err)
 	defer client.Close()
-	done := make(chan *rpcx.Call, 200)
-	for i := range cap(done) {
-		client.Go("Arith.Sub", Args{i, 3}, new(int), done)
-	}
-	for range cap(done) {
-		call := <-done
-		require.NoError(t, call.Error)
-		require.Equal(t, call.Args.(Args).A-3, *call.Reply.(*int))
-	}
+	subtract(t, client, 200)
 }

@@ -121,6 +121,25 @@ var theirs = map[string]func(t *testing.T, conn net.Conn){
 	},
 }
 
+// An asyncCaller is what net/rpc's client and rpcx's have in common.
+type asyncCaller interface {
+	Go(serviceMethod string, args, reply any, done chan *rpc.Call) *rpc.Call
+}
+
+// subtract makes n calls of Arith.Sub at once and checks the replies.
+func subtract(t *testing.T, client asyncCaller, n int) {
+	t.Helper()
+	done := make(chan *rpc.Call, n)
+	for i := range n {
+		client.Go("Arith.Sub", Args{i, 3}, new(int), done)
+	}
+	for range n {
+		call := <-done
+		require.NoError(t, call.Error)
+		require.Equal(t, call.Args.(Args).A-3, *call.Reply.(*int))
+	}
+}
+
 func first(params json.RawMessage) string {
 	var s []string
 	json.Unmarshal(params, &s) //nolint:errcheck // an empty one fails the test
@@ -288,15 +307,7 @@ func TestMsgpack(t *testing.T) {
 	client, err := d.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
 	defer client.Close()
-	done := make(chan *rpcx.Call, 50)
-	for i := range cap(done) {
-		client.Go("Arith.Sub", Args{i, 3}, new(int), done)
-	}
-	for range cap(done) {
-		call := <-done
-		require.NoError(t, call.Error)
-		require.Equal(t, call.Args.(Args).A-3, *call.Reply.(*int))
-	}
+	subtract(t, client, 50)
 	require.EqualError(t, client.Call("Arith.Fail", "because", new(int)), "because")
 	require.NoError(t, client.Call("Arith.Sum", []int{1, 2}, new(int)))
 }
