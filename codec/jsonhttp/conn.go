@@ -207,7 +207,7 @@ func (c *Conn) post(request []byte) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(response.Body, c.cfg.MaxFrame+1))
 	switch {
 	case err != nil:
-		return nil, noEOF(err)
+		return nil, err
 	case int64(len(body)) > c.cfg.MaxFrame:
 		return refusal(request, fmt.Errorf("jsonhttp: the reply is larger than %d bytes, Config.MaxFrame", c.cfg.MaxFrame)), nil
 	}
@@ -222,14 +222,6 @@ func (c *Conn) post(request []byte) ([]byte, error) {
 		return refusal(request, errors.New("jsonhttp: the server's answer is no JSON-RPC reply")), nil
 	}
 	return refusal(request, status), nil
-}
-
-// noEOF makes an end within a body an unexpected one.
-func noEOF(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
 
 // LocalAddr implements net.Conn. The address says nothing.
