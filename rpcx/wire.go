@@ -193,7 +193,10 @@ func (w *wire) send(here bool) {
 	case here:
 		w.drain(writeStall)
 	default:
-		w.start(func() { w.drain(writeStall) })
+		w.start(func() {
+			runtime.Gosched() // as in flush, or it runs before those who are about to write
+			w.drain(writeStall)
+		})
 	}
 }
 
