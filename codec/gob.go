@@ -39,6 +39,9 @@ type gobClient struct {
 // WholeFrames implements the interface of the same name.
 func (c *gobClient) WholeFrames() {}
 
+// Retired reports whether every further WriteRequest fails with ErrRetired.
+func (c *gobClient) Retired() bool { return c.out.retired != nil }
+
 func (c *gobClient) WriteRequest(r *rpc.Request, body any) error {
 	return c.out.write(gobHeader{method: r.ServiceMethod, seq: r.Seq}, body)
 }

@@ -98,6 +98,9 @@ func newTap(inner rpc.ClientCodec, c *conn) *tap {
 func (t *tap) WriteRequest(r *rpc.Request, body any) error {
 	a := body.(*attempt)
 	if w := t.conn.wire; w != nil {
+		if w.full.Load() {
+			return errFull
+		}
 		a.start = w.cork()
 		defer func() { a.end = w.uncork() }()
 	}
@@ -108,11 +111,19 @@ func (t *tap) WriteRequest(r *rpc.Request, body any) error {
 	if err == nil {
 		return nil
 	}
-	a.unsent = errors.Is(err, codec.ErrRetired)
-	if a.encode = isEncodeError(err); !a.encode {
+	a.unsent = errors.Is(err, codec.ErrRetired) || t.whole && errors.Is(err, errClosedWire)
+	a.encode = isEncodeError(err)
+	if !a.encode || t.retired() {
 		t.conn.retire()
 	}
 	return err
+}
+
+// retired reports whether the codec takes no more requests, as gob's does after it
+// has failed within an interface.
+func (t *tap) retired() bool {
+	r, ok := t.ClientCodec.(interface{ Retired() bool })
+	return ok && r.Retired()
 }
 
 // ReadResponseHeader implements rpc.ClientCodec. Any reply, even an error, is
@@ -122,9 +133,18 @@ func (t *tap) ReadResponseHeader(r *rpc.Response) error {
 		t.conn.fail(readError(err))
 		return err
 	}
-	t.now = time.Now()
-	t.conn.proof(t.now)
-	if t.failure = nil; r.Error != "" && t.errors != nil {
+	if t.whole && t.conn.wire != nil {
+		t.now = t.conn.wire.now // when the bytes came, which was proof of life
+	} else {
+		t.now = time.Now()
+		t.conn.proof(t.now)
+	}
+	t.conn.hasAnswered()
+	t.failure = nil
+	if r.ServiceMethod == drainingMethod && r.Error == errDraining.Error() {
+		t.failure, r.Error = errDraining, "" // likewise; a method cannot forge this
+	}
+	if r.Error != "" && t.errors != nil {
 		// net/rpc would make a text of it, and not say whose it is: without one
 		// it asks for the body, and names the attempt.
 		if t.failure = t.errors.ReadError(); t.failure != nil {
@@ -183,19 +203,22 @@ func (t *tap) decode(a *attempt) error {
 	return err
 }
 
-// decodeAside reads the body into a copy, since a foreign codec may wait for the
-// network in the middle and the caller must be free to leave.
+// decodeAside reads the body into a new value, since a foreign codec may wait for
+// the network in the middle and the caller must be free to leave. Only decoding
+// into what a reply holds already is done in place, and then the caller waits: a
+// copy would share its slices and maps.
 func (t *tap) decodeAside(a *attempt) error {
 	if a.state.Load() == abandoned {
 		return t.ClientCodec.ReadResponseBody(nil)
 	}
 	reply := reflect.ValueOf(a.reply)
-	if reply.Kind() != reflect.Pointer || reply.IsNil() {
-		a.state.CompareAndSwap(written, decoding)
+	if reply.Kind() != reflect.Pointer || reply.IsNil() || !reply.Elem().IsZero() {
+		if !a.state.CompareAndSwap(written, decoding) {
+			return t.ClientCodec.ReadResponseBody(nil)
+		}
 		return t.ClientCodec.ReadResponseBody(a.reply)
 	}
 	aside := reflect.New(reply.Type().Elem())
-	aside.Elem().Set(reply.Elem()) // decoding merges into what the reply holds
 	err := t.ClientCodec.ReadResponseBody(aside.Interface())
 	if a.state.CompareAndSwap(written, decoding) && err == nil {
 		reply.Elem().Set(aside.Elem())

@@ -32,8 +32,10 @@ type conn struct {
 	answered atomic.Bool  // a reply has come
 	heard    atomic.Int64 // when the last one came, since Client.born
 
-	ping  *attempt      // on its way, nil if none; the prober's
-	asked time.Duration // when it was sent, since Client.born; the prober's
+	// The prober's.
+	ping    *attempt      // on its way, nil if none
+	blocked bool          // there was no room for one
+	asked   time.Duration // since when the peer owes a sign of life, since Client.born
 
 	once  sync.Once
 	lost  sync.Once
@@ -46,7 +48,10 @@ type conn struct {
 func newConn(ep *endpoint, rwc io.ReadWriteCloser, codec func(io.ReadWriteCloser) rpc.ClientCodec) *conn {
 	c := &conn{ep: ep, done: make(chan struct{})}
 	c.wire = newWire(rwc, ep.client.background, c.fail)
-	_, c.prompt = rwc.(net.Conn)
+	c.wire.heard, c.wire.stall = c.proof, writeStall
+	if _, c.prompt = rwc.(net.Conn); !c.prompt {
+		c.wire.start = func(f func()) { go f() } // Close may not end a write, so nobody waits for it
+	}
 	c.codec = newTap(codec(c.wire), c)
 	c.rc = rpc.NewClientWithCodec(c.codec)
 	return c
@@ -60,15 +65,20 @@ func newCodecConn(ep *endpoint, codec rpc.ClientCodec) *conn {
 	return c
 }
 
-// do sends one attempt and waits for its end.
-func (c *conn) do(ctx context.Context, now time.Time, method string, a *attempt, launched func()) result {
+// do makes one attempt and waits for its end.
+func (c *conn) do(ctx context.Context, now time.Time, method string, args, reply any, launched func()) result {
 	c.inflight.Add(1)
 	defer c.release()
-	if err := c.send(ctx, now, method, a); err != nil {
-		return result{err: err, sent: NotSent, own: true}
+	for {
+		a := c.ep.client.attempts.take(args, reply)
+		if err := c.send(ctx, now, method, a); err != nil {
+			return result{err: err, sent: NotSent, own: true}
+		}
+		launched()
+		if res := c.await(ctx, a); res.err != errFull { //nolint:errorlint // made by our tap, never wrapped
+			return res
+		}
 	}
-	launched()
-	return c.await(ctx, a)
 }
 
 func (c *conn) await(ctx context.Context, a *attempt) result {
@@ -120,7 +130,7 @@ func (c *conn) send(ctx context.Context, now time.Time, method string, a *attemp
 func (c *conn) finish(a *attempt, call *rpc.Call) result {
 	r := result{err: call.Error, at: a.at}
 	switch {
-	case isDraining(a.err), isDraining(r.err): // it did not run; nor would another one
+	case errors.Is(a.err, errDraining): // it did not run; nor would another one
 		r.err, r.own = errDraining, true
 		c.retire()
 	case a.err != nil: // a reply that could not be decoded, or an error object
@@ -194,9 +204,6 @@ func (c *conn) dead() bool {
 
 // proof notes a sign of life from the peer.
 func (c *conn) proof(now time.Time) {
-	if !c.answered.Load() {
-		c.answered.Store(true)
-	}
 	c.heard.Store(int64(now.Sub(c.ep.client.born)))
 	c.ep.detector.Heartbeat(now)
 }
@@ -207,24 +214,33 @@ func (c *conn) proof(now time.Time) {
 // One whose encoder is retired cannot ask; it ends with the others when the peer
 // is convicted, or by TCP's keep-alive.
 func (c *conn) watch(ctx context.Context, now time.Time, slot time.Duration) (owed time.Duration) {
-	at := now.Sub(c.ep.client.born)
+	at, heard := now.Sub(c.ep.client.born), time.Duration(c.heard.Load())
 	if c.ping != nil {
 		select {
-		case call := <-c.ping.done:
-			c.ping = nil
-			if isDraining(call.Error) {
+		case <-c.ping.done:
+			if errors.Is(c.ping.err, errDraining) {
 				c.retire()
 			}
+			c.ping = nil
 		default:
-			return at - max(c.asked, time.Duration(c.heard.Load()))
+			c.ep.detector.Expect(now) // bytes that came were life, and no answer
+			return at - max(c.asked, heard)
 		}
 	}
-	if at-time.Duration(c.heard.Load()) < slot/2 {
+	if at-heard < slot/2 {
+		c.blocked = false
 		return 0
+	}
+	if c.wire != nil && c.wire.full.Load() { // a ping must not wait, and what waits asks enough
+		if !c.blocked {
+			c.blocked, c.asked = true, at
+		}
+		c.ep.detector.Expect(now)
+		return at - max(c.asked, heard)
 	}
 	a := &attempt{args: struct{}{}, reply: &struct{}{}, done: make(chan *rpc.Call, 1)}
 	if c.send(ctx, now, pingMethod, a) == nil {
-		c.ping, c.asked = a, at
+		c.ping, c.asked, c.blocked = a, at, false
 	}
 	return 0
 }
@@ -232,11 +248,22 @@ func (c *conn) watch(ctx context.Context, now time.Time, slot time.Duration) (ow
 // excuse lets the answer to a ping be owed only since now.
 func (c *conn) excuse(now time.Time) { c.asked = now.Sub(c.ep.client.born) }
 
+// hasAnswered notes that a reply has come.
+func (c *conn) hasAnswered() {
+	if !c.answered.Load() {
+		c.answered.Store(true)
+	}
+}
+
 // retire takes no further calls, lets those in flight have their answers, and
 // closes.
 func (c *conn) retire() {
-	if !c.retired.Swap(true) {
-		c.ep.drop(c)
+	if c.retired.Swap(true) {
+		return
+	}
+	c.ep.drop(c)
+	if c.inflight.Load() == 0 {
+		c.fail(errClosedWire)
 	}
 }
 

@@ -93,7 +93,7 @@ func (e *endpoint) attempt(ctx context.Context, now time.Time, r *run) result {
 		}
 		now = time.Now() // it took its time
 	}
-	return c.do(ctx, now, r.method, e.client.attempts.take(r.args, r.reply), r.launched)
+	return c.do(ctx, now, r.method, r.args, r.reply, r.launched)
 }
 
 // connect returns the connection of a lane, and makes it if there is none.
@@ -104,7 +104,7 @@ func (e *endpoint) connect(ctx context.Context, l *lane) (*conn, error) {
 	if e.fixed {
 		return nil, ErrShutdown
 	}
-	return l.get(ctx, func() (*conn, error) { return e.dial(l) })
+	return l.get(ctx, e.client.ctx, func() (*conn, error) { return e.dial(l) })
 }
 
 // dial makes the connection. A dial that fails is evidence enough that nobody is

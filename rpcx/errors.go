@@ -205,9 +205,6 @@ func isServerError(err error) bool {
 	return errors.As(err, &text) || errors.As(err, &object)
 }
 
-// isDraining reports whether err is the refusal of a server that drains: [Serve].
-func isDraining(err error) bool { return err != nil && err.Error() == errDraining.Error() }
-
 func isDecodeError(err error) bool {
 	if err == nil {
 		return false

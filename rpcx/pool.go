@@ -78,7 +78,7 @@ func (p *pool) all() []*conn {
 // get returns the lane's connection, and has it made by dial if there is none:
 // once for all who ask, with no lock held, and for the client's time rather than
 // one caller's.
-func (l *lane) get(ctx context.Context, dial func() (*conn, error)) (*conn, error) {
+func (l *lane) get(ctx, client context.Context, dial func() (*conn, error)) (*conn, error) {
 	dialed := l.dials.DoChan("", func() (any, error) {
 		if c := l.conn.Load(); c != nil {
 			return c, nil
@@ -93,5 +93,7 @@ func (l *lane) get(ctx context.Context, dial func() (*conn, error)) (*conn, erro
 		return d.Val.(*conn), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-client.Done(): // a NetDial may not look at its context
+		return nil, ErrShutdown
 	}
 }

@@ -213,7 +213,7 @@ func (p *prober) try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := c.do(ctx, time.Now(), pingMethod, p.client.attempts.take(struct{}{}, &struct{}{}), func() {})
+	r := c.do(ctx, time.Now(), pingMethod, struct{}{}, &struct{}{}, func() {})
 	if r.err == nil || isServerError(r.err) {
 		return nil
 	}

@@ -20,10 +20,13 @@ import (
 //
 // It does what [Accept] does, and three things more: replies that become ready
 // together leave in one system call; a failing Accept is tried again, at growing
-// intervals up to a second, until lis is closed; and connections end in order: a
-// [Client] of this package takes a refused call to another replica, for it did not
-// run. To clients of net/rpc the refusal is an error. Serve closes lis in any case,
-// and returns Accept's error if that ended it.
+// intervals up to a second, until lis is closed; and connections end in order. When
+// ctx ends, each stays open until its client closes it, as a [Client] of this
+// package does once a call or a ping of its has been refused, or until it has been
+// idle for two seconds. Over gob the refusal proves that the method did not run,
+// and such a client takes the call to another replica; to all others it is an error
+// of the method. Serve closes lis in any case, and returns Accept's error if that
+// ended it.
 func Serve(ctx context.Context, lis net.Listener, server *rpc.Server, newCodec func(io.ReadWriteCloser) rpc.ServerCodec) error {
 	s := &serving{server: server, newCodec: newCodec, conns: make(map[*serverConn]struct{})}
 	if s.server == nil {
@@ -130,9 +133,14 @@ const drainingMethod = "rpcx.draining"
 
 var errDraining = errors.New("rpcx: the server is draining and did not run the method")
 
-// lingering is how long a connection is read after its last reply, so that data on
-// its way does not make the kernel reset it and discard that reply.
-const lingering = 500 * time.Millisecond
+const (
+	// idling is how long a connection that drains waits for requests to refuse: two
+	// slots of a client's pings.
+	idling = 2 * time.Second
+	// lingering is how long it is read after that, so that data on its way does not
+	// make the kernel reset it and discard its last replies.
+	lingering = 500 * time.Millisecond
+)
 
 // serverConn is the codec that net/rpc's server sees. It lets replies gather, and
 // refuses requests while the server drains.
@@ -142,6 +150,8 @@ type serverConn struct {
 	wire     *wire
 	draining *atomic.Bool
 	pending  atomic.Int64 // requests read and not answered
+	running  atomic.Int64 // of these, those that are not refused
+	ending   atomic.Bool
 }
 
 // ReadRequestHeader implements rpc.ServerCodec.
@@ -150,11 +160,21 @@ func (c *serverConn) ReadRequestHeader(r *rpc.Request) error {
 	if err != nil {
 		return err
 	}
-	c.pending.Add(1) // before looking: see endIfIdle
+	c.pending.Add(1)
+	c.running.Add(1) // before looking, so that drain sees this request or this the draining
 	if c.draining.Load() {
 		r.ServiceMethod = drainingMethod
+		c.done()
 	}
 	return nil
+}
+
+// done ends the running of a request, and perhaps of the connection.
+func (c *serverConn) done() {
+	c.running.Add(-1)
+	if c.draining.Load() {
+		c.endIfIdle()
+	}
 }
 
 // WriteResponse implements rpc.ServerCodec. Its caller holds the lock that other
@@ -163,23 +183,22 @@ func (c *serverConn) ReadRequestHeader(r *rpc.Request) error {
 func (c *serverConn) WriteResponse(r *rpc.Response, body any) error {
 	if r.ServiceMethod == drainingMethod {
 		r.Error = errDraining.Error()
+	} else {
+		defer c.done()
 	}
 	c.wire.cork()
 	err := c.ServerCodec.WriteResponse(r, body)
 	c.wire.uncork()
 	c.wire.send(c.pending.Add(-1) == 0)
-	if c.draining.Load() {
-		c.endIfIdle()
-	}
 	return err
 }
 
-// endIfIdle ends the reading if no request runs while the server drains; net/rpc's
-// server then closes the codec. A request that is read at the same moment is seen
-// here, or sees the draining.
+// endIfIdle sees to it, once, that the reading ends soon after the last request
+// has run while the server drains; net/rpc's server then closes the codec.
 func (c *serverConn) endIfIdle() {
-	if c.pending.Load() == 0 {
-		c.conn.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // without it, the client ends the reading
+	if c.running.Load() == 0 && c.ending.CompareAndSwap(false, true) {
+		c.conn.SetReadDeadline(time.Now().Add(idling))      //nolint:errcheck // without it, the client ends the reading
+		c.conn.SetWriteDeadline(time.Now().Add(writeStall)) //nolint:errcheck // likewise
 	}
 }
 

@@ -20,10 +20,15 @@ const (
 	highWater = 1 << 20
 	// keepBuffer is the largest buffer kept for reuse after a large frame.
 	keepBuffer = 64 << 10
+	// pieceSize is how much is written at once.
+	pieceSize = 256 << 10
 	// writeStall is how long the kernel may refuse bytes before the connection
 	// is given up; the detector is usually faster.
 	writeStall = 10 * time.Second
 )
+
+// errFull is what an attempt gets that others outran to the room in memory.
+var errFull = errors.New("rpcx: too much waits to be written")
 
 // errClosedWire is what a codec gets that writes to a connection that is over.
 var errClosedWire = errors.New("rpcx: the connection is closed")
@@ -39,10 +44,16 @@ type wire struct {
 	kernel bool
 	start  func(func()) // starts a goroutine that the client waits for
 	fail   func(error)  // ends the connection; called with no lock held
-	read   atomic.Int64 // offset up to which the peer has surely read
-	queued atomic.Int64 // bytes ever written into buf; changed under mu
-	corked atomic.Bool  // a request is being written: it leaves whole
-	full   atomic.Bool  // highWater is reached; changed under mu
+	// heard is told of every sign of life: bytes from the peer, and pieces of large
+	// writes that it makes room for. Nil on the server's side.
+	heard  func(time.Time)
+	stall  time.Duration // how long one write may take in the background; 0 for ever
+	armed  bool          // a write deadline is set; belongs to who is flushing
+	now    time.Time     // of the last read; belongs to the reader
+	read   atomic.Int64  // offset up to which the peer has surely read
+	queued atomic.Int64  // bytes ever written into buf; changed under mu
+	corked atomic.Bool   // a request is being written: it leaves whole
+	full   atomic.Bool   // highWater is reached; changed under mu
 
 	mu       sync.Mutex    // protects following
 	buf      []byte        // waits to leave
@@ -64,7 +75,14 @@ func newWire(conn io.ReadWriteCloser, start func(func()), fail func(error)) *wir
 }
 
 // Read reads from the connection; the codec's reader is its only caller.
-func (w *wire) Read(p []byte) (int, error) { return w.conn.Read(p) }
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.conn.Read(p)
+	if n > 0 && w.heard != nil {
+		w.now = time.Now()
+		w.heard(w.now)
+	}
+	return n, err
+}
 
 // Write takes p over in memory. Outside of a request (a codec that greets its
 // server, say) it sees to it that p leaves.
@@ -176,8 +194,9 @@ func (w *wire) flush() {
 	w.send(here)
 }
 
-// send carries what was written to the connection, here or in another goroutine,
-// unless one is at it already.
+// send carries what was written to the connection, unless a goroutine is at it
+// already: here if it is little, so that whoever waits for it loses no time, and
+// in another goroutine otherwise.
 func (w *wire) send(here bool) {
 	w.mu.Lock()
 	if w.flushing || len(w.buf) == 0 || w.err != nil {
@@ -185,18 +204,18 @@ func (w *wire) send(here bool) {
 		return
 	}
 	w.flushing = true
-	small := len(w.buf) <= inlineLimit
-	w.mu.Unlock()
-	switch {
-	case here && small:
-		w.drain(0)
-	case here:
-		w.drain(writeStall)
-	default:
+	if !here || len(w.buf) > inlineLimit {
+		w.mu.Unlock()
 		w.start(func() {
 			runtime.Gosched() // as in flush, or it runs before those who are about to write
-			w.drain(writeStall)
+			w.drain()
 		})
+		return
+	}
+	out := w.take()
+	w.mu.Unlock()
+	if w.write(out, 0) && w.more() {
+		w.start(w.drain)
 	}
 }
 
@@ -227,40 +246,31 @@ func (w *wire) atRest() {
 	}
 }
 
-// drain writes until nothing waits. stall bounds each write, if the connection
-// has deadlines; 0 for no bound.
-func (w *wire) drain(stall time.Duration) {
-	for {
+// drain writes until nothing waits.
+func (w *wire) drain() {
+	for w.more() {
+		w.mu.Lock()
 		out := w.take()
-		if out == nil {
+		w.mu.Unlock()
+		if !w.write(out, w.stall) {
 			return
 		}
-		if stall > 0 {
-			if d, ok := w.conn.(interface{ SetWriteDeadline(time.Time) error }); ok {
-				d.SetWriteDeadline(time.Now().Add(stall)) //nolint:errcheck // a conn without deadlines has the detector
-			}
-		}
-		n, err := w.conn.Write(out)
-		if err == nil && n < len(out) {
-			err = io.ErrShortWrite
-		}
-		if err != nil {
-			w.unwritten(len(out) - n)
-			w.fail(err)
-			return
-		}
-		w.give(out)
 	}
 }
 
-// take returns what waits and counts it as gone, or ends the flushing.
-func (w *wire) take() []byte {
+// more reports whether anything waits; if not, the flushing is over.
+func (w *wire) more() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.buf) == 0 || w.err != nil {
-		w.atRest()
-		return nil
+	if len(w.buf) > 0 && w.err == nil {
+		return true
 	}
+	w.atRest()
+	return false
+}
+
+// take returns what waits and counts it as gone. The caller holds mu.
+func (w *wire) take() []byte {
 	out := w.buf
 	w.buf, w.spare = w.spare[:0], nil
 	w.handed += int64(len(out))
@@ -268,13 +278,55 @@ func (w *wire) take() []byte {
 	return out
 }
 
-// unwritten takes back the last n bytes that a failed write did not accept. Only
-// a socket's word is taken for that: a layer above one may have sent them on.
-func (w *wire) unwritten(n int) {
+// write carries out to the connection, in pieces whose progress can be seen.
+func (w *wire) write(out []byte, stall time.Duration) bool {
+	for rest := out; len(rest) > 0; {
+		piece := rest[:min(len(rest), pieceSize)]
+		w.arm(stall)
+		n, err := w.conn.Write(piece)
+		if err == nil && n < len(piece) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			w.unwritten(len(piece)-n, len(rest)-len(piece))
+			w.fail(err)
+			return false
+		}
+		if rest = rest[n:]; len(rest) > 0 && w.heard != nil {
+			w.heard(time.Now())
+		}
+	}
+	w.give(out)
+	return true
+}
+
+// arm bounds the next write, if the connection has deadlines, and lifts the bound
+// of an earlier one for a write that has none.
+func (w *wire) arm(stall time.Duration) {
+	if stall == 0 && !w.armed {
+		return
+	}
+	d, ok := w.conn.(interface{ SetWriteDeadline(time.Time) error })
+	if !ok {
+		return
+	}
+	var at time.Time
+	if stall > 0 {
+		at = time.Now().Add(stall)
+	}
+	d.SetWriteDeadline(at) //nolint:errcheck // a conn without deadlines has the detector
+	w.armed = stall > 0
+}
+
+// unwritten takes back what never left: the bytes after the piece that failed,
+// and of the piece what the connection did not accept. For that only a socket's
+// word is taken: a layer above one may have sent it on.
+func (w *wire) unwritten(ofPiece, behind int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.handed -= int64(behind)
 	if w.kernel {
-		w.handed -= int64(n)
+		w.handed -= int64(ofPiece)
 	}
 	if w.err == nil {
 		w.err = errClosedWire
