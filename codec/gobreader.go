@@ -267,7 +267,7 @@ func (f *gobFeed) ReadByte() (byte, error) {
 
 // noEOF makes an end within a frame an unexpected one.
 func noEOF(err error) error {
-	if err == io.EOF {
+	if err == io.EOF { //nolint:errorlint // as a Reader returns it, bare
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -34,7 +34,7 @@ func (w *gobWalk) result() error {
 	if w.err == nil && w.r.cur.bad {
 		w.err = errGobStream
 	}
-	if w.err == errGobStream && w.within {
+	if w.err == errGobStream && w.within { //nolint:errorlint // made here, never wrapped
 		w.err = errGobWithin
 	}
 	return w.err

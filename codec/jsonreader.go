@@ -37,7 +37,7 @@ func (r *jsonReader) next() ([]byte, error) {
 	r.in.release(r.pos)
 	r.pos = 0
 	if err := r.receive(); err != nil {
-		if err != errJSONStream {
+		if err != errJSONStream { //nolint:errorlint // made here, never wrapped
 			r.err = err
 		}
 		return nil, err
@@ -141,8 +141,7 @@ func (s *jsonScan) reset() {
 // end returns how much of b belongs to the value, and whether that is its end or
 // what makes it bad.
 func (s *jsonScan) end(b []byte) (int, bool) {
-	for i := 0; i < len(b); i++ {
-		c := b[i]
+	for i, c := range b {
 		if s.inString {
 			switch {
 			case s.escaped:

@@ -71,7 +71,7 @@ func (s *jsonServer) next(r *rpc.Request) (jsonCall, error) {
 		s.batch = nil
 		frame, err := s.in.next()
 		switch {
-		case err == errJSONStream && s.v2:
+		case err == errJSONStream && s.v2: //nolint:errorlint // made here, never wrapped
 			return refused(CodeParseError, "Parse error"), nil
 		case err != nil:
 			return jsonCall{}, s.in.end(err)

@@ -10,13 +10,13 @@ import (
 type Verdict uint8
 
 const (
-	// Agree: both views are the same, or differ for less than Gray.After.
+	// Agree means that both views are the same, or differ for less than Gray.After.
 	Agree Verdict = iota
 
-	// GrayFailure: the peer shows signs of life and fails those who use it.
+	// GrayFailure means that the peer shows signs of life and fails those who use it.
 	GrayFailure
 
-	// FalseAlarm: the peer is suspect and serves its users well, as when
+	// FalseAlarm means that the peer is suspect and serves its users well, as when
 	// pings are filtered or starved.
 	FalseAlarm
 )

@@ -9,24 +9,24 @@ import (
 type Fault uint8
 
 const (
-	// NoFault: nothing speaks against us.
+	// NoFault means that nothing speaks against us.
 	NoFault Fault = iota
 
-	// Paused: this process did not run when it meant to. It was stopped,
-	// frozen, throttled or collecting garbage, and has yet to read the answers
-	// that wait for it. CLOCK_MONOTONIC runs on through all of these.
+	// Paused means that this process did not run when it meant to. It was
+	// stopped, frozen, throttled or collecting garbage, and has yet to read the
+	// answers that wait for it. CLOCK_MONOTONIC runs on through all of these.
 	Paused
 
-	// Slept: the wall clock ran ahead of the monotonic one, which stands still
-	// while the machine is suspended. Peers may have closed our connections.
-	// A wall clock set forward looks the same.
+	// Slept means that the wall clock ran ahead of the monotonic one, which
+	// stands still while the machine is suspended. Peers may have closed our
+	// connections. A wall clock set forward looks the same.
 	Slept
 
-	// SetBack: the wall clock was set back. Silences are measured by the
+	// SetBack means that the wall clock was set back. Silences are measured by the
 	// monotonic clock and are not affected.
 	SetBack
 
-	// Isolated: most peers fell silent together, which they do when our
+	// Isolated means that most peers fell silent together, which they do when our
 	// network fails and hardly ever by themselves.
 	Isolated
 )

@@ -121,7 +121,7 @@ func (s *serving) serve(conn net.Conn) {
 		return
 	}
 	defer s.remove(c)
-	c.wire = newWire(conn, s.wg.Go, func(error) { conn.Close() })
+	c.wire = newWire(conn, s.wg.Go, func(error) { conn.Close() }) //nolint:errcheck // the write's error came first
 	c.ServerCodec = s.newCodec(c.wire)
 	s.server.ServeCodec(c)
 }

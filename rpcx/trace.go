@@ -102,19 +102,20 @@ type ViewsInfo struct {
 type Verdict uint8
 
 const (
-	// Trusted: the peer answers again.
+	// Trusted says that the peer answers again.
 	Trusted Verdict = iota
-	// Suspected: phi has reached 1, the balancer prefers other endpoints.
+	// Suspected says that phi has reached 1: the balancer prefers other endpoints.
 	Suspected
-	// Convicted: phi has reached the threshold; the connection is closed, and
-	// the breaker open.
+	// Convicted says that phi has reached the threshold: the connections are
+	// closed, and the breaker is open.
 	Convicted
-	// Spared: phi has reached the threshold and the connection is closed, but
-	// half of the endpoints are out on suspicion already or fell silent with
-	// this one, so that the fault is more likely ours: the breaker stays as it is.
+	// Spared says that phi has reached the threshold and the connections are
+	// closed, but half of the endpoints are out on suspicion already or fell
+	// silent with this one, so that the fault is more likely ours: the breaker
+	// stays as it is.
 	Spared
-	// LocalFault: this process was not running when it should have been;
-	// nobody is blamed.
+	// LocalFault says that this process was not running when it should have
+	// been; nobody is blamed.
 	LocalFault
 )
 

@@ -160,7 +160,7 @@ func (w *wire) wait(ctx context.Context) error {
 		w.mu.Lock()
 		if len(w.buf) < highWater || w.err != nil {
 			w.mu.Unlock()
-			return nil
+			return nil //nolint:nilerr // the write that follows returns it
 		}
 		if w.room == nil {
 			w.room = make(chan struct{})

@@ -213,7 +213,7 @@ func TestLines(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		bodies = append(bodies, string(body))
-		w.WriteHeader(204)
+		w.WriteHeader(http.StatusNoContent)
 	}))
 	defer s.Close()
 	client := &http.Client{Transport: new(http.Transport)}

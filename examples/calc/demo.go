@@ -56,7 +56,7 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) //nolint:errcheck // the system clears it up in time
 	if d.fleet, err = startFleet(ctx, d.wire, d.work, dir, stderr, replicaNames...); err != nil {
 		return err
 	}

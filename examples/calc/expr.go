@@ -105,15 +105,15 @@ func (p *parser) factor() (expr, error) {
 		return nil, p.errorf("nested too deeply")
 	}
 	defer func() { p.depth-- }()
-	switch c := p.peek(); {
-	case c == '-':
+	switch p.peek() {
+	case '-':
 		p.pos++
 		e, err := p.factor()
 		if n, ok := e.(number); ok {
 			return -n, err
 		}
 		return binary{"Sub", number(0), e}, err
-	case c == '(':
+	case '(':
 		p.pos++
 		e, err := p.sum()
 		if err == nil && p.peek() != ')' {

@@ -86,8 +86,8 @@ func reap(cmd *exec.Cmd, stdout io.Reader, said chan<- string, done chan<- struc
 		addr = ""
 	}
 	said <- addr
-	io.Copy(io.Discard, out)
-	cmd.Wait() // a killed child's status is no news
+	io.Copy(io.Discard, out) //nolint:errcheck // its end is all that counts
+	cmd.Wait()               //nolint:errcheck // a killed child's status is no news
 }
 
 // kill ends the process at once, frozen or not, and reaps it. It is harmless
@@ -96,7 +96,7 @@ func (r *replica) kill() {
 	if r.cmd == nil {
 		return
 	}
-	r.cmd.Process.Kill() // fails only if it has ended
+	r.cmd.Process.Kill() //nolint:errcheck // fails only if it has ended
 	r.stdin.Close()
 	<-r.done
 	r.cmd = nil

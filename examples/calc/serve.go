@@ -44,7 +44,7 @@ func runServe(ctx context.Context, args []string, stdout io.Writer) error {
 		if err != nil {
 			return err
 		}
-		defer j.close()
+		defer j.close() //nolint:errcheck // each append has been checked
 		calc.journal = j
 	}
 	lis, err := net.Listen("tcp", *addr)
@@ -59,7 +59,7 @@ func runServe(ctx context.Context, args []string, stdout io.Writer) error {
 		ctx, stop = context.WithCancel(ctx)
 		defer stop()
 		go func() { // ends with the process: nothing can interrupt a read of stdin
-			io.Copy(io.Discard, os.Stdin)
+			io.Copy(io.Discard, os.Stdin) //nolint:errcheck // its end is all that counts
 			stop()
 		}()
 	}
@@ -73,7 +73,7 @@ func (w wire) serve(ctx context.Context, lis net.Listener, calc *Calc) error {
 	if err := srv.Register(calc); err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { lis.Close() })()
+	defer context.AfterFunc(ctx, func() { lis.Close() })() //nolint:errcheck // accept fails once it is closed
 	err := w.accept(lis, srv)
 	if ctx.Err() != nil {
 		return nil

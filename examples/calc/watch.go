@@ -90,5 +90,5 @@ func (w *watch) routed(addr string) (time.Duration, bool) {
 	if o == nil || o.until.IsZero() || o.until.Sub(o.last) < o.until.Sub(o.since)/4 {
 		return 0, false
 	}
-	return (o.last.Sub(o.since)/watchPeriod + 1) * watchPeriod, true
+	return (o.last.Sub(o.since)/watchPeriod + 1) * watchPeriod, true //nolint:durationcheck // the first factor is a number of periods
 }
