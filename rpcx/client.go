@@ -68,7 +68,8 @@ func (c *Client) CallContext(ctx context.Context, serviceMethod string, args, re
 // the Call that is sent on done when the call ends; if done is nil, a new channel
 // is made, and one without a buffer panics as in net/rpc. When Go returns, the
 // request was written, or waits for a connection or for a peer that does not
-// read. Each call in flight occupies a goroutine.
+// read. Each call in flight occupies a goroutine. Unlike in net/rpc, args must not
+// be changed before the call is done: it may be sent again.
 func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Call {
 	if done == nil {
 		done = make(chan *Call, 10)
@@ -91,7 +92,10 @@ func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Cal
 }
 
 // Close ends all calls in flight with [ErrShutdown], closes the connections, and
-// waits for the client's goroutines. A second Close returns ErrShutdown.
+// waits for the client's probers and writers. Calls, and a dial that does not look at
+// its context, end on their own soon after. It returns the error of closing the
+// connection that was given to [NewClient] or the codec given to
+// [NewClientWithCodec], and ErrShutdown if the client is closed already.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	if c.over {

@@ -232,3 +232,20 @@ func TestFrameLimitOfAReply(t *testing.T) {
 		require.False(t, errors.Is(err, rpcx.ErrUnresponsive))
 	})
 }
+
+// With no breaker there is nothing to let an endpoint back in, so that a conviction
+// must not take it out.
+func TestConvictionWithoutABreaker(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		f.dialer.Breaker.Disabled = true
+		f.dialer.Detector.Threshold = 1
+		c := f.dial()
+		defer c.Close()
+		time.Sleep(20 * time.Second)
+		f.Stall("a:1")
+		time.Sleep(10 * time.Second)
+		f.Resume("a:1")
+		time.Sleep(time.Minute)
+		require.NotZero(t, where(t, c, 100)["a:1"])
+	})
+}

@@ -33,6 +33,9 @@ func DialHTTP(network, address string) (*Client, error) {
 
 // DialHTTPPath connects to an HTTP RPC server at address and path.
 func DialHTTPPath(network, address, path string) (*Client, error) {
+	if path == "" {
+		return nil, errors.New("rpcx: DialHTTPPath has no path; use DefaultRPCPath or what the server registered")
+	}
 	d := Dialer{HTTPPath: path}
 	return d.Dial(network, address)
 }
@@ -136,7 +139,7 @@ func (d *Dialer) Dial(network string, addresses ...string) (*Client, error) {
 // DialContext is like [Dialer.Dial]. The context bounds the dialing only, not the
 // client.
 func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...string) (*Client, error) {
-	list, err := splitAddresses(addresses)
+	list, err := splitAddresses(network, addresses)
 	if err != nil {
 		return nil, err
 	}
@@ -346,6 +349,9 @@ func (d *Dialer) connect(ctx context.Context, network, address string) (net.Conn
 	}
 	if err != nil {
 		conn.Close()
+		if d.HTTPPath != "" { // as in net/rpc
+			return nil, &net.OpError{Op: "dial-http", Net: network + " " + address, Err: err}
+		}
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: conn.RemoteAddr(), Err: err}
 	}
 	return conn, nil

@@ -28,7 +28,8 @@ type endpoint struct {
 	last atomic.Pointer[conn] // the newest, which may be over or retired
 	wake chan struct{}        // has room for one; wakes the prober
 
-	mu      sync.Mutex // protects following, and publishing the state to the balancer
+	mu      sync.Mutex    // protects following
+	gate    breaker.State // as of the breaker's last event
 	suspect bool
 }
 
@@ -174,6 +175,9 @@ func (e *endpoint) kick() {
 
 // breakerChanged publishes a change of the breaker.
 func (e *endpoint) breakerChanged(ev breaker.Event) {
+	e.mu.Lock()
+	e.gate = ev.To // not asked of the breaker, whose answer may be the next event
+	e.mu.Unlock()
 	e.publish(ev.At)
 	e.tell("", ev)
 	e.kick()
@@ -187,18 +191,30 @@ func (e *endpoint) tell(method string, ev breaker.Event) {
 	}
 }
 
-// publish tells the balancer what the breaker and the detector think now.
+// publish tells the balancer what the breaker and the detector think. The balancer
+// may call a user's policy, so no lock is held; whoever comes in between is seen
+// afterwards.
 func (e *endpoint) publish(now time.Time) {
+	for state := e.state(); ; {
+		e.client.balancer.SetNodeState(now, e.node, state)
+		next := e.state()
+		if next == state {
+			return
+		}
+		state = next
+	}
+}
+
+func (e *endpoint) state() balancer.State {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	state := balancer.Ready
-	switch s := e.breaker.State(now); {
+	switch s := e.gate; {
 	case s == breaker.Open, s == breaker.ForcedOpen, s == breaker.HalfOpen && e.pings:
-		state = balancer.Down
+		return balancer.Down
 	case s == breaker.HalfOpen, e.suspect:
-		state = balancer.Suspect
+		return balancer.Suspect
 	}
-	e.client.balancer.SetNodeState(now, e.node, state)
+	return balancer.Ready
 }
 
 // setSuspect notes a change of the detector's level and reports whether it is one.

@@ -235,13 +235,20 @@ func fieldError(field string, value any, want string) error {
 }
 
 // splitAddresses returns the addresses that a list names, each of which may be a
-// comma-separated list itself.
-func splitAddresses(addresses []string) ([]string, error) {
+// comma-separated list itself, unless it is the path of a Unix socket.
+func splitAddresses(network string, addresses []string) ([]string, error) {
 	var out []string
 	seen := make(map[string]bool)
+	paths := strings.HasPrefix(network, "unix")
 	for _, list := range addresses {
-		for _, a := range strings.Split(list, ",") {
-			a = strings.TrimSpace(a)
+		entries := []string{list}
+		if !paths {
+			entries = strings.Split(list, ",")
+		}
+		for _, a := range entries {
+			if !paths {
+				a = strings.TrimSpace(a)
+			}
 			switch {
 			case a == "" && len(addresses) == 1 && list == "":
 				// net.Dial's own error for an empty address says it best.

@@ -139,7 +139,8 @@ func (p *prober) convict(now time.Time, phi float64) {
 	cause := &unresponsiveError{addr: p.addr, phi: phi, silence: now.Sub(p.detector.Stats(now).OwedSince)}
 	info := SuspicionInfo{Endpoint: p.addr, Verdict: Spared, Phi: phi, Silence: cause.silence}
 	info.Fault = p.client.crowd(now, p.slot)
-	if info.Fault == detector.NoFault && p.client.balancer.Suspend(now, p.node) {
+	gated := p.breaker.State(now) != breaker.Disabled
+	if gated && info.Fault == detector.NoFault && p.client.balancer.Suspend(now, p.node) {
 		info.Verdict = Convicted
 		p.breaker.Trip(now, 0, cause)
 	}

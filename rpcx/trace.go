@@ -111,8 +111,8 @@ const (
 	Convicted
 	// Spared says that phi has reached the threshold and the connections are
 	// closed, but half of the endpoints are out on suspicion already or fell
-	// silent with this one, so that the fault is more likely ours: the breaker
-	// stays as it is.
+	// silent with this one, so that the fault is more likely ours, or there is
+	// no breaker: it stays as it is.
 	Spared
 	// LocalFault says that this process was not running when it should have
 	// been; nobody is blamed.
