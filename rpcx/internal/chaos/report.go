@@ -1,0 +1,241 @@
+package chaos
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Report is what came of a Run.
+type Report struct {
+	Seed    uint64
+	Length  time.Duration
+	Steps   []Step
+	Tallies []Tally
+	Reacts  []React // how the rpcx clients reacted to each kind of fault
+	// Goroutines is how many more there were after the run than before it.
+	Goroutines int
+	Unknown    int // executions of calls that nobody has made
+}
+
+// A Tally is what came of the calls of one client, by the servers' journals.
+type Tally struct {
+	Client           string
+	Idempotent       int // calls
+	IdempotentFailed int // but for the method's own errors
+	Deposits         int
+	DepositsFailed   int
+	Failures         map[Class]int
+	Duplicates       int     // deposits executed more than once
+	DoneNotRun       int     // reported as done, or as run, and never ran
+	NotSentRan       int     // reported as not sent, and ran
+	Amplification    float64 // executions for each idempotent call that was done
+	Hung             int     // took longer than the bound, or had to be cut off
+	CutOff           int
+	Longest, P50     time.Duration
+	P99, P999        time.Duration
+	Samples          []Failure
+}
+
+// React is the reaction of a client to one kind of fault.
+type React struct {
+	Fault    Fault
+	Episodes int
+	// Divert is from the fault's beginning to the last attempt's that it made fail.
+	Divert Spread
+	// Return is from the fault's end to the first answer since.
+	Return  Spread
+	NotBack int // episodes without one, before the next fault or the end
+}
+
+// A Spread is the middle and the largest of some times.
+type Spread struct{ Median, Max time.Duration }
+
+func (r *rig) report(before int) Report {
+	out := Report{Seed: r.cfg.Seed, Length: r.cfg.Length, Steps: r.cfg.Steps}
+	runs := make([][][]uint8, len(r.loads))
+	for i, l := range r.loads {
+		runs[i] = make([][]uint8, len(l.workers))
+		for w := range l.workers {
+			runs[i][w] = make([]uint8, len(l.workers[w].fate))
+		}
+	}
+	for _, s := range r.servers {
+		err := s.Executions(func(id uint64) {
+			l, w, n := split(id)
+			if l >= len(runs) || w >= len(runs[l]) || n < 0 || n >= len(runs[l][w]) {
+				out.Unknown++
+				return
+			}
+			runs[l][w][n]++
+		})
+		if err != nil {
+			r.tb.Error(err)
+		}
+	}
+	for i, l := range r.loads {
+		out.Tallies = append(out.Tallies, l.tally(runs[i], r.cfg.Bound))
+	}
+	out.Reacts = react(r.watches)
+	out.Goroutines = max(0, settled(before)-before)
+	return out
+}
+
+// settled is the number of goroutines, once those that are about to end have had
+// their time to.
+func settled(before int) int {
+	for range 100 {
+		if runtime.NumGoroutine() <= before {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return runtime.NumGoroutine()
+}
+
+func (l *load) tally(runs [][]uint8, bound time.Duration) Tally {
+	t := Tally{Client: l.name, Failures: make(map[Class]int), CutOff: l.cut, Samples: l.failures}
+	var (
+		micros          []uint32
+		peeksRun, peeks int
+	)
+	for w := range l.workers {
+		for n, code := range l.workers[w].fate {
+			class, ran := l.classes[code], int(runs[w][n])
+			failed := class.Kind != kindDone && class.Kind != kindRefused
+			t.judge(class, ran)
+			if methodOf(n) == "Vault.Peek" {
+				t.Idempotent++
+				if failed {
+					t.IdempotentFailed++
+				} else {
+					peeks, peeksRun = peeks+1, peeksRun+ran
+				}
+			} else {
+				t.Deposits++
+				if failed {
+					t.DepositsFailed++
+				}
+				if ran > 1 {
+					t.Duplicates++
+				}
+			}
+			if failed {
+				t.Failures[class]++
+			}
+		}
+		micros = append(micros, l.workers[w].micros...)
+	}
+	t.Amplification = float64(peeksRun) / float64(max(1, peeks))
+	t.times(micros, bound)
+	return t
+}
+
+// judge lays what the caller was told beside what the servers wrote down.
+func (t *Tally) judge(class Class, ran int) {
+	switch {
+	case ran == 0 && (class.Kind == kindDone || class.Sent == "yes"):
+		t.DoneNotRun++
+	case ran > 0 && class.Sent == "no":
+		t.NotSentRan++
+	}
+}
+
+func (t *Tally) times(micros []uint32, bound time.Duration) {
+	slices.Sort(micros)
+	at := func(q float64) time.Duration {
+		if len(micros) == 0 {
+			return 0
+		}
+		return time.Duration(micros[int(q*float64(len(micros)-1))]) * time.Microsecond
+	}
+	t.P50, t.P99, t.P999, t.Longest = at(0.5), at(0.99), at(0.999), at(1)
+	first, _ := slices.BinarySearch(micros, uint32(bound.Microseconds())+1)
+	t.Hung = len(micros) - first
+}
+
+// react sums up the episodes by fault, and leaves out faults there were none of.
+func react(watches []*watch) []React {
+	var out []React
+	for f := Healthy + 1; f < faults; f++ {
+		var divert, back []time.Duration
+		r := React{Fault: f}
+		for _, w := range watches {
+			for _, e := range w.episodes() {
+				if e.Fault != f {
+					continue
+				}
+				r.Episodes++
+				if !e.harmed.IsZero() {
+					divert = append(divert, e.harmed.Sub(e.began))
+				}
+				if e.returned.IsZero() {
+					r.NotBack++
+				} else {
+					back = append(back, e.returned.Sub(e.healed))
+				}
+			}
+		}
+		r.Divert, r.Return = spread(divert), spread(back)
+		if r.Episodes > 0 {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func spread(d []time.Duration) Spread {
+	if len(d) == 0 {
+		return Spread{}
+	}
+	slices.Sort(d)
+	return Spread{d[len(d)/2], d[len(d)-1]}
+}
+
+func (s Spread) String() string {
+	return fmt.Sprintf("%v, at most %v", s.Median.Round(time.Millisecond), s.Max.Round(time.Millisecond))
+}
+
+// String is the report for people.
+func (r Report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d, %v, %d faults; goroutines left over %d; executions of unknown calls %d\n",
+		r.Seed, r.Length, len(r.Steps), r.Goroutines, r.Unknown)
+	for _, t := range r.Tallies {
+		t.write(&b)
+	}
+	fmt.Fprintf(&b, "rpcx, by fault (median and largest):\n")
+	for _, x := range r.Reacts {
+		fmt.Fprintf(&b, "  %-10v %4d times; diverted in %v; returned in %v; not back before the next %d\n",
+			x.Fault, x.Episodes, x.Divert, x.Return, x.NotBack)
+	}
+	return b.String()
+}
+
+func (t Tally) write(b *strings.Builder) {
+	round := func(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
+	fmt.Fprintf(b, "%s: idempotent %d, failed %d; not idempotent %d, failed %d\n",
+		t.Client, t.Idempotent, t.IdempotentFailed, t.Deposits, t.DepositsFailed)
+	fmt.Fprintf(b, "  duplicates %d; done but not run %d; not sent but run %d; hung %d, cut off %d\n",
+		t.Duplicates, t.DoneNotRun, t.NotSentRan, t.Hung, t.CutOff)
+	fmt.Fprintf(b, "  p50 %v, p99 %v, p99.9 %v, longest %v; executions for each idempotent call done %.4f\n",
+		round(t.P50), round(t.P99), round(t.P999), round(t.Longest), t.Amplification)
+	classes := make([]Class, 0, len(t.Failures))
+	for c := range t.Failures {
+		classes = append(classes, c)
+	}
+	slices.SortFunc(classes, func(x, y Class) int { return t.Failures[y] - t.Failures[x] })
+	for i, c := range classes {
+		if i == 15 {
+			fmt.Fprintf(b, "    and %d classes more\n", len(classes)-i)
+			break
+		}
+		fmt.Fprintf(b, "    %7d %v\n", t.Failures[c], c)
+	}
+	for _, f := range t.Samples[:min(len(t.Samples), 5)] {
+		fmt.Fprintf(b, "    idempotent call %x failed at %v after %v and %d attempts: %s\n",
+			f.ID, f.At.Round(time.Millisecond), f.Took.Round(time.Millisecond), f.Attempts, f.Text)
+	}
+}

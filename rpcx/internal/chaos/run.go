@@ -1,0 +1,165 @@
+package chaos
+
+import (
+	"errors"
+	"io"
+	"net/rpc"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"resilientrpc/codec"
+	"resilientrpc/rpcx"
+)
+
+// A Config says what to run.
+type Config struct {
+	Seed    uint64 // of the proxies' dice
+	Steps   []Step
+	Length  time.Duration // of the load
+	Workers int           // of each client
+	Pause   time.Duration // of a worker between calls
+	// Bound is how long a call may take before it counts as hung.
+	Bound time.Duration
+	// Dialer has the options of the rpcx clients, but for the codec, the trace
+	// and what is idempotent.
+	Dialer rpcx.Dialer
+}
+
+// grace is what calls get at the end, with nothing wrong any more.
+const grace = 8 * time.Second
+
+// patience is what the client by hand has.
+const patience = 10 * time.Second
+
+// Run runs the load and the schedule against three servers, and returns what came
+// of it, one Tally for each client. It fails tb only if it cannot do its work.
+func Run(tb testing.TB, cfg Config) Report {
+	tb.Helper()
+	before := runtime.NumGoroutine()
+	r := &rig{tb: tb, cfg: cfg}
+	defer r.close()
+	r.open()
+	r.start()
+	r.play()
+	for _, l := range r.loads {
+		r.wg.Go(func() {
+			if err := l.stop(grace); err != nil {
+				tb.Errorf("chaos: closing %s: %v", l.name, err)
+			}
+		})
+	}
+	r.wg.Wait()
+	r.close()
+	return r.report(before)
+}
+
+// rig is one Run.
+type rig struct {
+	tb      testing.TB
+	cfg     Config
+	servers []*Server
+	proxies []*Proxy
+	loads   []*load
+	watches []*watch
+	wg      sync.WaitGroup
+	once    sync.Once
+}
+
+func (r *rig) open() {
+	r.tb.Helper()
+	for i := range replicas {
+		s := StartServer(r.tb)
+		r.servers = append(r.servers, s)
+		p, err := NewProxy(s.Addr, r.cfg.Seed+uint64(i))
+		if err != nil {
+			r.tb.Fatal(err)
+		}
+		r.proxies = append(r.proxies, p)
+	}
+}
+
+// close ends proxies and servers, so that the journals stand.
+func (r *rig) close() {
+	r.once.Do(func() {
+		for _, p := range r.proxies {
+			p.Close()
+		}
+		for _, s := range r.servers {
+			s.Kill()
+		}
+	})
+}
+
+func (r *rig) addrs() []string {
+	var out []string
+	for _, p := range r.proxies {
+		out = append(out, p.Addr)
+	}
+	return out
+}
+
+func (r *rig) start() {
+	r.tb.Helper()
+	r.add("rpcx gob", r.dial(codec.NewGobClient))
+	r.add("rpcx json", r.dial(codec.NewJSONClient))
+	r.add("net/rpc gob", &ByHand{Addrs: r.addrs(), Patience: patience, Idempotent: idempotent})
+	r.add("net/rpc json", &ByHand{Addrs: r.addrs(), Patience: patience, Idempotent: idempotent, JSON: true})
+}
+
+func (r *rig) add(name string, c caller) {
+	r.loads = append(r.loads, startLoad(name, len(r.loads), c, r.cfg.Workers, r.cfg.Pause))
+}
+
+func (r *rig) dial(newCodec func(io.ReadWriteCloser) rpc.ClientCodec) *rpcx.Client {
+	r.tb.Helper()
+	w := newWatch()
+	r.watches = append(r.watches, w)
+	d := r.cfg.Dialer
+	d.Codec, d.Idempotent, d.Trace = newCodec, idempotent, &rpcx.ClientTrace{AttemptDone: w.attempt}
+	c, err := d.Dial("tcp", r.addrs()...)
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	return c
+}
+
+// play runs the schedule.
+func (r *rig) play() {
+	began := time.Now()
+	for _, s := range r.cfg.Steps {
+		time.Sleep(time.Until(began.Add(s.At))) // real processes take real time
+		r.wg.Go(func() { r.step(s) })
+	}
+	r.wg.Wait()
+	time.Sleep(time.Until(began.Add(r.cfg.Length)))
+}
+
+func (r *rig) step(s Step) {
+	p, server := r.proxies[s.Victim], r.servers[s.Victim]
+	for _, w := range r.watches {
+		w.begin(p.Addr, s)
+	}
+	switch s.Fault {
+	case Freeze:
+		server.Freeze()
+	case Kill:
+		server.Kill()
+	}
+	err := p.Set(s.Fault)
+	time.Sleep(s.Hold)
+	switch s.Fault {
+	case Freeze:
+		server.Thaw()
+	case Kill:
+		server.Start()
+	}
+	err = errors.Join(err, p.Set(Healthy))
+	for _, w := range r.watches {
+		w.heal(p.Addr)
+	}
+	if err != nil {
+		r.tb.Errorf("%v: %v", s, err)
+	}
+}

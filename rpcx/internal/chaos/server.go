@@ -1,0 +1,219 @@
+package chaos
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/bits"
+	"net"
+	"net/rpc"
+	"net/rpc/jsonrpc"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The variables that make the test binary a server: the file of its journal, and
+// where it listens.
+const (
+	journalEnv = "CHAOS_JOURNAL"
+	addrEnv    = "CHAOS_ADDR"
+)
+
+// Child reports whether this process is a server that a test has started. If so
+// it has served until its parent was gone, and there is nothing left to do.
+func Child() bool {
+	journal := os.Getenv(journalEnv)
+	if journal == "" {
+		return false
+	}
+	log.SetOutput(io.Discard) // net/rpc's server logs what is done to it
+	if err := serve(journal, os.Getenv(addrEnv)); err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		os.Exit(1)
+	}
+	return true
+}
+
+// A Slip is the argument of every call and its reply. Its sum keeps a slip that
+// was damaged on the way from passing for another.
+type Slip struct{ ID, Sum uint64 }
+
+// NewSlip returns the slip of a call.
+func NewSlip(id uint64) Slip { return Slip{id, checksum(id)} }
+
+func (s Slip) valid() bool { return s.Sum == checksum(s.ID) }
+
+func checksum(id uint64) uint64 {
+	return bits.RotateLeft64((id^0x9e3779b97f4a7c15)*0xbf58476d1ce4e5b9, 31) * 0x94d049bb133111eb
+}
+
+// work is what a method takes.
+const work = time.Millisecond
+
+// Vault is the service of the servers.
+type Vault struct{ journal *os.File }
+
+// Deposit is not idempotent.
+func (v *Vault) Deposit(s Slip, reply *Slip) error { return v.run(s, reply) }
+
+// Peek is idempotent.
+func (v *Vault) Peek(s Slip, reply *Slip) error { return v.run(s, reply) }
+
+var (
+	errDamaged = errors.New("the slip is damaged")
+	errRefused = errors.New("the vault refuses")
+)
+
+// refuses tells the calls that the method itself fails, after it has run.
+func refuses(id uint64) bool { return id%101 == 1 }
+
+func (v *Vault) run(s Slip, reply *Slip) error {
+	if !s.valid() {
+		return errDamaged
+	}
+	if _, err := v.journal.Write(binary.LittleEndian.AppendUint64(nil, s.ID)); err != nil {
+		return err
+	}
+	time.Sleep(work) // in a real process
+	if refuses(s.ID) {
+		return errRefused
+	}
+	*reply = s
+	return nil
+}
+
+func serve(journal, addr string) error {
+	f, err := os.OpenFile(journal, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := rpc.Register(&Vault{f}); err != nil {
+		return err
+	}
+	lis, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	fmt.Println(lis.Addr())
+	go accept(lis)
+	io.Copy(io.Discard, os.Stdin) //nolint:errcheck // its end is all that counts
+	return nil
+}
+
+func accept(lis net.Listener) {
+	for {
+		conn, err := lis.Accept()
+		if err != nil {
+			return
+		}
+		go serveConn(conn)
+	}
+}
+
+// peeked is a connection whose first byte was looked at.
+type peeked struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (p peeked) Read(b []byte) (int, error) { return p.r.Read(b) }
+
+// serveConn serves with stock net/rpc the format that the client speaks: JSON
+// begins with a brace, and gob with the length of a type that is no such number.
+func serveConn(conn net.Conn) {
+	p := peeked{conn, bufio.NewReader(conn)}
+	switch first, err := p.r.Peek(1); {
+	case err != nil:
+		conn.Close()
+	case first[0] == '{':
+		jsonrpc.ServeConn(p)
+	default:
+		rpc.ServeConn(p)
+	}
+}
+
+// A Server is a server in a process of its own, at one address for life.
+type Server struct {
+	Addr    string
+	tb      testing.TB
+	journal string
+	cmd     *exec.Cmd
+}
+
+// StartServer starts a server. It ends with the test.
+func StartServer(tb testing.TB) *Server {
+	tb.Helper()
+	s := &Server{tb: tb, Addr: "127.0.0.1:0", journal: filepath.Join(tb.TempDir(), "journal")}
+	s.Start()
+	tb.Cleanup(s.Kill)
+	return s
+}
+
+// Start starts a new process at the server's address.
+func (s *Server) Start() {
+	var err error
+	for range 20 { // for the port may be somebody's own end of a connection
+		if err = s.start(); err == nil {
+			return
+		}
+		time.Sleep(100 * time.Millisecond) // real processes take real time
+	}
+	s.tb.Errorf("chaos: no server at %s: %v", s.Addr, err)
+}
+
+func (s *Server) start() error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), journalEnv+"="+s.journal, addrEnv+"="+s.Addr)
+	cmd.Stderr = os.Stderr
+	// Its end, when this process ends, ends the child.
+	if _, err := cmd.StdinPipe(); err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.cmd = cmd
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		s.Kill()
+		return err
+	}
+	s.Addr = strings.TrimSpace(line)
+	return nil
+}
+
+// Kill is SIGKILL.
+func (s *Server) Kill() {
+	s.cmd.Process.Kill() //nolint:errcheck // it may be gone
+	s.cmd.Wait()         //nolint:errcheck // its status is ours
+}
+
+// Executions calls f with the id of each execution on record.
+func (s *Server) Executions(f func(id uint64)) error {
+	b, err := os.ReadFile(s.journal)
+	if err != nil {
+		return err
+	}
+	if len(b)%8 != 0 {
+		return fmt.Errorf("chaos: the journal %s is torn: %d bytes", s.journal, len(b))
+	}
+	for ; len(b) > 0; b = b[8:] {
+		f(binary.LittleEndian.Uint64(b))
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package chaos
+
+import (
+	"sync"
+	"time"
+
+	"resilientrpc/rpcx"
+)
+
+// A watch sees when one client's calls leave a replica that has a fault, and when
+// they come back.
+type watch struct {
+	mu     sync.Mutex // protects following
+	open   map[string]*episode
+	closed []episode
+}
+
+// An episode is one fault as a client has lived through it.
+type episode struct {
+	Step
+	began, healed time.Time
+	harmed        time.Time // when the last attempt that failed was begun
+	returned      time.Time // when the first attempt since healed has succeeded
+}
+
+func newWatch() *watch { return &watch{open: make(map[string]*episode)} }
+
+// begin tells that the endpoint is now under a fault.
+func (w *watch) begin(endpoint string, s Step) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if e := w.open[endpoint]; e != nil {
+		w.closed = append(w.closed, *e)
+	}
+	w.open[endpoint] = &episode{Step: s, began: time.Now()}
+}
+
+// heal tells that it is not any more.
+func (w *watch) heal(endpoint string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open[endpoint].healed = time.Now()
+}
+
+// attempt is rpcx.ClientTrace's hook.
+func (w *watch) attempt(a rpcx.AttemptInfo) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.open[a.Endpoint]
+	if e == nil || a.Started.Before(e.began) {
+		return
+	}
+	failed := a.Err != nil && classOf(a.Err).Kind != kindRefused
+	switch {
+	case failed && e.healed.IsZero():
+		if a.Started.After(e.harmed) {
+			e.harmed = a.Started
+		}
+	case !failed && !e.healed.IsZero() && e.returned.IsZero() && a.Started.After(e.healed):
+		e.returned = a.Started.Add(a.Duration)
+	}
+}
+
+// episodes returns all.
+func (w *watch) episodes() []episode {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := w.closed
+	for _, e := range w.open {
+		out = append(out, *e)
+	}
+	return out
+}
