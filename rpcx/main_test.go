@@ -3,15 +3,14 @@ package rpcx_test
 import (
 	"io"
 	"log"
-	"os"
 	"testing"
 
+	"resilientrpc/rpcx/internal/chaos"
 	"resilientrpc/rpcx/internal/leak"
 )
 
 func TestMain(m *testing.M) {
-	if journal := os.Getenv(childEnv); journal != "" {
-		runChild(journal)
+	if chaos.Child() {
 		return
 	}
 	log.SetOutput(io.Discard) // net/rpc's server logs what the tests do to it

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/rpc"
+	"strings"
 	"syscall"
 
 	"resilientrpc/codec"
@@ -36,8 +37,8 @@ const (
 
 var errWrong = errors.New("the reply is another call's")
 
-// classOf sorts an error. Every class but kindUnclear is one that a caller can
-// tell by errors.Is or errors.As.
+// classOf sorts an error. What begins with kindUnclear is an error that no caller
+// could make anything of.
 func classOf(err error) Class {
 	var answer rpc.ServerError
 	switch {
@@ -60,6 +61,7 @@ func classOf(err error) Class {
 
 func kindOf(err error) string {
 	var (
+		frame  *codec.FrameError
 		decode *codec.DecodeError
 		encode *codec.EncodeError
 		op     *net.OpError
@@ -81,6 +83,10 @@ func kindOf(err error) string {
 		return "connection reset"
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return "connection ended"
+	case errors.As(err, &frame):
+		return "oversized frame"
+	case strings.HasPrefix(err.Error(), "codec: malformed"): // it has no type, and its text says it
+		return "malformed stream"
 	case errors.As(err, &decode):
 		return "undecodable reply"
 	case errors.As(err, &encode):

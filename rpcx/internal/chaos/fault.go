@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -79,14 +80,18 @@ func (s Step) String() string {
 // end is when the replica is healthy again.
 func (s Step) end() time.Duration { return s.At + s.Hold }
 
-// down counts the replicas that are not in order at a time: under a fault, or
-// not yet for settle without one.
-func down(steps []Step, at, settle time.Duration) int {
-	var victims []int
+// weather says what was wrong at a time, or is not long over.
+func weather(steps []Step, at time.Duration) string {
+	const recently = 3 * time.Second
+	var out []string
 	for _, s := range steps {
-		if s.At <= at && at < s.end()+settle && !slices.Contains(victims, s.Victim) {
-			victims = append(victims, s.Victim)
+		switch {
+		case s.At <= at && at < s.end():
+			out = append(out, s.Fault.String())
+		case s.end() <= at && at < s.end()+recently:
+			out = append(out, "after "+s.Fault.String())
 		}
 	}
-	return len(victims)
+	slices.Sort(out)
+	return strings.Join(out, ", ")
 }

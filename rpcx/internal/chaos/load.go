@@ -35,7 +35,7 @@ type load struct {
 
 	mu       sync.Mutex // protects following
 	classes  []Class    // the classes there were; workers keep indices
-	failures []Failure  // the first idempotent ones
+	failures []Failure  // of idempotent calls, the first of each class with a text
 }
 
 // A Failure is an idempotent call's.
@@ -54,8 +54,8 @@ type worker struct {
 	micros  []uint32 // how long it took
 }
 
-// maxFailures bounds what is kept of failures in full.
-const maxFailures = 20
+// maxFailures bounds how many failures are kept.
+const maxFailures = 1 << 20
 
 // id makes the id of a worker's nth call; the parts are where split finds them.
 func id(load, worker, n int) uint64 { return uint64(load)<<56 | uint64(worker)<<40 | uint64(n) + 1 }
@@ -136,6 +136,9 @@ func (l *load) code(c Class) uint8 {
 func (l *load) keep(f Failure) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if i := slices.IndexFunc(l.failures, func(g Failure) bool { return g.Class == f.Class }); i >= 0 {
+		f.Text = "" // one of each class is enough to read
+	}
 	if len(l.failures) < maxFailures {
 		l.failures = append(l.failures, f)
 	}

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -36,15 +37,33 @@ type Tally struct {
 	CutOff           int
 	Longest, P50     time.Duration
 	P99, P999        time.Duration
-	Samples          []Failure
+	Samples          []Failure      // idempotent calls, the first of each class
+	Weather          map[string]int // idempotent calls that failed, by what was wrong then
+}
+
+// Ours returns the tallies of the rpcx clients, and Theirs the others.
+func (r Report) Ours() []Tally { return r.pick(true) }
+
+// Theirs is the opposite of Ours.
+func (r Report) Theirs() []Tally { return r.pick(false) }
+
+func (r Report) pick(ours bool) []Tally {
+	var out []Tally
+	for _, t := range r.Tallies {
+		if strings.HasPrefix(t.Client, "rpcx") == ours {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // React is the reaction of a client to one kind of fault.
 type React struct {
 	Fault    Fault
 	Episodes int
-	// Divert is from the fault's beginning to the last attempt's that it made fail.
-	Divert Spread
+	// Divert is from the fault's beginning to that of the last attempt that it
+	// has made fail or hold on; Free is to the end of the last such attempt.
+	Divert, Free Spread
 	// Return is from the fault's end to the first answer since.
 	Return  Spread
 	NotBack int // episodes without one, before the next fault or the end
@@ -76,7 +95,7 @@ func (r *rig) report(before int) Report {
 		}
 	}
 	for i, l := range r.loads {
-		out.Tallies = append(out.Tallies, l.tally(runs[i], r.cfg.Bound))
+		out.Tallies = append(out.Tallies, l.tally(runs[i], r.cfg))
 	}
 	out.Reacts = react(r.watches)
 	out.Goroutines = max(0, settled(before)-before)
@@ -95,8 +114,14 @@ func settled(before int) int {
 	return runtime.NumGoroutine()
 }
 
-func (l *load) tally(runs [][]uint8, bound time.Duration) Tally {
-	t := Tally{Client: l.name, Failures: make(map[Class]int), CutOff: l.cut, Samples: l.failures}
+func (l *load) tally(runs [][]uint8, cfg Config) Tally {
+	t := Tally{Client: l.name, Failures: make(map[Class]int), CutOff: l.cut, Weather: make(map[string]int)}
+	for _, f := range l.failures {
+		t.Weather[weather(cfg.Steps, f.At+f.Took)]++
+		if f.Text != "" {
+			t.Samples = append(t.Samples, f)
+		}
+	}
 	var (
 		micros          []uint32
 		peeksRun, peeks int
@@ -129,8 +154,30 @@ func (l *load) tally(runs [][]uint8, bound time.Duration) Tally {
 		micros = append(micros, l.workers[w].micros...)
 	}
 	t.Amplification = float64(peeksRun) / float64(max(1, peeks))
-	t.times(micros, bound)
+	t.times(micros, cfg.Bound)
 	return t
+}
+
+// Broken says which promises of rpcx were broken; none is the rule while at
+// least one replica of three is in order and no byte is changed on the way.
+func (t Tally) Broken() []string {
+	var out []string
+	check := func(n int, what string) {
+		if n > 0 {
+			out = append(out, fmt.Sprintf("%s: %d %s", t.Client, n, what))
+		}
+	}
+	check(t.IdempotentFailed, "idempotent calls failed")
+	check(t.Duplicates, "calls ran twice that are not idempotent")
+	check(t.DoneNotRun, "calls never ran and were reported as run")
+	check(t.NotSentRan, "calls ran and were reported as not sent")
+	check(t.Hung+t.CutOff, "calls hung")
+	for c, n := range t.Failures {
+		if c.Kind == kindWrong || strings.HasPrefix(c.Kind, kindUnclear) {
+			check(n, "calls failed with: "+c.Kind)
+		}
+	}
+	return out
 }
 
 // judge lays what the caller was told beside what the servers wrote down.
@@ -160,7 +207,7 @@ func (t *Tally) times(micros []uint32, bound time.Duration) {
 func react(watches []*watch) []React {
 	var out []React
 	for f := Healthy + 1; f < faults; f++ {
-		var divert, back []time.Duration
+		var divert, free, back []time.Duration
 		r := React{Fault: f}
 		for _, w := range watches {
 			for _, e := range w.episodes() {
@@ -169,7 +216,8 @@ func react(watches []*watch) []React {
 				}
 				r.Episodes++
 				if !e.harmed.IsZero() {
-					divert = append(divert, e.harmed.Sub(e.began))
+					divert = append(divert, max(0, e.harmed.Sub(e.began)))
+					free = append(free, e.freed.Sub(e.began))
 				}
 				if e.returned.IsZero() {
 					r.NotBack++
@@ -178,7 +226,7 @@ func react(watches []*watch) []React {
 				}
 			}
 		}
-		r.Divert, r.Return = spread(divert), spread(back)
+		r.Divert, r.Free, r.Return = spread(divert), spread(free), spread(back)
 		if r.Episodes > 0 {
 			out = append(out, r)
 		}
@@ -208,8 +256,8 @@ func (r Report) String() string {
 	}
 	fmt.Fprintf(&b, "rpcx, by fault (median and largest):\n")
 	for _, x := range r.Reacts {
-		fmt.Fprintf(&b, "  %-10v %4d times; diverted in %v; returned in %v; not back before the next %d\n",
-			x.Fault, x.Episodes, x.Divert, x.Return, x.NotBack)
+		fmt.Fprintf(&b, "  %-10v %4d times; last call there after %v; last one freed after %v; back in %v; not back before the next %d\n",
+			x.Fault, x.Episodes, x.Divert, x.Free, x.Return, x.NotBack)
 	}
 	return b.String()
 }
@@ -222,20 +270,26 @@ func (t Tally) write(b *strings.Builder) {
 		t.Duplicates, t.DoneNotRun, t.NotSentRan, t.Hung, t.CutOff)
 	fmt.Fprintf(b, "  p50 %v, p99 %v, p99.9 %v, longest %v; executions for each idempotent call done %.4f\n",
 		round(t.P50), round(t.P99), round(t.P999), round(t.Longest), t.Amplification)
-	classes := make([]Class, 0, len(t.Failures))
-	for c := range t.Failures {
-		classes = append(classes, c)
+	writeCounts(b, t.Failures)
+	if t.IdempotentFailed > 0 {
+		fmt.Fprintf(b, "  idempotent calls failed, by what was wrong:\n")
+		writeCounts(b, t.Weather)
 	}
-	slices.SortFunc(classes, func(x, y Class) int { return t.Failures[y] - t.Failures[x] })
-	for i, c := range classes {
-		if i == 15 {
-			fmt.Fprintf(b, "    and %d classes more\n", len(classes)-i)
+	for _, f := range t.Samples[:min(len(t.Samples), 8)] {
+		fmt.Fprintf(b, "    call %x failed at %v after %v and %d attempts: %s\n",
+			f.ID, f.At.Round(time.Millisecond), f.Took.Round(time.Millisecond), f.Attempts, f.Text)
+	}
+}
+
+// writeCounts writes what there was most of first.
+func writeCounts[K comparable](b *strings.Builder, counts map[K]int) {
+	keys := slices.Collect(maps.Keys(counts))
+	slices.SortFunc(keys, func(x, y K) int { return counts[y] - counts[x] })
+	for i, k := range keys {
+		if i == 12 {
+			fmt.Fprintf(b, "    and %d kinds more\n", len(keys)-i)
 			break
 		}
-		fmt.Fprintf(b, "    %7d %v\n", t.Failures[c], c)
-	}
-	for _, f := range t.Samples[:min(len(t.Samples), 5)] {
-		fmt.Fprintf(b, "    idempotent call %x failed at %v after %v and %d attempts: %s\n",
-			f.ID, f.At.Round(time.Millisecond), f.Took.Round(time.Millisecond), f.Attempts, f.Text)
+		fmt.Fprintf(b, "    %7d %v\n", counts[k], k)
 	}
 }

@@ -16,16 +16,19 @@ type Plan struct {
 	Faults []Fault       // dealt like cards: each once before any comes again
 	Hold   time.Duration // the longest that a fault lasts; the shortest is a quarter
 	Gap    time.Duration // the longest from one fault's beginning to the next's
-	// Settle is how long a replica must have been healthy to count as the one
-	// that is always in order.
+	// Down is how many replicas may be out of order at a time; 0 means all but
+	// one.
+	Down int
+	// Settle is how long a replica must have been healthy to be in
+	// order again.
 	Settle time.Duration
 }
 
 // warmUp is the load's time without faults.
 const warmUp = 500 * time.Millisecond
 
-// Steps returns the schedule in order of time. At least one replica is in order
-// at any time, and all are at the end, by Settle.
+// Steps returns the schedule in order of time. At its end all replicas are in
+// order.
 func (p Plan) Steps() []Step {
 	rng := rand.New(rand.NewPCG(p.Seed, p.Seed))
 	var (
@@ -34,7 +37,7 @@ func (p Plan) Steps() []Step {
 		free  [replicas]time.Duration // when each is in order again
 	)
 	for now := warmUp; ; now += time.Duration(rng.Int64N(int64(p.Gap) + 1)) {
-		now = max(now, roomAt(free))
+		now = max(now, p.roomAt(free))
 		hold := p.Hold/4 + time.Duration(rng.Int64N(int64(p.Hold)*3/4+1))
 		if now+hold+p.Settle > p.Length {
 			return steps
@@ -53,9 +56,12 @@ func (p Plan) Steps() []Step {
 	}
 }
 
-// roomAt is from when on at most one replica is out of order, so that another
-// may go.
-func roomAt(free [replicas]time.Duration) time.Duration {
+// roomAt is from when on so few replicas are out of order that another may go.
+func (p Plan) roomAt(free [replicas]time.Duration) time.Duration {
 	slices.Sort(free[:])
-	return free[replicas-2]
+	down := p.Down
+	if down == 0 {
+		down = replicas - 1
+	}
+	return free[replicas-down]
 }

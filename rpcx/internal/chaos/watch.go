@@ -19,9 +19,14 @@ type watch struct {
 type episode struct {
 	Step
 	began, healed time.Time
-	harmed        time.Time // when the last attempt that failed was begun
+	// harmed and freed are when the last attempt was begun and had its end that
+	// the fault has made fail, or take longer than harm.
+	harmed, freed time.Time
 	returned      time.Time // when the first attempt since healed has succeeded
 }
+
+// harm is what an attempt takes that is not in order.
+const harm = 100 * time.Millisecond
 
 func newWatch() *watch { return &watch{open: make(map[string]*episode)} }
 
@@ -47,18 +52,26 @@ func (w *watch) attempt(a rpcx.AttemptInfo) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e := w.open[a.Endpoint]
-	if e == nil || a.Started.Before(e.began) {
+	end := a.Started.Add(a.Duration)
+	if e == nil || end.Before(e.began) {
 		return
 	}
 	failed := a.Err != nil && classOf(a.Err).Kind != kindRefused
 	switch {
-	case failed && e.healed.IsZero():
-		if a.Started.After(e.harmed) {
-			e.harmed = a.Started
+	case e.healed.IsZero() || a.Started.Before(e.healed):
+		if failed || a.Duration > harm {
+			e.harmed, e.freed = latest(e.harmed, a.Started), latest(e.freed, end)
 		}
-	case !failed && !e.healed.IsZero() && e.returned.IsZero() && a.Started.After(e.healed):
-		e.returned = a.Started.Add(a.Duration)
+	case !failed && e.returned.IsZero():
+		e.returned = end
 	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // episodes returns all.
