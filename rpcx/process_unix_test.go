@@ -25,7 +25,7 @@ func TestFrozenProcess(t *testing.T) {
 // A process that was merely frozen gets its calls back.
 func TestThawedProcess(t *testing.T) {
 	leak.Check(t)
-	s := chaos.StartServer(t)
+	s := chaos.StartServer(t, "127.0.0.1")
 	c, err := rpcx.Dial("tcp", s.Addr)
 	require.NoError(t, err)
 	defer c.Close()

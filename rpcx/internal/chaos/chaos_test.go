@@ -20,6 +20,7 @@ var (
 	long    = flag.Duration("chaos", 0, "how long the chaos lasts; 0 for a short one")
 	seed    = flag.Uint64("chaos.seed", 1, "the seed of the chaos")
 	workers = flag.Int("chaos.workers", 6, "workers of each client")
+	pause   = flag.Duration("chaos.pause", time.Millisecond, "a worker's pause between calls")
 	settle  = flag.Duration("chaos.settle", 3*time.Second, "how long a replica must be healthy to count as the one that lives, if the chaos is long")
 	budget  = flag.Float64("chaos.budget", 0, "Retry.Budget of the rpcx clients")
 	only    = flag.String("chaos.faults", "", "the faults, separated by commas; empty for all that fit the test")
@@ -40,10 +41,10 @@ func TestMain(m *testing.M) {
 const bound = 6 * time.Second
 
 // run runs a plan, logs the report, and returns it.
-func run(t *testing.T, plan chaos.Plan) chaos.Report {
+func run(t *testing.T, plan chaos.Plan, alone bool) chaos.Report {
 	t.Helper()
 	plan.Seed = *seed
-	cfg := chaos.Config{Seed: *seed, Workers: *workers, Pause: time.Millisecond, Bound: bound}
+	cfg := chaos.Config{Seed: *seed, Workers: *workers, Pause: *pause, Bound: bound, Alone: alone}
 	if *long > 0 {
 		plan.Length, plan.Hold, plan.Gap, plan.Settle, plan.Down = *long, 8*time.Second, 3*time.Second, *settle, *down
 	} else {
@@ -87,7 +88,7 @@ func TestChaos(t *testing.T) {
 	report := run(t, chaos.Plan{
 		Length: 13 * time.Second, Faults: chaos.Honest(), Down: 1,
 		Hold: 900 * time.Millisecond, Gap: 500 * time.Millisecond, Settle: 400 * time.Millisecond,
-	})
+	}, false)
 	require.Zero(t, report.Unknown)
 	require.Zero(t, report.Goroutines)
 	for _, r := range report.Ours() {
@@ -98,13 +99,14 @@ func TestChaos(t *testing.T) {
 }
 
 // Nobody promises right answers on a wire that changes bytes and has no checksum.
-// What remains is this.
+// What remains is this. net/rpc's own clients stay out of it, for package gob
+// panics over some streams, and that would be the end of the test.
 func TestChaosCorrupted(t *testing.T) {
 	leak.Check(t)
 	report := run(t, chaos.Plan{
 		Length: 4 * time.Second, Faults: []chaos.Fault{chaos.Corrupt},
 		Hold: 1500 * time.Millisecond, Gap: 500 * time.Millisecond, Settle: 500 * time.Millisecond,
-	})
+	}, true)
 	require.Zero(t, report.Goroutines)
 	for _, r := range report.Ours() {
 		require.Zero(t, r.CutOff, r.Client)

@@ -35,13 +35,16 @@ const (
 	Backlog
 	// Oversize begins each connection's replies with a frame of two gigabytes.
 	Oversize
+	// Partition has the kernel drop the packets. It takes a network of its own:
+	// Config.Cut.
+	Partition
 	// Corrupt flips bits in both directions.
 	Corrupt
 	faults
 )
 
 var faultNames = [...]string{
-	"healthy", "kill", "freeze", "stall", "mute", "drip", "delay", "reset", "half-open", "backlog", "oversize", "corrupt",
+	"healthy", "kill", "freeze", "stall", "mute", "drip", "delay", "reset", "half-open", "backlog", "oversize", "partition", "corrupt",
 }
 
 // String returns the fault's name in lower case.
@@ -53,10 +56,10 @@ func (f Fault) String() string {
 }
 
 // Honest returns the faults under which every answer that comes is right, which
-// are all that this system has but Corrupt.
+// are all that this system and a proxy have but Corrupt.
 func Honest() []Fault {
 	var out []Fault
-	for f := Healthy + 1; f < Corrupt; f++ {
+	for f := Healthy + 1; f < Partition; f++ {
 		if f != Freeze || canFreeze {
 			out = append(out, f)
 		}

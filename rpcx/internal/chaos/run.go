@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/rpc"
 	"runtime"
@@ -22,6 +23,11 @@ type Config struct {
 	Pause   time.Duration // of a worker between calls
 	// Bound is how long a call may take before it counts as hung.
 	Bound time.Duration
+	// Alone leaves net/rpc's clients out.
+	Alone bool
+	// Cut, if not nil, takes the proxies' place: each server has a host address of
+	// its own, and every fault is to cut that off and, at the end, to mend it.
+	Cut func(host string, off bool) error
 	// Dialer has the options of the rpcx clients, but for the codec, the trace
 	// and what is idempotent.
 	Dialer rpcx.Dialer
@@ -70,8 +76,15 @@ type rig struct {
 func (r *rig) open() {
 	r.tb.Helper()
 	for i := range replicas {
-		s := StartServer(r.tb)
+		host := "127.0.0.1"
+		if r.cfg.Cut != nil {
+			host = fmt.Sprintf("127.0.0.%d", 2+i)
+		}
+		s := StartServer(r.tb, host)
 		r.servers = append(r.servers, s)
+		if r.cfg.Cut != nil {
+			continue
+		}
 		p, err := NewProxy(s.Addr, r.cfg.Seed+uint64(i))
 		if err != nil {
 			r.tb.Fatal(err)
@@ -94,16 +107,27 @@ func (r *rig) close() {
 
 func (r *rig) addrs() []string {
 	var out []string
-	for _, p := range r.proxies {
-		out = append(out, p.Addr)
+	for i := range replicas {
+		out = append(out, r.addr(i))
 	}
 	return out
+}
+
+// addr is where a replica is called.
+func (r *rig) addr(i int) string {
+	if r.cfg.Cut != nil {
+		return r.servers[i].Addr
+	}
+	return r.proxies[i].Addr
 }
 
 func (r *rig) start() {
 	r.tb.Helper()
 	r.add("rpcx gob", r.dial(codec.NewGobClient))
 	r.add("rpcx json", r.dial(codec.NewJSONClient))
+	if r.cfg.Alone {
+		return
+	}
 	r.add("net/rpc gob", &ByHand{Addrs: r.addrs(), Patience: patience, Idempotent: idempotent})
 	r.add("net/rpc json", &ByHand{Addrs: r.addrs(), Patience: patience, Idempotent: idempotent, JSON: true})
 }
@@ -137,9 +161,25 @@ func (r *rig) play() {
 }
 
 func (r *rig) step(s Step) {
-	p, server := r.proxies[s.Victim], r.servers[s.Victim]
+	addr := r.addr(s.Victim)
 	for _, w := range r.watches {
-		w.begin(p.Addr, s)
+		w.begin(addr, s)
+	}
+	err := r.inflict(s)
+	time.Sleep(s.Hold)
+	err = errors.Join(err, r.heal(s))
+	for _, w := range r.watches {
+		w.heal(addr)
+	}
+	if err != nil {
+		r.tb.Errorf("%v: %v", s, err)
+	}
+}
+
+func (r *rig) inflict(s Step) error {
+	server := r.servers[s.Victim]
+	if r.cfg.Cut != nil {
+		return r.cfg.Cut(server.host(), true)
 	}
 	switch s.Fault {
 	case Freeze:
@@ -147,19 +187,19 @@ func (r *rig) step(s Step) {
 	case Kill:
 		server.Kill()
 	}
-	err := p.Set(s.Fault)
-	time.Sleep(s.Hold)
+	return r.proxies[s.Victim].Set(s.Fault)
+}
+
+func (r *rig) heal(s Step) error {
+	server := r.servers[s.Victim]
+	if r.cfg.Cut != nil {
+		return r.cfg.Cut(server.host(), false)
+	}
 	switch s.Fault {
 	case Freeze:
 		server.Thaw()
 	case Kill:
 		server.Start()
 	}
-	err = errors.Join(err, p.Set(Healthy))
-	for _, w := range r.watches {
-		w.heal(p.Addr)
-	}
-	if err != nil {
-		r.tb.Errorf("%v: %v", s, err)
-	}
+	return r.proxies[s.Victim].Set(Healthy)
 }

@@ -128,6 +128,13 @@ func (p peeked) Read(b []byte) (int, error) { return p.r.Read(b) }
 // serveConn serves with stock net/rpc the format that the client speaks: JSON
 // begins with a brace, and gob with the length of a type that is no such number.
 func serveConn(conn net.Conn) {
+	// Package gob panics over some streams. That costs the connection, and not
+	// the server, since it is not what is under test.
+	defer func() {
+		if recover() != nil {
+			conn.Close()
+		}
+	}()
 	p := peeked{conn, bufio.NewReader(conn)}
 	switch first, err := p.r.Peek(1); {
 	case err != nil:
@@ -147,11 +154,14 @@ type Server struct {
 	cmd     *exec.Cmd
 }
 
-// StartServer starts a server. It ends with the test.
-func StartServer(tb testing.TB) *Server {
+// StartServer starts a server at some port of host. It ends with the test.
+func StartServer(tb testing.TB, host string) *Server {
 	tb.Helper()
-	s := &Server{tb: tb, Addr: "127.0.0.1:0", journal: filepath.Join(tb.TempDir(), "journal")}
+	s := &Server{tb: tb, Addr: net.JoinHostPort(host, "0"), journal: filepath.Join(tb.TempDir(), "journal")}
 	s.Start()
+	if s.cmd == nil {
+		tb.FailNow()
+	}
 	tb.Cleanup(s.Kill)
 	return s
 }
@@ -195,6 +205,11 @@ func (s *Server) start() error {
 	}
 	s.Addr = strings.TrimSpace(line)
 	return nil
+}
+
+func (s *Server) host() string {
+	host, _, _ := net.SplitHostPort(s.Addr)
+	return host
 }
 
 // Kill is SIGKILL.

@@ -1,0 +1,103 @@
+package chaos_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/chaos"
+	"resilientrpc/rpcx/internal/leak"
+)
+
+// netnsEnv says that this process has a network of its own.
+const netnsEnv = "CHAOS_NETNS"
+
+// The kernel drops packets: those of a partition all, and on a narrow link those
+// that find its queue full. The test runs itself again in a network namespace, so
+// that the machine's own network stays as it is. It fails in CI if it cannot.
+func TestChaosPartition(t *testing.T) {
+	if os.Getenv(netnsEnv) == "" {
+		inNamespace(t)
+		return
+	}
+	leak.Check(t)
+	ip(t, "ip link set lo up")
+	ip(t, "tc qdisc add dev lo root tbf rate 8mbit burst 4kb limit 6kb")
+	report := chaos.Run(t, chaos.Config{
+		Steps: []chaos.Step{
+			{At: 500 * time.Millisecond, Hold: 2 * time.Second, Victim: 0, Fault: chaos.Partition},
+			{At: 3 * time.Second, Hold: 500 * time.Millisecond, Victim: 1, Fault: chaos.Partition},
+		},
+		Length: 4 * time.Second, Workers: *workers, Pause: 2 * time.Millisecond, Bound: bound,
+		Dialer: rpcx.Dialer{DetectWithin: time.Second},
+		Cut:    cut,
+	})
+	stats, err := exec.Command("tc", "-s", "qdisc", "show", "dev", "lo").CombinedOutput()
+	require.NoError(t, err)
+	t.Logf("\n%v%s", report, stats)
+	require.NotContains(t, string(stats), "dropped 0,", "the link was narrow")
+	require.Zero(t, report.Goroutines)
+	for _, r := range report.Ours() {
+		require.Positive(t, r.Idempotent, r.Client)
+		require.Empty(t, r.Broken())
+	}
+	for _, x := range report.Reacts {
+		require.Positive(t, x.Free.Max, "the fault was one")
+	}
+}
+
+// cut drops all packets to a host, and from it.
+func cut(host string, off bool) error {
+	verb := "del"
+	if off {
+		verb = "add"
+	}
+	return errors.Join(
+		command("ip rule "+verb+" to "+host+" pref 0 blackhole"),
+		command("ip rule "+verb+" from "+host+" pref 0 blackhole"),
+	)
+}
+
+func ip(t *testing.T, line string) {
+	t.Helper()
+	require.NoError(t, command(line))
+}
+
+func command(line string) error {
+	args := strings.Fields(line)
+	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+	if err != nil {
+		return errors.New(line + ": " + err.Error() + ": " + string(out))
+	}
+	return nil
+}
+
+// inNamespace runs the test in a process that has a network, and for those who
+// are not root a user, of its own.
+func inNamespace(t *testing.T) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), netnsEnv+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	if uid := os.Getuid(); uid != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	if _, err := exec.LookPath("ip"); err != nil && os.Getenv("CI") == "" {
+		t.Skip("no iproute2 here")
+	}
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, syscall.EPERM) && os.Getenv("CI") == "" {
+		t.Skip("no network namespace here: ", err)
+	}
+	t.Logf("%s", out)
+	require.NoError(t, err)
+}
