@@ -29,7 +29,9 @@ func TestChaosPartition(t *testing.T) {
 	}
 	leak.Check(t)
 	ip(t, "ip link set lo up")
-	ip(t, "tc qdisc add dev lo root tbf rate 8mbit burst 4kb limit 6kb")
+	ip(t, "ip rule add pref 100 lookup local") // behind those of cut
+	ip(t, "ip rule del pref 0")
+	ip(t, "tc qdisc add dev lo root tbf rate 6mbit burst 3kb limit 3kb")
 	report := chaos.Run(t, chaos.Config{
 		Steps: []chaos.Step{
 			{At: 500 * time.Millisecond, Hold: 2 * time.Second, Victim: 0, Fault: chaos.Partition},
@@ -60,8 +62,8 @@ func cut(host string, off bool) error {
 		verb = "add"
 	}
 	return errors.Join(
-		command("ip rule "+verb+" to "+host+" pref 0 blackhole"),
-		command("ip rule "+verb+" from "+host+" pref 0 blackhole"),
+		command("ip rule "+verb+" to "+host+" pref 1 blackhole"),
+		command("ip rule "+verb+" from "+host+" pref 1 blackhole"),
 	)
 }
 
