@@ -44,11 +44,12 @@ const bound = 6 * time.Second
 func run(t *testing.T, plan chaos.Plan, alone bool) chaos.Report {
 	t.Helper()
 	plan.Seed = *seed
-	cfg := chaos.Config{Seed: *seed, Workers: *workers, Pause: *pause, Bound: bound, Alone: alone}
+	cfg := chaos.Config{Seed: *seed, Workers: *workers, Pause: *pause, Bound: bound, Patience: 10 * time.Second, Alone: alone}
 	if *long > 0 {
 		plan.Length, plan.Hold, plan.Gap, plan.Settle, plan.Down = *long, 8*time.Second, 3*time.Second, *settle, *down
 	} else {
-		cfg.Dialer.DetectWithin = time.Second // so that there is time for many faults
+		// So that there is time for many faults.
+		cfg.Dialer.DetectWithin, cfg.Patience = time.Second, 2*time.Second
 	}
 	cfg.Dialer.Retry.Budget = *budget
 	if *only != "" {
@@ -86,9 +87,12 @@ func chosen(t *testing.T) []chaos.Fault {
 func TestChaos(t *testing.T) {
 	leak.Check(t)
 	report := run(t, chaos.Plan{
-		Length: 13 * time.Second, Faults: chaos.Honest(), Down: 1,
-		Hold: 900 * time.Millisecond, Gap: 500 * time.Millisecond, Settle: 400 * time.Millisecond,
+		Length: 11 * time.Second, Faults: chaos.Honest(), Down: 1,
+		Hold: 900 * time.Millisecond, Gap: 300 * time.Millisecond, Settle: 300 * time.Millisecond,
 	}, false)
+	if *only == "" {
+		require.Len(t, report.Reacts, len(chaos.Honest()), "every fault had its turn")
+	}
 	require.Zero(t, report.Unknown)
 	require.Zero(t, report.Goroutines)
 	for _, r := range report.Ours() {
@@ -104,8 +108,8 @@ func TestChaos(t *testing.T) {
 func TestChaosCorrupted(t *testing.T) {
 	leak.Check(t)
 	report := run(t, chaos.Plan{
-		Length: 4 * time.Second, Faults: []chaos.Fault{chaos.Corrupt},
-		Hold: 1500 * time.Millisecond, Gap: 500 * time.Millisecond, Settle: 500 * time.Millisecond,
+		Length: 3 * time.Second, Faults: []chaos.Fault{chaos.Corrupt},
+		Hold: 1500 * time.Millisecond, Gap: 300 * time.Millisecond, Settle: 300 * time.Millisecond,
 	}, true)
 	require.Zero(t, report.Goroutines)
 	for _, r := range report.Ours() {

@@ -23,6 +23,8 @@ type Config struct {
 	Pause   time.Duration // of a worker between calls
 	// Bound is how long a call may take before it counts as hung.
 	Bound time.Duration
+	// Patience is how long net/rpc's clients wait for an answer; 0 is for ever.
+	Patience time.Duration
 	// Alone leaves net/rpc's clients out.
 	Alone bool
 	// Cut, if not nil, takes the proxies' place: each server has a host address of
@@ -35,9 +37,6 @@ type Config struct {
 
 // grace is what calls get at the end, with nothing wrong any more.
 const grace = 8 * time.Second
-
-// patience is what the client by hand has.
-const patience = 10 * time.Second
 
 // Run runs the load and the schedule against three servers, and returns what came
 // of it, one Tally for each client. It fails tb only if it cannot do its work.
@@ -128,8 +127,8 @@ func (r *rig) start() {
 	if r.cfg.Alone {
 		return
 	}
-	r.add("net/rpc gob", &ByHand{Addrs: r.addrs(), Patience: patience, Idempotent: idempotent})
-	r.add("net/rpc json", &ByHand{Addrs: r.addrs(), Patience: patience, Idempotent: idempotent, JSON: true})
+	r.add("net/rpc gob", &ByHand{Addrs: r.addrs(), Patience: r.cfg.Patience, Idempotent: idempotent})
+	r.add("net/rpc json", &ByHand{Addrs: r.addrs(), Patience: r.cfg.Patience, Idempotent: idempotent, JSON: true})
 }
 
 func (r *rig) add(name string, c caller) {
