@@ -11,6 +11,11 @@
 // A test binary that uses the package gives way to [Child] at the top of its
 // TestMain, for the servers are that binary, run again.
 //
+// The package's own tests are short. The long ones have two of the three replicas
+// out of order at a time, and are run for as long as one likes:
+//
+//	go test ./rpcx/internal/chaos -run 'Chaos$' -v -timeout 0 -chaos=30m -chaos.seed=7
+//
 // A plan is a function of its seed. What the machine makes of it is not: a
 // seed brings back the faults, and not every interleaving.
 package chaos
