@@ -68,6 +68,8 @@ func (a *attempt) abandon() bool {
 	return a.state.CompareAndSwap(queued, abandoned) || a.state.CompareAndSwap(written, abandoned)
 }
 
+var errStrayReply = errors.New("rpcx: a reply came to a request that was not made; the stream is in disorder")
+
 var errWithdrawn = errors.New("rpcx: the call was withdrawn before it was sent")
 
 // tap is the codec that net/rpc's Client sees. It unwraps attempts, keeps what
@@ -83,6 +85,7 @@ type tap struct {
 
 	// Of the reply that is being read.
 	now     time.Time
+	failed  bool  // it is an error
 	failure error // its error object
 }
 
@@ -140,7 +143,7 @@ func (t *tap) ReadResponseHeader(r *rpc.Response) error {
 		t.conn.proof(t.now)
 	}
 	t.conn.hasAnswered()
-	t.failure = nil
+	t.failure, t.failed = nil, r.Error != ""
 	if r.ServiceMethod == drainingMethod && r.Error == errDraining.Error() {
 		t.failure, r.Error = errDraining, "" // likewise; a method cannot forge this
 	}
@@ -157,6 +160,11 @@ func (t *tap) ReadResponseHeader(r *rpc.Response) error {
 // ReadResponseBody implements rpc.ClientCodec.
 func (t *tap) ReadResponseBody(body any) error {
 	a, ok := body.(*attempt)
+	if !ok && t.whole && !t.failed {
+		// Nobody waits for it, although net/rpc forgets no request that was sent:
+		// its number is wrong, and some other call would wait for ever.
+		return t.ended(errStrayReply)
+	}
 	if !ok {
 		return t.ended(t.ClientCodec.ReadResponseBody(nil))
 	}

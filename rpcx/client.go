@@ -284,8 +284,22 @@ func (r *run) next(res result) (time.Duration, bool) {
 		return 0, false
 	}
 	r.client.retries.Add(1)
-	return max(wait, 0), true
+	return max(wait, untilProbe(res.err)), true
 }
+
+// untilProbe is how long it takes, if not long, until an endpoint that is away is
+// tried again, and a little for the ping: to ask before would be in vain.
+func untilProbe(err error) time.Duration {
+	var open *breaker.OpenError
+	if errors.As(err, &open) && open.RetryAfter <= worthWaiting {
+		return open.RetryAfter + 20*time.Millisecond
+	}
+	return 0
+}
+
+// worthWaiting is the longest time for which a call waits for an endpoint that is
+// away, before it fails.
+const worthWaiting = 500 * time.Millisecond
 
 // note keeps the last error that tells of a server, so that a later refusal of
 // our own does not hide it.

@@ -314,6 +314,27 @@ func TestAllDownFailsFastAndSaysWhy(t *testing.T) {
 	})
 }
 
+// A call does not give up just before the endpoint it could go to is tried again.
+func TestCallWaitsForTheNextProbe(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		f.kill("a:1")
+		require.Error(t, c.Call("Bank.Where", struct{}{}, new(string)))
+		f.Resume("a:1")
+		for c.Stats().Endpoints[0].State != breaker.Closed {
+			err := c.Call("Bank.Where", struct{}{}, new(string))
+			if err == nil {
+				return
+			}
+			var open *breaker.OpenError
+			require.ErrorAs(t, err, &open)
+			require.Greater(t, open.RetryAfter, 400*time.Millisecond, "it could have waited")
+		}
+		t.Fatal("the probe was faster than every call")
+	})
+}
+
 // While an endpoint is down, pings try it: users' calls are not its guinea pigs,
 // and a dead address is not dialed in a storm.
 func TestDownEndpointIsProbedAtAPace(t *testing.T) {

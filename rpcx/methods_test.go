@@ -17,6 +17,7 @@ func TestBreakerPerMethod(t *testing.T) {
 	for _, per := range []bool{false, true} {
 		inFleet(t, 1, func(t *testing.T, f *fleet) {
 			f.dialer.BreakerPerMethod = per
+			f.dialer.Retry.MaxAttempts = -1
 			var opened atomic.Value
 			f.dialer.Trace = &rpcx.ClientTrace{BreakerChanged: func(i rpcx.BreakerInfo) {
 				if i.To == breaker.Open {

@@ -93,6 +93,16 @@ var poisons = []poison{
 		}
 		return ends(c.Go("Slow.Call", 1, new(int), nil))
 	}},
+	{name: "reply to a request that was not made", json: true, serve: answering(func(id int, _ string) string {
+		return fmt.Sprintf(`{"id":%d,"result":7,"error":null}`, id+100) // a bit has flipped
+	}), run: func(_ *simnet.Network, c asyncCaller) error {
+		return within(time.Hour, func() error {
+			if c.Call("Bad.Call", 2, new(int)) == nil {
+				return fmt.Errorf("a stray reply was taken")
+			}
+			return nil
+		})
+	}},
 	{name: "peer that does not read", run: func(n *simnet.Network, c asyncCaller) error {
 		n.Stall(poisoned)
 		return within(5*time.Second, func() error {
