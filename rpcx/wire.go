@@ -18,8 +18,10 @@ const (
 	inlineLimit = 8 << 10
 	// highWater is how many bytes may wait in memory before callers have to.
 	highWater = 1 << 20
-	// keepBuffer is the largest buffer kept for reuse after a large frame.
+	// keepBuffer is the largest buffer that is kept for reuse in any case, and
+	// keepLarge the largest that is while its size is needed.
 	keepBuffer = 64 << 10
+	keepLarge  = 4 << 20
 	// pieceSize is how much is written at once.
 	pieceSize = 256 << 10
 	// writeStall is how long the kernel may refuse bytes before the connection
@@ -338,7 +340,7 @@ func (w *wire) unwritten(ofPiece, behind int) {
 func (w *wire) give(b []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if cap(b) <= keepBuffer {
+	if cap(b) <= keepBuffer || cap(b) <= keepLarge && len(b) > cap(b)/4 {
 		w.spare = b[:0]
 	}
 }
