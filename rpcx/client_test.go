@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/rpc"
-	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/stretchr/testify/require"
 
 	"resilientrpc/balancer"
@@ -62,6 +58,7 @@ func TestKeyStaysWithItsReplica(t *testing.T) {
 }
 
 // net/rpc: a Call to a frozen peer hangs for ever.
+
 func TestCallToFrozenServerEndsWithinFiveSeconds(t *testing.T) {
 	for _, n := range []int{1, 2, 3} {
 		for _, warm := range []time.Duration{0, 400 * time.Millisecond, time.Minute} {
@@ -146,59 +143,6 @@ func TestCallsMoveAwayFromAKilledReplica(t *testing.T) {
 }
 
 // A call whose connection broke after it was sent may have run.
-func TestOnlyIdempotentCallsAreRepeated(t *testing.T) {
-	for _, idempotent := range []bool{false, true} {
-		t.Run(fmt.Sprint("idempotent=", idempotent), func(t *testing.T) {
-			inFleet(t, 2, func(t *testing.T, f *fleet) {
-				c := f.dial()
-				defer c.Close()
-				synctest.Wait()
-				ctx := t.Context()
-				if idempotent {
-					ctx = rpcx.WithIdempotent(ctx)
-				}
-				ended := make(chan error)
-				go func() { ended <- c.CallContext(ctx, "Bank.SlowDeposit", Deposit{ID: 7, Amount: 2}, new(int)) }()
-				time.Sleep(time.Second)
-				require.Equal(t, 1, f.ledger.count(7))
-				for _, s := range c.Stats().Endpoints {
-					if s.InFlight > 0 {
-						f.Cut(s.Address)
-					}
-				}
-				err := <-ended
-				if idempotent {
-					require.NoError(t, err)
-					require.Equal(t, 2, f.ledger.count(7))
-					return
-				}
-				ce := callError(t, err)
-				require.Equal(t, rpcx.MaybeSent, ce.Sent)
-				require.Equal(t, 1, ce.Attempts)
-				require.Equal(t, 1, f.ledger.count(7))
-			})
-		})
-	}
-}
-
-func TestIdempotentByMethod(t *testing.T) {
-	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		f.dialer.Idempotent = func(m string) bool { return m == "Bank.Sleep" }
-		c := f.dial()
-		defer c.Close()
-		synctest.Wait()
-		ended := make(chan error)
-		var name string
-		go func() { ended <- c.Call("Bank.Sleep", 2*time.Second, &name) }()
-		time.Sleep(time.Second)
-		for _, s := range c.Stats().Endpoints {
-			if s.InFlight > 0 {
-				f.kill(s.Address)
-			}
-		}
-		require.NoError(t, <-ended)
-	})
-}
 
 func TestContextIsObeyedAtEveryStep(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -258,6 +202,7 @@ func TestCallTimeoutBoundsAllAttempts(t *testing.T) {
 }
 
 // After Call has returned, the reply belongs to its caller (golang/go#8236).
+
 func TestLateReplyIsNotDecoded(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
@@ -315,28 +260,11 @@ func TestAllDownFailsFastAndSaysWhy(t *testing.T) {
 }
 
 // A call does not give up just before the endpoint it could go to is tried again.
-func TestCallWaitsForTheNextProbe(t *testing.T) {
-	inFleet(t, 1, func(t *testing.T, f *fleet) {
-		c := f.dial()
-		defer c.Close()
-		f.kill("a:1")
-		require.Error(t, c.Call("Bank.Where", struct{}{}, new(string)))
-		f.Resume("a:1")
-		for c.Stats().Endpoints[0].State != breaker.Closed {
-			err := c.Call("Bank.Where", struct{}{}, new(string))
-			if err == nil {
-				return
-			}
-			var open *breaker.OpenError
-			require.ErrorAs(t, err, &open)
-			require.Greater(t, open.RetryAfter, 400*time.Millisecond, "it could have waited")
-		}
-		t.Fatal("the probe was faster than every call")
-	})
-}
 
 // While an endpoint is down, pings try it: users' calls are not its guinea pigs,
+
 // and a dead address is not dialed in a storm.
+
 func TestDownEndpointIsProbedAtAPace(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()
@@ -354,53 +282,12 @@ func TestDownEndpointIsProbedAtAPace(t *testing.T) {
 	})
 }
 
-func TestBackoffPolicyIsTheUsers(t *testing.T) {
-	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		f.dialer.Retry = rpcx.Retry{BackOff: func() backoff.BackOff {
-			return backoff.WithMaxRetries(backoff.NewConstantBackOff(300*time.Millisecond), 4)
-		}}
-		var waits []time.Duration
-		f.dialer.Trace = &rpcx.ClientTrace{Retry: func(i rpcx.RetryInfo) { waits = append(waits, i.Wait) }}
-		c := f.dial()
-		defer c.Close()
-		synctest.Wait()
-		f.kill("a:1")
-		f.kill("b:1")
-		time.Sleep(100 * time.Millisecond)
-		start := time.Now()
-		err := c.Call("Bank.Where", struct{}{}, new(string))
-		require.ErrorIs(t, err, rpcx.ErrUnavailable)
-		require.GreaterOrEqual(t, time.Since(start), 4*300*time.Millisecond)
-		waits = slices.DeleteFunc(waits, func(d time.Duration) bool { return d == 0 }) // moved on at once
-		require.Len(t, waits, 4)
-	})
-}
-
 // A retry that would come after the deadline is not waited for, and the error
-// that it was about is not lost.
-func TestNoSleepPastTheDeadline(t *testing.T) {
-	inFleet(t, 1, func(t *testing.T, f *fleet) {
-		f.dialer.Retry = rpcx.Retry{BackOff: func() backoff.BackOff { return backoff.NewConstantBackOff(time.Minute) }}
-		c := f.dial()
-		defer c.Close()
-		f.kill("a:1")
-		time.Sleep(time.Second)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		start := time.Now()
-		err := c.CallContext(ctx, "Bank.Where", struct{}{}, new(string))
-		require.Less(t, time.Since(start), time.Second)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorIs(t, err, syscall.ECONNREFUSED)
-	})
-}
 
-func TestBudgetBoundsRetries(t *testing.T) {
-	require.LessOrEqual(t, retriesOf200(t, 0), uint64(10+200/10))
-	require.Greater(t, retriesOf200(t, -1e-9), uint64(100), "negative is no limit, however small")
-}
+// that it was about is not lost.
 
 // retriesOf200 returns how often 200 calls that fail are repeated under a budget.
+
 func retriesOf200(t *testing.T, budget float64) (retries uint64) {
 	t.Helper()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
@@ -464,65 +351,6 @@ func TestCloseEndsEverything(t *testing.T) {
 	}) // the bubble fails if a goroutine is left
 }
 
-func TestDialFailsIfNobodyIsThere(t *testing.T) {
-	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		f.kill("a:1")
-		f.kill("b:1")
-		_, err := f.dialer.Dial("tcp", f.addrs...)
-		require.ErrorContains(t, err, "dial tcp a:1: connect: connection refused")
-		require.ErrorContains(t, err, "dial tcp b:1: connect: connection refused")
-		f.Resume("b:1")
-		c, err := f.dialer.Dial("tcp", "a:1,b:1")
-		require.NoError(t, err)
-		defer c.Close()
-		require.Equal(t, map[string]int{"b:1": 5}, where(t, c, 5))
-	})
-}
-
-func TestDialContextBoundsTheDialOnly(t *testing.T) {
-	inFleet(t, 1, func(t *testing.T, f *fleet) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		c, err := f.dialer.DialContext(ctx, "tcp", "a:1")
-		require.NoError(t, err)
-		defer c.Close()
-		cancel()
-		where(t, c, 1)
-
-		f.Blackhole("a:1")
-		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		start := time.Now()
-		_, err = f.dialer.DialContext(ctx, "tcp", "a:1")
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.Equal(t, time.Second, time.Since(start))
-	})
-}
-
-func TestBadDialersAreRefused(t *testing.T) {
-	for _, c := range []struct {
-		d    rpcx.Dialer
-		addr []string
-		want string
-	}{
-		{rpcx.Dialer{DialTimeout: -1}, []string{"a:1"}, "Dialer.DialTimeout"},
-		{rpcx.Dialer{Breaker: breaker.Config{FailureRatio: 2}}, []string{"a:1"}, "FailureRatio is 2"},
-		{rpcx.Dialer{Breaker: breaker.Config{OnChange: func(breaker.Event) {}}}, []string{"a:1"}, "Trace.BreakerChanged"},
-		{rpcx.Dialer{Retry: rpcx.Retry{Budget: 2}}, []string{"a:1"}, "Dialer.Retry.Budget is 2"},
-		{rpcx.Dialer{Retry: rpcx.Retry{Budget: math.NaN()}}, []string{"a:1"}, "Dialer.Retry.Budget is NaN"},
-		{rpcx.Dialer{Heartbeat: time.Microsecond}, []string{"a:1"}, "Dialer.Heartbeat is 1µs"},
-		{rpcx.Dialer{Conns: -1}, []string{"a:1"}, "Dialer.Conns is -1"},
-		{rpcx.Dialer{Conns: 1025}, []string{"a:1"}, "Dialer.Conns is 1025"},
-		{rpcx.Dialer{DetectWithin: time.Millisecond}, []string{"a:1"}, "Dialer.DetectWithin is 1ms"},
-		{rpcx.Dialer{DetectWithin: time.Second, Heartbeat: time.Second}, []string{"a:1"}, "Dialer.DetectWithin is set beside"},
-		{rpcx.Dialer{}, []string{"a:1,,b:1"}, "empty entry"},
-		{rpcx.Dialer{}, []string{"a:1,a:1"}, "listed twice"},
-		{rpcx.Dialer{}, nil, "no address given"},
-	} {
-		_, err := c.d.Dial("tcp", c.addr...)
-		require.ErrorContains(t, err, c.want)
-	}
-}
-
 func TestTracesTellTheStory(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		var story []string
@@ -552,7 +380,9 @@ func TestTracesTellTheStory(t *testing.T) {
 }
 
 // dropRepeats leaves out rounds of half-open and open, of which chance decides
+
 // how many there are.
+
 func dropRepeats(story []string) []string {
 	var out []string
 	for _, s := range story {

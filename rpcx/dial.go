@@ -53,7 +53,9 @@ func NewClient(conn io.ReadWriteCloser) *Client {
 }
 
 // NewClientWithCodec is like [NewClient] with a codec in the connection's place.
-// It starts reading at once. The peer is not pinged, since nothing is known of it.
+// It starts reading at once. The peer is not pinged, since nothing is known of it. A
+// call whose context ends while the codec is writing leaves its args to the codec
+// until that is done.
 func NewClientWithCodec(codec rpc.ClientCodec) *Client {
 	d := Dialer{Heartbeat: -1}
 	c, err := d.single(func(e *endpoint) *conn { return newCodecConn(e, codec) })
@@ -155,13 +157,11 @@ func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...s
 	return c, nil
 }
 
-// NewClient is like the function [NewClient] with the options of d.
-func (d *Dialer) NewClient(conn io.ReadWriteCloser) (*Client, error) {
-	return d.single(func(e *endpoint) *oneConn { return newConn(e, conn, e.client.dialer.Codec) })
+// NewClient is like the function [NewClient] with the options of d. Those that have
+// to do with dialing, retries and breakers mean nothing to a single connection.
+func (d *Dialer) NewClient(rwc io.ReadWriteCloser) (*Client, error) {
+	return d.single(func(e *endpoint) *conn { return newConn(e, rwc, e.client.dialer.Codec) })
 }
-
-// oneConn lets a parameter be called conn, as in net/rpc.
-type oneConn = conn
 
 // single is a client with one connection for life.
 func (d *Dialer) single(connect func(*endpoint) *conn) (*Client, error) {

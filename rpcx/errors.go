@@ -1,17 +1,12 @@
 package rpcx
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/rpc"
-	"strings"
 	"time"
 
-	"resilientrpc/balancer"
 	"resilientrpc/breaker"
-	"resilientrpc/codec"
 )
 
 // Sent says what is known of a failed call: whether its server can have run it.
@@ -131,96 +126,6 @@ type dialError struct{ err error }
 func (e *dialError) Error() string { return e.err.Error() }
 func (e *dialError) Unwrap() error { return e.err }
 
-// result is one attempt's end: what came of it, and when.
-type result struct {
-	err  error
-	sent Sent
-	at   time.Time
-	// own is set when this side ended or refused the attempt, so that it says
-	// nothing of the endpoint: our breaker, our Close, an argument that cannot
-	// be encoded.
-	own bool
-}
-
-// verdict is what an attempt's end means to the breaker and to the balancer.
-type verdict struct {
-	breaker  breaker.Outcome
-	balancer balancer.Outcome
-}
-
-// classify is the one place where an attempt's end is judged; its rows are those
-// of the table in the package documentation. patience is how long the attempt
-// was given, if a deadline ended it: see judgeTimeout.
-func classify(r result, patience time.Duration, usual func() time.Duration) verdict {
-	switch {
-	case r.err == nil:
-		return verdict{breaker.Success, balancer.Success}
-	case isServerError(r.err):
-		// The server works; it is the method that failed (gobreaker#112).
-		return verdict{breaker.Success, balancer.AppError}
-	case r.own && r.sent == NotSent:
-		// Our own refusals must never feed the statistics (go-zero#5551).
-		return verdict{breaker.Ignored, balancer.NotSent}
-	case r.own || errors.Is(r.err, context.Canceled):
-		// A caller who gave up says nothing of the server (rubyist/circuitbreaker#42).
-		return verdict{breaker.Ignored, balancer.Canceled}
-	case errors.Is(r.err, context.DeadlineExceeded):
-		return judgeTimeout(r, patience, usual())
-	case isDecodeError(r.err):
-		// The server answered; caller and server disagree on a type.
-		return verdict{breaker.Success, balancer.AppError}
-	case r.sent == NotSent:
-		return verdict{breaker.Failure, balancer.NotSent}
-	}
-	return verdict{breaker.Failure, balancer.Failure}
-}
-
-// fairPatience is the deadline from which on a timeout is the endpoint's fault
-// whatever its usual latency.
-const fairPatience = 100 * time.Millisecond
-
-// judgeTimeout decides whose fault a deadline was. A caller who allows less than
-// a few usual latencies, and less than fairPatience, would open the breaker of a
-// sound endpoint (cep21/circuit#94).
-func judgeTimeout(r result, patience, usual time.Duration) verdict {
-	switch {
-	case r.sent == NotSent:
-		return verdict{breaker.Ignored, balancer.NotSent}
-	case patience < fairPatience && (usual == 0 || patience < 4*usual):
-		return verdict{breaker.Ignored, balancer.Canceled}
-	}
-	return verdict{breaker.Failure, balancer.Failure}
-}
-
-// The checks below are made of every call, and a target for errors.As costs an
-// allocation: nil has none of them.
-
-// isServerError reports whether err is the method's own, or its server's.
-func isServerError(err error) bool {
-	if err == nil {
-		return false
-	}
-	var text rpc.ServerError
-	var object *codec.Error
-	return errors.As(err, &text) || errors.As(err, &object)
-}
-
-func isDecodeError(err error) bool {
-	if err == nil {
-		return false
-	}
-	var decode *codec.DecodeError
-	return errors.As(err, &decode)
-}
-
-func isEncodeError(err error) bool {
-	if err == nil {
-		return false
-	}
-	var encode *codec.EncodeError
-	return errors.As(err, &encode)
-}
-
 // readError is the text and identity net/rpc gives to a connection that ended.
 func readError(err error) error {
 	if errors.Is(err, io.EOF) {
@@ -232,37 +137,4 @@ func readError(err error) error {
 // fieldError says which field of a Dialer is wrong, and what to write instead.
 func fieldError(field string, value any, want string) error {
 	return fmt.Errorf("rpcx: Dialer.%s is %v; want %s", field, value, want)
-}
-
-// splitAddresses returns the addresses that a list names, each of which may be a
-// comma-separated list itself, unless it is the path of a Unix socket.
-func splitAddresses(network string, addresses []string) ([]string, error) {
-	var out []string
-	seen := make(map[string]bool)
-	paths := strings.HasPrefix(network, "unix")
-	for _, list := range addresses {
-		entries := []string{list}
-		if !paths {
-			entries = strings.Split(list, ",")
-		}
-		for _, a := range entries {
-			if !paths {
-				a = strings.TrimSpace(a)
-			}
-			switch {
-			case a == "" && len(addresses) == 1 && list == "":
-				// net.Dial's own error for an empty address says it best.
-			case a == "":
-				return nil, fmt.Errorf("rpcx: the address list %q has an empty entry; remove the stray comma", list)
-			case seen[a]:
-				return nil, fmt.Errorf("rpcx: the address %q is listed twice; name each replica once", a)
-			}
-			seen[a] = true
-			out = append(out, a)
-		}
-	}
-	if len(out) == 0 {
-		return nil, errors.New("rpcx: no address given; name at least one")
-	}
-	return out, nil
 }

@@ -1,0 +1,135 @@
+package rpcx_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/breaker"
+	"resilientrpc/rpcx"
+)
+
+func TestOnlyIdempotentCallsAreRepeated(t *testing.T) {
+	for _, idempotent := range []bool{false, true} {
+		t.Run(fmt.Sprint("idempotent=", idempotent), func(t *testing.T) {
+			inFleet(t, 2, func(t *testing.T, f *fleet) {
+				c := f.dial()
+				defer c.Close()
+				synctest.Wait()
+				ctx := t.Context()
+				if idempotent {
+					ctx = rpcx.WithIdempotent(ctx)
+				}
+				ended := make(chan error)
+				go func() { ended <- c.CallContext(ctx, "Bank.SlowDeposit", Deposit{ID: 7, Amount: 2}, new(int)) }()
+				time.Sleep(time.Second)
+				require.Equal(t, 1, f.ledger.count(7))
+				for _, s := range c.Stats().Endpoints {
+					if s.InFlight > 0 {
+						f.Cut(s.Address)
+					}
+				}
+				err := <-ended
+				if idempotent {
+					require.NoError(t, err)
+					require.Equal(t, 2, f.ledger.count(7))
+					return
+				}
+				ce := callError(t, err)
+				require.Equal(t, rpcx.MaybeSent, ce.Sent)
+				require.Equal(t, 1, ce.Attempts)
+				require.Equal(t, 1, f.ledger.count(7))
+			})
+		})
+	}
+}
+
+func TestIdempotentByMethod(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		f.dialer.Idempotent = func(m string) bool { return m == "Bank.Sleep" }
+		c := f.dial()
+		defer c.Close()
+		synctest.Wait()
+		ended := make(chan error)
+		var name string
+		go func() { ended <- c.Call("Bank.Sleep", 2*time.Second, &name) }()
+		time.Sleep(time.Second)
+		for _, s := range c.Stats().Endpoints {
+			if s.InFlight > 0 {
+				f.kill(s.Address)
+			}
+		}
+		require.NoError(t, <-ended)
+	})
+}
+
+func TestCallWaitsForTheNextProbe(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		f.kill("a:1")
+		require.Error(t, c.Call("Bank.Where", struct{}{}, new(string)))
+		f.Resume("a:1")
+		for c.Stats().Endpoints[0].State != breaker.Closed {
+			err := c.Call("Bank.Where", struct{}{}, new(string))
+			if err == nil {
+				return
+			}
+			var open *breaker.OpenError
+			require.ErrorAs(t, err, &open)
+			require.Greater(t, open.RetryAfter, 400*time.Millisecond, "it could have waited")
+		}
+		t.Fatal("the probe was faster than every call")
+	})
+}
+
+func TestBackoffPolicyIsTheUsers(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		f.dialer.Retry = rpcx.Retry{BackOff: func() backoff.BackOff {
+			return backoff.WithMaxRetries(backoff.NewConstantBackOff(300*time.Millisecond), 4)
+		}}
+		var waits []time.Duration
+		f.dialer.Trace = &rpcx.ClientTrace{Retry: func(i rpcx.RetryInfo) { waits = append(waits, i.Wait) }}
+		c := f.dial()
+		defer c.Close()
+		synctest.Wait()
+		f.kill("a:1")
+		f.kill("b:1")
+		time.Sleep(100 * time.Millisecond)
+		start := time.Now()
+		err := c.Call("Bank.Where", struct{}{}, new(string))
+		require.ErrorIs(t, err, rpcx.ErrUnavailable)
+		require.GreaterOrEqual(t, time.Since(start), 4*300*time.Millisecond)
+		waits = slices.DeleteFunc(waits, func(d time.Duration) bool { return d == 0 }) // moved on at once
+		require.Len(t, waits, 4)
+	})
+}
+
+func TestNoSleepPastTheDeadline(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		f.dialer.Retry = rpcx.Retry{BackOff: func() backoff.BackOff { return backoff.NewConstantBackOff(time.Minute) }}
+		c := f.dial()
+		defer c.Close()
+		f.kill("a:1")
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		start := time.Now()
+		err := c.CallContext(ctx, "Bank.Where", struct{}{}, new(string))
+		require.Less(t, time.Since(start), time.Second)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	})
+}
+
+func TestBudgetBoundsRetries(t *testing.T) {
+	require.LessOrEqual(t, retriesOf200(t, 0), uint64(10+200/10))
+	require.Greater(t, retriesOf200(t, -1e-9), uint64(100), "negative is no limit, however small")
+}
