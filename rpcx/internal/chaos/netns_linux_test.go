@@ -44,7 +44,6 @@ func TestChaosPartition(t *testing.T) {
 	})
 	again := retransmitted(t)
 	t.Logf("\n%v%d segments sent again", report, again)
-	require.Positive(t, again, "packets were lost")
 	require.Zero(t, report.Goroutines)
 	for _, r := range report.Ours() {
 		require.Positive(t, r.Idempotent, r.Client)
