@@ -144,12 +144,12 @@ func (t *tap) ReadResponseHeader(r *rpc.Response) error {
 	}
 	t.conn.hasAnswered()
 	t.failure, t.failed = nil, r.Error != ""
+	// net/rpc would make a text of an error, and not say whose it is: without one it
+	// asks for the body, and names the attempt.
 	if r.ServiceMethod == drainingMethod && r.Error == errDraining.Error() {
-		t.failure, r.Error = errDraining, "" // likewise; a method cannot forge this
+		t.failure, r.Error = errDraining, "" // a method cannot forge its name
 	}
 	if r.Error != "" && t.errors != nil {
-		// net/rpc would make a text of it, and not say whose it is: without one
-		// it asks for the body, and names the attempt.
 		if t.failure = t.errors.ReadError(); t.failure != nil {
 			r.Error = ""
 		}

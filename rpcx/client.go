@@ -28,7 +28,7 @@ type Client struct {
 
 	ctx    context.Context // done when the client is closed
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // probers and flushers
+	wg     sync.WaitGroup // probers, flushers and the first dials
 
 	isolated atomic.Int64 // when most peers were last silent together, since born; 0 never
 
@@ -43,7 +43,8 @@ type Caller interface {
 	CallContext(ctx context.Context, serviceMethod string, args, reply any) error
 }
 
-// Invoke calls a method and returns its reply.
+// Invoke calls a method and returns its reply, with the errors of CallContext. With
+// an error, the reply is what was decoded before it, the zero value as a rule.
 func Invoke[Reply any](ctx context.Context, c Caller, serviceMethod string, args any) (Reply, error) {
 	var reply Reply
 	err := c.CallContext(ctx, serviceMethod, args, &reply)
@@ -169,7 +170,7 @@ type run struct {
 	pick       balancer.PickInfo
 	launched   func() // for Go: the request was written, or has to wait
 
-	attempts int // that reached an endpoint
+	attempts int // that were given an endpoint, whose breaker may have refused
 	rounds   int // that count against Retry.MaxAttempts
 	moved    int // to another endpoint at once
 	backoff  backoff.BackOff
@@ -276,7 +277,9 @@ func (r *run) next(res result) (time.Duration, bool) {
 		return 0, false
 	}
 	if r.backoff == nil {
-		r.backoff = retry.BackOff()
+		if r.backoff = retry.BackOff(); r.backoff == nil {
+			return 0, false
+		}
 		r.backoff.Reset()
 	}
 	wait := r.backoff.NextBackOff()

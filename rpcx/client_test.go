@@ -2,7 +2,6 @@ package rpcx_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/rpc"
 	"strings"
@@ -259,29 +258,6 @@ func TestAllDownFailsFastAndSaysWhy(t *testing.T) {
 	})
 }
 
-// A call does not give up just before the endpoint it could go to is tried again.
-
-// While an endpoint is down, pings try it: users' calls are not its guinea pigs,
-
-// and a dead address is not dialed in a storm.
-
-func TestDownEndpointIsProbedAtAPace(t *testing.T) {
-	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		c := f.dial()
-		defer c.Close()
-		synctest.Wait()
-		f.kill("a:1")
-		before := f.Dials("a:1")
-		for range 600 {
-			where(t, c, 1)
-			time.Sleep(100 * time.Millisecond)
-		}
-		dials := f.Dials("a:1") - before
-		require.Greater(t, dials, 10)
-		require.Less(t, dials, 60, "one a second at most")
-	})
-}
-
 // A retry that would come after the deadline is not waited for, and the error
 
 // that it was about is not lost.
@@ -393,11 +369,4 @@ func dropRepeats(story []string) []string {
 		out = append(out, s)
 	}
 	return out
-}
-
-func TestErrorsIs(t *testing.T) {
-	err := error(&rpcx.CallError{Err: fmt.Errorf("wrapped: %w", rpcx.ErrUnresponsive)})
-	require.ErrorIs(t, err, rpcx.ErrUnresponsive)
-	require.NotErrorIs(t, err, rpcx.ErrUnavailable)
-	require.False(t, errors.As(err, new(rpc.ServerError)))
 }

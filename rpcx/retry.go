@@ -25,7 +25,7 @@ type Retry struct {
 	MaxAttempts int
 	// BackOff makes the policy of one call; policies are not safe for use by
 	// several. Nil means exponential with full jitter, at most 50 ms at first,
-	// doubled up to 1 s. A policy that returns backoff.Stop ends the call. The
+	// doubled up to 1 s. A policy that returns backoff.Stop, or is nil, ends the call. The
 	// function may be called concurrently.
 	BackOff func() backoff.BackOff
 	// Budget is the share of calls that may be repeated, over the client: every

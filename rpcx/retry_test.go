@@ -133,3 +133,37 @@ func TestBudgetBoundsRetries(t *testing.T) {
 	require.LessOrEqual(t, retriesOf200(t, 0), uint64(10+200/10))
 	require.Greater(t, retriesOf200(t, -1e-9), uint64(100), "negative is no limit, however small")
 }
+
+// A call does not give up just before the endpoint it could go to is tried again.
+
+// While an endpoint is down, pings try it: users' calls are not its guinea pigs,
+
+// and a dead address is not dialed in a storm.
+
+func TestDownEndpointIsProbedAtAPace(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		synctest.Wait()
+		f.kill("a:1")
+		before := f.Dials("a:1")
+		for range 600 {
+			where(t, c, 1)
+			time.Sleep(100 * time.Millisecond)
+		}
+		dials := f.Dials("a:1") - before
+		require.Greater(t, dials, 10)
+		require.Less(t, dials, 60, "one a second at most")
+	})
+}
+
+func TestNoPolicyNoRetry(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		f.dialer.Retry.BackOff = func() backoff.BackOff { return nil }
+		c := f.dial()
+		defer c.Close()
+		f.kill("a:1")
+		require.ErrorIs(t, c.Call("Bank.Where", struct{}{}, new(string)), rpcx.ErrUnavailable)
+		require.Zero(t, c.Stats().Retries)
+	})
+}

@@ -1,0 +1,129 @@
+package rpcx
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/rpc"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/rpcx/internal/simnet"
+)
+
+// scripted is a connection that takes so many bytes and then fails, and remembers
+// the deadline that stood at each write.
+type scripted struct {
+	net.Conn
+	room      int
+	deadline  time.Time
+	deadlines []time.Time
+}
+
+var errScript = errors.New("reset")
+
+func (c *scripted) SetWriteDeadline(t time.Time) error {
+	c.deadline = t
+	return nil
+}
+
+func (c *scripted) Write(p []byte) (int, error) {
+	c.deadlines = append(c.deadlines, c.deadline)
+	n := min(len(p), c.room)
+	c.room -= n
+	if n < len(p) {
+		return n, errScript
+	}
+	return n, nil
+}
+
+func scriptedWire(c *scripted, kernel bool) *wire {
+	w := newWire(c, func(f func()) { f() }, func(error) {})
+	w.kernel, w.stall = kernel, writeStall
+	return w
+}
+
+// What a failed write did not accept cannot have left, if a socket says so. Of a
+// layer above one only what was never handed to it is known.
+func TestWireKnowsWhatLeft(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		kernel       bool
+		room         int
+		unsentFrom   int64 // the least offset of which nothing can have left
+		frame, write int
+	}{
+		{"nothing", true, 0, 0, 100, 1},
+		{"part of a frame", true, 40, 40, 100, 1},
+		{"the first of two frames", true, 100, 100, 100, 2},
+		{"a layer says nothing", false, 40, 100, 100, 1},
+		{"pieces that were never tried", false, 0, pieceSize, 2 * pieceSize, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := scriptedWire(&scripted{room: c.room}, c.kernel)
+			w.cork()
+			for range c.write {
+				_, err := w.Write(make([]byte, c.frame))
+				require.NoError(t, err)
+			}
+			w.uncork()
+			w.send(false)
+			require.True(t, w.unsentFrom(c.unsentFrom))
+			if c.unsentFrom > 0 {
+				require.False(t, w.unsentFrom(c.unsentFrom-1))
+			}
+		})
+	}
+}
+
+// A bound on one write must not end a later one: calls would be cut by it.
+func TestWriteDeadlineDoesNotOutliveItsWrite(t *testing.T) {
+	c := &scripted{room: 1 << 20}
+	w := scriptedWire(c, true)
+	for _, size := range []int{2 * inlineLimit, 10} {
+		w.cork()
+		_, err := w.Write(make([]byte, size))
+		require.NoError(t, err)
+		w.uncork()
+		w.send(true)
+	}
+	require.Len(t, c.deadlines, 2)
+	require.False(t, c.deadlines[0].IsZero())
+	require.True(t, c.deadlines[1].IsZero())
+}
+
+// Callers that all find room must not all use it.
+func TestMemoryTowardsAPeerThatDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := simnet.New()
+		defer n.Close()
+		ln := n.Listen("a:1")
+		go func() {
+			if conn, err := ln.Accept(); err == nil {
+				rpc.NewServer().ServeConn(conn)
+			}
+		}()
+		d := Dialer{Heartbeat: -1}
+		d.NetDial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return n.DialContext(ctx, network, address)
+		}
+		client, err := d.Dial("tcp", "a:1")
+		require.NoError(t, err)
+		defer client.Close()
+		n.Stall("a:1")
+		args := strings.Repeat("x", 1<<20)
+		for range 100 {
+			go client.Call("Any.Thing", args, new(int)) //nolint:errcheck // nobody answers
+		}
+		synctest.Wait()
+		w := client.endpoints()[0].pool.all()[0].wire
+		w.mu.Lock()
+		waiting := len(w.buf)
+		w.mu.Unlock()
+		require.Less(t, waiting, highWater+2<<20)
+	})
+}
