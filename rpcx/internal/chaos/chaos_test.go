@@ -22,6 +22,8 @@ var (
 	workers = flag.Int("chaos.workers", 6, "workers of each client")
 	pause   = flag.Duration("chaos.pause", time.Millisecond, "a worker's pause between calls")
 	settle  = flag.Duration("chaos.settle", 3*time.Second, "how long a replica must be healthy to count as the one that lives, if the chaos is long")
+	share   = flag.Int("chaos.deposits", 5, "how many of each ten calls are not idempotent")
+	lone    = flag.Bool("chaos.alone", false, "leave net/rpc's clients out")
 	budget  = flag.Float64("chaos.budget", 0, "Retry.Budget of the rpcx clients")
 	only    = flag.String("chaos.faults", "", "the faults, separated by commas; empty for all that fit the test")
 	down    = flag.Int("chaos.down", 2, "how many replicas may be out of order at a time, if the chaos is long")
@@ -44,7 +46,7 @@ const bound = 6 * time.Second
 func run(t *testing.T, plan chaos.Plan, alone bool) chaos.Report {
 	t.Helper()
 	plan.Seed = *seed
-	cfg := chaos.Config{Seed: *seed, Workers: *workers, Pause: *pause, Bound: bound, Patience: 10 * time.Second, Alone: alone}
+	cfg := chaos.Config{Seed: *seed, Workers: *workers, Pause: *pause, Deposits: *share, Bound: bound, Patience: 10 * time.Second, Alone: alone || *lone}
 	if *long > 0 {
 		plan.Length, plan.Hold, plan.Gap, plan.Settle, plan.Down = *long, 8*time.Second, 3*time.Second, *settle, *down
 	} else {

@@ -20,18 +20,18 @@ type caller interface {
 // idempotent tells the service's methods apart.
 func idempotent(method string) bool { return method == "Vault.Peek" }
 
-// A load calls through one client from several workers: every other call is not
-// idempotent.
+// A load calls through one client from several workers.
 type load struct {
-	name    string
-	index   int // in the ids of its calls
-	client  caller
-	pause   time.Duration // of a worker between calls
-	began   time.Time
-	workers []worker
-	wg      sync.WaitGroup
-	stopped atomic.Bool
-	cut     int // calls that had to be cut off at the end
+	name     string
+	index    int // in the ids of its calls
+	deposits int // of each ten calls, those that are not idempotent
+	client   caller
+	pause    time.Duration // of a worker between calls
+	began    time.Time
+	workers  []worker
+	wg       sync.WaitGroup
+	stopped  atomic.Bool
+	cut      int // calls that had to be cut off at the end
 
 	mu       sync.Mutex // protects following
 	classes  []Class    // the classes there were; workers keep indices
@@ -64,18 +64,18 @@ func split(id uint64) (load, worker, n int) {
 	return int(id >> 56), int(id >> 40 & 0xffff), int(id&(1<<40-1)) - 1
 }
 
-// methodOf is the method that a worker's nth call is of.
-func methodOf(n int) string {
-	if n%2 == 1 {
+// method is the method that a worker's nth call is of.
+func (l *load) method(n int) string {
+	if n%10 < l.deposits {
 		return "Vault.Deposit"
 	}
 	return "Vault.Peek"
 }
 
-func startLoad(name string, index int, client caller, workers int, pause time.Duration) *load {
+func startLoad(name string, index int, client caller, cfg Config) *load {
 	l := &load{
-		name: name, index: index, client: client, pause: pause, began: time.Now(),
-		workers: make([]worker, workers), classes: []Class{{Kind: kindDone}},
+		name: name, index: index, deposits: cfg.Deposits, client: client, pause: cfg.Pause, began: time.Now(),
+		workers: make([]worker, cfg.Workers), classes: []Class{{Kind: kindDone}},
 	}
 	for w := range l.workers {
 		l.wg.Go(func() { l.work(w) })
@@ -90,7 +90,7 @@ func (l *load) work(index int) {
 		begin := time.Now()
 		w.calling.Store(true)
 		var reply Slip
-		err := l.client.Call(methodOf(n), slip, &reply)
+		err := l.client.Call(l.method(n), slip, &reply)
 		w.calling.Store(false)
 		took := time.Since(begin)
 		if err == nil && reply != slip {
@@ -99,7 +99,7 @@ func (l *load) work(index int) {
 		class, code := classOf(err), uint8(0)
 		if err != nil {
 			code = l.code(class)
-			if methodOf(n) == "Vault.Peek" && class.Kind != kindRefused {
+			if l.method(n) == "Vault.Peek" && class.Kind != kindRefused {
 				l.keep(Failure{begin.Sub(l.began), took, slip.ID, class, attempts(err), err.Error()})
 			}
 		}

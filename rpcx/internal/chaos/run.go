@@ -21,6 +21,8 @@ type Config struct {
 	Length  time.Duration // of the load
 	Workers int           // of each client
 	Pause   time.Duration // of a worker between calls
+	// Deposits is how many of each ten calls are not idempotent.
+	Deposits int
 	// Bound is how long a call may take before it counts as hung.
 	Bound time.Duration
 	// Patience is how long net/rpc's clients wait for an answer; 0 is for ever.
@@ -132,7 +134,7 @@ func (r *rig) start() {
 }
 
 func (r *rig) add(name string, c caller) {
-	r.loads = append(r.loads, startLoad(name, len(r.loads), c, r.cfg.Workers, r.cfg.Pause))
+	r.loads = append(r.loads, startLoad(name, len(r.loads), c, r.cfg))
 }
 
 func (r *rig) dial(newCodec func(io.ReadWriteCloser) rpc.ClientCodec) *rpcx.Client {
