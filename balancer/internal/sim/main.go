@@ -4,6 +4,7 @@
 //	go run .                 the published measurements, ours and theirs
 //	go run . -only A,B       some of them
 //	go run . -grid           every fleet, fault and load
+//	go run . -loopback       the simulation beside real server processes
 //	go run . -out DIR        also draw the results as PNG files
 //
 // A name that ends in * is a port: the other project's rules, written anew for
@@ -23,6 +24,7 @@ import (
 
 type options struct {
 	grid    bool
+	loop    bool
 	only    string
 	seeds   int
 	out     string
@@ -31,8 +33,12 @@ type options struct {
 }
 
 func main() {
+	if child() {
+		return
+	}
 	var o options
 	flag.BoolVar(&o.grid, "grid", false, "run the grid of fleets, faults and loads instead")
+	flag.BoolVar(&o.loop, "loopback", false, "run 11 real server processes and their simulation instead")
 	flag.StringVar(&o.only, "only", "", "comma-separated names of the experiments or faults to run; empty means all")
 	flag.IntVar(&o.seeds, "seeds", 20, "how often each experiment is run")
 	flag.StringVar(&o.out, "out", "", "directory for PNG files; empty means none")
@@ -56,6 +62,9 @@ func run(o options) error {
 		if err := os.MkdirAll(o.out, 0o755); err != nil {
 			return err
 		}
+	}
+	if o.loop {
+		return runLoopback(os.Stdout, loopback{perSecond: 1000, faulty: 10 * time.Second, end: 40 * time.Second}, o.seeds)
 	}
 	if o.grid {
 		return runGrid(o)
