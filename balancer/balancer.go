@@ -27,7 +27,6 @@ type Balancer struct {
 
 	mu        sync.Mutex // serializes changes of members and states
 	suspended int        // members that Suspend put into state Down; guarded by mu
-	out       int        // members in state Draining; guarded by mu
 
 	_     [64]byte // what follows changes with picks
 	seq   atomic.Uint64
@@ -59,13 +58,14 @@ func New(c Config) (*Balancer, error) {
 	return b, nil
 }
 
-// Pick chooses a node for one call. Nodes in state Ready come first, then
-// Suspect ones; within each, nodes that this call has not tried yet:
+// Pick chooses a node for one call, of those in use of the lowest Priority number
+// that has any up. Nodes in state Ready come first, then Suspect ones; within each,
+// nodes that this call has not tried yet:
 //
 //	untried Ready, untried Suspect, tried Ready, tried Suspect
 //
-// A node that is Down or Draining is never picked. The error is ErrNoEndpoints
-// before the first Update and ErrAllDown if there is no node to pick. Pick takes
+// A node that is Down or Draining is never picked. The error is ErrNoEndpoints if
+// none is listed and ErrAllDown if there is no node to pick. Pick takes
 // lock that another could hold for long, and waits for none. It allocates only
 // when it is the one to rebuild the snapshot after changes of state or of the
 // client's traffic.
@@ -85,6 +85,9 @@ func (b *Balancer) Pick(now time.Time, in PickInfo) (Ticket, error) {
 	}
 	if n == nil {
 		n = s.pickOther(now, in)
+	}
+	if n == nil && len(s.members.nodes) == 0 {
+		return Ticket{}, ErrNoEndpoints
 	}
 	if n == nil {
 		return Ticket{}, ErrAllDown
@@ -113,6 +116,23 @@ func (b *Balancer) Nodes() []*Node {
 		return s.members.nodes
 	}
 	return nil
+}
+
+// InUse returns the nodes that this client needs as things are, in its own order:
+// all of Nodes, or its subset of them, which holds as many that are up as
+// Config.Subset says and those that are down among them. A node that is not of
+// these need not be connected or watched, and is left in state Ready. The caller
+// must not change the slice; it is the same one while nothing has changed.
+func (b *Balancer) InUse(now time.Time) []*Node {
+	s := b.current.Load()
+	if s == nil {
+		return nil
+	}
+	t := b.nanos(now)
+	if s.partial && b.subset.reviewDue(t, 0) {
+		b.review(t, s.members) // a client without traffic does not pick
+	}
+	return b.rebuild(t).used
 }
 
 // nanos returns the time since the first Update, and 0 for an earlier one.

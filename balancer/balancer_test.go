@@ -38,7 +38,6 @@ func TestUpdateRejects(t *testing.T) {
 		eps  []balancer.Endpoint
 		want string
 	}{
-		{"empty list", nil, "no endpoints"},
 		{"empty ID", []balancer.Endpoint{{ID: "a"}, {}}, "Endpoint.ID of endpoint 1 is empty"},
 		{"repeated ID", []balancer.Endpoint{{ID: "a"}, {ID: "b"}, {ID: "a"}}, `"a" is listed twice, at 0 and 2`},
 		{"negative weight", []balancer.Endpoint{{ID: "a", Weight: -1}}, `Endpoint.Weight of "a" is -1`},
@@ -50,6 +49,19 @@ func TestUpdateRejects(t *testing.T) {
 			assert.Len(t, b.Nodes(), 2, "the list is as before")
 		})
 	}
+}
+
+func TestUpdateToNothing(t *testing.T) {
+	b := fleetOf(t, 2, balancer.Config{})
+	ticket := pick(t, b, epoch, balancer.PickInfo{})
+	require.NoError(t, b.Update(epoch, nil))
+	assert.Empty(t, b.Nodes())
+	assert.Empty(t, b.InUse(epoch))
+	_, err := b.Pick(epoch, balancer.PickInfo{})
+	assert.ErrorIs(t, err, balancer.ErrNoEndpoints)
+	ticket.Done(epoch, balancer.Success)
+	require.NoError(t, b.Update(epoch, endpoints(2)))
+	assert.False(t, pick(t, b, epoch, balancer.PickInfo{}).Node().Stats(epoch).Warming, "as of the first Update")
 }
 
 // Tiers: untried Ready, untried Suspect, tried Ready, tried Suspect, nothing.

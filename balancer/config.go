@@ -19,7 +19,7 @@ type Config struct {
 	// chooses its own. It uses more when its traffic allows it to know more:
 	// one for each 10 calls a second, four for each call in flight. 0 means 20 if
 	// there are 64 endpoints or more, and all of fewer; negative means all.
-	// Hash always uses all.
+	// Hash always uses all. Balancer.InUse says which they are.
 	Subset int
 
 	// Seed makes the balancer's random choices repeatable, for tests and
@@ -38,6 +38,12 @@ type Endpoint struct {
 	// 1,000,000. RoundRobin ignores it.
 	Weight int
 
+	// Priority puts the endpoint into a tier, as that of a DNS SRV record does
+	// (RFC 2782): endpoints of a higher number are picked only while every one of
+	// a lower number is Down or Draining. Nothing spills over before that, so the
+	// lower tier must bear the load with one endpoint left.
+	Priority int
+
 	// Value is the caller's own handle. Node.Value returns it.
 	Value any
 }
@@ -45,9 +51,6 @@ type Endpoint struct {
 const maxWeight = 1_000_000
 
 func check(eps []Endpoint) error {
-	if len(eps) == 0 {
-		return ErrNoEndpoints
-	}
 	seen := make(map[string]int, len(eps))
 	for i := range eps {
 		ep := &eps[i]

@@ -43,11 +43,16 @@
 // honor it. P2C considers it in any case once the others are so busy that it
 // must relieve them.
 //
+// # Priorities
+//
+// Endpoints of a higher Priority number get calls only while none of a lower one
+// is up, as with DNS SRV records (RFC 2782).
+//
 // # Subsets
 //
 // A client of 64 endpoints or more uses a part of them, 20 at least and more
 // with more traffic, so that it calls each often enough to know it. See
-// Config.Subset.
+// Config.Subset. InUse says which they are, for all else need not be connected.
 //
 // # Snapshots
 //

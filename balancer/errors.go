@@ -4,7 +4,7 @@ import "errors"
 
 var (
 	// ErrNoEndpoints is returned by Pick before the first successful Update and
-	// by Update when it is given no endpoint.
+	// after one with an empty list.
 	ErrNoEndpoints = errors.New("balancer: no endpoints; call Update with at least one")
 
 	// ErrAllDown is returned by Pick when every endpoint is Down or Draining.

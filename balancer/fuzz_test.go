@@ -11,11 +11,13 @@ import (
 )
 
 // FuzzTiers does random operations and compares each pick with a model that
-// knows nothing but each endpoint's state: the picked node must be of the best
-// tier that there is, and there must be none when there is an error.
+// knows nothing but the state and the priority of each endpoint in use: the picked
+// node must be of the best tier that there is, and there must be none when there is
+// an error.
 func FuzzTiers(f *testing.F) {
 	f.Add(uint8(0), []byte{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9})
 	f.Add(uint8(1), []byte("a sequence of operations, each a byte or two"))
+	f.Add(uint8(2), []byte{24, 1, 9, 17, 7, 15, 7, 16, 10, 26, 7, 7, 248, 1, 7, 2, 10, 7})
 	f.Add(uint8(4), []byte{0, 1, 0, 2, 0, 3, 4, 4, 4, 8, 8, 16, 32, 64, 128, 255})
 	all := []balancer.Policy{
 		balancer.P2C(), balancer.RoundRobin(), balancer.WeightedRoundRobin(), balancer.Random(), balancer.Hash(),
@@ -40,10 +42,14 @@ func (m *tierModel) step(t *testing.T, now time.Time, op byte) {
 	switch op & 7 {
 	case 0:
 		size := 1 + arg%12
-		if arg == 31 {
-			size = 80 // above this size snapshots are rebuilt later
+		eps := endpoints(size)
+		for i := range eps {
+			eps[i].Priority = i % (1 + arg%3)
 		}
-		require.NoError(t, m.b.Update(now, endpoints(size)))
+		if arg == 31 {
+			eps = endpoints(80) // snapshots of so many are rebuilt later
+		}
+		require.NoError(t, m.b.Update(now, eps))
 	case 1, 2:
 		n := nodes[arg%len(nodes)]
 		m.b.SetNodeState(now, n, balancer.State(arg%4))
@@ -61,13 +67,16 @@ func (m *tierModel) step(t *testing.T, now time.Time, op byte) {
 	}
 }
 
+// worst is the tier of what is never picked.
+const worst = 1 << 20
+
 func (m *tierModel) pick(t *testing.T, now time.Time) {
-	best := 4
-	for _, n := range m.b.Nodes() {
+	ticket, err := m.b.Pick(now, m.in)
+	best := worst
+	for _, n := range m.inUse(t, now) { // afterwards, as it may rebuild
 		best = min(best, m.tier(n))
 	}
-	ticket, err := m.b.Pick(now, m.in)
-	if best == 4 {
+	if best == worst {
 		require.ErrorIs(t, err, balancer.ErrAllDown)
 		return
 	}
@@ -77,20 +86,37 @@ func (m *tierModel) pick(t *testing.T, now time.Time) {
 	m.held = append(m.held, ticket)
 }
 
-// tier numbers the tiers from best to worst: untried Ready, untried Suspect,
-// tried Ready, tried Suspect, never.
+// inUse returns what the balancer uses, and checks that it is all nodes, or that 20
+// of it are up.
+func (m *tierModel) inUse(t *testing.T, now time.Time) []*balancer.Node {
+	used, up := m.b.InUse(now), 0
+	if len(used) == len(m.b.Nodes()) {
+		return used
+	}
+	require.GreaterOrEqual(t, len(m.b.Nodes()), 64)
+	for _, n := range used {
+		if n.State() <= balancer.Suspect {
+			up++
+		}
+	}
+	require.GreaterOrEqual(t, up, 20)
+	return used
+}
+
+// tier numbers the tiers from best to worst, first by priority, and then: untried
+// Ready, untried Suspect, tried Ready, tried Suspect; and at last, never.
 func (m *tierModel) tier(n *balancer.Node) int {
-	tier := 0
+	if n.State() > balancer.Suspect {
+		return worst
+	}
+	tier := 8 * n.Priority()
 	if m.in.Tried(n) {
-		tier = 2
+		tier += 2
 	}
-	switch n.State() {
-	case balancer.Ready:
-		return tier
-	case balancer.Suspect:
-		return tier + 1
+	if n.State() == balancer.Suspect {
+		tier++
 	}
-	return 4
+	return tier
 }
 
 func TestPickDoesNotAllocate(t *testing.T) {

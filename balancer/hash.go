@@ -39,7 +39,7 @@ func (hash) needsTotal() {}
 func (hash) wholeFleet() {}
 
 func (hash) Picker(v *View) Picker {
-	return &hashPicker{view: v, table: v.members.maglev()}
+	return &hashPicker{view: v, table: v.tier.maglev()}
 }
 
 type hashPicker struct {

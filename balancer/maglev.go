@@ -61,6 +61,9 @@ func populate(ids []string, weights []int, size int) []int32 {
 	for i, id := range ids {
 		place[i], step[i] = permutation(id, size)
 	}
+	// A bit for each slot, nearly all of which are looked at in vain several times,
+	// fits into the nearest cache.
+	taken := make([]uint64, size/64+1)
 	most := int64(slices.Max(weights))
 	due := make([]int64, len(ids))
 	for round, left := int64(1), size; ; round++ {
@@ -69,12 +72,14 @@ func populate(ids []string, weights []int, size int) []int32 {
 				continue
 			}
 			due[i] += most
-			for table[place[i]] >= 0 {
-				if place[i] += step[i]; place[i] >= size {
-					place[i] -= size
+			at := place[i]
+			for taken[at>>6]>>(at&63)&1 != 0 {
+				if at += step[i]; at >= size {
+					at -= size
 				}
 			}
-			table[place[i]] = int32(i)
+			table[at], place[i] = int32(i), at
+			taken[at>>6] |= 1 << (at & 63)
 			if left--; left == 0 {
 				return table
 			}

@@ -67,6 +67,9 @@ func (n *Node) Value() any { return n.endpoint.Load().Value }
 // Weight returns the endpoint's weight, at least 1.
 func (n *Node) Weight() int { return int(n.weight.Load()) }
 
+// Priority returns the Priority of the node's endpoint as last given to Update.
+func (n *Node) Priority() int { return n.endpoint.Load().Priority }
+
 // InFlight returns how many calls have been picked for n and are not done.
 func (n *Node) InFlight() int { return int(n.inflight.Load()) }
 

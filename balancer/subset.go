@@ -62,12 +62,11 @@ func newSubset(least int, seed uint64) *subset {
 	return s
 }
 
-// order returns nodes in the client's own order, or as they are if the client
-// uses them all.
-func (s *subset) order(nodes []*Node) []*Node {
-	if s == nil || len(nodes) < s.from {
-		return nodes
-	}
+// applies reports whether a client uses a part only of such a list of members.
+func (s *subset) applies(m *members) bool { return s != nil && len(m.nodes) >= s.from }
+
+// order puts nodes into the client's own order.
+func (s *subset) order(nodes []*Node) {
 	type place struct {
 		rank float64
 		node *Node
@@ -78,28 +77,33 @@ func (s *subset) order(nodes []*Node) []*Node {
 		places[i] = place{-math.Log(1-u) / float64(n.Weight()), n}
 	}
 	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.rank, b.rank) })
-	ordered := make([]*Node, len(nodes))
 	for i, p := range places {
-		ordered[i] = p.node
+		nodes[i] = p.node
 	}
-	return ordered
 }
 
 // limit returns how many of a list of members to use.
 func (s *subset) limit(m *members) int {
-	if s == nil || len(m.nodes) < s.from {
+	if !s.applies(m) {
 		return len(m.nodes)
 	}
 	return min(int(s.size.Load()), len(m.nodes))
 }
 
-// review adapts the size of the subset to the traffic. It grows at once and
-// shrinks only to less than half, so that the connections to its end are not
-// made and dropped all the time.
+// review adapts the size of the subset to the traffic.
 func (b *Balancer) review(t int64, m *members) {
-	s := b.subset
+	if b.subset.review(t, m) {
+		b.generation.Add(1)
+		b.rebuild(t)
+	}
+}
+
+// review reports whether the size has changed. It grows at once and shrinks only to
+// less than half, so that the connections to its end are not made and dropped all
+// the time.
+func (s *subset) review(t int64, m *members) bool {
 	if !s.mu.TryLock() {
-		return
+		return false
 	}
 	defer s.mu.Unlock()
 	var picks uint64
@@ -117,11 +121,12 @@ func (b *Balancer) review(t int64, m *members) {
 	}
 	s.of, s.picks, s.at = m, picks, t
 	s.due.Store(t + reviewEvery)
-	if size := s.size.Load(); want > size || regular && want < size/2 {
-		s.size.Store(min(want, int64(len(m.nodes))))
-		b.generation.Add(1)
-		b.rebuild(t)
+	size := s.size.Load()
+	if want <= size && !(regular && want < size/2) {
+		return false
 	}
+	s.size.Store(min(want, int64(len(m.nodes))))
+	return true
 }
 
 // reviewDue reports whether a pick that found inflight calls on its node should

@@ -21,9 +21,9 @@ const (
 // others are, and starts slowly unless it is of the first Update. A removed
 // one gets no more calls; its tickets stay valid.
 //
-// Update returns ErrNoEndpoints for an empty list, and an error that names the
-// endpoint for an empty or repeated ID or a bad Weight. After an error
-// everything is as before. It does not keep the slice.
+// An empty list leaves no endpoint to pick. Update returns an error that names the
+// endpoint for an empty or repeated ID or a bad Weight. After an error everything
+// is as before. It does not keep the slice.
 func (b *Balancer) Update(now time.Time, eps []Endpoint) error {
 	if err := check(eps); err != nil {
 		return err
@@ -46,21 +46,24 @@ func (b *Balancer) replace(t int64, eps []Endpoint) {
 		nodes: make([]*Node, len(eps)),
 		byID:  make(map[string]*Node, len(eps)),
 	}
-	b.suspended, b.out = 0, 0
+	first := old == nil || len(old.nodes) == 0
+	b.suspended = 0
 	for i := range eps {
 		n := old.find(eps[i].ID)
 		if n == nil {
 			n = newNode(b, &eps[i])
-			if old != nil {
+			if !first {
 				n.renew(t)
 			}
 		} else {
 			n.describe(&eps[i])
 		}
-		b.tally(n, 1)
+		if n.suspended {
+			b.suspended++
+		}
 		m.nodes[i], m.byID[n.id] = n, n
 	}
-	m.ordered = b.subset.order(m.nodes)
+	m.arrange(b.subset)
 	if old != nil {
 		for _, n := range old.nodes {
 			if m.byID[n.id] == nil {
@@ -71,23 +74,6 @@ func (b *Balancer) replace(t int64, eps []Endpoint) {
 	}
 	b.members.Store(m)
 	b.generation.Add(1) // after the change, as everywhere: see rebuild
-}
-
-func (m *members) find(id string) *Node {
-	if m == nil {
-		return nil
-	}
-	return m.byID[id]
-}
-
-// tally counts a node by what it is, or with a by of -1 no more. b.mu is held.
-func (b *Balancer) tally(n *Node, by int) {
-	if n.suspended {
-		b.suspended += by
-	}
-	if n.State() == Draining {
-		b.out += by
-	}
 }
 
 // SetState puts the endpoint with the given ID into a state and reports whether
@@ -122,17 +108,18 @@ func (b *Balancer) setState(now time.Time, n *Node, s State) (ok, changed bool) 
 	if from == Down {
 		n.renew(b.nanos(now))
 	}
-	b.tally(n, -1)
-	n.suspended = false
+	if n.suspended {
+		n.suspended = false
+		b.suspended--
+	}
 	n.state.Store(uint32(s))
-	b.tally(n, 1)
 	b.generation.Add(1)
 	return true, true
 }
 
 // Suspend puts a node into state Down on mere suspicion, such as that of a
 // failure detector, and reports whether it did. It refuses if more than half
-// of the endpoints would then be out on suspicion: when most fall silent at once
+// of the endpoints in use would then be out on suspicion: when most fall silent at once
 // the fault is likely on our side, and of a single endpoint there is no other to
 // use instead. Endpoints that are down on proof, such as a refused connection,
 // are not suspects, and endpoints that drain do not count. Of callers at the same
@@ -156,14 +143,16 @@ func (b *Balancer) Suspend(now time.Time, n *Node) bool {
 	return ok
 }
 
-// spare reports whether at most half are out on suspicion once n is too. b.mu is
-// held.
+// spare reports whether at most half of the nodes in use are out on suspicion once n
+// is too. b.mu is held.
 func (b *Balancer) spare(n *Node) bool {
-	total := len(b.members.Load().nodes) - b.out
-	if n.State() == Draining {
-		total++
+	serving := 0
+	for _, m := range b.current.Load().used {
+		if m == n || m.State() != Draining {
+			serving++
+		}
 	}
-	return 2*(b.suspended+1) <= total
+	return 2*(b.suspended+1) <= serving
 }
 
 // refresh rebuilds the snapshot now or leaves it to a later Pick.

@@ -5,7 +5,6 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -13,12 +12,12 @@ import (
 // Suspect) when it was made, or of this client's subset of them. A Policy is
 // shown one View per state, so it need not know about states.
 type View struct {
-	owner   *Balancer
-	members *members
-	state   State
-	nodes   []*Node
-	unit    float64 // mean weight of nodes
-	picker  Picker
+	owner  *Balancer
+	tier   *tier // nodes are some or all of it
+	state  State
+	nodes  []*Node
+	unit   float64 // mean weight of nodes
+	picker Picker
 }
 
 // Nodes returns the nodes in the order given to Update, and those of a subset in
@@ -121,42 +120,35 @@ type snapshot struct {
 	generation uint64
 	built      int64 // when, in nanoseconds of the balancer
 	members    *members
-	partial    bool // whether the views may be a subset
+	used       []*Node // what this client uses of members.ordered
+	partial    bool    // whether that may be a subset
 	ready      View
 	suspect    View
 }
 
-// members are the endpoints of one Update. Their states are not part of it.
-type members struct {
-	nodes   []*Node // in the order given
-	ordered []*Node // in the order in which a subset takes them
-	byID    map[string]*Node
-
-	once  sync.Once
-	table *maglev // for Hash, made when first needed
-}
-
-// maglev returns the table over all members. Unlike one over the eligible
-// members, it stays the same when states change.
-func (m *members) maglev() *maglev {
-	m.once.Do(func() { m.table = newMaglev(m.nodes) })
-	return m.table
-}
-
+// newSnapshot goes through the members until as many of them as the subset is to
+// have are up, Suspect ones included: a network that stutters must not make a
+// client leave its subset. The views have those of the first tier that is up.
 func (b *Balancer) newSnapshot(generation uint64, t int64, m *members) *snapshot {
-	limit := b.subset.limit(m)
-	s := &snapshot{generation: generation, built: t, members: m}
-	s.partial = b.subset != nil && len(m.nodes) >= b.subset.from
-	s.ready = View{owner: b, members: m, state: Ready}
-	s.suspect = View{owner: b, members: m, state: Suspect}
-	for _, n := range m.ordered {
-		switch state := n.State(); {
-		case state == Ready && len(s.ready.nodes) < limit:
-			s.ready.nodes = append(s.ready.nodes, n)
-		case state == Suspect && len(s.suspect.nodes) < limit:
-			s.suspect.nodes = append(s.suspect.nodes, n)
+	s := &snapshot{generation: generation, built: t, members: m, partial: b.subset.applies(m)}
+	s.ready = View{owner: b, state: Ready}
+	s.suspect = View{owner: b, state: Suspect}
+	used, up, limit := 0, 0, b.subset.limit(m)
+	for i := range m.tiers {
+		for _, n := range m.tiers[i].nodes {
+			if up == limit {
+				break
+			}
+			used++
+			state := n.State()
+			if state > Suspect {
+				continue
+			}
+			up++
+			s.add(&m.tiers[i], n, state)
 		}
 	}
+	s.used = m.ordered[:used:used]
 	for _, v := range []*View{&s.ready, &s.suspect} {
 		v.nodes = slices.Clip(v.nodes)
 		if len(v.nodes) > 0 {
@@ -165,6 +157,22 @@ func (b *Balancer) newSnapshot(generation uint64, t int64, m *members) *snapshot
 		}
 	}
 	return s
+}
+
+// add puts a node into the view of its state, if it is of the tier that was the
+// first to have one.
+func (s *snapshot) add(tr *tier, n *Node, state State) {
+	if s.ready.tier == nil {
+		s.ready.tier, s.suspect.tier = tr, tr
+	}
+	if tr != s.ready.tier {
+		return
+	}
+	v := &s.ready
+	if state == Suspect {
+		v = &s.suspect
+	}
+	v.nodes = append(v.nodes, n)
 }
 
 func meanWeight(nodes []*Node) float64 {
