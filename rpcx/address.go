@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// splitAddresses returns the addresses that a list names, each of which may be a
+// splitAddresses returns the endpoints that a list names, each of which may be a
 // comma-separated list itself, unless it is the path of a Unix socket.
-func splitAddresses(network string, addresses []string) ([]string, error) {
-	var out []string
+func splitAddresses(network string, addresses []string) ([]Endpoint, error) {
+	var out []Endpoint
 	seen := make(map[string]bool)
 	paths := strings.HasPrefix(network, "unix")
 	for _, list := range addresses {
@@ -30,11 +30,11 @@ func splitAddresses(network string, addresses []string) ([]string, error) {
 				return nil, fmt.Errorf("rpcx: the address %q is listed twice; name each replica once", a)
 			}
 			seen[a] = true
-			out = append(out, a)
+			out = append(out, Endpoint{Address: a})
 		}
 	}
 	if len(out) == 0 {
-		return nil, errors.New("rpcx: no address given; name at least one")
+		return nil, errors.New("rpcx: no address given; name at least one, or set Dialer.Resolver")
 	}
 	return out, nil
 }

@@ -25,6 +25,7 @@ type Client struct {
 	budget   *budget
 	throttle *breaker.Throttle // nil unless Dialer.Throttle
 	attempts attemptPool
+	roster   *roster
 
 	ctx    context.Context // done when the client is closed
 	cancel context.CancelFunc
@@ -107,7 +108,7 @@ func (c *Client) Close() error {
 	c.mu.Unlock()
 	c.cancel()
 	var errs []error
-	for _, e := range c.endpoints() {
+	for _, e := range c.roster.all() {
 		for _, conn := range e.pool.all() {
 			conn.fail(ErrShutdown)
 		}
@@ -134,11 +135,13 @@ func (c *Client) background(f func()) {
 	c.wg.Go(f)
 }
 
+// endpoints returns those in use.
 func (c *Client) endpoints() []*endpoint {
-	nodes := c.balancer.Nodes()
-	out := make([]*endpoint, len(nodes))
-	for i, n := range nodes {
-		out[i] = n.Value().(*endpoint)
+	var out []*endpoint
+	for _, n := range c.balancer.InUse(time.Now()) {
+		if e := n.Value().(*replica).live.Load(); e != nil {
+			out = append(out, e)
+		}
 	}
 	return out
 }
@@ -246,7 +249,7 @@ func (r *run) attempt(ctx context.Context, now time.Time) result {
 	if err != nil {
 		return result{err: r.client.unavailable(now), sent: NotSent, own: true}
 	}
-	e := ticket.Node().Value().(*endpoint)
+	e := r.client.roster.use(now, ticket.Node())
 	r.pick.Try(ticket.Node())
 	r.attempts++
 	r.endpoint = e.addr

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/rpc"
 	"sync"
@@ -67,7 +68,9 @@ func newCodecConn(ep *endpoint, codec rpc.ClientCodec) *conn {
 
 // do makes one attempt and waits for its end.
 func (c *conn) do(ctx context.Context, now time.Time, method string, args, reply any, launched func()) result {
-	c.inflight.Add(1)
+	if !c.enter() {
+		return result{err: errClosedWire, sent: NotSent, own: true}
+	}
 	defer c.release()
 	for {
 		a := c.ep.client.attempts.take(args, reply)
@@ -262,14 +265,29 @@ func (c *conn) retire() {
 		return
 	}
 	c.ep.drop(c)
-	if c.inflight.Load() == 0 {
-		c.fail(errClosedWire)
+	c.closeIdle()
+}
+
+// enter begins one use. It returns false if a retired connection had its last.
+func (c *conn) enter() bool {
+	if c.inflight.Add(1) > 0 {
+		return true
 	}
+	c.inflight.Add(-1)
+	return false
 }
 
 // release ends one use, and with the last one a retired connection.
 func (c *conn) release() {
 	if c.inflight.Add(-1) == 0 && c.retired.Load() {
+		c.closeIdle()
+	}
+}
+
+// closeIdle closes the connection unless it is in use. After that it cannot be: a
+// call that came in between could be sent and cut off.
+func (c *conn) closeIdle() {
+	if c.inflight.CompareAndSwap(0, math.MinInt64/2) {
 		c.fail(errClosedWire)
 	}
 }

@@ -1,7 +1,6 @@
 package rpcx
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/rpc"
 	"time"
 
@@ -112,6 +110,18 @@ type Dialer struct {
 	Detector detector.Config
 	// Balancer picks the endpoint of an attempt. Nil means balancer.P2C().
 	Balancer balancer.Policy
+	// Resolver names the endpoints, now and whenever they change, in place of
+	// Dial's addresses. Endpoints that stay in its set keep their connections and
+	// all that is known of them; those that leave it finish the calls they have;
+	// those that come are connected and get their share little by little. A set
+	// that is refused, as one with an address twice, and an empty one change
+	// nothing, unless it stays empty for 5 minutes. Nil means none.
+	Resolver Resolver
+	// Subset is how many of many endpoints this client uses at least, and so
+	// connects to, pings and watches; it uses more with more traffic. Zero means
+	// 20 if there are 64 endpoints or more, and all of fewer; negative means all.
+	// See balancer.Config.
+	Subset int
 	// Heartbeat is the slot of the detector: a peer that gave no sign of life
 	// in one is pinged. Zero means 1 s. Negative turns pings off, and with them
 	// the detection of peers that hang.
@@ -127,13 +137,15 @@ type Dialer struct {
 	Conns int
 	// Trace has hooks for what happens. Nil means none.
 	Trace *ClientTrace
-	// Logger gets the changes of breakers, and convictions. Nil means no log.
+	// Logger gets the changes of breakers and endpoints, and convictions. Nil means
+	// no log.
 	Logger *slog.Logger
 }
 
 // Dial connects to the replicas at the given addresses, each of which may itself
 // be a comma-separated list. It returns as soon as one is connected, and fails if
-// none can be reached.
+// none can be reached. With Dialer.Resolver there must be no address, and Dial waits
+// for the first set of endpoints, up to 10 s.
 func (d *Dialer) Dial(network string, addresses ...string) (*Client, error) {
 	return d.DialContext(context.Background(), network, addresses...)
 }
@@ -141,20 +153,46 @@ func (d *Dialer) Dial(network string, addresses ...string) (*Client, error) {
 // DialContext is like [Dialer.Dial]. The context bounds the dialing only, not the
 // client.
 func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...string) (*Client, error) {
-	list, err := splitAddresses(network, addresses)
+	resolver, err := d.resolver(network, addresses)
 	if err != nil {
 		return nil, err
 	}
-	c, err := d.newClient(network, list)
+	var set []Endpoint
+	if resolver == nil {
+		if set, err = splitAddresses(network, addresses); err != nil {
+			return nil, err
+		}
+	}
+	c, err := d.newClient(network)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.first(ctx); err != nil {
+	if resolver == nil {
+		err = c.roster.take(time.Now(), set).Err
+	} else {
+		c.background(func() { c.resolve(resolver) })
+		err = c.firstSet(ctx)
+	}
+	if err == nil {
+		err = c.first(ctx)
+	}
+	if err != nil {
 		c.Close()
 		return nil, err
 	}
-	c.watch()
+	c.watch(resolver != nil)
 	return c, nil
+}
+
+// resolver returns who names the endpoints, or nil if the addresses do.
+func (d *Dialer) resolver(network string, addresses []string) (Resolver, error) {
+	switch {
+	case d.Resolver != nil && len(addresses) > 0:
+		return nil, errors.New("rpcx: Dialer.Resolver is set beside addresses; dial without addresses, or leave it nil")
+	case d.Resolver == nil && len(addresses) == 1:
+		return resolverFor(network, addresses[0]) // of "dns:///host:port" and the like
+	}
+	return d.Resolver, nil
 }
 
 // NewClient is like the function [NewClient] with the options of d. Those that have
@@ -169,24 +207,26 @@ func (d *Dialer) single(connect func(*endpoint) *conn) (*Client, error) {
 	fixed.Breaker = breaker.Config{Disabled: true}
 	fixed.Retry = Retry{MaxAttempts: -1} // there is nowhere else to go
 	fixed.Conns = 1
-	c, err := fixed.newClient("", []string{""})
+	c, err := fixed.newClient("")
 	if err != nil {
 		return nil, err
 	}
+	c.roster.take(time.Now(), make([]Endpoint, 1))
 	e := c.endpoints()[0]
 	e.fixed = true
 	e.adopt(&e.pool.lanes[0], connect(e))
-	c.watch()
+	c.watch(false)
 	return c, nil
 }
 
-func (d *Dialer) newClient(network string, addresses []string) (*Client, error) {
+// newClient returns a client without endpoints.
+func (d *Dialer) newClient(network string) (*Client, error) {
 	full, err := d.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{dialer: full, network: network, born: time.Now(), budget: newBudget(full.Retry.Budget)}
-	if c.balancer, err = balancer.New(balancer.Config{Policy: full.Balancer}); err != nil {
+	if c.balancer, err = balancer.New(balancer.Config{Policy: full.Balancer, Subset: full.Subset}); err != nil {
 		return nil, err
 	}
 	if full.Throttle != nil {
@@ -194,43 +234,32 @@ func (d *Dialer) newClient(network string, addresses []string) (*Client, error) 
 			return nil, err
 		}
 	}
-	c.ctx, c.cancel = context.WithCancel(context.Background())
-	members := make([]balancer.Endpoint, len(addresses))
-	for i, addr := range addresses {
-		e, err := c.newEndpoint(addr)
-		if err != nil {
-			return nil, err
-		}
-		members[i] = balancer.Endpoint{ID: addr, Value: e}
-		if addr == "" {
-			members[i].ID = "-"
-		}
-	}
-	if err := c.balancer.Update(time.Now(), members); err != nil {
+	if _, err := breaker.New(full.Breaker); err != nil {
 		return nil, err
 	}
-	for _, n := range c.balancer.Nodes() {
-		n.Value().(*endpoint).node = n
+	if _, err := detector.New(full.Detector); err != nil {
+		return nil, err
 	}
+	c.roster = newRoster(c)
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
 
-func (c *Client) newEndpoint(addr string) (*endpoint, error) {
+// newEndpoint returns the endpoint of a replica. The configurations of its breaker
+// and its detector have been found valid by newClient.
+func (c *Client) newEndpoint(rep *replica, n *balancer.Node) *endpoint {
 	e := &endpoint{
-		client: c, addr: addr, pings: c.dialer.Heartbeat > 0,
+		client: c, replica: rep, addr: rep.listed.Load().Address, node: n, pings: c.dialer.Heartbeat > 0,
 		pool: newPool(c.dialer.Conns), wake: make(chan struct{}, 1),
 	}
 	cfg := c.dialer.Breaker
 	cfg.OnChange = e.breakerChanged
-	var err error
-	if e.breaker, err = breaker.New(cfg); err != nil {
-		return nil, err
-	}
+	e.breaker, _ = breaker.New(cfg)
 	if c.dialer.BreakerPerMethod {
 		e.methods = &methods{cfg: c.dialer.Breaker, change: e.tell, byName: make(map[string]*breaker.Breaker)}
 	}
-	e.detector, err = detector.New(c.dialer.Detector)
-	return e, err
+	e.detector, _ = detector.New(c.dialer.Detector)
+	return e
 }
 
 // maxConns is beyond what any server wants of one client.
@@ -282,13 +311,38 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 	return full, nil
 }
 
-// first connects to all endpoints at once and waits for one.
+// dialRounds is how often Dial connects to what is in use of a large fleet, and
+// when none of that can be reached, to what takes its place.
+const dialRounds = 3
+
+// first connects to all endpoints in use at once and waits for one.
 func (c *Client) first(ctx context.Context) error {
+	var errs []error
+	for range dialRounds {
+		more := c.endpoints()[len(errs):] // the order of what is in use stays
+		if len(more) == 0 {
+			break
+		}
+		failed, err := c.firstOf(ctx, more)
+		if failed == nil {
+			return err
+		}
+		errs = append(errs, failed...)
+		c.roster.tend(time.Now(), 0)
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// firstOf returns an error of each endpoint if none can be reached, and otherwise
+// nil or the context's error.
+func (c *Client) firstOf(ctx context.Context, endpoints []*endpoint) (failed []error, err error) {
 	type dialed struct {
 		i   int
 		err error
 	}
-	endpoints := c.endpoints()
 	ends := make(chan dialed, len(endpoints))
 	for i, e := range endpoints {
 		c.background(func() {
@@ -301,7 +355,7 @@ func (c *Client) first(ctx context.Context) error {
 		select {
 		case d := <-ends:
 			if d.err == nil {
-				return nil
+				return nil, nil
 			}
 			errs[d.i] = d.err
 			var dial *dialError
@@ -309,83 +363,21 @@ func (c *Client) first(ctx context.Context) error {
 				errs[d.i] = dial.err
 			}
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
-	if len(errs) == 1 {
-		return errs[0]
-	}
-	return errors.Join(errs...)
+	return errs, nil
 }
 
-// watch starts the probers.
-func (c *Client) watch() {
-	slot := c.dialer.Heartbeat
-	if slot < 0 {
-		slot = time.Second
+// watch starts the probers, and the roster if the endpoints may change.
+func (c *Client) watch(resolved bool) {
+	c.roster.start()
+	if resolved || len(c.balancer.InUse(time.Now())) < len(c.balancer.Nodes()) {
+		c.background(func() { c.roster.run(c.ctx) })
 	}
-	for _, e := range c.endpoints() {
-		p := &prober{endpoint: e, slot: slot, guard: detector.Guard{Tolerance: slot / 4}}
-		c.background(func() { p.run(c.ctx) })
-		if c.dialer.Conns > 1 {
+	if c.dialer.Conns > 1 {
+		for _, e := range c.endpoints() {
 			e.kick() // the prober makes the others
 		}
 	}
-}
-
-// connect makes one connection: dial, TLS, and CONNECT as asked for.
-func (d *Dialer) connect(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := d.NetDial(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	if d.TLSConfig != nil {
-		conn = tls.Client(conn, d.tlsConfig(address))
-	}
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // best effort
-	err = d.handshake(ctx, conn)
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		conn.Close()
-		if d.HTTPPath != "" { // as in net/rpc
-			return nil, &net.OpError{Op: "dial-http", Net: network + " " + address, Err: err}
-		}
-		return nil, &net.OpError{Op: "dial", Net: network, Addr: conn.RemoteAddr(), Err: err}
-	}
-	return conn, nil
-}
-
-func (d *Dialer) tlsConfig(address string) *tls.Config {
-	if d.TLSConfig.ServerName != "" {
-		return d.TLSConfig
-	}
-	cfg := d.TLSConfig.Clone()
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		cfg.ServerName = host
-	}
-	return cfg
-}
-
-func (d *Dialer) handshake(ctx context.Context, conn net.Conn) error {
-	if t, ok := conn.(*tls.Conn); ok {
-		if err := t.HandshakeContext(ctx); err != nil {
-			return err
-		}
-	}
-	if d.HTTPPath == "" {
-		return nil
-	}
-	if _, err := io.WriteString(conn, "CONNECT "+d.HTTPPath+" HTTP/1.0\n\n"); err != nil {
-		return err
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: http.MethodConnect})
-	if err != nil {
-		return err
-	}
-	if resp.Status != "200 Connected to Go RPC" {
-		return errors.New("unexpected HTTP response: " + resp.Status)
-	}
-	return nil
 }

@@ -16,6 +16,7 @@ import (
 // breaker is the only gate; all else trips it or asks it.
 type endpoint struct {
 	client   *Client
+	replica  *replica // what it is the endpoint of
 	addr     string
 	fixed    bool // lives on one given connection and never dials
 	pings    bool
@@ -27,10 +28,16 @@ type endpoint struct {
 	pool *pool
 	last atomic.Pointer[conn] // the newest, which may be over or retired
 	wake chan struct{}        // has room for one; wakes the prober
+	left atomic.Bool          // it takes no calls, and ends with those that it has
+
+	// The roster's.
+	round  uint64    // the last one in which it was in use
+	unused time.Time // since when it has not been; zero while it is
 
 	mu      sync.Mutex    // protects following
 	gate    breaker.State // as of the breaker's last event
 	suspect bool
+	fresh   bool // came at run time, and its first connection is on its way
 }
 
 // call makes one attempt at this endpoint.
@@ -90,7 +97,7 @@ func (e *endpoint) attempt(ctx context.Context, now time.Time, r *run) result {
 	if c == nil {
 		var err error
 		if c, err = e.connect(ctx, l); err != nil {
-			return result{err: err, sent: NotSent, own: errors.Is(err, ErrShutdown)}
+			return result{err: err, sent: NotSent, own: errors.Is(err, ErrShutdown) || errors.Is(err, errLeft)}
 		}
 		now = time.Now() // it took its time
 	}
@@ -104,6 +111,9 @@ func (e *endpoint) connect(ctx context.Context, l *lane) (*conn, error) {
 	}
 	if e.fixed {
 		return nil, ErrShutdown
+	}
+	if e.left.Load() {
+		return nil, errLeft
 	}
 	return l.get(ctx, e.client.ctx, func() (*conn, error) { return e.dial(l) })
 }
@@ -125,9 +135,12 @@ func (e *endpoint) dial(l *lane) (*conn, error) {
 	}
 	c := newConn(e, rwc, e.client.dialer.Codec)
 	e.adopt(l, c)
-	if e.client.closed() { // Close may have looked before adopt
+	switch { // Close or leave may have looked before adopt
+	case e.client.closed():
 		c.fail(ErrShutdown)
 		return nil, ErrShutdown
+	case e.left.Load():
+		return nil, errLeft
 	}
 	return c, nil
 }
@@ -138,6 +151,10 @@ func (e *endpoint) adopt(l *lane, c *conn) {
 		e.detector.Forget(time.Now())
 	}
 	e.last.Store(c)
+	if e.left.Load() {
+		c.retire() // it would have no prober
+		return
+	}
 	l.conn.Store(c)
 	if c.dead() {
 		e.drop(c)
@@ -145,6 +162,7 @@ func (e *endpoint) adopt(l *lane, c *conn) {
 	} else if c.retired.Load() {
 		e.drop(c)
 	}
+	e.met()
 }
 
 // drop takes c away from further calls; other connections stay.
@@ -160,7 +178,7 @@ func (e *endpoint) lost(c *conn) {
 		e.detector.Forget(time.Now())
 	}
 	e.client.dialer.Trace.connClosed(ConnInfo{Endpoint: e.addr, Err: c.cause})
-	if c.answered.Load() { // one that never did waits for the next slot
+	if c.answered.Load() || e.left.Load() { // one that never did waits for the next slot
 		e.kick()
 	}
 }
@@ -181,6 +199,7 @@ func (e *endpoint) breakerChanged(ev breaker.Event) {
 	e.publish(ev.At)
 	e.tell("", ev)
 	e.kick()
+	e.client.roster.kick() // others may have to take its place
 }
 
 // tell reports a change of the endpoint's breaker, or of a method's.
@@ -209,9 +228,11 @@ func (e *endpoint) state() balancer.State {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch s := e.gate; {
+	case e.left.Load():
+		return balancer.Ready // nothing is known of it any more
 	case s == breaker.Open, s == breaker.ForcedOpen, s == breaker.HalfOpen && e.pings:
 		return balancer.Down
-	case s == breaker.HalfOpen, e.suspect:
+	case s == breaker.HalfOpen, e.suspect, e.fresh:
 		return balancer.Suspect
 	}
 	return balancer.Ready
@@ -227,4 +248,27 @@ func (e *endpoint) setSuspect(now time.Time, suspect bool) bool {
 		e.publish(now)
 	}
 	return changed
+}
+
+// met says that the first connection was made, or could not be.
+func (e *endpoint) met() {
+	e.mu.Lock()
+	fresh := e.fresh
+	e.fresh = false
+	e.mu.Unlock()
+	if fresh {
+		e.publish(time.Now())
+		e.kick() // the prober waits for its turn to connect
+	}
+}
+
+// leave takes the endpoint out of service: calls in flight have their answers, and
+// then the connections close, and last the prober ends.
+func (e *endpoint) leave(now time.Time) {
+	e.left.Store(true)
+	e.publish(now)
+	for _, c := range e.pool.all() {
+		c.retire()
+	}
+	e.kick()
 }

@@ -64,6 +64,13 @@ func (p *pool) remove(c *conn) bool {
 	return len(p.live) == 0
 }
 
+// empty reports whether there is no live connection.
+func (p *pool) empty() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.live) == 0
+}
+
 // all returns the live connections.
 func (p *pool) all() []*conn {
 	p.mu.Lock()

@@ -21,22 +21,33 @@ const suspectPhi = 1
 
 // prober keeps one endpoint under watch: it pings in slots without a sign of
 // life, acts on the detector's level, and while the breaker is open it is the one
-// who tries. Client.watch starts it, Close stops it and waits for it.
+// who tries. roster.probe starts it, Close stops it and waits for it, and it ends
+// with the last connection of an endpoint that has left.
 type prober struct {
 	*endpoint
+	wait  time.Duration // before it connects for the first time
 	slot  time.Duration // Dialer.Heartbeat
 	next  time.Time     // when the current slot ends
 	guard detector.Guard
 	gray  detector.Gray
 }
 
+func newProber(e *endpoint, wait time.Duration) *prober {
+	slot := e.client.dialer.Heartbeat
+	if slot < 0 {
+		slot = time.Second
+	}
+	return &prober{endpoint: e, wait: wait, slot: slot, guard: detector.Guard{Tolerance: slot / 4}}
+}
+
 func (p *prober) run(ctx context.Context) {
+	p.begin(ctx)
 	now := time.Now()
 	p.next = now.Add(p.slot)
 	due := p.next
 	timer := time.NewTimer(p.slot)
 	defer timer.Stop()
-	for {
+	for !p.left.Load() || !p.pool.empty() {
 		planned := due
 		select {
 		case <-ctx.Done():
@@ -52,6 +63,27 @@ func (p *prober) run(ctx context.Context) {
 		due = p.step(ctx, now)
 		timer.Reset(time.Until(due))
 	}
+}
+
+// begin connects an endpoint that came at run time, when its turn has come or a
+// call has done so. Pings or not, no call is to wait for it.
+func (p *prober) begin(ctx context.Context) {
+	p.mu.Lock()
+	fresh := p.fresh
+	p.mu.Unlock()
+	if !fresh {
+		return
+	}
+	timer := time.NewTimer(p.wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.wake:
+	case <-ctx.Done():
+		return
+	}
+	p.reconnect(ctx)
+	p.met()
 }
 
 // excuse blames ourselves: a process that wakes late was paused, and has not

@@ -8,10 +8,11 @@ import (
 
 // Stats is what a client has seen so far.
 type Stats struct {
-	Calls     uint64 // calls begun
-	Failures  uint64 // calls that returned an error, a ServerError included
-	Retries   uint64 // repetitions after a wait
-	Endpoints []EndpointStats
+	Calls     uint64          // calls begun
+	Failures  uint64          // calls that returned an error, a ServerError included
+	Retries   uint64          // repetitions after a wait
+	Listed    int             // endpoints in the set
+	Endpoints []EndpointStats // those of the set that this client uses: see Dialer.Subset
 }
 
 // EndpointStats is the present state of one endpoint.
@@ -25,12 +26,14 @@ type EndpointStats struct {
 	InFlight  int
 	Latency   time.Duration // smoothed, peaks weigh more; 0 before the first call
 	Picks     uint64        // attempts that were sent this way
+	Priority  int
+	Metadata  map[string]string // the resolver's, not to be changed
 }
 
 // Stats returns the present figures, each read by itself.
 func (c *Client) Stats() Stats {
 	now := time.Now()
-	s := Stats{Calls: c.calls.Load(), Failures: c.failures.Load(), Retries: c.retries.Load()}
+	s := Stats{Calls: c.calls.Load(), Failures: c.failures.Load(), Retries: c.retries.Load(), Listed: len(c.balancer.Nodes())}
 	for _, e := range c.endpoints() {
 		s.Endpoints = append(s.Endpoints, e.stats(now))
 	}
@@ -44,5 +47,6 @@ func (e *endpoint) stats(now time.Time) EndpointStats {
 		Address: e.addr, State: b.State, Cause: b.Cause,
 		Suspect: phi >= suspectPhi, Phi: phi, Connected: e.pool.connected(),
 		InFlight: n.InFlight, Latency: n.Latency, Picks: n.Picks,
+		Priority: e.node.Priority(), Metadata: e.replica.listed.Load().Metadata,
 	}
 }

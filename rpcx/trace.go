@@ -34,6 +34,8 @@ type ClientTrace struct {
 	// Suspicion is called when the detector begins to doubt a peer, stops
 	// doubting it, convicts it, or finds that the fault was on our side.
 	Suspicion func(SuspicionInfo)
+	// Resolved is called for everything that the Dialer.Resolver says, in order.
+	Resolved func(ResolvedInfo)
 	// ViewsDiffer is called when the detector and the calls have held
 	// different views of an endpoint for long: a gray failure, of a peer that
 	// answers pings and fails calls, or a false alarm; and when they agree again.
@@ -89,6 +91,14 @@ type SuspicionInfo struct {
 	Silence  time.Duration // since the peer first owed an answer
 	// Fault is why a peer was Spared or the fault is a LocalFault, if that is known.
 	Fault detector.Fault
+}
+
+// ResolvedInfo says what a set of endpoints has changed.
+type ResolvedInfo struct {
+	Added, Removed, Kept int
+	// Err is why the last set is kept: an error of the resolver, or what is wrong
+	// with its set.
+	Err error
 }
 
 // ViewsInfo says how the detector's view of an endpoint differs from that of the
@@ -175,6 +185,12 @@ func (t *ClientTrace) breakerChanged(i BreakerInfo) {
 func (t *ClientTrace) suspicion(i SuspicionInfo) {
 	if t != nil && t.Suspicion != nil {
 		t.Suspicion(i)
+	}
+}
+
+func (t *ClientTrace) resolved(i ResolvedInfo) {
+	if t != nil && t.Resolved != nil {
+		t.Resolved(i)
 	}
 }
 

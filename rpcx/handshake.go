@@ -1,0 +1,69 @@
+package rpcx
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// connect makes one connection: dial, TLS, and CONNECT as asked for.
+func (d *Dialer) connect(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := d.NetDial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if d.TLSConfig != nil {
+		conn = tls.Client(conn, d.tlsConfig(address))
+	}
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // best effort
+	err = d.handshake(ctx, conn)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		conn.Close()
+		if d.HTTPPath != "" { // as in net/rpc
+			return nil, &net.OpError{Op: "dial-http", Net: network + " " + address, Err: err}
+		}
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: conn.RemoteAddr(), Err: err}
+	}
+	return conn, nil
+}
+
+func (d *Dialer) tlsConfig(address string) *tls.Config {
+	if d.TLSConfig.ServerName != "" {
+		return d.TLSConfig
+	}
+	cfg := d.TLSConfig.Clone()
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		cfg.ServerName = host
+	}
+	return cfg
+}
+
+func (d *Dialer) handshake(ctx context.Context, conn net.Conn) error {
+	if t, ok := conn.(*tls.Conn); ok {
+		if err := t.HandshakeContext(ctx); err != nil {
+			return err
+		}
+	}
+	if d.HTTPPath == "" {
+		return nil
+	}
+	if _, err := io.WriteString(conn, "CONNECT "+d.HTTPPath+" HTTP/1.0\n\n"); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: http.MethodConnect})
+	if err != nil {
+		return err
+	}
+	if resp.Status != "200 Connected to Go RPC" {
+		return errors.New("unexpected HTTP response: " + resp.Status)
+	}
+	return nil
+}

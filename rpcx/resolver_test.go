@@ -1,0 +1,495 @@
+package rpcx_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/rpcx"
+)
+
+// A feed is a resolver that says what the test tells it to. It gives up when it is
+// closed.
+type feed chan said
+
+type said struct {
+	set []rpcx.Endpoint
+	err error
+}
+
+func (f feed) Watch(ctx context.Context, deliver func([]rpcx.Endpoint, error)) error {
+	for {
+		select {
+		case s, ok := <-f:
+			if !ok {
+				return errors.New("the registry is gone")
+			}
+			deliver(s.set, s.err)
+			clear(s.set) // it is ours again
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// say delivers a set and waits until the client has acted on it.
+func (f feed) say(addrs ...string) { f.saySet(setOf(addrs...), nil) }
+
+func (f feed) saySet(set []rpcx.Endpoint, err error) {
+	f <- said{set, err}
+	synctest.Wait()
+}
+
+func setOf(addrs ...string) []rpcx.Endpoint {
+	set := make([]rpcx.Endpoint, len(addrs))
+	for i, a := range addrs {
+		set[i].Address = a
+	}
+	return set
+}
+
+// resolve dials with a feed whose first set has the given addresses.
+func (f *fleet) resolve(addrs ...string) (*rpcx.Client, feed) {
+	f.t.Helper()
+	sets := make(feed)
+	f.dialer.Resolver = sets
+	go func() { sets <- said{set: setOf(addrs...)} }()
+	c, err := f.dialer.Dial("tcp")
+	require.NoError(f.t, err)
+	return c, sets
+}
+
+// news is what the Resolved hook was told.
+type news struct {
+	mu    sync.Mutex // protects following
+	infos []rpcx.ResolvedInfo
+}
+
+func (n *news) all() []rpcx.ResolvedInfo {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.infos)
+}
+
+func (n *news) last() rpcx.ResolvedInfo {
+	all := n.all()
+	return all[len(all)-1]
+}
+
+func (f *fleet) news() *news {
+	n := new(news)
+	f.dialer.Trace = &rpcx.ClientTrace{Resolved: func(i rpcx.ResolvedInfo) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.infos = append(n.infos, i)
+	}}
+	return n
+}
+
+// A logbook is a bytes.Buffer for several.
+type logbook struct {
+	mu   sync.Mutex // protects following
+	text bytes.Buffer
+}
+
+func (b *logbook) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logbook) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func addresses(c *rpcx.Client) (addrs []string) {
+	for _, e := range c.Stats().Endpoints {
+		addrs = append(addrs, e.Address)
+	}
+	return addrs
+}
+
+func TestDialWaitsForTheResolver(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		news, sets := f.news(), make(feed)
+		f.dialer.Resolver = sets
+		begin := time.Now()
+		go func() {
+			time.Sleep(time.Second)
+			sets <- said{err: errors.New("no such host")}
+			sets <- said{set: []rpcx.Endpoint{}}
+			sets <- said{set: setOf("")}
+			time.Sleep(3 * time.Second)
+			sets <- said{set: setOf(f.addrs...)}
+		}()
+		c, err := f.dialer.Dial("tcp")
+		require.NoError(t, err)
+		defer c.Close()
+		require.Equal(t, 4*time.Second, time.Since(begin).Truncate(time.Second))
+		require.Len(t, where(t, c, 100), 2)
+		require.Len(t, news.all(), 4)
+		require.EqualError(t, news.all()[0].Err, "no such host")
+		require.ErrorContains(t, news.all()[1].Err, "empty")
+		require.ErrorContains(t, news.all()[2].Err, "without an address")
+		require.Equal(t, rpcx.ResolvedInfo{Added: 2}, news.last())
+	})
+}
+
+func TestDialWithoutASet(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		sets := make(feed)
+		f.dialer.Resolver = sets
+		begin := time.Now()
+		go func() { sets <- said{err: errors.New("no such host")} }()
+		_, err := f.dialer.Dial("tcp")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "the resolver has named no endpoints")
+		require.ErrorContains(t, err, "no such host")
+		require.Equal(t, 10*time.Second, time.Since(begin))
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = f.dialer.DialContext(ctx, "tcp")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, 11*time.Second, time.Since(begin))
+
+		close(sets)
+		_, err = f.dialer.Dial("tcp")
+		require.EqualError(t, err, "rpcx: the resolver has given up: the registry is gone")
+
+		f.dialer.Resolver = rpcx.Static(rpcx.Endpoint{Address: "nobody:1"})
+		_, err = f.dialer.Dial("tcp")
+		require.ErrorContains(t, err, "refused")
+		_, err = f.dialer.Dial("tcp", "a:1")
+		require.ErrorContains(t, err, "Dialer.Resolver is set beside addresses")
+	})
+}
+
+func TestStaticResolver(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		f.dialer.Resolver = rpcx.Static(
+			rpcx.Endpoint{Address: "a:1", Metadata: map[string]string{"zone": "north"}},
+			rpcx.Endpoint{Address: "b:1", Priority: 1})
+		c, err := f.dialer.Dial("tcp")
+		require.NoError(t, err)
+		defer c.Close()
+		require.Equal(t, map[string]int{"a:1": 50}, where(t, c, 50))
+		stats := c.Stats()
+		require.Equal(t, 2, stats.Listed)
+		require.Equal(t, "north", stats.Endpoints[0].Metadata["zone"])
+		require.Equal(t, 1, stats.Endpoints[1].Priority)
+
+		f.kill("a:1")
+		require.NoError(t, c.CallContext(rpcx.WithIdempotent(t.Context()), "Bank.Where", struct{}{}, new(string)))
+		require.Equal(t, map[string]int{"b:1": 50}, where(t, c, 50))
+		f.Resume("a:1")
+		time.Sleep(10 * time.Second)
+		require.Equal(t, map[string]int{"a:1": 50}, where(t, c, 50))
+	})
+}
+
+// What stays keeps what it has; what comes is connected before a call needs it.
+func TestEndpointsComeAndGo(t *testing.T) {
+	inFleet(t, 4, func(t *testing.T, f *fleet) {
+		news := f.news()
+		var logged logbook
+		f.dialer.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+		c, sets := f.resolve("a:1", "b:1", "c:1")
+		defer c.Close()
+		time.Sleep(10 * time.Second)
+		where(t, c, 300)
+		f.kill("c:1")
+		before := c.Stats().Endpoints
+		require.NotZero(t, before[1].Latency)
+
+		sets.say("d:1", "c:1", "b:1")
+		require.Equal(t, rpcx.ResolvedInfo{Added: 1, Removed: 1, Kept: 2}, news.last())
+		require.Contains(t, logged.String(), `msg="endpoints resolved" added=1 removed=1 kept=2`)
+		require.Equal(t, []string{"d:1", "c:1", "b:1"}, addresses(c))
+		after := c.Stats().Endpoints
+		require.Equal(t, before[1].Picks, after[2].Picks)
+		require.Equal(t, before[1].Latency, after[2].Latency)
+		require.Equal(t, before[2].State, after[1].State, "its breaker is open")
+		time.Sleep(1100 * time.Millisecond)
+		require.Zero(t, f.Open("a:1"))
+		require.Equal(t, 1, f.Open("d:1"))
+		require.Equal(t, 1, f.Dials("b:1"))
+		require.Equal(t, 3, c.Live())
+
+		share := where(t, c, 200)
+		require.Less(t, share["d:1"], 70, "slow start")
+		require.Zero(t, share["a:1"])
+		time.Sleep(15 * time.Second)
+		require.InDelta(t, 100, where(t, c, 200)["d:1"], 40)
+
+		sets.say("a:1", "b:1")
+		require.Equal(t, rpcx.ResolvedInfo{Added: 1, Removed: 2, Kept: 1}, news.last())
+		time.Sleep(time.Minute)
+		require.Equal(t, 2, c.Live())
+		require.Equal(t, 2, f.Dials("a:1"), "it returned")
+	})
+}
+
+// An endpoint that leaves gives its calls all the time they need, and no new ones.
+func TestLeavingEndpointFinishesItsCalls(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		c, sets := f.resolve("a:1")
+		defer c.Close()
+		slow := c.Go("Bank.Sleep", time.Hour, new(string), nil)
+		sets.say("b:1")
+		require.Equal(t, map[string]int{"b:1": 100}, where(t, c, 100))
+		time.Sleep(30 * time.Minute)
+		require.Empty(t, slow.Done)
+		require.Equal(t, 1, f.Open("a:1"))
+		require.Equal(t, 2, c.Live())
+		<-slow.Done
+		require.NoError(t, slow.Error)
+		time.Sleep(time.Second)
+		require.Zero(t, f.Open("a:1"))
+		require.Equal(t, 1, c.Live(), "its prober has ended")
+		require.Equal(t, 1, f.Dials("a:1"))
+	})
+}
+
+// Nobody hangs on a peer that dies while it drains.
+func TestLeavingEndpointIsWatched(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		c, sets := f.resolve("a:1")
+		defer c.Close()
+		time.Sleep(20 * time.Second)
+		slow := c.Go("Bank.Sleep", time.Hour, new(string), nil)
+		sets.say("b:1")
+		time.Sleep(time.Minute)
+		f.Stall("a:1")
+		begin := time.Now()
+		<-slow.Done
+		require.ErrorIs(t, slow.Error, rpcx.ErrUnresponsive)
+		require.Less(t, time.Since(begin), 10*time.Second)
+		time.Sleep(time.Second)
+		require.Equal(t, 1, c.Live())
+	})
+}
+
+// Close ends the calls of endpoints that have left, too.
+func TestCloseEndsLeavingEndpoints(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		c, sets := f.resolve("a:1")
+		slow := c.Go("Bank.Sleep", time.Hour, new(string), nil)
+		sets.say("b:1")
+		require.NoError(t, c.Close())
+		<-slow.Done
+		require.Equal(t, rpcx.ErrShutdown, slow.Error)
+		time.Sleep(time.Second)
+		require.Zero(t, f.Open("b:1"))
+	})
+}
+
+// A connection that is on its way when its endpoint leaves is not kept.
+func TestEndpointLeavesWhileItIsDialed(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		f.Delay("a:1", 500*time.Millisecond)
+		c, sets := f.resolve("a:1", "b:1") // b:1 is there first
+		defer c.Close()
+		sets.say("b:1")
+		time.Sleep(5 * time.Second)
+		require.Equal(t, 1, f.Dials("a:1"))
+		require.Zero(t, f.Open("a:1"))
+		require.Equal(t, 1, c.Live())
+		require.Len(t, where(t, c, 50), 1)
+	})
+}
+
+func TestSetsThatAreRefused(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		news := f.news()
+		c, sets := f.resolve(f.addrs...)
+		defer c.Close()
+		for want, set := range map[string][]rpcx.Endpoint{
+			`"c:1" is listed twice`:      setOf("c:1", "b:1", "c:1"),
+			"an endpoint without an add": setOf("c:1", ""),
+			`Weight of "c:1" is -1`:      {{Address: "c:1", Weight: -1}},
+			`Weight of "c:1" is 1000001`: {{Address: "c:1", Weight: 1_000_001}},
+		} {
+			sets.saySet(set, nil)
+			require.Zero(t, news.last().Added+news.last().Removed)
+			require.Equal(t, 2, news.last().Kept)
+			require.ErrorContains(t, news.last().Err, want)
+			require.Len(t, where(t, c, 100), 2)
+		}
+	})
+}
+
+func TestFailingResolver(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		news := f.news()
+		var logged logbook
+		f.dialer.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+		c, sets := f.resolve(f.addrs...)
+		defer c.Close()
+		failure := errors.New("SERVFAIL")
+		sets.saySet(nil, failure)
+		require.Equal(t, rpcx.ResolvedInfo{Kept: 2, Err: failure}, news.last())
+		require.Contains(t, logged.String(), `level=WARN msg="endpoints not resolved" kept=2 cause=SERVFAIL`)
+		close(sets)
+		synctest.Wait()
+		require.EqualError(t, news.last().Err, "rpcx: the resolver has given up: the registry is gone")
+		time.Sleep(time.Hour)
+		require.Len(t, where(t, c, 100), 2)
+	})
+}
+
+func TestEmptySet(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		news := f.news()
+		c, sets := f.resolve(f.addrs...)
+		defer c.Close()
+		sets.say()
+		require.Equal(t, 2, news.last().Kept)
+		require.EqualError(t, news.last().Err, "rpcx: the resolver's set is empty; the last one is kept for 5m0s")
+		time.Sleep(4 * time.Minute)
+		where(t, c, 10)
+		sets.say(f.addrs...)
+		time.Sleep(time.Hour)
+		require.Equal(t, rpcx.ResolvedInfo{Kept: 2}, news.last())
+
+		sets.say()
+		time.Sleep(4 * time.Minute)
+		sets.say() // again is not anew
+		where(t, c, 10)
+		time.Sleep(61 * time.Second)
+		require.Equal(t, rpcx.ResolvedInfo{Removed: 2}, news.last())
+		require.Zero(t, c.Live())
+		require.ErrorIs(t, c.Call("Bank.Where", struct{}{}, new(string)), rpcx.ErrUnavailable)
+		sets.say()
+		require.EqualError(t, news.last().Err, "rpcx: the resolver's set is empty")
+		heard := len(news.all())
+		time.Sleep(time.Hour)
+		require.Len(t, news.all(), heard)
+		sets.say("a:1")
+		where(t, c, 10)
+	})
+}
+
+func TestWeightsChange(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		c, sets := f.resolve(f.addrs...)
+		defer c.Close()
+		sets.saySet([]rpcx.Endpoint{{Address: "a:1", Weight: 9}, {Address: "b:1"}}, nil)
+		require.InDelta(t, 900, where(t, c, 1000)["a:1"], 60)
+		sets.saySet([]rpcx.Endpoint{{Address: "a:1", Weight: 1}, {Address: "b:1", Weight: 3}}, nil)
+		require.InDelta(t, 250, where(t, c, 1000)["a:1"], 60)
+	})
+}
+
+// All clients hear of an endpoint at once, and must not all connect at once.
+func TestArrivalIsNoStorm(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		const clients = 200
+		var feeds []feed
+		for range clients {
+			c, sets := f.resolve("a:1")
+			defer c.Close()
+			feeds = append(feeds, sets)
+		}
+		for _, sets := range feeds {
+			sets <- said{set: setOf("a:1", "b:1")}
+		}
+		most, before := 0, 0
+		for range 11 {
+			time.Sleep(100 * time.Millisecond)
+			most, before = max(most, f.Dials("b:1")-before), f.Dials("b:1")
+		}
+		require.Equal(t, clients, before)
+		require.Less(t, most, clients/5, "in a tenth of a second")
+	})
+}
+
+// load calls as long as the test wants, and fails it if a call fails.
+type load struct {
+	callers int
+	stop    chan struct{}
+	done    chan int // how many calls each has made
+}
+
+func (f *fleet) load(c *rpcx.Client, callers int, every time.Duration) *load {
+	l := &load{callers, make(chan struct{}), make(chan int)}
+	for i := range callers {
+		go func() {
+			for n := 0; ; n++ {
+				select {
+				case <-l.stop:
+					l.done <- n
+					return
+				case <-time.After(every):
+				}
+				id := i*1_000_000 + n
+				method := "Bank.Deposit"
+				if n%10 == 0 {
+					method = "Bank.SlowDeposit"
+				}
+				var total int
+				if err := c.Call(method, Deposit{id, 1}, &total); err != nil || total != 1 {
+					f.t.Errorf("call %d: %d %v", id, total, err)
+				}
+				if runs := f.ledger.count(id); runs != 1 {
+					f.t.Errorf("call %d ran %d times", id, runs)
+				}
+			}
+		}()
+	}
+	return l
+}
+
+func (l *load) end() (calls int) {
+	close(l.stop)
+	for range l.callers {
+		calls += <-l.done
+	}
+	return calls
+}
+
+// Every replica is replaced by another one, whose process starts only when it is
+// listed, and ends soon after it is not: no call fails, none runs twice.
+func TestRollingReplacement(t *testing.T) {
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		c, sets := f.resolve(f.addrs...)
+		defer c.Close()
+		l := f.load(c, 20, 10*time.Millisecond)
+		set := f.addrs
+		for i := range 30 {
+			next := fmt.Sprintf("r%d:1", i)
+			f.Delay(next, time.Millisecond)
+			f.start(next)
+			old := set[0]
+			set = append(set[1:len(set):len(set)], next)
+			sets <- said{set: setOf(set...)}
+			time.Sleep(5 * time.Second)
+			require.Zero(t, f.Open(old))
+			f.kill(old)
+		}
+		for i := range 10 { // and now all at once
+			set = nil
+			for j := range 3 {
+				next := fmt.Sprintf("s%d-%d:1", i, j)
+				f.Delay(next, time.Millisecond)
+				f.start(next)
+				set = append(set, next)
+			}
+			sets <- said{set: setOf(set...)}
+			time.Sleep(5 * time.Second)
+		}
+		require.Greater(t, l.end(), 30_000)
+		require.Equal(t, 3, c.Live())
+	})
+}

@@ -1,0 +1,298 @@
+package rpcx
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"resilientrpc/balancer"
+)
+
+const (
+	// emptyAfter is how long an empty set must last before it is believed: calls to
+	// servers that are gone fail soon enough, while an empty answer of a broken
+	// registry takes down all who believe it.
+	emptyAfter = 5 * time.Minute
+	// rejoinSpread is the time over which the clients that hear of the same change
+	// connect to what is new to them. It is short beside the balancer's slow start.
+	rejoinSpread = time.Second
+	// linger is how long an endpoint that has left the subset stays connected, as
+	// it may be back in a moment: subsets follow the traffic and what is down.
+	linger = 10 * time.Second
+	// tending is how often a subset that may change by itself is looked at, and
+	// rest how long it is left alone at least.
+	tending = time.Second
+	rest    = 100 * time.Millisecond
+)
+
+// errLeft is what a call gets that was given an endpoint as it left. It goes to
+// another one at once.
+var errLeft = errors.New("rpcx: the endpoint is not in use any more")
+
+// A replica is one address of the set. All that costs something, which is its
+// endpoint, is there only while the client uses it.
+type replica struct {
+	listed atomic.Pointer[Endpoint] // as in the last set
+	live   atomic.Pointer[endpoint] // nil while it is not in use
+
+	gone bool // from the set; protected by roster.mu
+}
+
+// roster is who serves: it takes the resolver's sets to the balancer, and gives an
+// endpoint to each replica that the balancer uses. What it does, it does in run's
+// goroutine, or before that is there, in Dial's; only use and close are for all.
+type roster struct {
+	client     *Client
+	deliveries chan delivery
+	wake       chan struct{} // has room for one
+	emptied    time.Time     // when the set was found empty; zero if it is not
+	round      uint64        // counts tendings
+
+	mu      sync.Mutex             // protects following
+	running bool                   // endpoints that come get a prober
+	live    map[*endpoint]struct{} // until their probers end
+}
+
+func newRoster(c *Client) *roster {
+	return &roster{
+		client: c, deliveries: make(chan delivery), wake: make(chan struct{}, 1),
+		live: make(map[*endpoint]struct{}),
+	}
+}
+
+// run is the roster's goroutine. Client.watch starts it and Close waits for it.
+func (r *roster) run(ctx context.Context) {
+	tick := time.NewTicker(tending)
+	defer tick.Stop()
+	wake, rested := r.wake, (<-chan time.Time)(nil)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case d := <-r.deliveries:
+			r.hear(time.Now(), d) //nolint:errcheck // it has been reported
+		case <-wake:
+			r.tend(time.Now(), 0)
+			wake, rested = nil, time.After(rest)
+		case <-rested:
+			wake, rested = r.wake, nil
+		case now := <-tick.C:
+			if !r.emptied.IsZero() && now.Sub(r.emptied) >= emptyAfter {
+				r.hear(now, delivery{}) //nolint:errcheck // likewise
+			}
+			r.tend(now, 0)
+		}
+	}
+}
+
+// kick wakes the roster: who is in use may have changed.
+func (r *roster) kick() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hear acts on what the resolver says, reports that, and returns why the set that it
+// had is kept, if it is.
+func (r *roster) hear(now time.Time, d delivery) error {
+	info := ResolvedInfo{Kept: len(r.client.balancer.Nodes()), Err: d.err}
+	switch {
+	case d.err != nil:
+	case slices.ContainsFunc(d.set, func(e Endpoint) bool { return e.Address == "" }):
+		info.Err = errors.New("rpcx: the resolver's set has an endpoint without an address")
+	case len(d.set) > 0:
+		info = r.take(now, d.set)
+	case info.Kept == 0:
+		info.Err = errors.New("rpcx: the resolver's set is empty")
+	case r.believed(now):
+		info = r.take(now, nil)
+	default:
+		info.Err = fmt.Errorf("rpcx: the resolver's set is empty; the last one is kept for %v", emptyAfter)
+	}
+	r.client.dialer.Trace.resolved(info)
+	if log := r.client.dialer.Logger; log != nil {
+		switch {
+		case info.Err != nil:
+			log.Warn("endpoints not resolved", "kept", info.Kept, "cause", info.Err)
+		case info.Added+info.Removed > 0:
+			log.Info("endpoints resolved", "added", info.Added, "removed", info.Removed, "kept", info.Kept)
+		}
+	}
+	return info.Err
+}
+
+// believed reports whether the set has been empty for so long that it must be true.
+func (r *roster) believed(now time.Time) bool {
+	if r.emptied.IsZero() {
+		r.emptied = now
+	}
+	return now.Sub(r.emptied) >= emptyAfter
+}
+
+// take makes a set the one that is served from. What stays keeps all it has.
+func (r *roster) take(now time.Time, set []Endpoint) ResolvedInfo {
+	was := r.client.balancer.Nodes()
+	left := make(map[string]*replica, len(was))
+	for _, n := range was {
+		left[n.ID()] = n.Value().(*replica)
+	}
+	info := ResolvedInfo{Added: len(set), Removed: len(was)}
+	members := make([]balancer.Endpoint, len(set))
+	for i := range set {
+		id := cmp.Or(set[i].Address, "-") // of a single connection
+		rep := left[id]
+		if rep == nil {
+			rep = new(replica)
+			rep.listed.Store(&set[i])
+		} else {
+			delete(left, id)
+			info = ResolvedInfo{Added: info.Added - 1, Removed: info.Removed - 1, Kept: info.Kept + 1}
+		}
+		members[i] = balancer.Endpoint{ID: id, Weight: set[i].Weight, Priority: set[i].Priority, Value: rep}
+	}
+	if err := r.client.balancer.Update(now, members); err != nil {
+		return ResolvedInfo{Kept: len(was), Err: fmt.Errorf("rpcx: the set of endpoints is refused: %w", err)}
+	}
+	r.emptied = time.Time{}
+	for i := range set {
+		members[i].Value.(*replica).listed.Store(&set[i])
+	}
+	for _, rep := range left {
+		r.remove(now, rep)
+	}
+	spread := rejoinSpread
+	if len(was) == 0 {
+		spread = 0 // there is nobody else to call
+	}
+	r.tend(now, spread)
+	return info
+}
+
+// tend gives an endpoint to each replica in use, and takes it from those that have
+// not been for long.
+func (r *roster) tend(now time.Time, spread time.Duration) {
+	r.round++
+	for _, n := range r.client.balancer.InUse(now) {
+		e := n.Value().(*replica).live.Load()
+		if e == nil {
+			e = r.open(now, n, true, spread)
+		}
+		e.round = r.round
+	}
+	for _, e := range r.all() {
+		switch {
+		case e.round == r.round || e.left.Load():
+			e.unused = time.Time{}
+		case e.unused.IsZero():
+			e.unused = now
+		case now.Sub(e.unused) >= linger:
+			r.close(now, e)
+		}
+	}
+}
+
+// use returns the endpoint of a node that was picked. If it has none, the balancer
+// has just begun to use it, and perhaps others: the roster is to look.
+func (r *roster) use(now time.Time, n *balancer.Node) *endpoint {
+	if e := n.Value().(*replica).live.Load(); e != nil {
+		return e
+	}
+	defer r.kick()
+	return r.open(now, n, false, 0)
+}
+
+// open gives an endpoint to a replica. A fresh one is connected by its prober within
+// spread, and until then calls prefer others.
+func (r *roster) open(now time.Time, n *balancer.Node, fresh bool, spread time.Duration) *endpoint {
+	e, opened := r.enroll(n, fresh, spread)
+	if opened && fresh {
+		e.publish(now)
+	}
+	return e
+}
+
+func (r *roster) enroll(n *balancer.Node, fresh bool, spread time.Duration) (e *endpoint, opened bool) {
+	rep := n.Value().(*replica)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := rep.live.Load(); e != nil {
+		return e, false
+	}
+	e = r.client.newEndpoint(rep, n)
+	e.fresh = fresh && r.running
+	e.left.Store(rep.gone) // picked before it went
+	rep.live.Store(e)
+	if rep.gone {
+		return e, false
+	}
+	r.live[e] = struct{}{}
+	if r.running {
+		r.probe(e, spread)
+	}
+	return e, r.running
+}
+
+// start gives the endpoints that are there their probers, and one to each that
+// comes from now on.
+func (r *roster) start() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.running = true
+	for e := range r.live {
+		r.probe(e, 0)
+	}
+}
+
+// probe starts an endpoint's prober. r.mu is held.
+func (r *roster) probe(e *endpoint, spread time.Duration) {
+	var wait time.Duration
+	if spread > 0 {
+		wait = rand.N(spread)
+	}
+	p := newProber(e, wait)
+	r.client.background(func() {
+		p.run(r.client.ctx)
+		if r.client.closed() {
+			return // Close ends its connections
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.live, e)
+	})
+}
+
+// remove is for a replica that is not in the set any more. It keeps its endpoint, so
+// that who has picked it just now finds one that has left.
+func (r *roster) remove(now time.Time, rep *replica) {
+	r.mu.Lock()
+	rep.gone = true
+	e := rep.live.Load()
+	r.mu.Unlock()
+	if e != nil {
+		e.leave(now)
+	}
+}
+
+// close takes the endpoint from a replica that is not in use any more.
+func (r *roster) close(now time.Time, e *endpoint) {
+	r.mu.Lock()
+	e.replica.live.CompareAndSwap(e, nil)
+	r.mu.Unlock()
+	e.leave(now)
+}
+
+// all returns the endpoints that there are, those that have left and still owe
+// answers included.
+func (r *roster) all() []*endpoint {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Keys(r.live))
+}
