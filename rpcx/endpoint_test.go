@@ -14,6 +14,64 @@ import (
 	"resilientrpc/rpcx/internal/simnet"
 )
 
+// A retired connection closes only if nobody can have entered it in the meantime: a
+// call could be sent and then cut off.
+func TestRetiredConnectionLetsNobodyIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := simnet.New()
+		defer n.Close()
+		n.Listen("a:1")
+		d := Dialer{Heartbeat: -1}
+		d.NetDial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return n.DialContext(ctx, network, address)
+		}
+		c, err := d.Dial("tcp", "a:1")
+		require.NoError(t, err)
+		defer c.Close()
+		conn := c.endpoints()[0].last.Load()
+		require.True(t, conn.enter())
+		conn.retire()
+		require.True(t, conn.enter(), "it is in use")
+		require.False(t, conn.dead())
+		conn.release()
+		conn.release()
+		require.True(t, conn.dead())
+		require.False(t, conn.enter())
+		res := conn.do(t.Context(), time.Now(), "Bank.Where", struct{}{}, new(string), func() {})
+		require.Equal(t, NotSent, res.sent)
+		require.True(t, res.own)
+	})
+}
+
+// A call may pick an endpoint that has never been in use, and find that it was removed
+// in the same moment.
+func TestEndpointIsRemovedAsItIsPicked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := simnet.New()
+		defer n.Close()
+		n.Listen("a:1")
+		d := Dialer{Heartbeat: -1, Subset: 1, Resolver: Static(Endpoint{Address: "a:1"}, Endpoint{Address: "b:1"})}
+		d.NetDial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return n.DialContext(ctx, network, "a:1")
+		}
+		c, err := d.Dial("tcp")
+		require.NoError(t, err)
+		defer c.Close()
+		var picked *balancer.Node
+		for _, n := range c.balancer.Nodes() {
+			if n.Value().(*replica).live.Load() == nil {
+				picked = n
+			}
+		}
+		c.roster.deliveries <- delivery{set: []Endpoint{{Address: c.endpoints()[0].addr}}}
+		synctest.Wait()
+		e := c.roster.use(time.Now(), picked)
+		_, err = e.connect(t.Context(), &e.pool.lanes[0])
+		require.ErrorIs(t, err, errLeft)
+		require.Equal(t, 1, c.Live())
+	})
+}
+
 // Publishing must not ask the breaker: the answer may be the breaker's next event,
 // which is published too.
 func TestPublishDuringATransition(t *testing.T) {

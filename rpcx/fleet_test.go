@@ -105,6 +105,9 @@ func inFleet(t *testing.T, n int, f func(*testing.T, *fleet)) {
 		}
 		for i := range n {
 			addr := fmt.Sprintf("%c:1", 'a'+i)
+			if i >= 26 {
+				addr = fmt.Sprintf("z%d:1", i)
+			}
 			fl.addrs = append(fl.addrs, addr)
 			fl.Delay(addr, time.Millisecond)
 			fl.start(addr)

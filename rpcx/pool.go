@@ -48,6 +48,16 @@ func (p *pool) pick() *lane {
 // connected reports whether any lane is.
 func (p *pool) connected() bool { return p.pick().conn.Load() != nil }
 
+// full reports whether every lane is.
+func (p *pool) full() bool {
+	for i := range p.lanes {
+		if p.lanes[i].conn.Load() == nil {
+			return false
+		}
+	}
+	return true
+}
+
 // add makes c a live connection, and reports whether it is the only one.
 func (p *pool) add(c *conn) bool {
 	p.mu.Lock()

@@ -2,6 +2,7 @@ package rpcx
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"resilientrpc/breaker"
@@ -25,11 +26,12 @@ const suspectPhi = 1
 // with the last connection of an endpoint that has left.
 type prober struct {
 	*endpoint
-	wait  time.Duration // before it connects for the first time
-	slot  time.Duration // Dialer.Heartbeat
-	next  time.Time     // when the current slot ends
-	guard detector.Guard
-	gray  detector.Gray
+	wait   time.Duration // before it connects for the first time
+	slot   time.Duration // Dialer.Heartbeat
+	next   time.Time     // when the current slot ends
+	redial time.Time     // when lost connections are made again; zero if there are none
+	guard  detector.Guard
+	gray   detector.Gray
 }
 
 func newProber(e *endpoint, wait time.Duration) *prober {
@@ -110,8 +112,11 @@ func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	default:
 		if p.pings {
 			p.judge(now)
-			p.reconnect(ctx)
+			p.mend(ctx, now)
 			at = p.wakeup()
+			if !p.redial.IsZero() {
+				at = earlier(at, p.redial)
+			}
 		}
 	}
 	if !now.Before(p.next) {
@@ -186,10 +191,23 @@ func (p *prober) convict(now time.Time, phi float64) {
 	}
 }
 
-// reconnect replaces lost connections before the next call needs them.
+// mend replaces lost connections before a call needs them, but within a quarter of a
+// slot rather than at once: a server that goes away leaves all its clients together.
+func (p *prober) mend(ctx context.Context, now time.Time) {
+	switch {
+	case p.pool.full() || p.fixed || p.left.Load():
+		p.redial = time.Time{}
+	case p.redial.IsZero():
+		p.redial = now.Add(rand.N(min(p.slot/4, rejoinSpread)))
+	case !now.Before(p.redial):
+		p.redial = time.Time{}
+		p.reconnect(ctx)
+	}
+}
+
 func (p *prober) reconnect(ctx context.Context) {
 	for i := range p.pool.lanes {
-		if l := &p.pool.lanes[i]; l.conn.Load() == nil && !p.fixed {
+		if l := &p.pool.lanes[i]; l.conn.Load() == nil {
 			if _, err := p.connect(ctx, l); err != nil {
 				return // a failed dial has tripped the breaker
 			}

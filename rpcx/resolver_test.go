@@ -392,27 +392,84 @@ func TestWeightsChange(t *testing.T) {
 	})
 }
 
-// All clients hear of an endpoint at once, and must not all connect at once.
-func TestArrivalIsNoStorm(t *testing.T) {
-	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		const clients = 200
-		var feeds []feed
-		for range clients {
-			c, sets := f.resolve("a:1")
-			defer c.Close()
-			feeds = append(feeds, sets)
-		}
-		for _, sets := range feeds {
-			sets <- said{set: setOf("a:1", "b:1")}
-		}
-		most, before := 0, 0
-		for range 11 {
-			time.Sleep(100 * time.Millisecond)
-			most, before = max(most, f.Dials("b:1")-before), f.Dials("b:1")
-		}
-		require.Equal(t, clients, before)
-		require.Less(t, most, clients/5, "in a tenth of a second")
+// With pings off, too, what comes is connected before a call needs it.
+func TestArrivalWithoutPings(t *testing.T) {
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		f.dialer.Heartbeat = -1
+		c, sets := f.resolve("a:1")
+		defer c.Close()
+		sets.say("a:1", "b:1", "nobody:1")
+		where(t, c, 100)
+		time.Sleep(1100 * time.Millisecond)
+		require.Equal(t, 1, f.Open("b:1"))
+		require.Equal(t, 1, f.Dials("nobody:1"))
+		time.Sleep(10 * time.Second)
+		require.InDelta(t, 50, where(t, c, 100)["b:1"], 20)
+		sets.say("c:1")
+		require.Equal(t, map[string]int{"c:1": 100}, where(t, c, 100))
+		require.Equal(t, 1, c.Live())
 	})
+}
+
+// No call waits for the connection to an endpoint that has come, while there are
+// others.
+func TestArrivalDelaysNoCall(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		f.Delay("b:1", 500*time.Millisecond)
+		c, sets := f.resolve("a:1")
+		defer c.Close()
+		where(t, c, 10)
+		sets.say("a:1", "b:1")
+		for range 500 {
+			begin := time.Now()
+			where(t, c, 1)
+			require.Less(t, time.Since(begin), 10*time.Millisecond)
+		}
+	})
+}
+
+// What all clients learn at once, they must not act on at once: that an endpoint has
+// come, that its connections are lost, that its process is gone and is back.
+func TestReturnIsNoStorm(t *testing.T) {
+	for name, tt := range map[string]struct {
+		event func(*fleet, []feed)
+		at    string // who is dialed
+		most  int    // dials of 100 in a twentieth of a second
+	}{
+		"arrival": {func(_ *fleet, feeds []feed) {
+			for _, sets := range feeds {
+				sets <- said{set: setOf("a:1", "b:1")}
+			}
+		}, "b:1", 20},
+		"loss": {func(f *fleet, _ []feed) { f.Cut("a:1") }, "a:1", 45},
+		"restart": {func(f *fleet, _ []feed) {
+			f.kill("a:1")
+			time.Sleep(400 * time.Millisecond)
+			f.Resume("a:1")
+		}, "a:1", 35},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, 2, func(t *testing.T, f *fleet) {
+				const clients = 100
+				var feeds []feed
+				for range clients {
+					c, sets := f.resolve("a:1")
+					defer c.Close()
+					where(t, c, 1) // a connection that has proved itself
+					feeds = append(feeds, sets)
+				}
+				tt.event(f, feeds)
+				most, before := 0, f.Dials(tt.at)
+				for range 40 {
+					time.Sleep(50 * time.Millisecond)
+					synctest.Wait()
+					most, before = max(most, f.Dials(tt.at)-before), f.Dials(tt.at)
+				}
+				require.Equal(t, clients, f.Open(tt.at))
+				require.LessOrEqual(t, most, tt.most)
+			})
+		})
+	}
 }
 
 // load calls as long as the test wants, and fails it if a call fails.

@@ -20,8 +20,8 @@ const (
 	// servers that are gone fail soon enough, while an empty answer of a broken
 	// registry takes down all who believe it.
 	emptyAfter = 5 * time.Minute
-	// rejoinSpread is the time over which the clients that hear of the same change
-	// connect to what is new to them. It is short beside the balancer's slow start.
+	// rejoinSpread is the time over which the clients that learn the same thing at
+	// once connect. It is short beside the balancer's slow start.
 	rejoinSpread = time.Second
 	// linger is how long an endpoint that has left the subset stays connected, as
 	// it may be back in a moment: subsets follow the traffic and what is down.

@@ -1,0 +1,420 @@
+package rpcx_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/balancer"
+	"resilientrpc/rpcx"
+)
+
+// many returns n addresses.
+func many(prefix string, n int) []string {
+	addrs := make([]string, n)
+	for i := range addrs {
+		addrs[i] = fmt.Sprintf("%s%d:1", prefix, i)
+	}
+	return addrs
+}
+
+// open counts the endpoints with connections.
+func (f *fleet) open() (n int) {
+	for _, a := range f.addrs {
+		n += min(f.Open(a), 1)
+	}
+	return n
+}
+
+// Only what a client uses of a large fleet is connected, pinged and watched.
+func TestOnlyTheSubsetIsConnected(t *testing.T) {
+	for subset, want := range map[int]int{0: 20, 5: 5, -1: 100} {
+		t.Run(fmt.Sprint(subset), func(t *testing.T) {
+			inFleet(t, 100, func(t *testing.T, f *fleet) {
+				f.dialer.Subset = subset
+				c := f.dial()
+				defer c.Close()
+				time.Sleep(time.Minute)
+				require.Equal(t, want, f.open())
+				require.Equal(t, want, c.Live())
+				require.Len(t, c.Stats().Endpoints, want)
+				require.Equal(t, 100, c.Stats().Listed)
+				require.LessOrEqual(t, len(where(t, c, 50)), want)
+			})
+		})
+	}
+}
+
+// What is down is made up for, and not given up; when it is back, what took its
+// place drains.
+func TestSubsetIsBackfilled(t *testing.T) {
+	inFleet(t, 100, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		time.Sleep(5 * time.Second)
+		home := addresses(c)
+		require.Len(t, home, 20)
+		for _, a := range home[:3] {
+			f.kill(a)
+		}
+		time.Sleep(2 * time.Second)
+		require.Len(t, addresses(c), 23)
+		require.Equal(t, 20, f.open(), "connected before they are called")
+		share := where(t, c, 150)
+		for _, a := range home[:3] {
+			require.Zero(t, share[a])
+		}
+
+		for _, a := range home[:3] {
+			f.Resume(a)
+		}
+		time.Sleep(30 * time.Second)
+		require.Equal(t, home, addresses(c))
+		require.Equal(t, 20, f.open())
+		require.Equal(t, 20, c.Live())
+	})
+}
+
+// Of what is not in use nothing is known: that it was down when it was given up must
+// not be held against it.
+func TestWhatLeavesTheSubsetIsForgotten(t *testing.T) {
+	inFleet(t, 100, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		time.Sleep(5 * time.Second)
+		f.kill(addresses(c)[0])
+		time.Sleep(3 * time.Second)
+		inUse := addresses(c)
+		require.Len(t, inUse, 21)
+		f.kill(inUse[20])
+		time.Sleep(3 * time.Second)
+		require.Len(t, addresses(c), 22)
+		f.Resume(inUse[0])
+		time.Sleep(30 * time.Second)
+		require.Equal(t, 20, c.Live())
+		require.Equal(t, map[balancer.State]int{balancer.Ready: 80}, c.Outside())
+		f.kill(inUse[0])
+		time.Sleep(30 * time.Second)
+		require.Len(t, addresses(c), 22, "that it is dead has been found out again")
+	})
+}
+
+// More traffic takes more endpoints, and gives them back; a call in flight is not cut
+// when its endpoint leaves the subset.
+func TestSubsetFollowsTheTraffic(t *testing.T) {
+	inFleet(t, 100, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		var calls []*rpcx.Call
+		for range 400 {
+			calls = append(calls, c.Go("Bank.Sleep", 10*time.Second, new(string), nil))
+			time.Sleep(5 * time.Millisecond)
+		}
+		require.Equal(t, 100, c.Live())
+		slow := c.Go("Bank.Sleep", 3*time.Minute, new(string), nil)
+		for _, call := range calls {
+			<-call.Done
+			require.NoError(t, call.Error)
+		}
+		time.Sleep(time.Minute)
+		require.LessOrEqual(t, c.Live(), 21)
+		require.LessOrEqual(t, f.open(), 21)
+		<-slow.Done
+		require.NoError(t, slow.Error)
+		time.Sleep(time.Second)
+		require.Len(t, c.Stats().Endpoints, 20)
+		require.Equal(t, 20, f.open())
+		where(t, c, 50)
+	})
+}
+
+// Dial does not give up with the first few of many.
+func TestDialGoesOnInTheFleet(t *testing.T) {
+	inFleet(t, 10, func(t *testing.T, f *fleet) {
+		var dead atomic.Int64
+		var dials atomic.Int64
+		f.dialer.Subset = 2
+		f.dialer.NetDial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if dials.Add(1) <= dead.Load() {
+				return nil, syscall.ECONNREFUSED
+			}
+			return f.DialContext(ctx, network, address)
+		}
+		dead.Store(4)
+		c := f.dial()
+		where(t, c, 10)
+		require.NoError(t, c.Close())
+		synctest.Wait()
+
+		dials.Store(0)
+		dead.Store(100)
+		_, err := f.dialer.Dial("tcp", f.addrs...)
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+		require.EqualValues(t, 6, dials.Load())
+	})
+}
+
+// The world is cut off: the client must not go through the whole fleet for it.
+func TestPausedNetworkLeavesTheSubset(t *testing.T) {
+	inFleet(t, 100, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		time.Sleep(20 * time.Second)
+		for _, a := range f.addrs {
+			f.Stall(a)
+		}
+		time.Sleep(10 * time.Second)
+		require.LessOrEqual(t, c.Live(), 40, "at most half of those in use is convicted, and made up for")
+		for _, a := range f.addrs {
+			f.Resume(a)
+		}
+		time.Sleep(time.Minute)
+		require.Equal(t, 20, c.Live())
+		where(t, c, 100)
+	})
+}
+
+// Random sets, faults and traffic, and at the end of each episode what must be so
+// when all is quiet: exactly what is in use is alive and connected.
+func TestEndpointsComeAndGoAtRandom(t *testing.T) {
+	for seed := range uint64(4) {
+		inFleet(t, 100, func(t *testing.T, f *fleet) {
+			rng := rand.New(rand.NewPCG(seed, 0))
+			f.dialer.Idempotent = func(string) bool { return true }
+			f.dialer.Retry.Budget = -1
+			c, sets := f.resolve(f.addrs...)
+			defer c.Close()
+			for range 6 {
+				rng.Shuffle(len(f.addrs), func(i, j int) { f.addrs[i], f.addrs[j] = f.addrs[j], f.addrs[i] })
+				set := f.addrs[:2+rng.IntN(99)]
+				sets <- said{set: setOf(set...)}
+				dead := set[:rng.IntN(len(set)/2+1)]
+				for range rng.IntN(200) {
+					c.Go("Bank.Sleep", time.Duration(rng.IntN(2000))*time.Millisecond, new(string), nil)
+				}
+				for _, a := range dead {
+					f.Refuse(a)
+					f.Cut(a)
+				}
+				for range rng.IntN(100) {
+					require.NoError(t, c.Call("Bank.Where", struct{}{}, new(string)))
+				}
+				for _, a := range dead {
+					f.Resume(a)
+				}
+				time.Sleep(time.Minute)
+				inUse := addresses(c)
+				require.Subset(t, set, inUse)
+				if len(set) < 64 {
+					require.Len(t, inUse, len(set))
+				} else {
+					require.GreaterOrEqual(t, len(inUse), 20)
+					require.LessOrEqual(t, len(inUse), 40, "what grew shrinks to less than half only")
+				}
+				require.Equal(t, len(inUse), c.Live())
+				require.Equal(t, len(inUse), f.open())
+			}
+		})
+	}
+}
+
+// unreal is a dialer whose connections answer at once and go nowhere.
+func unreal() rpcx.Dialer {
+	return rpcx.Dialer{
+		Codec: newInstant,
+		NetDial: func(context.Context, string, string) (net.Conn, error) {
+			near, _ := net.Pipe()
+			return near, nil
+		},
+	}
+}
+
+// Of 10,000 endpoints, 1,000 are replaced at once, again and again, under load.
+func TestTenThousandEndpoints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sets, d := make(feed), unreal()
+		var resolved sync.WaitGroup
+		d.Resolver = sets
+		d.Trace = &rpcx.ClientTrace{Resolved: func(i rpcx.ResolvedInfo) {
+			require.NoError(t, i.Err)
+			resolved.Done()
+		}}
+		addrs := many("a", 10_000)
+		resolved.Add(1)
+		go func() { sets <- said{set: setOf(addrs...)} }()
+		c, err := d.Dial("tcp")
+		require.NoError(t, err)
+		defer c.Close()
+		stop := make(chan struct{})
+		for range 10 {
+			go func() {
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(time.Millisecond):
+					}
+					var reply int
+					if err := c.Call("Service.Method", 1, &reply); err != nil || reply != 42 {
+						t.Errorf("%d %v", reply, err)
+					}
+				}
+			}()
+		}
+		for i := range 10 {
+			copy(addrs[i*1000:], many(fmt.Sprintf("b%d-", i), 1000))
+			resolved.Add(1)
+			sets <- said{set: setOf(addrs...)}
+			resolved.Wait()
+			time.Sleep(100 * time.Millisecond)
+		}
+		close(stop)
+		time.Sleep(time.Minute)
+		require.Equal(t, 10_000, c.Stats().Listed)
+		require.LessOrEqual(t, c.Live(), 40)
+	})
+}
+
+// BenchmarkSet replaces 1,000 of 10,000 endpoints under load, and reports the time of
+// the slowest but one thousandth of the calls, picks and all. The baseline is the
+// balancer's part of it, without a client.
+func BenchmarkSet(b *testing.B) {
+	const n, changed = 10_000, 1000
+	set := setOf(many("a", n)...)
+	i := 0
+	change := func() {
+		for range changed {
+			set[i%n].Address += "'"
+			i++
+		}
+	}
+	b.Run("balancer", func(b *testing.B) {
+		lb, err := balancer.New(balancer.Config{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			change()
+			members := make([]balancer.Endpoint, n)
+			for i := range set {
+				members[i].ID = set[i].Address
+			}
+			if err := lb.Update(time.Now(), members); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("client", func(b *testing.B) {
+		sets, d := make(feed), unreal()
+		resolved := make(chan error, 1)
+		d.Resolver = sets
+		d.Trace = &rpcx.ClientTrace{Resolved: func(i rpcx.ResolvedInfo) { resolved <- i.Err }}
+		go func() { sets <- said{set: slices.Clone(set)} }()
+		c, err := d.Dial("tcp")
+		if err != nil || <-resolved != nil {
+			b.Fatal(err)
+		}
+		stop, slowest := make(chan struct{}), make(chan time.Duration)
+		go callUntil(b, c, stop, slowest)
+		for b.Loop() {
+			change()
+			sets <- said{set: slices.Clone(set)}
+			if err := <-resolved; err != nil {
+				b.Fatal(err)
+			}
+		}
+		close(stop)
+		b.ReportMetric(float64(<-slowest), "ns/slowest-call")
+		c.Close()
+	})
+}
+
+// callUntil calls without pause and then sends how long the slowest of 99.9 % of its
+// calls took: the rest is what the scheduler and the collector do.
+func callUntil(b *testing.B, c caller, stop <-chan struct{}, slowest chan<- time.Duration) {
+	var took []time.Duration
+	for {
+		select {
+		case <-stop:
+			slices.Sort(took)
+			slowest <- took[len(took)*999/1000]
+			return
+		default:
+		}
+		begin := time.Now()
+		var reply int
+		if err := c.Call("Service.Method", 1, &reply); err != nil || reply != 42 {
+			b.Error(reply, err)
+		}
+		if len(took) < 1<<20 {
+			took = append(took, time.Since(begin))
+		}
+	}
+}
+
+// footprint returns the bytes and the goroutines of the process.
+func footprint() (uint64, int) {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse, runtime.NumGoroutine()
+}
+
+// BenchmarkIdle reports what an endpoint costs while nothing is called, in memory and
+// goroutines: one that the client uses, connected to a kernel where nobody serves
+// it, and one outside of its subset.
+func BenchmarkIdle(b *testing.B) {
+	b.Run("connected", func(b *testing.B) {
+		const n = 100
+		var addrs []string
+		for range n {
+			lis, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer lis.Close()
+			addrs = append(addrs, lis.Addr().String())
+		}
+		idle(b, &rpcx.Dialer{Heartbeat: time.Hour, Subset: -1}, addrs, n)
+	})
+	b.Run("outside", func(b *testing.B) {
+		d := unreal()
+		d.Heartbeat, d.Subset = time.Hour, 1
+		idle(b, &d, many("a", 10_000), 1)
+	})
+}
+
+func idle(b *testing.B, d *rpcx.Dialer, addrs []string, inUse int) {
+	for b.Loop() {
+		bytes, goroutines := footprint()
+		client, err := d.Dial("tcp", addrs...)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for connected := 0; connected < inUse; {
+			connected = 0
+			for _, e := range client.Stats().Endpoints {
+				if e.Connected {
+					connected++
+				}
+			}
+			runtime.Gosched()
+		}
+		moreBytes, moreGoroutines := footprint()
+		b.ReportMetric(float64(int64(moreBytes)-int64(bytes))/float64(len(addrs)), "B/endpoint")
+		b.ReportMetric(float64(moreGoroutines-goroutines)/float64(len(addrs)), "goroutines/endpoint")
+		client.Close()
+	}
+}
