@@ -19,7 +19,8 @@ type Config struct {
 	// chooses its own. It uses more when its traffic allows it to know more:
 	// one for each 10 calls a second, four for each call in flight. 0 means 20 if
 	// there are 64 endpoints or more, and all of fewer; negative means all.
-	// Hash always uses all. Balancer.InUse says which they are.
+	// What is down is made up for, by up to four times as many and 64 more. Hash
+	// always uses all. Balancer.InUse says which they are.
 	Subset int
 
 	// Seed makes the balancer's random choices repeatable, for tests and

@@ -147,6 +147,26 @@ func TestInUse(t *testing.T) {
 	require.Equal(t, ids(first), ids(b.InUse(epoch)))
 }
 
+// A client that finds everybody down does not go through a large fleet for it.
+func TestSubsetHasAReach(t *testing.T) {
+	b := fleetOf(t, 1000, balancer.Config{})
+	now, seen := epoch, 0
+	for {
+		n := firstUp(b.InUse(now))
+		if n == nil {
+			break
+		}
+		seen++
+		b.SetNodeState(now, n, balancer.Down)
+		now = now.Add(20 * ms)
+	}
+	require.Equal(t, 4*20+64, seen)
+	_, err := b.Pick(now, balancer.PickInfo{})
+	require.ErrorIs(t, err, balancer.ErrAllDown)
+	b.SetNodeState(now, b.InUse(now)[100], balancer.Ready)
+	require.Len(t, used(t, b, now.Add(20*ms), 10), 1)
+}
+
 // An idle client does not pick, and must give back what it took nevertheless.
 func TestSubsetShrinksWithoutPicks(t *testing.T) {
 	b := fleetOf(t, 200, balancer.Config{})

@@ -23,6 +23,11 @@ const (
 	// more of them it is in, the less that matters. An endpoint with k calls in
 	// flight from all clients together is in about k times this number.
 	subsetSpread = 4
+	// reach is how many times its size a subset extends, and subsetFrom more, in
+	// search of nodes that are up. Who finds nearly all of so many down has lost the
+	// network, or the service is lost: to go through the rest would find nobody, or
+	// bring all clients down on the few that live.
+	reach = 4
 	// crowded is how many calls in flight a picked node may have without a
 	// review ahead of time.
 	crowded = 4
@@ -88,6 +93,14 @@ func (s *subset) limit(m *members) int {
 		return len(m.nodes)
 	}
 	return min(int(s.size.Load()), len(m.nodes))
+}
+
+// reach returns how many of a list of members may be looked at for the limit.
+func (s *subset) reach(m *members, limit int) int {
+	if !s.applies(m) {
+		return len(m.nodes)
+	}
+	return reach*limit + subsetFrom
 }
 
 // review adapts the size of the subset to the traffic.

@@ -127,16 +127,17 @@ type snapshot struct {
 }
 
 // newSnapshot goes through the members until as many of them as the subset is to
-// have are up, Suspect ones included: a network that stutters must not make a
-// client leave its subset. The views have those of the first tier that is up.
+// have are up, as far as it reaches. Suspect ones count: a network that stutters must
+// not make a client leave its subset. The views have those of the first tier that is up.
 func (b *Balancer) newSnapshot(generation uint64, t int64, m *members) *snapshot {
 	s := &snapshot{generation: generation, built: t, members: m, partial: b.subset.applies(m)}
 	s.ready = View{owner: b, state: Ready}
 	s.suspect = View{owner: b, state: Suspect}
 	used, up, limit := 0, 0, b.subset.limit(m)
+	reach := b.subset.reach(m, limit)
 	for i := range m.tiers {
 		for _, n := range m.tiers[i].nodes {
-			if up == limit {
+			if up == limit || used == reach {
 				break
 			}
 			used++

@@ -22,6 +22,14 @@
 // ends every call that waits on it. A slow call to a live peer is never cut.
 // While an endpoint is down, pings try it, not calls.
 //
+// # Endpoints that come and go
+//
+// A [Dialer].Resolver says which endpoints there are, and says so again when that
+// changes. An endpoint that leaves finishes the calls it has; one that comes is
+// connected within a second, gets calls little by little, and until then only if
+// no other can take them. Of a large fleet a client uses a part, [Dialer].Subset;
+// the rest is a line in a list: no connection, no ping, no breaker.
+//
 // # What is tried again
 //
 // A method runs at most once unless it is known to be idempotent, by
@@ -57,8 +65,10 @@
 //
 // # Goroutines
 //
-// A client has a prober for each endpoint and net/rpc's reader for each
+// A client has a prober for each endpoint in use and net/rpc's reader for each
 // connection, at times a writer or a dial, and one goroutine for each asynchronous
-// call in flight. Close ends them all, and waits for the probers and writers; the
-// others, which may be held up by a foreign codec or dialer, are let go.
+// call in flight; with a resolver one for that, and one for what it says or what a
+// large fleet brings. Close ends them all, and waits for the resolver, the probers
+// and writers; the others, which may be held up by a foreign codec or dialer, are
+// let go.
 package rpcx

@@ -46,8 +46,8 @@ type replica struct {
 }
 
 // roster is who serves: it takes the resolver's sets to the balancer, and gives an
-// endpoint to each replica that the balancer uses. What it does, it does in run's
-// goroutine, or before that is there, in Dial's; only use and close are for all.
+// endpoint to each replica that the balancer uses. All of that is done in run's
+// goroutine, or before it is there, in Dial's; use, kick and all are for everybody.
 type roster struct {
 	client     *Client
 	deliveries chan delivery
@@ -187,16 +187,26 @@ func (r *roster) tend(now time.Time, spread time.Duration) {
 		}
 		e.round = r.round
 	}
-	for _, e := range r.all() {
+	for _, e := range r.outstayed(now) {
+		r.close(now, e)
+	}
+}
+
+// outstayed returns the endpoints that are to be given up.
+func (r *roster) outstayed(now time.Time) (out []*endpoint) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for e := range r.live {
 		switch {
 		case e.round == r.round || e.left.Load():
 			e.unused = time.Time{}
 		case e.unused.IsZero():
 			e.unused = now
 		case now.Sub(e.unused) >= linger:
-			r.close(now, e)
+			out = append(out, e)
 		}
 	}
+	return out
 }
 
 // use returns the endpoint of a node that was picked. If it has none, the balancer

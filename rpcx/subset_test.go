@@ -229,6 +229,30 @@ func TestEndpointsComeAndGoAtRandom(t *testing.T) {
 	}
 }
 
+// Without a network, a client does not take a prober for each endpoint of the fleet.
+func TestLostNetworkLeavesTheFleetAlone(t *testing.T) {
+	inFleet(t, 300, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		for _, a := range f.addrs {
+			f.Refuse(a)
+			f.Cut(a)
+		}
+		for range 20 {
+			err := c.Call("Bank.Where", struct{}{}, new(string))
+			require.ErrorIs(t, err, rpcx.ErrUnavailable)
+			time.Sleep(3 * time.Second)
+		}
+		require.LessOrEqual(t, c.Live(), 4*20+64)
+		for _, a := range f.addrs {
+			f.Resume(a)
+		}
+		time.Sleep(2 * time.Minute)
+		require.Equal(t, 20, c.Live())
+		where(t, c, 100)
+	})
+}
+
 // unreal is a dialer whose connections answer at once and go nowhere.
 func unreal() rpcx.Dialer {
 	return rpcx.Dialer{
