@@ -136,10 +136,10 @@ func TestBind(t *testing.T) {
 	w := watch(t, r)
 	defer w.stop() //nolint:errcheck // it says that it was canceled
 
-	next := func(what string) delivery {
+	next := func(what string) told {
 		t.Helper()
 		begin := time.Now()
-		var ds []delivery
+		var ds []told
 		require.Eventually(t, func() bool { ds = w.take(); return len(ds) > 0 }, 30*time.Second, 5*time.Millisecond, what)
 		require.Len(t, ds, 1, what)
 		t.Logf("%-22s seen after %v", what, ds[0].at.Sub(begin).Round(time.Millisecond))

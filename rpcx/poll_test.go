@@ -19,10 +19,10 @@ type watched struct {
 	end    chan error
 
 	mu         sync.Mutex // protects following
-	deliveries []delivery
+	deliveries []told
 }
 
-type delivery struct {
+type told struct {
 	at  time.Time
 	set []Endpoint
 	err error
@@ -40,7 +40,7 @@ func watch(t *testing.T, r Resolver) *watched {
 func (w *watched) deliver(set []Endpoint, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.deliveries = append(w.deliveries, delivery{time.Now(), slices.Clone(set), err})
+	w.deliveries = append(w.deliveries, told{time.Now(), slices.Clone(set), err})
 }
 
 // stop ends the watch and returns its error.
@@ -50,7 +50,7 @@ func (w *watched) stop() error {
 }
 
 // take returns what has been delivered since it was last called.
-func (w *watched) take() []delivery {
+func (w *watched) take() []told {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	taken := w.deliveries
@@ -59,14 +59,14 @@ func (w *watched) take() []delivery {
 }
 
 // within returns what is delivered in the time d from now, which is virtual.
-func (w *watched) within(d time.Duration) []delivery {
+func (w *watched) within(d time.Duration) []told {
 	time.Sleep(d) // virtual
 	synctest.Wait()
 	return w.take()
 }
 
 // addresses is what the only delivery in ds has in its set.
-func addresses(t *testing.T, ds []delivery) []string {
+func addresses(t *testing.T, ds []told) []string {
 	t.Helper()
 	require.Len(t, ds, 1)
 	require.NoError(t, ds[0].err)
@@ -79,7 +79,7 @@ func addresses(t *testing.T, ds []delivery) []string {
 }
 
 // failure is the error of the only delivery in ds.
-func failure(t *testing.T, ds []delivery) error {
+func failure(t *testing.T, ds []told) error {
 	t.Helper()
 	require.Len(t, ds, 1)
 	require.Nil(t, ds[0].set)
