@@ -1,0 +1,140 @@
+package etcd_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+
+	"resilientrpc/rpcx/internal/leak"
+)
+
+// binary is the server that the tests run.
+var binary string
+
+// TestMain builds the server, which is a module of its own and not under test, so
+// without the race detector.
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "etcd")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "server.exe") // a name that fits every system
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Dir = filepath.Join("internal", "server")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		panic(err)
+	}
+	return m.Run()
+}
+
+// A server is a real etcd that can be killed and started again with what it knew.
+type server struct {
+	t            *testing.T
+	dir          string
+	client, peer string // URLs
+	cmd          *exec.Cmd
+	stdin        io.Closer
+}
+
+func startServer(t *testing.T) *server {
+	t.Helper()
+	leak.Check(t)
+	s := &server{t: t, dir: t.TempDir(), client: "http://" + freeAddress(t), peer: "http://" + freeAddress(t)}
+	s.start()
+	t.Cleanup(s.kill)
+	return s
+}
+
+// start returns when the server serves.
+func (s *server) start() {
+	s.t.Helper()
+	s.cmd = exec.Command(binary, filepath.Join(s.dir, "data"), s.client, s.peer)
+	s.cmd.Stderr = os.Stderr
+	var err error
+	s.stdin, err = s.cmd.StdinPipe()
+	require.NoError(s.t, err)
+	out, err := s.cmd.StdoutPipe()
+	require.NoError(s.t, err)
+	require.NoError(s.t, s.cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(s.t, err)
+	require.Equal(s.t, "ready\n", line)
+}
+
+// kill ends the server as kill -9 does.
+func (s *server) kill() {
+	s.cmd.Process.Kill() //nolint:errcheck // it may have been killed before
+	s.cmd.Wait()         //nolint:errcheck // it was killed
+	s.stdin.Close()
+}
+
+// connect returns a client; its connections go through the gate if there is one.
+func (s *server) connect(g *gate) *clientv3.Client {
+	s.t.Helper()
+	cfg := clientv3.Config{Endpoints: []string{s.client}, DialTimeout: 5 * time.Second, Logger: zap.NewNop()}
+	if g != nil {
+		cfg.DialOptions = []grpc.DialOption{grpc.WithContextDialer(g.dial)}
+	}
+	c, err := clientv3.New(cfg)
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// A gate is between a client and the server, and may be shut.
+type gate struct {
+	mu    sync.Mutex // protects following
+	shut  bool
+	conns []net.Conn
+}
+
+func (g *gate) dial(ctx context.Context, address string) (net.Conn, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shut {
+		return nil, errors.New("the gate is shut")
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err == nil {
+		g.conns = append(g.conns, conn)
+	}
+	return conn, err
+}
+
+// set opens the gate, or shuts it and cuts what goes through it.
+func (g *gate) set(shut bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shut = shut
+	if shut {
+		for _, conn := range g.conns {
+			conn.Close()
+		}
+		g.conns = nil
+	}
+}
