@@ -70,6 +70,19 @@ func TestTLS(t *testing.T) {
 			d.TLSConfig = &tls.Config{RootCAs: roots} // the name is taken from the address
 			multiplies(t, d, "tcp", lis.Addr().String())
 
+			// A resolver that looks names up delivers addresses, and the name with them.
+			for host, want := range map[string]string{"example.com": "", "elsewhere.invalid": "elsewhere.invalid"} {
+				d.Resolver = rpcx.Static(rpcx.Endpoint{Address: lis.Addr().String(), Metadata: map[string]string{rpcx.MetadataHost: host}})
+				client, err := d.Dial("tcp")
+				if want != "" {
+					require.ErrorContains(t, err, want)
+					continue
+				}
+				require.NoError(t, err)
+				require.NoError(t, client.Close())
+			}
+			d.Resolver = nil
+
 			d.TLSConfig = &tls.Config{RootCAs: roots, ServerName: "elsewhere.invalid"}
 			_, err = d.Dial("tcp", lis.Addr().String())
 			require.ErrorContains(t, err, "elsewhere.invalid")

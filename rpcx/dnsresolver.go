@@ -26,10 +26,6 @@ const (
 	maxRetry = time.Minute
 )
 
-// metadataHost is the key under which Endpoint.Metadata has the name that a resolved
-// address stands for: the one in the server's certificate.
-const metadataHost = "host"
-
 // dnsResolver asks the DNS for the addresses of a host (RFC 1035, 3596), or for the
 // servers of a service (SRV, RFC 2782), with the resolver of package net.
 //
@@ -156,7 +152,7 @@ func (r *dnsResolver) services(ctx context.Context, resolver *net.Resolver) ([]E
 // located returns like for each address of a host.
 func (r *dnsResolver) located(addrs []netip.Addr, like Endpoint, host, port string) []Endpoint {
 	set := make([]Endpoint, len(addrs))
-	metadata := map[string]string{metadataHost: strings.TrimSuffix(host, ".")}
+	metadata := map[string]string{MetadataHost: strings.TrimSuffix(host, ".")}
 	for i, addr := range addrs {
 		set[i] = like
 		set[i].Address = net.JoinHostPort(addr.Unmap().String(), port)

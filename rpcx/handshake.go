@@ -11,14 +11,15 @@ import (
 	"time"
 )
 
-// connect makes one connection: dial, TLS, and CONNECT as asked for.
-func (d *Dialer) connect(ctx context.Context, network, address string) (net.Conn, error) {
+// connect makes one connection: dial, TLS, and CONNECT as asked for. TLS knows the
+// server as host; if that is empty, as the host of the address.
+func (d *Dialer) connect(ctx context.Context, network, address, host string) (net.Conn, error) {
 	conn, err := d.NetDial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
 	if d.TLSConfig != nil {
-		conn = tls.Client(conn, d.tlsConfig(address))
+		conn = tls.Client(conn, d.tlsConfig(address, host))
 	}
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // best effort
 	err = d.handshake(ctx, conn)
@@ -35,12 +36,13 @@ func (d *Dialer) connect(ctx context.Context, network, address string) (net.Conn
 	return conn, nil
 }
 
-func (d *Dialer) tlsConfig(address string) *tls.Config {
+func (d *Dialer) tlsConfig(address, host string) *tls.Config {
 	if d.TLSConfig.ServerName != "" {
 		return d.TLSConfig
 	}
 	cfg := d.TLSConfig.Clone()
-	if host, _, err := net.SplitHostPort(address); err == nil {
+	cfg.ServerName = host
+	if host, _, err := net.SplitHostPort(address); err == nil && cfg.ServerName == "" {
 		cfg.ServerName = host
 	}
 	return cfg

@@ -24,8 +24,12 @@ type Endpoint struct {
 	Address  string            // for the client's network, as in net.Dial
 	Weight   int               // capacity relative to others; 0 means 1, at most 1,000,000
 	Priority int               // endpoints of a higher number get calls only while none of a lower number can (SRV, RFC 2782)
-	Metadata map[string]string // the resolver's own; shown in statistics
+	Metadata map[string]string // the resolver's own but for MetadataHost; shown in statistics
 }
+
+// MetadataHost is the key under which [Endpoint].Metadata has the name of the server
+// where Address has none: what Dialer.TLSConfig's ServerName defaults to.
+const MetadataHost = "host"
 
 // Static returns the resolver of a set that does not change, for endpoints with
 // weights or priorities that are known beforehand.

@@ -15,7 +15,7 @@ func runCall(ctx context.Context, args []string, stdout io.Writer) error {
 	fs := flag.NewFlagSet("call", flag.ContinueOnError)
 	var w wire
 	w.register(fs)
-	servers := fs.String("servers", "", "addresses of the replicas, separated by commas")
+	servers := fs.String("servers", "", serversUsage)
 	timeout := fs.Duration("timeout", 10*time.Second, "bound on the whole expression")
 	if err := parse(fs, args, stdout); err != nil {
 		return err

@@ -22,6 +22,7 @@ type demo struct {
 	load loadConfig
 	step time.Duration // of the plot
 	work time.Duration // that each call takes
+	list *list         // of the replicas, if rpcx is to follow one
 
 	fleet   fleet
 	clients []*contestant // plain and rpcx
@@ -61,6 +62,10 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return err
 	}
 	defer d.fleet.kill()
+	if err := d.list.prepare(dir, d.fleet); err != nil {
+		return err
+	}
+	defer d.list.remove()
 	if err := d.connect(stdout); err != nil {
 		return err
 	}
@@ -76,7 +81,12 @@ func (d *demo) parse(args []string, stdout io.Writer) error {
 	d.load.register(fs)
 	fs.DurationVar(&d.step, "step", 2500*time.Millisecond, "time between two events of the plot")
 	fs.DurationVar(&d.work, "work", 20*time.Millisecond, "how long each call takes the server")
+	resolver := fs.String("resolver", "", `where rpcx learns of the replicas: "file", or file:///path for one of your choice, which must not exist`)
 	if err := parse(fs, args, stdout); err != nil {
+		return err
+	}
+	var err error
+	if d.list, err = newList(*resolver); err != nil {
 		return err
 	}
 	switch {
@@ -93,7 +103,11 @@ func (d *demo) connect(stdout io.Writer) error {
 	d.screen = newScreen(stdout)
 	dialer := d.load.dialer(d.wire)
 	dialer.Trace = gossip(d.screen.whisper, d.fleet.nameOf)
-	client, err := dialer.Dial("tcp", d.fleet.addrs()...)
+	addrs := d.fleet.addrs()
+	if d.list != nil {
+		addrs = []string{d.list.url()}
+	}
+	client, err := dialer.Dial("tcp", addrs...)
 	if err != nil {
 		return err
 	}

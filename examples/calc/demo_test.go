@@ -27,7 +27,12 @@ func TestDemo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			cmd := demoCommand(t, dir, append(w.args(), "-step", "600ms", "-bound", "4500ms")...)
+			args := append(w.args(), "-step", "600ms", "-bound", "4500ms")
+			listed := name == "gob"
+			if listed {
+				args = append(args, "-resolver", "file")
+			}
+			cmd := demoCommand(t, dir, args...)
 			var stdout, stderr bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &stdout, &stderr
 			err := cmd.Run()
@@ -51,6 +56,10 @@ func TestDemo(t *testing.T) {
 				require.NotEqual(t, "0", rows["hung (over 4.5s)"][0], "the plain client met the freeze")
 				require.NotEqual(t, "never", rows["time to route around B, frozen"][1])
 				require.NotEqual(t, "never", rows["time to return to B, continued"][1])
+			}
+			if listed {
+				require.NotEqual(t, "never", rows["time to route around C, unlisted"][1])
+				require.NotEqual(t, "never", rows["time to return to C, listed"][1])
 			}
 			require.Contains(t, stdout.String(), "rpcx kept its promise")
 			require.GreaterOrEqual(t, strings.Count(stdout.String(), "| C closed"), 4, "one line a second")

@@ -53,7 +53,7 @@ func runLoad(ctx context.Context, args []string, stdout io.Writer) error {
 	var cfg loadConfig
 	w.register(fs)
 	cfg.register(fs)
-	servers := fs.String("servers", "", "addresses of the replicas, separated by commas")
+	servers := fs.String("servers", "", serversUsage)
 	length := fs.Duration("for", 10*time.Second, "how long the load lasts")
 	byHand := fs.Bool("plain", false, "drive it through a plain net/rpc client instead of rpcx")
 	if err := parse(fs, args, stdout); err != nil {
@@ -61,6 +61,9 @@ func runLoad(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	if fs.NArg() > 0 {
 		return usagef("load: unexpected argument %q", fs.Arg(0))
+	}
+	if *byHand && isURL(*servers) {
+		return usagef("load: -servers is %q; net/rpc, for -plain, knows addresses only", *servers)
 	}
 	addrs, err := splitServers(*servers)
 	if err := cmp.Or(w.check(), cfg.check(), positive("for", *length), err); err != nil {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -18,6 +20,10 @@ func (d *demo) plot() []func(context.Context) error {
 	}
 	if canFreeze {
 		acts = append(acts, d.freeze(b), d.hang, d.thaw(b), d.inUse(b))
+	}
+	if d.list != nil {
+		c := d.fleet[2]
+		acts = append(acts, d.unlist(c), d.idle, d.relist(c), d.inUse(c))
 	}
 	return acts
 }
@@ -73,6 +79,42 @@ func (d *demo) thaw(r *replica) func(context.Context) error {
 		d.screen.say("%s goes on (SIGCONT), and answers what has piled up.", r.name)
 		return d.mend(r, "continued", r.thaw)
 	}
+}
+
+// unlist takes a replica off the list, as before a planned stop, and waits until rpcx
+// has left it.
+func (d *demo) unlist(r *replica) func(context.Context) error {
+	return func(ctx context.Context) error {
+		d.screen.say("%s is taken off the list, %s. It runs on.", r.name, d.list.path)
+		return d.damage(r, "unlisted", func() error {
+			return d.listed(ctx, slices.DeleteFunc(slices.Clone(d.fleet), func(other *replica) bool { return other == r }))
+		})
+	}
+}
+
+func (d *demo) relist(r *replica) func(context.Context) error {
+	return func(ctx context.Context) error {
+		d.screen.say("%s is on the list again.", r.name)
+		return d.mend(r, "listed", func() error { return d.listed(ctx, d.fleet) })
+	}
+}
+
+// listed writes the list, and waits until rpcx has read it.
+func (d *demo) listed(ctx context.Context, f fleet) error {
+	begin := time.Now()
+	if err := d.list.write(f); err != nil {
+		return err
+	}
+	for len(d.rpcx.watch.usage()) != len(f) {
+		if time.Since(begin) > patience {
+			return fmt.Errorf("rpcx has not read %s within %v", d.list.path, patience)
+		}
+		if err := pause(ctx, watchPeriod); err != nil {
+			return err
+		}
+	}
+	d.screen.say("rpcx knows after %v.", time.Since(begin).Round(time.Millisecond))
+	return nil
 }
 
 // inUse waits for a step, and then for rpcx to use the replica, within reason.

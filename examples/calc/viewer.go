@@ -68,7 +68,10 @@ func (v *viewer) endpoints() []seen {
 	var all []seen
 	var total uint64
 	for _, e := range v.resilient.Stats().Endpoints {
-		picks := e.Picks - v.picks[e.Address]
+		picks := e.Picks
+		if last := v.picks[e.Address]; last <= picks { // else the endpoint is a new one
+			picks -= last
+		}
 		v.picks[e.Address] = e.Picks
 		total += picks
 		all = append(all, seen{EndpointStats: e, name: v.name(e.Address), state: stateOf(e), share: float64(picks)})

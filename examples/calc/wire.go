@@ -66,10 +66,17 @@ func (w wire) dialer() *rpcx.Dialer {
 	return d
 }
 
-// splitServers turns "a:1,b:2" into its addresses.
+// serversUsage explains the flag that splitServers reads.
+const serversUsage = "addresses of the replicas, separated by commas, or where they are listed: " +
+	"file:///path, dns:///host:port or srv:///service"
+
+// splitServers turns "a:1,b:2" into its addresses. A URL is left to the dialer.
 func splitServers(list string) ([]string, error) {
 	if list == "" {
 		return nil, usagef("-servers is missing; want addresses such as 127.0.0.1:7001,127.0.0.1:7002")
+	}
+	if isURL(list) {
+		return []string{list}, nil
 	}
 	addrs := strings.Split(list, ",")
 	for i, a := range addrs {
@@ -83,6 +90,8 @@ func splitServers(list string) ([]string, error) {
 	}
 	return addrs, nil
 }
+
+func isURL(servers string) bool { return strings.Contains(servers, "://") }
 
 // positive rejects a duration flag that would make no sense.
 func positive(name string, d time.Duration) error {
