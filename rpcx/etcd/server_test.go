@@ -1,14 +1,10 @@
 package etcd_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 
+	"resilientrpc/rpcx/etcd/internal/process"
 	"resilientrpc/rpcx/internal/leak"
 )
 
@@ -34,11 +31,7 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "server.exe") // a name that fits every system
-	build := exec.Command("go", "build", "-o", binary, ".")
-	build.Dir = filepath.Join("internal", "server")
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
+	if binary, err = process.Build(dir); err != nil {
 		panic(err)
 	}
 	return m.Run()
@@ -46,17 +39,16 @@ func run(m *testing.M) int {
 
 // A server is a real etcd that can be killed and started again with what it knew.
 type server struct {
-	t            *testing.T
-	dir          string
-	client, peer string // URLs
-	cmd          *exec.Cmd
-	stdin        io.Closer
+	t       *testing.T
+	process *process.Server
 }
 
 func startServer(t *testing.T) *server {
 	t.Helper()
 	leak.Check(t)
-	s := &server{t: t, dir: t.TempDir(), client: "http://" + freeAddress(t), peer: "http://" + freeAddress(t)}
+	p, err := process.New(binary, t.TempDir())
+	require.NoError(t, err)
+	s := &server{t, p}
 	s.start()
 	t.Cleanup(s.kill)
 	return s
@@ -65,30 +57,16 @@ func startServer(t *testing.T) *server {
 // start returns when the server serves.
 func (s *server) start() {
 	s.t.Helper()
-	s.cmd = exec.Command(binary, filepath.Join(s.dir, "data"), s.client, s.peer)
-	s.cmd.Stderr = os.Stderr
-	var err error
-	s.stdin, err = s.cmd.StdinPipe()
-	require.NoError(s.t, err)
-	out, err := s.cmd.StdoutPipe()
-	require.NoError(s.t, err)
-	require.NoError(s.t, s.cmd.Start())
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(s.t, err)
-	require.Equal(s.t, "ready\n", line)
+	require.NoError(s.t, s.process.Run())
 }
 
 // kill ends the server as kill -9 does.
-func (s *server) kill() {
-	s.cmd.Process.Kill() //nolint:errcheck // it may have been killed before
-	s.cmd.Wait()         //nolint:errcheck // it was killed
-	s.stdin.Close()
-}
+func (s *server) kill() { s.process.Kill() }
 
 // connect returns a client; its connections go through the gate if there is one.
 func (s *server) connect(g *gate) *clientv3.Client {
 	s.t.Helper()
-	cfg := clientv3.Config{Endpoints: []string{s.client}, DialTimeout: 5 * time.Second, Logger: zap.NewNop()}
+	cfg := clientv3.Config{Endpoints: []string{s.process.URL}, DialTimeout: 5 * time.Second, Logger: zap.NewNop()}
 	if g != nil {
 		cfg.DialOptions = []grpc.DialOption{grpc.WithContextDialer(g.dial)}
 	}
@@ -96,14 +74,6 @@ func (s *server) connect(g *gate) *clientv3.Client {
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { c.Close() })
 	return c
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // A gate is between a client and the server, and may be shut.
