@@ -183,15 +183,14 @@ func TestServerKilled(t *testing.T) {
 	c := s.connect(nil)
 	w := watch(t, c)
 	w.wants("no replica", time.Now())
-	g := register(t, registrar(c, 5*time.Second), rpcx.Endpoint{Address: "a:1"})
+	g := register(t, registrar(c, 3*time.Second), rpcx.Endpoint{Address: "a:1"})
 	w.wants("registered", time.Now(), "a:1")
 	lease := leases(t, c)
 
 	now := time.Now()
 	s.kill()
 	w.fails("etcd killed", now, "etcd: resolve calc: ")
-	time.Sleep(6 * time.Second) // longer than the TTL
-	for len(w.deliveries) > 0 {
+	for len(w.deliveries) > 0 { // in more time than the TTL
 		require.Error(t, w.next("another failure", now).err, "nobody knows of another set")
 	}
 	now = time.Now()
@@ -203,7 +202,7 @@ func TestServerKilled(t *testing.T) {
 	require.Equal(t, []rpcx.Endpoint{{Address: "a:1"}}, d.set)
 
 	// The lease was lost and is replaced, or etcd has prolonged it.
-	time.Sleep(6 * time.Second)
+	time.Sleep(4 * time.Second)
 	for len(w.deliveries) > 0 {
 		w.next("registered again", now)
 	}
