@@ -54,19 +54,24 @@ func (p *hashPicker) Pick(now time.Time, in PickInfo) *Node {
 	}
 	t := p.view.owner.nanos(now)
 	h := mix(key ^ keySeed)
-	var spare *Node
+	var spare, slow *Node
 	for range rehashes {
 		n := p.table.slots[below(h, len(p.table.slots))]
 		h = mix(h + golden)
-		if !p.view.usable(n, &in) || fraction(h) >= n.share(t) {
-			continue
-		}
-		if !p.full(n) {
+		switch {
+		case !p.view.usable(n, &in):
+		case fraction(h) >= n.share(t):
+			if slow == nil {
+				slow = n
+			}
+		case !p.full(n):
 			return n
-		}
-		if spare == nil || n.InFlight() < spare.InFlight() {
+		case spare == nil || n.InFlight() < spare.InFlight():
 			spare = n
 		}
+	}
+	if spare == nil {
+		spare = slow // of a fleet that is new as a whole
 	}
 	if spare == nil {
 		spare = p.highest(h, &in)

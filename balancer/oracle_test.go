@@ -232,6 +232,18 @@ func TestHashBoundedLoad(t *testing.T) {
 	}
 }
 
+// In a fleet that was replaced as a whole every node starts slowly, and a key that none
+// of its places admits stays at the first, rather than be looked for in all nodes.
+func TestHashOfANewFleet(t *testing.T) {
+	const keys = 10_000
+	warm := hashed(t, fleetOf(t, 1000, balancer.Config{Policy: balancer.Hash()}), keys)
+	b := fleetOf(t, 1, balancer.Config{Policy: balancer.Hash()})
+	require.NoError(t, b.Update(epoch, []balancer.Endpoint{{ID: "another"}}))
+	require.NoError(t, b.Update(epoch, endpoints(1000)))
+	stay := 1 - moved(warm, hashed(t, b, keys))
+	assert.InDelta(t, 0.1+math.Pow(0.9, 16), stay, 0.03, "admitted there, or nowhere")
+}
+
 // With nearly all of a large fleet down, a key still has one node.
 func TestHashNearlyAllDown(t *testing.T) {
 	b := fleetOf(t, 60, balancer.Config{Policy: balancer.Hash()})
