@@ -1,6 +1,7 @@
 package balancer
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -11,7 +12,7 @@ import (
 // concurrently; Pick and Ticket.Done never wait for each other or for anyone.
 type Balancer struct {
 	policy    Policy
-	slowStart int64 // nanoseconds; not positive if off
+	slowStart float64 // ticks; not positive if off
 	seeded    bool
 	total     bool    // whether the policy needs fleet.total
 	subset    *subset // nil if off
@@ -38,14 +39,12 @@ type Balancer struct {
 // New returns a balancer without endpoints. At present every Config is valid and
 // the error is nil.
 func New(c Config) (*Balancer, error) {
-	b := &Balancer{policy: c.Policy, slowStart: int64(c.SlowStart), seeded: c.Seed != 0}
+	b := &Balancer{policy: c.Policy, seeded: c.Seed != 0}
 	if b.policy == nil {
 		b.policy = P2C()
 	}
 	_, b.total = b.policy.(interface{ needsTotal() })
-	if c.SlowStart == 0 {
-		b.slowStart = int64(defaultSlowStart)
-	}
+	b.slowStart = float64(cmp.Or(c.SlowStart, defaultSlowStart)) / (1 << tickShift)
 	seq, order := rand.Uint64(), rand.Uint64()
 	if b.seeded {
 		seq, order = mix(c.Seed), mix(c.Seed+golden)
@@ -65,7 +64,7 @@ func New(c Config) (*Balancer, error) {
 //	untried Ready, untried Suspect, tried Ready, tried Suspect
 //
 // A node that is Down or Draining is never picked. The error is ErrNoEndpoints if
-// none is listed and ErrAllDown if there is no node to pick. Pick takes
+// none is listed and ErrAllDown if there is no node to pick. Pick takes no
 // lock that another could hold for long, and waits for none. It allocates only
 // when it is the one to rebuild the snapshot after changes of state or of the
 // client's traffic.

@@ -15,10 +15,11 @@ type Node struct {
 	state    atomic.Uint32
 	weight   atomic.Uint32
 	inflight atomic.Int64
-	progress atomic.Int64 // when it last answered or left idleness
-	latency  ewma         // peak EWMA of the nanoseconds of successful calls
-	errors   ewma         // share of failed calls
-	warming  atomic.Int64 // when slow start began; 0 when it is over
+	progress atomic.Int64  // when it last answered or left idleness
+	latency  ewma          // peak EWMA of the nanoseconds of successful calls
+	errors   ewma          // share of failed calls
+	warming  atomic.Uint32 // the tick in which slow start began; 0 when it is over
+	suspect  suspicion
 	picks    atomic.Uint64
 	owner    *Balancer
 
@@ -44,6 +45,8 @@ type NodeStats struct {
 	Picks uint64
 	// Warming says that the node is in slow start.
 	Warming bool
+	// Suspicion is the level last set, or 0 if the node has answered since.
+	Suspicion float64
 }
 
 func newNode(b *Balancer, ep *Endpoint) *Node {
@@ -88,6 +91,7 @@ func (n *Node) Stats(now time.Time) NodeStats {
 		ErrorRate: n.errors.at(tickOf(t), errorRate, fleet.errors),
 		Picks:     n.picks.Load(),
 		Warming:   !n.warm(t),
+		Suspicion: n.suspect.level(),
 	}
 }
 
@@ -106,7 +110,8 @@ const (
 )
 
 // cost returns what a call to n is expected to cost: its latency in
-// nanoseconds, raised for failing more than the fleet. Charging only the
+// nanoseconds, raised for failing more than the fleet and for being under
+// suspicion. Charging only the
 // excess keeps errors that all nodes share (a bad request, a common database)
 // from drowning the latencies. A ratio to the fleet's errors would do that
 // better, but fails where it matters most: of three nodes, a dead one that gets
@@ -122,7 +127,7 @@ func (n *Node) cost(t int64, fleet norm, inflight int64) float64 {
 	if excess := n.errors.at(tick, errorRate, fleet.errors) - fleet.errors; excess > chance {
 		c *= 1 + excessPenalty*excess
 	}
-	return c
+	return c * n.suspect.factor()
 }
 
 // level returns the latency of n as it counts: the fleet's if the two are alike.
@@ -178,14 +183,14 @@ func (n *Node) end(start, t int64, o Outcome) {
 	took, tick := float64(max(t-start, 1)), tickOf(t)
 	switch o {
 	case Success:
-		n.progress.Store(t)
+		n.live(t)
 		n.latency.peak(took, tick)
 		latency, _ := unpack(n.latency.word.Load())
 		fleet.observe(latency, tick)
 		n.errors.count(0, fleet.norm().errors, tick)
 		fleet.count(0, tick)
 	case AppError:
-		n.progress.Store(t)
+		n.live(t)
 		n.latency.raise(took, fleet.norm().latency, tick)
 	case Failure:
 		n.errors.count(1, fleet.norm().errors, tick)
@@ -193,6 +198,12 @@ func (n *Node) end(start, t int64, o Outcome) {
 	case Canceled:
 		n.latency.raise(took, fleet.norm().latency, tick)
 	}
+}
+
+// live notes a sign of life.
+func (n *Node) live(t int64) {
+	n.progress.Store(t)
+	n.suspect.clear()
 }
 
 // renew forgets the past of a node that comes back, and takes it for an
@@ -205,6 +216,6 @@ func (n *Node) renew(t int64) {
 		n.latency.set(fleet.latency, tick)
 	}
 	n.errors.clear()
-	n.progress.Store(t)
+	n.live(t)
 	n.startSlow(t)
 }

@@ -18,13 +18,13 @@ const (
 // startSlow begins slow start, unless it is switched off.
 func (n *Node) startSlow(t int64) {
 	if n.owner.slowStart > 0 {
-		n.warming.Store(max(t, 1))
+		n.warming.Store(max(tickOf(t), 1))
 	}
 }
 
 func (n *Node) warm(t int64) bool {
 	since := n.warming.Load()
-	return since == 0 || t-since >= n.owner.slowStart
+	return since == 0 || ticks(since, tickOf(t)) >= n.owner.slowStart
 }
 
 // share returns the probability with which n may be considered at time t.
@@ -33,10 +33,10 @@ func (n *Node) share(t int64) float64 {
 	if since == 0 {
 		return 1
 	}
-	elapsed := t - since
+	elapsed := ticks(since, tickOf(t))
 	if elapsed >= n.owner.slowStart {
 		n.warming.CompareAndSwap(since, 0)
 		return 1
 	}
-	return max(float64(elapsed)/float64(n.owner.slowStart), minAdmit)
+	return max(elapsed/n.owner.slowStart, minAdmit)
 }

@@ -20,6 +20,11 @@ const grayErrors = 0.5
 // suspectPhi is the level from which on the balancer prefers other endpoints.
 const suspectPhi = 1
 
+// levels are those at which the balancer hears of it between two slots: the node
+// costs more and more before it is suspect, and of several suspect ones the one
+// that is the most likely to live is called first.
+var levels = [...]float64{.5, .75, suspectPhi, 1.5, 2, 3, 4}
+
 // prober keeps one endpoint under watch: it pings in slots without a sign of
 // life, acts on the detector's level, and while the breaker is open it is the one
 // who tries. roster.probe starts it, Close stops it and waits for it, and it ends
@@ -30,6 +35,7 @@ type prober struct {
 	slot   time.Duration // Dialer.Heartbeat
 	next   time.Time     // when the current slot ends
 	redial time.Time     // when lost connections are made again; zero if there are none
+	phi    float64       // as the balancer knows it
 	guard  detector.Guard
 	gray   detector.Gray
 }
@@ -142,13 +148,16 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// wakeup is the next deadline of the detector, or the end of the next slot.
+// wakeup is when the detector reaches its next level, or the end of the next slot.
 func (p *prober) wakeup() time.Time {
-	phi := float64(suspectPhi)
-	if p.suspect {
-		phi = p.detector.Stats(p.next).Threshold
+	next := p.detector.Stats(p.next).Threshold
+	for _, level := range levels {
+		if level > p.phi {
+			next = min(next, level)
+			break
+		}
 	}
-	if d := p.detector.Deadline(phi); !d.IsZero() {
+	if d := p.detector.Deadline(next); !d.IsZero() {
 		return d
 	}
 	return p.next.Add(p.slot)
@@ -156,18 +165,24 @@ func (p *prober) wakeup() time.Time {
 
 // judge acts on the detector's level.
 func (p *prober) judge(now time.Time) {
-	phi := p.detector.Phi(now)
+	p.setPhi(p.detector.Phi(now))
 	if p.detector.Suspect(now) {
-		p.convict(now, phi)
+		p.convict(now, p.phi)
 		return
 	}
-	if suspect := phi >= suspectPhi; p.setSuspect(now, suspect) {
+	if suspect := p.phi >= suspectPhi; p.setSuspect(now, suspect) {
 		verdict := Trusted
 		if suspect {
 			verdict = Suspected
 		}
-		p.client.dialer.Trace.suspicion(SuspicionInfo{Endpoint: p.addr, Verdict: verdict, Phi: phi})
+		p.client.dialer.Trace.suspicion(SuspicionInfo{Endpoint: p.addr, Verdict: verdict, Phi: p.phi})
 	}
+}
+
+// setPhi tells the balancer of the level.
+func (p *prober) setPhi(phi float64) {
+	p.phi = phi
+	p.node.SetSuspicion(phi)
 }
 
 // convict ends the connections, and with them every call that waits on the peer,
@@ -182,6 +197,7 @@ func (p *prober) convict(now time.Time, phi float64) {
 		p.breaker.Trip(now, 0, cause)
 	}
 	p.setSuspect(now, false)
+	p.setPhi(0)
 	p.client.dialer.Trace.suspicion(info)
 	if log := p.client.dialer.Logger; log != nil {
 		log.Warn("peer does not respond", "endpoint", p.addr, "verdict", info.Verdict, "phi", phi, "silence", cause.silence)
