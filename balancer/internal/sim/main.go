@@ -73,7 +73,11 @@ func run(o options) error {
 		if !o.wants(e.name) {
 			continue
 		}
-		rows := measure(e, contenders, o)
+		who := e.contenders
+		if who == nil {
+			who = contenders
+		}
+		rows := measure(e, who, o)
 		printTable(os.Stdout, e, rows)
 		if o.out != "" {
 			if err := plotExperiment(o.out, e, rows); err != nil {

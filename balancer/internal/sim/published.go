@@ -3,6 +3,8 @@ package main
 import (
 	"math"
 	"time"
+
+	"resilientrpc/balancer"
 )
 
 // An experiment runs one contender with one seed and returns its metrics.
@@ -15,6 +17,8 @@ type experiment struct {
 	// calibrates says that a difference from what was published is an error of
 	// the simulation.
 	calibrates bool
+	// contenders are who takes part; nil means all.
+	contenders []contender
 }
 
 const (
@@ -91,6 +95,26 @@ var experiments = []experiment{
 		metrics: []string{"max/min", "p99 ms"},
 		run:     healthy,
 	},
+	{
+		name:       "phi",
+		title:      "Suspicion: 3 servers (exp 10 ms), 5 calls/s, timeout 10 s, 5 min, pings in slots of 100 ms; calls above 1 s (for pauses and health 0.1 s)",
+		metrics:    []string{"one hangs %", "two hang, one pauses %", "all pause %", "none %"},
+		run:        suspicion,
+		contenders: suspicious,
+	},
+}
+
+// suspicious are ours with more and more of what a failure detector can tell.
+var suspicious = []contender{
+	{"ours without detector", func(n int, seed uint64) picker {
+		return &watched{ours: newOurs(n, balancer.Config{Seed: seed})}
+	}},
+	{"with verdict only", func(n int, seed uint64) picker {
+		return &watched{ours: newOurs(n, balancer.Config{Seed: seed}), verdict: true}
+	}},
+	{"with verdict and level", func(n int, seed uint64) picker {
+		return &watched{ours: newOurs(n, balancer.Config{Seed: seed}), verdict: true, graded: true}
+	}},
 }
 
 func linkerd2016(c contender, seed uint64) []float64 {
@@ -249,4 +273,45 @@ func healthy(c contender, seed uint64) []float64 {
 		low, high = min(low, n), max(high, n)
 	}
 	return []float64{float64(high) / float64(low), w.result.quantile(.99)}
+}
+
+// suspicion is traffic so light that a server's last call does not tell how it is
+// now, and pings do.
+func suspicion(c contender, seed uint64) []float64 {
+	const end = 5 * time.Minute
+	late := func(limit time.Duration, faults ...func(s *server, end time.Duration)) float64 {
+		w := newWorld(seed, 3)
+		w.timeout = 10 * time.Second
+		for i := range w.servers {
+			w.servers[i].serve = exponential(10 * time.Millisecond)
+		}
+		p := c.make(len(w.servers), seed).(*watched)
+		p.watch(w, 100*time.Millisecond, end)
+		for i, fault := range faults {
+			fault(&w.servers[i], end)
+		}
+		w.open(p, 5, end)
+		w.run(-1)
+		return 100 * w.result.above(limit)
+	}
+	return []float64{
+		late(time.Second, hangs), late(time.Second, hangs, hangs, pauses),
+		late(100*time.Millisecond, pauses, pauses, pauses), late(100 * time.Millisecond),
+	}
+}
+
+// hangs stops a server for half of the time.
+func hangs(s *server, end time.Duration) {
+	for at := 10*time.Second + time.Duration(s.index)*time.Second; at < end; at += 40 * time.Second {
+		s.world.at(at, func() { s.pause(20 * time.Second) })
+	}
+}
+
+// pauses stops it now and then, for a short time.
+func pauses(s *server, end time.Duration) {
+	w := s.world
+	for at := w.exp(4 * time.Second); at < end; at += time.Second + w.exp(3*time.Second) {
+		took := time.Duration(300+w.rng.Int64N(400)) * time.Millisecond
+		w.at(at, func() { s.pause(took) })
+	}
 }

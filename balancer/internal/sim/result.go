@@ -66,6 +66,17 @@ func (r *result) quantile(q float64) float64 {
 	return ms(r.took[min(int(q*float64(len(r.took))), len(r.took)-1)])
 }
 
+// above returns the share of calls that took longer.
+func (r *result) above(limit time.Duration) float64 {
+	n := 0
+	for _, took := range r.took {
+		if took > limit {
+			n++
+		}
+	}
+	return float64(n) / float64(max(len(r.took), 1))
+}
+
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // maxLoad returns the most calls of any server in relation to the mean.

@@ -77,6 +77,24 @@ func TestFaults(t *testing.T) {
 	assert.LessOrEqual(t, by(t, "healthy", "ours")["ours"][0].mean, 1.25)
 }
 
+// A level of suspicion helps where a verdict does not, and harms nobody.
+func TestSuspicion(t *testing.T) {
+	t.Parallel()
+	var none, verdict, level [4]float64
+	for seed := range uint64(3) {
+		for i, sum := range []*[4]float64{&none, &verdict, &level} {
+			for m, x := range suspicion(suspicious[i], seed+1) {
+				sum[m] += x
+			}
+		}
+	}
+	assert.Less(t, verdict[0], none[0])
+	assert.Less(t, level[1], .75*verdict[1], "two hang, one pauses")
+	for m := range level {
+		assert.LessOrEqual(t, level[m], 1.1*verdict[m]+.1)
+	}
+}
+
 // The same seed gives the same run.
 func TestRepeatable(t *testing.T) {
 	for _, c := range []contender{named("ours"), named("kratos P2C*")} {
