@@ -23,14 +23,15 @@
 //
 // The default policy, P2C, prefers the lowest
 //
-//	latency × (1 + 100·excess errors) × (1 + calls in flight / weight)
+//	latency × (1 + 100·excess errors) × suspicion × (1 + calls in flight · mean weight / weight)
 //
 // Latency is the peak EWMA of successful calls (Finagle's: up at once, down over
 // 10 s), drifts to the fleet's while the node is idle, and is at least the time
 // since the node's last sign of life while calls are in flight, so that a node
 // that hangs shows before the first timeout. One within a factor of 1.75 of the
 // fleet's counts as the fleet's. Errors count as far as the node has more of
-// them than the fleet.
+// them than the fleet. Suspicion is 1 unless a failure detector says otherwise
+// (Node.SetSuspicion).
 //
 // A failing node thus neither looks fast (fasthttp#865) nor, when all fail
 // alike, hides which one is slow. Nothing is learned from a call that was not

@@ -16,12 +16,8 @@ type randomPicker struct {
 }
 
 func (p *randomPicker) Pick(now time.Time, in PickInfo) *Node {
-	var n *Node
-	for range maxTurns {
-		n, _ = p.draw(p.view, p.view.Rand())
-		if p.view.usable(n, &in) && p.view.Admit(now, n) {
-			break
-		}
-	}
-	return n
+	return p.view.first(now, &in, func() *Node {
+		n, _ := p.draw(p.view, p.view.Rand())
+		return n
+	})
 }

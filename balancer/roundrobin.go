@@ -12,20 +12,10 @@ func (roundRobin) Picker(v *View) Picker { return turnPicker{v} }
 
 type turnPicker struct{ view *View }
 
-// maxTurns bounds how many turns one pick uses up.
-const maxTurns = 16
-
 // Pick takes turns from the shared counter until one fits. Because skipped
 // turns are used up, the calls of a node that is left out go to all others
 // rather than to its neighbour (caddy#880).
 func (p turnPicker) Pick(now time.Time, in PickInfo) *Node {
 	v := p.view
-	var n *Node
-	for range min(len(v.nodes), maxTurns) {
-		n = v.nodes[v.Seq()%uint64(len(v.nodes))]
-		if v.usable(n, &in) && v.Admit(now, n) {
-			return n
-		}
-	}
-	return n
+	return v.first(now, &in, func() *Node { return v.nodes[v.Seq()%uint64(len(v.nodes))] })
 }

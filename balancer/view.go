@@ -68,6 +68,21 @@ func (v *View) usable(n *Node, in *PickInfo) bool {
 	return n != nil && n.State() <= v.state && (in.ntried == 0 || !in.Tried(n))
 }
 
+// maxTurns bounds how many turns one pick uses up.
+const maxTurns = 16
+
+// first returns the first node that can take this call of those whose turn it
+// is, and the last one looked at if none of them can.
+func (v *View) first(now time.Time, in *PickInfo, next func() *Node) *Node {
+	var n *Node
+	for range maxTurns {
+		if n = next(); v.usable(n, in) && v.Admit(now, n) {
+			break
+		}
+	}
+	return n
+}
+
 // retries is how often a pick that cannot be used is repeated before the nodes
 // are gone through one by one.
 const retries = 4

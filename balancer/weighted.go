@@ -28,14 +28,7 @@ type stridePicker struct {
 
 // Pick lets turns pass until one fits, as RoundRobin does.
 func (p *stridePicker) Pick(now time.Time, in PickInfo) *Node {
-	var n *Node
-	for range maxTurns {
-		n = p.next()
-		if p.view.usable(n, &in) && p.view.Admit(now, n) {
-			break
-		}
-	}
-	return n
+	return p.view.first(now, &in, p.next)
 }
 
 // next returns the node of the next turn. In most rounds a slot of weight w
