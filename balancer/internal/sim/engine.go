@@ -8,8 +8,11 @@ import (
 // A world is one run: clients that call servers in virtual time. It is not safe
 // for concurrent use; runs with the same seed are the same.
 type world struct {
-	now     time.Duration
-	rng     *rand.Rand
+	now time.Duration
+	rng *rand.Rand
+	// traffic makes the open clients' calls. It is apart, so that pickers are
+	// compared by the same calls at the same times with the same work.
+	traffic *rand.Rand
 	events  queue
 	serial  uint64
 	servers []server
@@ -24,8 +27,9 @@ type client struct {
 	picker picker
 	rate   float64 // calls per second; 0 if closed
 	until  time.Duration
-	left   int  // calls that a closed loop has yet to start
-	closed bool // whether the end of a call starts the next
+	next   func() // makes the next call of an open client
+	left   int    // calls that a closed loop has yet to start
+	closed bool   // whether the end of a call starts the next
 }
 
 // A picker is a load balancing policy as one client uses it.
@@ -37,7 +41,11 @@ type picker interface {
 }
 
 func newWorld(seed uint64, servers int) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 0x5eed)), servers: make([]server, servers)}
+	w := &world{
+		rng:     rand.New(rand.NewPCG(seed, 0x5eed)),
+		traffic: rand.New(rand.NewPCG(seed, 0xca11)),
+		servers: make([]server, servers),
+	}
 	w.result.picks = make([]int, servers)
 	for i := range w.servers {
 		w.servers[i] = server{world: w, index: i, slow: 1, serve: fixed(0)}
@@ -47,8 +55,12 @@ func newWorld(seed uint64, servers int) *world {
 
 // open has a client call at a rate, with exponential gaps, for a time.
 func (w *world) open(p picker, perSecond float64, until time.Duration) {
-	w.clients = append(w.clients, client{picker: p, rate: perSecond, until: until})
-	w.arrive(len(w.clients) - 1)
+	i := len(w.clients)
+	w.clients = append(w.clients, client{picker: p, rate: perSecond, until: until, next: func() {
+		w.start(i)
+		w.arrive(i)
+	}})
+	w.arrive(i)
 }
 
 // closed has a client's workers call without pause until so many calls have
@@ -63,14 +75,10 @@ func (w *world) closed(p picker, workers, calls int) {
 // arrive schedules the next call of an open client.
 func (w *world) arrive(i int) {
 	c := &w.clients[i]
-	at := w.now + time.Duration(w.rng.ExpFloat64()/c.rate*float64(time.Second))
-	if at >= c.until {
-		return
+	at := w.now + time.Duration(w.traffic.ExpFloat64()/c.rate*float64(time.Second))
+	if at < c.until {
+		w.at(at, c.next)
 	}
-	w.at(at, func() {
-		w.start(i)
-		w.arrive(i)
-	})
 }
 
 // next starts the next call of a closed client.
@@ -83,7 +91,7 @@ func (w *world) next(i int) {
 
 // start places one call.
 func (w *world) start(i int) {
-	c := &call{client: i, start: w.now}
+	c := &call{client: i, start: w.now, work: w.traffic.ExpFloat64(), luck: w.traffic.Float64()}
 	w.clients[i].picker.pick(c, w.now)
 	w.result.started(c)
 	if w.timeout > 0 {

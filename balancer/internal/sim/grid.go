@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 )
@@ -27,6 +28,8 @@ var fleets = []fleet{
 }
 
 const (
+	tolerated   = .1  // points of success
+	stampede    = 1.2 // times a fair share
 	gridWorkers = 4
 	gridBacklog = 40 // calls that wait at a server before it refuses more
 	faultBegins = 5 * time.Second
@@ -70,6 +73,7 @@ func flap(s *server) {
 
 // A cell is what one contender has shown in one place of the grid.
 type cell struct {
+	successes                        []float64 // of each run
 	success, p50, p99, p999, maxLoad float64
 	divert, back                     time.Duration // negative if it did not happen
 	overshoot                        float64       // most of a fair share in the second after the fault
@@ -153,6 +157,7 @@ func cellOf(f fleet, ft fault, worlds []*world) cell {
 	c.divert, c.back = -1, -1
 	for _, w := range worlds {
 		r := &w.result
+		c.successes = append(c.successes, r.success())
 		c.success += r.success() / n
 		c.p50 += r.quantile(.5) / n
 		c.p99 += r.quantile(.99) / n
@@ -182,6 +187,16 @@ func cellOf(f fleet, ft fault, worlds []*world) cell {
 	return c
 }
 
+// lead is by how many points of success c is above another contender's cell. Their
+// runs are compared seed by seed.
+func (c cell) lead(other cell) estimate {
+	leads := slices.Clone(c.successes)
+	for i := range leads {
+		leads[i] -= other.successes[i]
+	}
+	return estimateOf(leads)
+}
+
 // when returns how long after from a quarter of a second is the first of which
 // the share is as wanted.
 func (r *result) when(from, to time.Duration, wanted func(share float64) bool) time.Duration {
@@ -202,7 +217,7 @@ var gridContenders = []contender{
 }
 
 func runGrid(o options) error {
-	var worse []string
+	var worse, over []string
 	cells := 0
 	for _, f := range fleets {
 		if !o.wantsSize(f.servers) {
@@ -227,8 +242,11 @@ func runGrid(o options) error {
 					byLoad[l] = map[string][]cell{}
 				}
 				byLoad[l][ft.name] = row
-				if lead := row[0].success - row[1].success; lead < -.1 {
-					worse = append(worse, fmt.Sprintf("%d %s %.1f: %.2f", f.servers, ft.name, loads[l], lead))
+				if lead := row[0].lead(row[1]); lead.mean < -tolerated {
+					worse = append(worse, fmt.Sprintf("%d %s %.1f: %.2f ± %.2f", f.servers, ft.name, loads[l], lead.mean, lead.half))
+				}
+				if row[0].overshoot > stampede {
+					over = append(over, fmt.Sprintf("%d %s %.1f: %.2f", f.servers, ft.name, loads[l], row[0].overshoot))
 				}
 				for i, c := range row {
 					printCell(tw, ft, loads[l], who[i].name, c)
@@ -247,8 +265,12 @@ func runGrid(o options) error {
 			}
 		}
 	}
-	fmt.Printf("\nin %d of %d cells success is more than 0.1 points below round robin's\n", len(worse), cells)
+	fmt.Printf("\nin %d of %d cells success is more than %g points below round robin's\n", len(worse), cells, tolerated)
 	for _, cell := range worse {
+		fmt.Println("  " + cell)
+	}
+	fmt.Printf("in %d the servers that recover get more than %g times their fair share in a second\n", len(over), stampede)
+	for _, cell := range over {
 		fmt.Println("  " + cell)
 	}
 	return nil

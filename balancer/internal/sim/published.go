@@ -121,7 +121,7 @@ func linkerd2016(c contender, seed uint64) []float64 {
 	w := newWorld(seed, 11)
 	w.timeout = time.Second
 	for i := range w.servers {
-		w.servers[i].serve = func(w *world) time.Duration {
+		w.servers[i].serve = func(w *world, _ *call) time.Duration {
 			if i == 3 && w.now >= 15*time.Second && w.now < 45*time.Second {
 				return 2 * time.Second
 			}
@@ -137,7 +137,7 @@ func linkerd2016(c contender, seed uint64) []float64 {
 func tower76(c contender, seed uint64) []float64 {
 	w := newWorld(seed, 10)
 	for i, most := range []int64{1, 10, 10, 10, 10, 100, 100, 100, 100, 1000} {
-		w.servers[i].serve = func(w *world) time.Duration {
+		w.servers[i].serve = func(w *world, _ *call) time.Duration {
 			return time.Duration(w.rng.Int64N(most * int64(time.Millisecond)))
 		}
 	}
@@ -152,7 +152,7 @@ func brpc3340(c contender, seed uint64) []float64 {
 	for slow := range p99 {
 		w := newWorld(seed, 4)
 		for i := range w.servers {
-			w.servers[i].serve = func(w *world) time.Duration {
+			w.servers[i].serve = func(w *world, _ *call) time.Duration {
 				took := 200*time.Microsecond + w.exp(50*time.Microsecond)
 				if i < slow {
 					took += 5 * time.Millisecond
@@ -179,7 +179,7 @@ func prequal(c contender, seed uint64) []float64 {
 	for i := range w.servers {
 		s := &w.servers[i]
 		s.workers, s.backlog = workers, math.MaxInt
-		s.serve = func(w *world) time.Duration {
+		s.serve = func(w *world, _ *call) time.Duration {
 			for {
 				if x := 1 + w.rng.NormFloat64(); x > 0 {
 					return time.Duration(x * float64(work))
@@ -207,8 +207,8 @@ func prequal(c contender, seed uint64) []float64 {
 	return []float64{r.quantile(.5), r.quantile(.9), r.quantile(.99), r.success()}
 }
 
-func exponential(mean time.Duration) func(*world) time.Duration {
-	return func(w *world) time.Duration { return w.exp(mean) }
+func exponential(mean time.Duration) func(*world, *call) time.Duration {
+	return func(_ *world, c *call) time.Duration { return time.Duration(c.work * float64(mean)) }
 }
 
 func blackHole(n int, perSecond float64, end time.Duration) func(contender, uint64) []float64 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	grpc "google.golang.org/grpc/balancer"
@@ -13,6 +14,8 @@ type call struct {
 	client int
 	server int
 	start  time.Duration
+	work   float64 // to be done for it, 1 on average
+	luck   float64 // whether a server that fails some calls fails it
 
 	ended   bool
 	outcome outcome
@@ -40,7 +43,7 @@ type server struct {
 
 	workers int // calls served at once; 0 means any number
 	backlog int // calls that may wait for a worker; those beyond are refused
-	serve   func(w *world) time.Duration
+	serve   func(*world, *call) time.Duration
 
 	// what is wrong with it
 	slow  float64       // factor on the time of service
@@ -49,23 +52,22 @@ type server struct {
 	awake time.Duration // nothing is done before this time
 	since time.Duration // when that pause began
 
-	life  int // of which restart the calls in service are
-	busy  int
-	queue []*call
+	life    int // of which restart the calls in service are
+	serving []*call
+	queue   []*call
 }
 
 // fixed returns a time of service.
-func fixed(d time.Duration) func(*world) time.Duration {
-	return func(*world) time.Duration { return d }
+func fixed(d time.Duration) func(*world, *call) time.Duration {
+	return func(*world, *call) time.Duration { return d }
 }
 
 // receive takes a call.
 func (s *server) receive(c *call) {
-	w := s.world
 	switch {
-	case s.dead, s.fails > 0 && w.rng.Float64() < s.fails:
+	case s.dead, c.luck < s.fails:
 		s.refuse(c)
-	case s.workers == 0 || s.busy < s.workers:
+	case s.workers == 0 || len(s.serving) < s.workers:
 		s.begin(c)
 	case len(s.queue) < s.backlog:
 		s.queue = append(s.queue, c)
@@ -81,8 +83,8 @@ func (s *server) refuse(c *call) {
 
 // begin puts a call into service.
 func (s *server) begin(c *call) {
-	s.busy++
-	took := time.Duration(float64(s.serve(s.world)) * s.slow)
+	s.serving = append(s.serving, c)
+	took := time.Duration(float64(s.serve(s.world, c)) * s.slow)
 	s.world.schedule(event{at: max(s.world.now, s.awake) + took, call: c, life: s.life})
 }
 
@@ -90,17 +92,17 @@ func (s *server) begin(c *call) {
 // still waits.
 func (s *server) finish(c *call, life int) {
 	w := s.world
-	if life != s.life { // the server died meanwhile, so the connection broke
-		w.end(c, failed)
+	if life != s.life { // the server died meanwhile
 		return
 	}
 	if w.now < s.awake { // it was in service when the pause began
 		w.schedule(event{at: w.now + s.awake - s.since, call: c, life: life})
 		return
 	}
-	s.busy--
+	i := slices.Index(s.serving, c)
+	s.serving = slices.Delete(s.serving, i, i+1)
 	w.end(c, succeeded)
-	for len(s.queue) > 0 && s.busy < s.workers {
+	for len(s.queue) > 0 && len(s.serving) < s.workers {
 		next := s.queue[0]
 		s.queue = s.queue[1:]
 		if !next.ended {
@@ -114,15 +116,15 @@ func (s *server) pause(d time.Duration) {
 	s.since, s.awake = s.world.now, s.world.now+d
 }
 
-// kill ends the server and the calls that wait in it.
+// kill ends the server, its connections, and so the calls in it.
 func (s *server) kill() {
 	s.dead = true
 	s.life++
-	s.busy = 0
-	for _, c := range s.queue {
+	lost := append(s.serving, s.queue...)
+	s.serving, s.queue = nil, nil
+	for _, c := range lost {
 		s.world.end(c, failed)
 	}
-	s.queue = nil
 }
 
 // restart brings a killed server back.

@@ -133,7 +133,7 @@ func TestEveryCallEnds(t *testing.T) {
 		assert.LessOrEqual(t, len(w.result.took), started, ft.name)
 		assert.Greater(t, float64(len(w.result.took)), .8*float64(started), "%s: those of the first 5 s do not count", ft.name)
 		for i := range w.servers {
-			assert.LessOrEqual(t, w.servers[i].busy, 0, "%s: server %d", ft.name, i)
+			assert.Empty(t, w.servers[i].serving, "%s: server %d", ft.name, i)
 		}
 	}
 }
