@@ -13,7 +13,7 @@ const (
 	// errorTau is the same for an error rate that gets no new samples.
 	errorTau = 5 * time.Second
 	// errorGain is the weight of one call in its node's error rate.
-	errorGain = 0.1
+	errorGain = 0.2
 )
 
 // tickShift makes a tick of 2^20 ns, about a millisecond, which lets 32 bits
@@ -108,13 +108,13 @@ func (e *ewma) raise(sample, rest float64, tick uint32) {
 }
 
 // count takes one call into an error rate: x is 1 if it failed, else 0.
-func (e *ewma) count(x, rest float64, tick uint32) {
+func (e *ewma) count(x float64, fleet norm, tick uint32) {
 	for {
 		w := e.word.Load()
-		v := rest
+		v := fleet.errors
 		if w != 0 {
 			old, last := unpack(w)
-			v += (old - rest) * decay(ticks(last, tick)*errorRate)
+			v += (old - v) * decay(ticks(last, tick)*fleet.forget())
 		}
 		if v == 0 && x == 0 {
 			return // the common case writes nothing

@@ -8,7 +8,8 @@ type fleet struct {
 	_       [64]byte // keeps the shared words off the lines of their neighbours
 	latency ewma     // mean of the nodes' latencies in nanoseconds, per call
 	errors  ewma     // share of failed calls
-	_       [48]byte
+	sound   ewma     // the same of nodes that fail no more than the fleet
+	_       [40]byte
 	total   atomic.Int64 // calls in flight; counted only for policies that ask
 	_       [56]byte
 }
@@ -20,21 +21,43 @@ const (
 	fleetErrorGain = 0.01
 	// fleetRate is how fast the fleet's latency follows that of its nodes.
 	fleetRate = 1.0 / 1024 // per tick
+	// strainGain is the strain for each failed call to a sound node, of one: all
+	// strain is one in forty.
+	strainGain = 40
+	// haste is how much faster old errors are forgotten under strain.
+	haste = 5
 )
 
 // A norm is the fleet's state at the time of one pick.
 type norm struct {
 	latency float64 // nanoseconds; 0 if unknown
 	errors  float64 // from 0 to 1
+	// strain, from 0 to 1, says that even sound nodes fail calls, which is what
+	// an overloaded fleet does. Then there is less to lose by trying a bad node,
+	// and what it can still do is needed.
+	strain float64
+}
+
+// forget returns the rate at which old errors are forgotten, per tick.
+func (f norm) forget() float64 { return errorRate * (1 + haste*f.strain) }
+
+// penalty returns what a cost is multiplied by for an excess of errors.
+func (f norm) penalty(excess float64) float64 {
+	return 1 + excessPenalty*excess*(1-f.strain*(1-excess))
 }
 
 func (f *fleet) norm() norm {
 	latency, _ := unpack(f.latency.word.Load())
-	errors, _ := unpack(f.errors.word.Load())
-	return norm{latency: latency, errors: errors}
+	w := f.errors.word.Load()
+	if w == 0 {
+		return norm{latency: latency}
+	}
+	errors, _ := unpack(w)
+	sound, _ := unpack(f.sound.word.Load())
+	return norm{latency: latency, errors: errors, strain: min(strainGain*sound, 1)}
 }
 
-// Both means take one call a tick, which is enough for a mean and keeps busy
+// The means take one call a tick, which is enough for a mean and keeps busy
 // processors from passing these words around with every call.
 
 func (f *fleet) observe(latency float64, tick uint32) {
@@ -51,11 +74,12 @@ func (f *fleet) observe(latency float64, tick uint32) {
 	f.latency.word.CompareAndSwap(w, pack(v+gain*(latency-v), tick))
 }
 
-func (f *fleet) count(x float64, tick uint32) {
-	w := f.errors.word.Load()
+// share takes one call into a share of failed calls: x is 1 if it failed, else 0.
+func (e *ewma) share(x float64, tick uint32) {
+	w := e.word.Load()
 	v, last := unpack(w)
 	if w != 0 && last == tick || v == 0 && x == 0 {
 		return
 	}
-	f.errors.word.CompareAndSwap(w, pack(v+fleetErrorGain*(x-v), tick))
+	e.word.CompareAndSwap(w, pack(v+fleetErrorGain*(x-v), tick))
 }

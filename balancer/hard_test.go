@@ -348,8 +348,8 @@ func TestOutcomes(t *testing.T) {
 		{balancer.AppError, 5 * ms, 10 * ms, 0},
 		{balancer.Canceled, 20 * ms, 20 * ms, 0},
 		{balancer.Canceled, 5 * ms, 10 * ms, 0},
-		{balancer.Failure, 20 * ms, 10 * ms, 0.1},
-		{balancer.Failure, 5 * ms, 10 * ms, 0.1},
+		{balancer.Failure, 20 * ms, 10 * ms, 0.2},
+		{balancer.Failure, 5 * ms, 10 * ms, 0.2},
 		{balancer.NotSent, 20 * ms, 10 * ms, 0},
 		{balancer.Outcome(99), 20 * ms, 10 * ms, 0},
 	}

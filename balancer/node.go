@@ -88,7 +88,7 @@ func (n *Node) Stats(now time.Time) NodeStats {
 		Weight:    n.Weight(),
 		InFlight:  n.InFlight(),
 		Latency:   time.Duration(n.latency.at(tickOf(t), latencyRate, fleet.latency)),
-		ErrorRate: n.errors.at(tickOf(t), errorRate, fleet.errors),
+		ErrorRate: n.errors.at(tickOf(t), fleet.forget(), fleet.errors),
 		Picks:     n.picks.Load(),
 		Warming:   !n.warm(t),
 		Suspicion: n.suspect.level(),
@@ -97,7 +97,9 @@ func (n *Node) Stats(now time.Time) NodeStats {
 
 const (
 	// excessPenalty is by how much a node that fails every call, in a fleet
-	// that fails none, looks slower than it is.
+	// that fails none, looks slower than it is. The penalty is in proportion to
+	// the excess, and in a strained fleet to its square: there even the slots
+	// of a node that fails half of its calls are needed.
 	excessPenalty = 100
 	// chance is the excess of errors that is not charged. Without it, the first
 	// node of an idle fleet to succeed after an outage of all would get every call
@@ -124,10 +126,13 @@ func (n *Node) cost(t int64, fleet norm, inflight int64) float64 {
 		// a node that hangs shows before any of its calls has timed out.
 		c = max(c, float64(t-n.progress.Load()))
 	}
-	if excess := n.errors.at(tick, errorRate, fleet.errors) - fleet.errors; excess > chance {
-		c *= 1 + excessPenalty*excess
+	if excess := n.errors.at(tick, fleet.forget(), fleet.errors) - fleet.errors; excess > chance {
+		c *= fleet.penalty(excess)
 	}
-	return c * n.suspect.factor()
+	if n.suspect.any() {
+		c *= n.suspect.factor()
+	}
+	return c
 }
 
 // level returns the latency of n as it counts: the fleet's if the two are alike.
@@ -150,13 +155,13 @@ func (n *Node) level(tick uint32, fleet norm) float64 {
 // mean. An idle node's weight does not count, or an idle fleet's heaviest node
 // would get every call; there the weight is a matter of how often n is drawn.
 // The score is what it would be with so many calls more.
-func (n *Node) score(t int64, fleet norm, unit float64, more int64) (score, cost float64) {
+func (n *Node) score(t int64, fleet norm, unit, more float64) (score, cost float64) {
 	inflight, weight := n.inflight.Load(), float64(n.weight.Load())
 	if n.warming.Load() != 0 {
 		weight *= n.share(t)
 	}
 	cost = n.cost(t, fleet, inflight)
-	return cost * (1 + float64(inflight+more)*unit/weight), cost
+	return cost * (1 + more + float64(inflight)*unit/weight), cost
 }
 
 // begin counts a call that has been picked for n and returns how many others n
@@ -187,16 +192,31 @@ func (n *Node) end(start, t int64, o Outcome) {
 		n.latency.peak(took, tick)
 		latency, _ := unpack(n.latency.word.Load())
 		fleet.observe(latency, tick)
-		n.errors.count(0, fleet.norm().errors, tick)
-		fleet.count(0, tick)
+		n.count(0, tick)
 	case AppError:
 		n.live(t)
 		n.latency.raise(took, fleet.norm().latency, tick)
 	case Failure:
-		n.errors.count(1, fleet.norm().errors, tick)
-		fleet.count(1, tick)
+		n.count(1, tick)
 	case Canceled:
 		n.latency.raise(took, fleet.norm().latency, tick)
+	}
+}
+
+// count takes one call into the error rates: x is 1 if it failed, else 0. A node
+// stays unsound until it succeeds: what was forgotten of it is no news to the
+// fleet if it fails again.
+func (n *Node) count(x float64, tick uint32) {
+	f := &n.owner.fleet
+	if x == 0 && f.errors.word.Load() == 0 {
+		return // nobody has failed yet
+	}
+	norm := f.norm()
+	before, _ := unpack(n.errors.word.Load())
+	n.errors.count(x, norm, tick)
+	f.errors.share(x, tick)
+	if before-norm.errors <= chance {
+		f.sound.share(x, tick)
 	}
 }
 

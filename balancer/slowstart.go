@@ -6,6 +6,9 @@ const (
 	defaultSlowStart = 10 * time.Second
 	// minAdmit is the share of draws that a node gets at the very start.
 	minAdmit = 0.1
+	// handicap is as how many calls in flight it counts that P2C does not admit
+	// a node in slow start.
+	handicap = 3
 )
 
 // Slow start is a probability of being considered, which rises from minAdmit

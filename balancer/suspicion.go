@@ -35,17 +35,14 @@ type suspicion struct{ word atomic.Uint32 }
 
 func (s *suspicion) level() float64 { return float64(math.Float32frombits(s.word.Load())) }
 
-// factor returns what a cost is multiplied by.
-func (s *suspicion) factor() float64 {
-	if s.word.Load() == 0 {
-		return 1
-	}
-	return math.Pow(10, s.level()-ordinary)
-}
+func (s *suspicion) any() bool { return s.word.Load() != 0 }
+
+// factor returns what a cost is multiplied by if there is any suspicion.
+func (s *suspicion) factor() float64 { return math.Pow(10, s.level()-ordinary) }
 
 // clear writes nothing in the common case.
 func (s *suspicion) clear() {
-	if s.word.Load() != 0 {
+	if s.any() {
 		s.word.Store(0)
 	}
 }

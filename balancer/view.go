@@ -54,11 +54,13 @@ func (v *View) Score(now time.Time, n *Node) float64 {
 }
 
 // weigh is score with the handicap of slow start: a node that is not admitted is
-// judged as if it had one call more in flight. So it is passed over while the
-// others have room, and relieves them when they have not.
+// judged as if it had some calls more in flight. So it is passed over while the
+// others have room, and relieves them when they have not. Its share of the weight
+// does not count for these: a client of many that calls many servers has hardly a
+// call in flight with each, and sees no load that would be ten times as much.
 func (v *View) weigh(t int64, n *Node, fleet norm) (score, cost float64) {
 	if n.warming.Load() != 0 && !v.admit(t, n) {
-		return n.score(t, fleet, v.unit, 1)
+		return n.score(t, fleet, v.unit, handicap)
 	}
 	return n.score(t, fleet, v.unit, 0)
 }

@@ -100,7 +100,7 @@ func play(f fleet, ft fault, load float64, c contender, seed uint64) *world {
 	} else {
 		ft.schedule(w, bad)
 	}
-	w.result.from = faultBegins
+	w.result.from, w.result.until = faultBegins, faultBegins+faultLasts+f.after-f.timeout
 	w.run(-1)
 	return w
 }

@@ -12,8 +12,10 @@ type result struct {
 	good  int             // calls that succeeded
 	picks []int           // calls started, by server
 
-	// from is when counting starts: what ends earlier is left out.
-	from time.Duration
+	// from and until are when the calls start that are counted; an until of 0 is
+	// no end. Counted by when they end, those that wait in the servers when the
+	// last call comes would make the longest queues look like the best work.
+	from, until time.Duration
 	// watch says which servers' share of the calls is to be followed.
 	watch  func(server int) bool
 	shares []share // in steps of binSize
@@ -40,7 +42,7 @@ func (r *result) started(c *call) {
 }
 
 func (r *result) ended(c *call, now time.Duration) {
-	if now < r.from {
+	if c.start < r.from || r.until > 0 && c.start >= r.until {
 		return
 	}
 	r.took = append(r.took, now-c.start)
