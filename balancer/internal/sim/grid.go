@@ -14,17 +14,16 @@ import (
 type fleet struct {
 	servers, clients int
 	mean, timeout    time.Duration
-	seeds            int
+	seeds, peers     int           // runs of each, and of others than ours and round robin
 	after            time.Duration // how long it is watched after the fault
-	peers            bool          // whether more than round robin runs beside ours
 }
 
 var fleets = []fleet{
-	{3, 1, 20 * time.Millisecond, time.Second, 5, 20 * time.Second, true},
-	{11, 1, 20 * time.Millisecond, time.Second, 3, 20 * time.Second, true},
-	{100, 5, 50 * time.Millisecond, time.Second, 1, 20 * time.Second, true},
-	{1000, 10, 200 * time.Millisecond, 2 * time.Second, 1, 15 * time.Second, false},
-	{10_000, 10, 800 * time.Millisecond, 8 * time.Second, 1, 10 * time.Second, false},
+	{3, 1, 20 * time.Millisecond, time.Second, 20, 5, 20 * time.Second},
+	{11, 1, 20 * time.Millisecond, time.Second, 20, 3, 20 * time.Second},
+	{100, 5, 50 * time.Millisecond, time.Second, 10, 1, 20 * time.Second},
+	{1000, 10, 200 * time.Millisecond, 2 * time.Second, 5, 0, 15 * time.Second},
+	{10_000, 10, 800 * time.Millisecond, 8 * time.Second, 3, 0, 10 * time.Second},
 }
 
 const (
@@ -224,7 +223,7 @@ func runGrid(o options) error {
 			continue
 		}
 		who := gridContenders
-		if !f.peers {
+		if f.peers == 0 {
 			who = who[:2]
 		}
 		fmt.Printf("\n%d servers with %d workers of exp(%v), %d clients, timeout %v, %d seeds\n",
@@ -285,7 +284,11 @@ func gridRows(f fleet, ft fault, who []contender, o options) [][]cell {
 		for i, c := range who {
 			jobs = append(jobs, func() {
 				var worlds []*world
-				for seed := range f.seeds {
+				seeds := f.seeds
+				if i >= 2 {
+					seeds = f.peers
+				}
+				for seed := range seeds {
 					worlds = append(worlds, play(f, ft, loads[l], c, uint64(seed)+1))
 				}
 				rows[l][i] = cellOf(f, ft, worlds)
