@@ -41,6 +41,10 @@ var contenders = []contender{
 		trust(p.nodes)
 		return p
 	}},
+	{"Prequal*", func(n int, seed uint64) picker { return &prequal{rng: rng(seed), n: n} }},
+	{"C3's score*", func(n int, seed uint64) picker {
+		return &c3{prequal: prequal{rng: rng(seed), n: n}, own: make([]float64, n), service: make([]float64, n)}
+	}},
 }
 
 func trust(nodes []nodeState) {

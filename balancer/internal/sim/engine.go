@@ -19,7 +19,10 @@ type world struct {
 	clients []client
 	timeout time.Duration // of every call; 0 if none
 	waiting []*call       // in the order of their timeouts
-	result  result
+	// met is how long the last calls took, by server and by how many others they
+	// met there: what servers remember for probes.
+	met    [][prequalLevels][]time.Duration
+	result result
 }
 
 // A client is one caller with a picker of its own.
@@ -55,6 +58,9 @@ func newWorld(seed uint64, servers int) *world {
 
 // open has a client call at a rate, with exponential gaps, for a time.
 func (w *world) open(p picker, perSecond float64, until time.Duration) {
+	if b, ok := p.(bound); ok {
+		b.bind(w)
+	}
 	i := len(w.clients)
 	w.clients = append(w.clients, client{picker: p, rate: perSecond, until: until, next: func() {
 		w.start(i)
@@ -66,6 +72,9 @@ func (w *world) open(p picker, perSecond float64, until time.Duration) {
 // closed has a client's workers call without pause until so many calls have
 // been started.
 func (w *world) closed(p picker, workers, calls int) {
+	if b, ok := p.(bound); ok {
+		b.bind(w)
+	}
 	w.clients = append(w.clients, client{picker: p, left: calls, closed: true})
 	for range workers {
 		w.next(len(w.clients) - 1)

@@ -8,7 +8,7 @@
 //	go run . -out DIR        also draw the results as PNG files
 //
 // A name that ends in * is a port: the other project's rules, written anew for
-// the simulation (see ports.go). The balancers of grpc-go are the real ones.
+// the simulation (see ports.go, probed.go). The balancers of grpc-go are the real ones.
 package main
 
 import (

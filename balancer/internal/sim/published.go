@@ -59,10 +59,10 @@ var experiments = []experiment{
 		name:    "D",
 		title:   "After Prequal (NSDI 2024): 100 clients, 100 servers whose speed changes, load 0.9, deadline 5 s (machines are a model)",
 		metrics: []string{"p50 ms", "p90 ms", "p99 ms", "success %"},
-		run:     prequal,
+		run:     testbed,
 		published: map[string][]float64{
 			rr: {none, 5000, 5000}, ll: {none, 940, 2654},
-			"Prequal (published)": {none, 152, 286}, "C3 (published)": {none, 164, 304}, "WRR (published)": {none, 1667, 5000},
+			"Prequal*": {none, 152, 286}, "C3's score*": {none, 164, 304}, "WRR (published)": {none, 1667, 5000},
 		},
 	},
 	{
@@ -167,11 +167,11 @@ func brpc3340(c contender, seed uint64) []float64 {
 	return []float64{p99[0], p99[1], p99[2], p99[2] / p99[0]}
 }
 
-// prequal has 100 clients call 100 servers whose neighbours on the machine leave
+// testbed has 100 clients call 100 servers whose neighbours on the machine leave
 // them three quarters of the time a fifth more and else two fifths less than
 // what they are entitled to, for 5 s on average. The work of a call is normal
 // with a standard deviation as large as its mean, and positive.
-func prequal(c contender, seed uint64) []float64 {
+func testbed(c contender, seed uint64) []float64 {
 	const n, workers, work = 100, 4, 62 * time.Millisecond // 80 ms is the mean of the positive part
 	w := newWorld(seed, n)
 	w.timeout = 5 * time.Second

@@ -23,6 +23,9 @@ type call struct {
 	// what the picker wants to remember
 	ticket balancer.Ticket
 	done   func(grpc.DoneInfo)
+	met    int // calls in the server when it came
+
+	began time.Duration // its service
 }
 
 type outcome uint8
@@ -83,6 +86,7 @@ func (s *server) refuse(c *call) {
 
 // begin puts a call into service.
 func (s *server) begin(c *call) {
+	c.began = s.world.now
 	s.serving = append(s.serving, c)
 	took := time.Duration(float64(s.serve(s.world, c)) * s.slow)
 	s.world.schedule(event{at: max(s.world.now, s.awake) + took, call: c, life: s.life})
