@@ -35,7 +35,10 @@
 //
 // A failing node thus neither looks fast (fasthttp#865) nor, when all fail
 // alike, hides which one is slow. Nothing is learned from a call that was not
-// sent, and from a canceled one only that it took at least so long.
+// sent, and from a canceled one only that it took at least so long. When even nodes
+// that fail no more than the others fail calls, the fleet is short of capacity:
+// then errors count in proportion to their square and are forgotten sooner, as
+// what a bad node can still do is needed.
 //
 // # Slow start
 //

@@ -114,8 +114,25 @@ func TestGrid(t *testing.T) {
 			got[i] = cellOf(f, ft, []*world{play(f, ft, .7, c, 1)})
 		}
 		assert.GreaterOrEqual(t, got[0].success, got[1].success-.1, ft.name)
-		assert.LessOrEqual(t, got[0].overshoot, 1.35, ft.name)
+		assert.LessOrEqual(t, got[0].overshoot, stampede+.1, "%s, of one seed", ft.name)
 	}
+}
+
+// In overload a server that fails some calls is still needed for the others: one
+// point of success was lost here while its penalty did not fall.
+func TestStrainedFleet(t *testing.T) {
+	t.Parallel()
+	f, ft := fleets[0], faults[6]
+	require.Equal(t, "black hole 45 %", ft.name)
+	var got [2]cell
+	for i, c := range gridContenders[:2] {
+		var worlds []*world
+		for seed := range uint64(10) {
+			worlds = append(worlds, play(f, ft, 1.1, c, seed+1))
+		}
+		got[i] = cellOf(f, ft, worlds)
+	}
+	assert.Positive(t, got[0].lead(got[1]).mean)
 }
 
 // A call that is killed, refused, timed out or served ends once, and none is
