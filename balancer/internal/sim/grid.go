@@ -210,7 +210,7 @@ func (r *result) when(from, to time.Duration, wanted func(share float64) bool) t
 
 var gridContenders = []contender{
 	named("ours"),
-	{"round robin", func(n int, seed uint64) picker { return &roundRobin{int(seed) % n, n} }},
+	{"round robin", func(n int, seed uint64) picker { return &roundRobin{rng(seed).IntN(n), n} }},
 	named("Finagle P2C least loaded*"),
 	named("Finagle Peak EWMA*"),
 }

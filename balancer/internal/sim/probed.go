@@ -20,7 +20,8 @@ func (s *server) load() int { return len(s.serving) + len(s.queue) }
 // Introducing Prequal" (NSDI 2024): probes that no call waits for tell the calls
 // in flight of a few servers and how long calls lately took that met as many. Hot
 // are those of the upper quantile in flight; the fastest that is not hot is
-// picked, else the least loaded. The numbers are those of the paper's testbed.
+// picked, else the least loaded. The numbers are those of the paper's testbed. What
+// it does about servers that fail fast is left out.
 type prequal struct {
 	rng   *rand.Rand
 	n     int
