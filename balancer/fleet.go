@@ -24,8 +24,9 @@ const (
 	// strainGain is the strain for each failed call to a sound node, of one: all
 	// strain is one in forty.
 	strainGain = 40
-	// haste is how much faster old errors are forgotten under strain.
-	haste = 5
+	// haste is how much faster old errors are forgotten under strain. With more, a
+	// large fleet of which half is down forgets which half that is.
+	haste = 2
 )
 
 // A norm is the fleet's state at the time of one pick.

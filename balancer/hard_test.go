@@ -267,7 +267,7 @@ func TestRetrySameNode_ribbon283(t *testing.T) {
 	}
 }
 
-// A recovered node gets a tenth to a quarter of its share at first and all of
+// A recovered node gets a tenth to a third of its share at first and all of
 // it after slow start, at heavy and at light load. (Envoy's documentation warns that its own
 // slow start starves or floods at light load.)
 func TestRecoveryStampede(t *testing.T) {
@@ -299,7 +299,7 @@ func TestRecoveryStampede(t *testing.T) {
 				total += int(rate) / n
 			}
 			share := func(c int) float64 { return float64(c) / float64(total) }
-			assert.LessOrEqual(t, share(early), 0.3)
+			assert.LessOrEqual(t, share(early), 0.38)
 			assert.Positive(t, early)
 			assert.InDelta(t, 0.6, share(mid), 0.25)
 			assert.InDelta(t, 1.0, share(late), 0.2)

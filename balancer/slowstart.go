@@ -8,7 +8,7 @@ const (
 	minAdmit = 0.1
 	// handicap is as how many calls in flight it counts that P2C does not admit
 	// a node in slow start.
-	handicap = 3
+	handicap = 2
 )
 
 // Slow start is a probability of being considered, which rises from minAdmit
