@@ -14,6 +14,7 @@ type Balancer struct {
 	policy    Policy
 	slowStart float64 // ticks; not positive if off
 	seeded    bool
+	limit     int64   // calls in flight of a node; 0 for any number
 	total     bool    // whether the policy needs fleet.total
 	subset    *subset // nil if off
 
@@ -39,7 +40,7 @@ type Balancer struct {
 // New returns a balancer without endpoints. At present every Config is valid and
 // the error is nil.
 func New(c Config) (*Balancer, error) {
-	b := &Balancer{policy: c.Policy, seeded: c.Seed != 0}
+	b := &Balancer{policy: c.Policy, seeded: c.Seed != 0, limit: int64(max(c.MaxInFlight, 0))}
 	if b.policy == nil {
 		b.policy = P2C()
 	}
@@ -63,8 +64,10 @@ func New(c Config) (*Balancer, error) {
 //
 //	untried Ready, untried Suspect, tried Ready, tried Suspect
 //
-// A node that is Down or Draining is never picked. The error is ErrNoEndpoints if
-// none is listed and ErrAllDown if there is no node to pick. Pick takes no
+// A node that is Down or Draining, or has Config.MaxInFlight calls in flight, is
+// never picked. The error is ErrNoEndpoints if none is listed, and if there is no
+// node to pick ErrAllFull or ErrAllDown. A full node is up: it does not make way for
+// ones of a higher number. Pick takes no
 // lock that another could hold for long, and waits for none. It allocates only
 // when it is the one to rebuild the snapshot after changes of state or of the
 // client's traffic.
@@ -77,24 +80,48 @@ func (b *Balancer) Pick(now time.Time, in PickInfo) (Ticket, error) {
 	if b.stale.Load() && t-s.built >= int64(coalesce) {
 		s = b.rebuild(t)
 	}
-	n := s.ready.pick(now, in)
-	if n == nil && b.stale.Load() {
-		s = b.rebuild(t) // before going down a tier
-		n = s.ready.pick(now, in)
+	for {
+		n := s.ready.pick(now, in)
+		if n == nil && b.stale.Load() {
+			s = b.rebuild(t) // before going down a tier
+			n = s.ready.pick(now, in)
+		}
+		if n == nil {
+			n = s.pickOther(now, in)
+		}
+		if n == nil {
+			if larger := b.outgrow(t, s); larger != s {
+				s = larger
+				continue
+			}
+			return Ticket{}, s.refusal()
+		}
+		inflight, ok := n.begin(t)
+		if !ok {
+			continue // somebody else took its last place
+		}
+		if s.partial && b.subset.reviewDue(t, inflight) {
+			b.review(t, s.members)
+		}
+		return Ticket{node: n, start: t}, nil
 	}
-	if n == nil {
-		n = s.pickOther(now, in)
+}
+
+// refusal says why no node can be picked, tried or not.
+func (s *snapshot) refusal() error {
+	if s.ready.owner.limit > 0 {
+		for _, v := range []*View{&s.ready, &s.suspect} {
+			for _, n := range v.nodes {
+				if n.State() <= v.state {
+					return ErrAllFull // or it has got room at this moment
+				}
+			}
+		}
 	}
-	if n == nil && len(s.members.nodes) == 0 {
-		return Ticket{}, ErrNoEndpoints
+	if len(s.members.nodes) == 0 {
+		return ErrNoEndpoints
 	}
-	if n == nil {
-		return Ticket{}, ErrAllDown
-	}
-	if inflight := n.begin(t); s.partial && b.subset.reviewDue(t, inflight) {
-		b.review(t, s.members)
-	}
-	return Ticket{node: n, start: t}, nil
+	return ErrAllDown
 }
 
 // pickOther picks when no untried node is ready.

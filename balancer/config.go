@@ -23,6 +23,11 @@ type Config struct {
 	// always uses all. Balancer.InUse says which they are.
 	Subset int
 
+	// MaxInFlight is how many calls each endpoint may have in flight. One that
+	// has as many is not picked, whatever the policy, until a ticket of it is
+	// done. 0 and negative mean no limit.
+	MaxInFlight int
+
 	// Seed makes the balancer's random choices repeatable, for tests and
 	// simulations. Hash does not depend on it. 0 means a random seed, and
 	// costs less when many processors pick at once.

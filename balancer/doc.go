@@ -3,7 +3,7 @@
 //
 // The contract of a caller is three lines:
 //
-//	ticket, err := b.Pick(now, in) // ErrNoEndpoints or ErrAllDown
+//	ticket, err := b.Pick(now, in) // ErrNoEndpoints, ErrAllDown or ErrAllFull
 //	// make the call on ticket.Node().Value()
 //	ticket.Done(now, balancer.Success) // or AppError, Failure, Canceled, NotSent
 //
@@ -16,7 +16,7 @@
 // Ready nodes come before Suspect ones, and Down and Draining ones are never
 // picked. There is no share of failed nodes from which on all are used again:
 // with two of three replicas down it would send two thirds of the calls to
-// them. When all are down, Pick says so. Nodes that a call has tried already
+// them. When all are down, or full (Config.MaxInFlight), Pick says so. Nodes that a call has tried already
 // (PickInfo.Try) are picked again only when there is no other.
 //
 // # Score

@@ -11,19 +11,22 @@ import (
 )
 
 // FuzzTiers does random operations and compares each pick with a model that
-// knows nothing but the state and the priority of each endpoint in use: the picked
-// node must be of the best tier that there is, and there must be none when there is
-// an error.
+// knows nothing but the state, the priority and the calls of each endpoint in use:
+// the picked node must be of the best tier that has room, and there must be none when
+// there is an error.
 func FuzzTiers(f *testing.F) {
 	f.Add(uint8(0), []byte{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9})
 	f.Add(uint8(1), []byte("a sequence of operations, each a byte or two"))
 	f.Add(uint8(2), []byte{24, 1, 9, 17, 7, 15, 7, 16, 10, 26, 7, 7, 248, 1, 7, 2, 10, 7})
 	f.Add(uint8(4), []byte{0, 1, 0, 2, 0, 3, 4, 4, 4, 8, 8, 16, 32, 64, 128, 255})
+	f.Add(uint8(5), []byte{6, 6, 6, 6, 5, 6, 6, 5, 5, 6, 6, 6, 1, 6, 6, 9, 6})
+	f.Add(uint8(14), []byte("another sequence, with two calls for each"))
 	all := []balancer.Policy{
 		balancer.P2C(), balancer.RoundRobin(), balancer.WeightedRoundRobin(), balancer.Random(), balancer.Hash(),
 	}
 	f.Fuzz(func(t *testing.T, policy uint8, ops []byte) {
-		m := &tierModel{b: fleetOf(t, 5, balancer.Config{Policy: all[int(policy)%len(all)]})}
+		limit := int(policy) / len(all) % 3 // 0 is none
+		m := &tierModel{b: fleetOf(t, 5, balancer.Config{Policy: all[int(policy)%len(all)], MaxInFlight: limit}), limit: limit}
 		for i, op := range ops {
 			m.step(t, at(time.Duration(i)*3*time.Millisecond), op)
 		}
@@ -31,9 +34,10 @@ func FuzzTiers(f *testing.F) {
 }
 
 type tierModel struct {
-	b    *balancer.Balancer
-	in   balancer.PickInfo
-	held []balancer.Ticket
+	b     *balancer.Balancer
+	limit int
+	in    balancer.PickInfo
+	held  []balancer.Ticket
 }
 
 func (m *tierModel) step(t *testing.T, now time.Time, op byte) {
@@ -72,12 +76,35 @@ const worst = 1 << 20
 
 func (m *tierModel) pick(t *testing.T, now time.Time) {
 	ticket, err := m.b.Pick(now, m.in)
-	best := worst
-	for _, n := range m.inUse(t, now) { // afterwards, as it may rebuild
-		best = min(best, m.tier(n))
+	best, full := worst, false
+	used := m.inUse(t, now) // afterwards, as it may rebuild
+	first := worst          // the priority that has any up
+	for _, n := range used {
+		if n.State() <= balancer.Suspect {
+			first = min(first, n.Priority())
+		}
+	}
+	for _, n := range used {
+		tier := m.tier(n)
+		if n.Priority() != first || tier == worst {
+			continue
+		}
+		inflight := n.InFlight()
+		if err == nil && n == ticket.Node() {
+			inflight-- // this call
+		}
+		if m.limit > 0 && inflight >= m.limit {
+			full = true
+			continue
+		}
+		best = min(best, tier)
 	}
 	if best == worst {
-		require.ErrorIs(t, err, balancer.ErrAllDown)
+		want := balancer.ErrAllDown
+		if full {
+			want = balancer.ErrAllFull
+		}
+		require.ErrorIs(t, err, want)
 		return
 	}
 	require.NoError(t, err)

@@ -165,18 +165,43 @@ func (n *Node) score(t int64, fleet norm, unit, more float64) (score, cost float
 }
 
 // begin counts a call that has been picked for n and returns how many others n
-// has. The first one restarts progress before it is counted, or a scorer in
-// between would take the time that n was idle for the age of a call.
-func (n *Node) begin(t int64) int64 {
-	n.picks.Add(1)
+// has, or false if n has no room. The first one restarts progress before it is
+// counted, or a scorer in between would take the time that n was idle for the age
+// of a call.
+func (n *Node) begin(t int64) (others int64, ok bool) {
 	if n.inflight.Load() == 0 {
 		n.progress.Store(t)
 	}
+	if others, ok = n.reserve(); !ok {
+		return others, false
+	}
+	n.picks.Add(1)
 	if n.owner.total {
 		n.owner.fleet.total.Add(1)
 	}
-	return n.inflight.Add(1) - 1
+	return others, true
 }
+
+// reserve takes a place in flight, of which there are no more than the limit at any
+// moment: adding first and looking afterwards could turn others away in between.
+func (n *Node) reserve() (others int64, ok bool) {
+	limit := n.owner.limit
+	if limit == 0 {
+		return n.inflight.Add(1) - 1, true
+	}
+	for {
+		others = n.inflight.Load()
+		if others >= limit {
+			return others, false
+		}
+		if n.inflight.CompareAndSwap(others, others+1) {
+			return others, true
+		}
+	}
+}
+
+// atLimit reports whether n has no room for another call.
+func (n *Node) atLimit(limit int64) bool { return limit > 0 && n.inflight.Load() >= limit }
 
 // end takes back what begin counted and learns from the outcome.
 func (n *Node) end(start, t int64, o Outcome) {

@@ -142,6 +142,16 @@ func (s *subset) review(t int64, m *members) bool {
 	return true
 }
 
+// outgrow returns a snapshot of more nodes, if none of s has room and there are
+// more, and otherwise s.
+func (b *Balancer) outgrow(t int64, s *snapshot) *snapshot {
+	if b.limit == 0 || !s.partial || int(b.subset.size.Load()) >= len(s.members.nodes) {
+		return s
+	}
+	b.review(t, s.members)
+	return b.current.Load()
+}
+
 // reviewDue reports whether a pick that found inflight calls on its node should
 // review the subset.
 func (s *subset) reviewDue(t, inflight int64) bool {

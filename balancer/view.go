@@ -67,7 +67,7 @@ func (v *View) weigh(t int64, n *Node, fleet norm) (score, cost float64) {
 
 // usable reports whether n can take this call as far as the view is concerned.
 func (v *View) usable(n *Node, in *PickInfo) bool {
-	return n != nil && n.State() <= v.state && (in.ntried == 0 || !in.Tried(n))
+	return n != nil && n.State() <= v.state && (in.ntried == 0 || !in.Tried(n)) && !n.atLimit(v.owner.limit)
 }
 
 // maxTurns bounds how many turns one pick uses up.

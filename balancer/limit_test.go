@@ -1,0 +1,66 @@
+package balancer_test
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/balancer"
+)
+
+// However many pick at once, no node ever has more than its limit, and none is
+// left with room when there is an error.
+func TestMaxInFlightIsExact(t *testing.T) {
+	const nodes, limit, pickers, rounds = 3, 2, 8, 2_000
+	for name, policy := range policies() {
+		t.Run(name, func(t *testing.T) {
+			b := fleetOf(t, nodes, balancer.Config{Policy: policy, MaxInFlight: limit})
+			var held [nodes]atomic.Int64
+			var wg sync.WaitGroup
+			for range pickers {
+				wg.Go(func() {
+					for range rounds {
+						ticket, err := b.Pick(at(time.Second), balancer.PickInfo{})
+						if err != nil {
+							assert.ErrorIs(t, err, balancer.ErrAllFull)
+							continue
+						}
+						i := index(ticket.Node())
+						assert.LessOrEqual(t, held[i].Add(1), int64(limit))
+						held[i].Add(-1)
+						ticket.Done(at(2*time.Second), balancer.Success)
+					}
+				})
+			}
+			wg.Wait()
+			var tickets []balancer.Ticket
+			for range nodes * limit { // nothing has leaked
+				tickets = append(tickets, pick(t, b, at(3*time.Second), balancer.PickInfo{}))
+			}
+			_, err := b.Pick(at(3*time.Second), balancer.PickInfo{})
+			require.ErrorIs(t, err, balancer.ErrAllFull)
+			tickets[0].Done(at(4*time.Second), balancer.NotSent)
+			got := pick(t, b, at(4*time.Second), balancer.PickInfo{})
+			require.Equal(t, tickets[0].Node(), got.Node(), "the only one with room")
+		})
+	}
+}
+
+// A subset that is full is not the fleet.
+func TestMaxInFlightOutgrowsTheSubset(t *testing.T) {
+	b := fleetOf(t, 200, balancer.Config{MaxInFlight: 1})
+	for range 200 { // all at one moment
+		pick(t, b, at(time.Second), balancer.PickInfo{})
+	}
+	_, err := b.Pick(at(time.Second), balancer.PickInfo{})
+	require.ErrorIs(t, err, balancer.ErrAllFull)
+	for _, n := range b.Nodes() {
+		b.SetNodeState(at(time.Second), n, balancer.Down)
+	}
+	_, err = b.Pick(at(time.Second), balancer.PickInfo{})
+	require.ErrorIs(t, err, balancer.ErrAllDown)
+}
