@@ -1,7 +1,6 @@
 package rpcx
 
 import (
-	"context"
 	"errors"
 	"net/rpc"
 	"reflect"
@@ -232,36 +231,4 @@ func (t *tap) decodeAside(a *attempt) error {
 		reply.Elem().Set(aside.Elem())
 	}
 	return err
-}
-
-// optionsKey is the context key of callOptions.
-type optionsKey struct{}
-
-// callOptions are what a context says of the calls made with it.
-type callOptions struct {
-	idempotent bool
-	key        string
-	hasKey     bool
-}
-
-func optionsOf(ctx context.Context) callOptions {
-	o, _ := ctx.Value(optionsKey{}).(callOptions)
-	return o
-}
-
-// WithIdempotent returns a context whose calls may be repeated although an
-// earlier attempt may have run: its methods do the same when run twice.
-func WithIdempotent(ctx context.Context) context.Context {
-	o := optionsOf(ctx)
-	o.idempotent = true
-	return context.WithValue(ctx, optionsKey{}, o)
-}
-
-// WithKey returns a context whose calls carry a key for a hashing balancer:
-// calls with equal keys go to the same endpoint while it takes calls. Other
-// policies ignore it.
-func WithKey(ctx context.Context, key string) context.Context {
-	o := optionsOf(ctx)
-	o.key, o.hasKey = key, true
-	return context.WithValue(ctx, optionsKey{}, o)
 }

@@ -24,6 +24,9 @@ type Client struct {
 	born     time.Time // when the client was made: times of its own count from there
 	budget   *budget
 	throttle *breaker.Throttle // nil unless Dialer.Throttle
+	patterns *methodTable      // nil unless Dialer.Methods
+	limit    *limiter          // nil unless Dialer.MaxCalls
+	room     *queue            // for an endpoint below Dialer.MaxInFlight; nil without
 	attempts attemptPool
 	roster   *roster
 
@@ -36,6 +39,7 @@ type Client struct {
 	mu   sync.Mutex // protects following
 	over bool       // Close was called: nothing is added to wg
 
+	underway                 drain
 	calls, failures, retries atomic.Uint64
 }
 
@@ -63,6 +67,10 @@ func (c *Client) Call(serviceMethod string, args, reply any) error {
 // [ServerError], or the [*codec.Error] of a JSON-RPC error object, and
 // [ErrShutdown] come bare, any other error as a [*CallError].
 func (c *Client) CallContext(ctx context.Context, serviceMethod string, args, reply any) error {
+	if !c.begin() {
+		return ErrShutdown
+	}
+	defer c.end()
 	return c.invoke(ctx, serviceMethod, args, reply, func() {})
 }
 
@@ -82,7 +90,11 @@ func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Cal
 	launched := make(chan struct{})
 	launch := sync.OnceFunc(func() { close(launched) })
 	go func() {
-		call.Error = c.invoke(context.Background(), serviceMethod, args, reply, launch)
+		call.Error = ErrShutdown
+		if c.begin() {
+			defer c.end() // after it is delivered
+			call.Error = c.invoke(context.Background(), serviceMethod, args, reply, launch)
+		}
 		launch()
 		select {
 		case done <- call:
@@ -165,13 +177,13 @@ func (c *Client) crowd(now time.Time, slot time.Duration) detector.Fault {
 
 // run is one call on its way through its attempts.
 type run struct {
-	client     *Client
-	method     string
-	args       any
-	reply      any
-	idempotent bool
-	pick       balancer.PickInfo
-	launched   func() // for Go: the request was written, or has to wait
+	client   *Client
+	method   string
+	args     any
+	reply    any
+	options  callOptions
+	pick     balancer.PickInfo
+	launched func() // for Go: the request was written, or has to wait
 
 	attempts int // that were given an endpoint, whose breaker may have refused
 	rounds   int // that count against Retry.MaxAttempts
@@ -185,24 +197,19 @@ type run struct {
 
 // invoke is the life of one call: attempt, judge, and again or return.
 func (c *Client) invoke(ctx context.Context, method string, args, reply any, launched func()) error {
-	if c.closed() {
-		return ErrShutdown
-	}
-	if t := c.dialer.CallTimeout; t > 0 {
+	o := c.options(ctx, method)
+	if o.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, t)
+		ctx, cancel = context.WithTimeout(ctx, o.timeout)
 		defer cancel()
 	}
 	c.calls.Add(1)
-	c.budget.deposit()
 	started := time.Now()
-	o := optionsOf(ctx)
-	r := &run{client: c, method: method, args: args, reply: reply, launched: launched}
-	r.idempotent = o.idempotent || c.dialer.Idempotent != nil && c.dialer.Idempotent(method)
+	r := &run{client: c, method: method, args: args, reply: reply, options: o, launched: launched}
 	if o.hasKey {
 		r.pick.Key, r.pick.HasKey = balancer.KeyOf(o.key), true
 	}
-	err := r.loop(ctx, started)
+	err := r.limited(ctx, started)
 	if err != nil {
 		c.failures.Add(1)
 	}
@@ -222,7 +229,7 @@ func (r *run) loop(ctx context.Context, now time.Time) error {
 			return nil
 		}
 		r.sent = max(r.sent, res.sent)
-		if !mayRepeat(ctx, res, r.idempotent) {
+		if !mayRepeat(ctx, res, r.options.idempotent) {
 			return r.fail(res)
 		}
 		wait, ok := r.next(res)
@@ -240,14 +247,17 @@ func (r *run) loop(ctx context.Context, now time.Time) error {
 
 // attempt picks an endpoint and tries the call there.
 func (r *run) attempt(ctx context.Context, now time.Time) result {
+	ticket, now, err := r.place(ctx, now)
+	if err != nil {
+		return result{err: err, sent: NotSent, own: true}
+	}
+	// Now that it would be sent: a call that we have no room for says nothing of servers.
 	if t := r.client.throttle; t != nil {
 		if err := t.Allow(now); err != nil {
+			ticket.Done(now, balancer.NotSent)
+			r.client.room.poke()
 			return result{err: err, sent: NotSent, own: true, at: now}
 		}
-	}
-	ticket, err := r.client.balancer.Pick(now, r.pick)
-	if err != nil {
-		return result{err: r.client.unavailable(now), sent: NotSent, own: true}
 	}
 	e := r.client.roster.use(now, ticket.Node())
 	r.pick.Try(ticket.Node())
@@ -256,6 +266,7 @@ func (r *run) attempt(ctx context.Context, now time.Time) result {
 	r.outcome = balancer.NotSent
 	res := e.call(ctx, now, r)
 	ticket.Done(res.at, r.outcome)
+	r.client.room.poke()
 	if t := r.client.throttle; t != nil && (r.outcome == balancer.Success || r.outcome == balancer.AppError) {
 		t.Accept(res.at)
 	}
@@ -276,7 +287,7 @@ func (r *run) next(res result) (time.Duration, bool) {
 	}
 	r.rounds++
 	retry := r.client.dialer.Retry
-	if r.rounds >= retry.MaxAttempts || !r.client.budget.withdraw() {
+	if r.options.retry || r.rounds >= retry.MaxAttempts || !r.client.budget.withdraw() {
 		return 0, false
 	}
 	if r.backoff == nil {

@@ -89,6 +89,12 @@ type Dialer struct {
 	// Idempotent tells the methods that do the same when run twice, so that
 	// they may be repeated. Nil means that none is known to be.
 	Idempotent func(serviceMethod string) bool
+	// Methods says the same and more of the methods that a pattern matches: the
+	// name of a method, or its beginning and a star, as in "Arith.Get*" or "*". A
+	// field is taken from the most specific pattern that does not leave it open: the
+	// name itself, then the longest beginning. What all leave open is as the
+	// fields Idempotent, CallTimeout and those of the client say. Nil means none.
+	Methods map[string]MethodOptions
 	// Retry says how often and when calls are tried again.
 	Retry Retry
 	// Breaker configures the circuit breaker of each endpoint. Its OnChange
@@ -135,6 +141,20 @@ type Dialer struct {
 	// the one with the fewest calls in flight. Zero means 1, which is the fastest
 	// for small calls; more help where large ones hold up small ones.
 	Conns int
+	// MaxInFlight bounds the calls in flight to each endpoint. A call passes over
+	// one that is full, and waits for MaxWait if all are; as many may wait as may
+	// be in flight. Zero and negative mean no bound, as in net/rpc: which number is
+	// right depends on the server, and any other one would refuse calls that it
+	// could take.
+	MaxInFlight int
+	// MaxCalls bounds the calls under way in the client, from the first attempt
+	// to the last, and with them what they need of memory. More wait for MaxWait,
+	// as many again at most. Zero and negative mean no bound.
+	MaxCalls int
+	// MaxWait is how long a call may wait for MaxCalls or MaxInFlight; those that
+	// came first go first. Then it fails with [ErrOverloaded] and is not tried
+	// again. Zero means 1 s; negative means not at all.
+	MaxWait time.Duration
 	// Trace has hooks for what happens. Nil means none.
 	Trace *ClientTrace
 	// Logger gets the changes of breakers and endpoints, and convictions. Nil means
@@ -226,9 +246,14 @@ func (d *Dialer) newClient(network string) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{dialer: full, network: network, born: time.Now(), budget: newBudget(full.Retry.Budget)}
-	if c.balancer, err = balancer.New(balancer.Config{Policy: full.Balancer, Subset: full.Subset}); err != nil {
+	c.underway.idle = make(chan struct{}, 1)
+	if c.balancer, err = balancer.New(balancer.Config{Policy: full.Balancer, Subset: full.Subset, MaxInFlight: full.MaxInFlight}); err != nil {
 		return nil, err
 	}
+	if c.patterns, err = newMethodTable(full.Methods); err != nil {
+		return nil, err
+	}
+	c.limit, c.room = newLimiter(full.MaxCalls, full.MaxWait), newRoom(full.MaxInFlight, full.MaxWait)
 	if full.Throttle != nil {
 		if c.throttle, err = breaker.NewThrottle(*full.Throttle); err != nil {
 			return nil, err
@@ -306,6 +331,9 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 	}
 	if full.Detector.FirstInterval == 0 && full.Heartbeat > 0 {
 		full.Detector.FirstInterval = full.Heartbeat
+	}
+	if full.MaxWait == 0 {
+		full.MaxWait = time.Second
 	}
 	full.Retry = full.Retry.withDefaults()
 	return full, nil

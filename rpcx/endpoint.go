@@ -216,6 +216,7 @@ func (e *endpoint) tell(method string, ev breaker.Event) {
 func (e *endpoint) publish(now time.Time) {
 	for state := e.state(); ; {
 		e.client.balancer.SetNodeState(now, e.node, state)
+		e.client.room.poke() // it may be back
 		next := e.state()
 		if next == state {
 			return

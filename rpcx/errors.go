@@ -40,7 +40,7 @@ func (s Sent) String() string {
 // error object, and [ErrShutdown] come bare.
 //
 // Its text is that of its cause, as net/rpc's texts are; errors.Is and errors.As
-// reach the cause: [ErrUnavailable], [breaker.ErrOpen], [ErrUnresponsive],
+// reach the cause: [ErrUnavailable], [breaker.ErrOpen], [ErrOverloaded], [ErrUnresponsive],
 // context.DeadlineExceeded, context.Canceled, [codec.EncodeError] and the
 // errors of package net.
 type CallError struct {
@@ -71,6 +71,11 @@ var ErrUnavailable = errors.New("rpcx: no endpoint is available")
 // ErrUnresponsive is the cause when the failure detector convicted a peer that
 // had stopped answering, and so ended the calls in flight on its connection.
 var ErrUnresponsive = errors.New("rpcx: peer does not respond")
+
+// ErrOverloaded is the cause when a call found no room under Dialer.MaxCalls or
+// Dialer.MaxInFlight within Dialer.MaxWait, or too many that waited before it. It was
+// not sent, no endpoint is blamed for it, and it is not tried again.
+var ErrOverloaded = errors.New("rpcx: too many calls under way")
 
 // unavailableError tells why no endpoint could be picked. It matches
 // ErrUnavailable, and through open also breaker.ErrOpen.

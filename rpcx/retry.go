@@ -114,7 +114,7 @@ func mayRepeat(ctx context.Context, r result, idempotent bool) bool {
 		return false // the caller or the client is gone
 	case isServerError(r.err):
 		return false // the method ran and said no
-	case errors.Is(r.err, breaker.ErrThrottled):
+	case errors.Is(r.err, breaker.ErrThrottled), errors.Is(r.err, ErrOverloaded):
 		return false // it would defeat the purpose
 	case isDecodeError(r.err) || isEncodeError(r.err):
 		return false // it would fail again

@@ -1,0 +1,61 @@
+package rpcx
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+)
+
+// drain counts the calls under way, so that a graceful close can wait for them. A
+// call counts itself before it looks whether it still may; who closes looks at the
+// count after having said so. One of the two sees the other.
+type drain struct {
+	calls atomic.Int64
+	over  atomic.Bool   // no call may begin
+	idle  chan struct{} // has room for one: the count may be zero
+}
+
+// begin counts a call, which then must end, or reports that it may not be made.
+func (c *Client) begin() bool {
+	c.underway.calls.Add(1)
+	if c.underway.over.Load() || c.closed() {
+		c.end()
+		return false
+	}
+	return true
+}
+
+func (c *Client) end() {
+	if c.underway.calls.Add(-1) == 0 && c.underway.over.Load() {
+		select {
+		case c.underway.idle <- struct{}{}:
+		default: // whoever waits is about to look
+		}
+	}
+}
+
+// CloseContext closes the client once the calls under way have ended, those of Go
+// included. They may still be tried again, and end as if nobody closed; how long
+// that takes is up to their deadlines. A new call gets [ErrShutdown] at once.
+//
+// If ctx ends first, the client is closed at once, as by Close, and the error is
+// that of ctx. If Close is called meanwhile, it closes at once; then, and if the
+// client is closed already, CloseContext returns ErrShutdown. Otherwise it returns
+// what Close does. As with Close, a hook of [ClientTrace] must not call it.
+func (c *Client) CloseContext(ctx context.Context) error {
+	d := &c.underway
+	d.over.Store(true)
+	for d.calls.Load() > 0 {
+		select {
+		case <-d.idle:
+		case <-c.ctx.Done():
+			return ErrShutdown
+		case <-ctx.Done():
+			if errors.Is(c.Close(), ErrShutdown) {
+				return ErrShutdown
+			}
+			return ctx.Err()
+		}
+	}
+	return c.Close()
+}

@@ -1,0 +1,206 @@
+package rpcx
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"resilientrpc/balancer"
+)
+
+// queue is a line of calls that wait for room. The first in line alone looks for
+// it, whenever it is poked: when something may have become free, and when it has
+// become the first. So those who came first go first, no wake-up is lost with one
+// who gives up, and whoever makes room does not need to know for whom.
+//
+// Its users look for room before they join only if the line is empty. Between that
+// look and joining room may come that nobody is poked for, hence the first look of
+// one who is first on joining.
+type queue struct {
+	limit    string        // the field that says how much room there is
+	patience time.Duration // how long one may wait
+	waiting  atomic.Int64  // the length of line; changed under mu
+
+	mu   sync.Mutex // protects following
+	line list.List  // of turns
+}
+
+// turn is one place in line. It has room for one poke.
+type turn chan struct{}
+
+func (t turn) poke() {
+	select {
+	case t <- struct{}{}:
+	default: // it is about to look
+	}
+}
+
+// empty reports whether nobody waits. A nil queue is always empty.
+func (q *queue) empty() bool { return q == nil || q.waiting.Load() == 0 }
+
+// poke lets the first in line look for room.
+func (q *queue) poke() {
+	if q.empty() {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.pokeFirst()
+}
+
+// pokeFirst is poke for who holds mu.
+func (q *queue) pokeFirst() {
+	if first := q.line.Front(); first != nil {
+		first.Value.(turn).poke()
+	}
+}
+
+// join goes to the end of the line, unless capacity others stand there.
+func (q *queue) join(capacity int) (*list.Element, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.patience < 0 || q.line.Len() >= capacity {
+		return nil, fmt.Errorf("%w: %s is reached, and %d wait", ErrOverloaded, q.limit, q.line.Len())
+	}
+	place := q.line.PushBack(make(turn, 1))
+	q.waiting.Add(1)
+	if q.line.Len() == 1 {
+		q.pokeFirst()
+	}
+	return place, nil
+}
+
+func (q *queue) leave(place *list.Element) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.line.Remove(place)
+	q.waiting.Add(-1)
+	q.pokeFirst()
+}
+
+// wait stands in line until look finds room, and no longer than patience, ctx and
+// the client last. It calls look with no lock held, for one caller at a time.
+func (q *queue) wait(ctx, client context.Context, capacity int, look func() bool) error {
+	place, err := q.join(capacity)
+	if err != nil {
+		return err
+	}
+	defer q.leave(place)
+	timer := time.NewTimer(q.patience)
+	defer timer.Stop()
+	for {
+		select {
+		case <-place.Value.(turn):
+			if look() {
+				return nil
+			}
+		case <-timer.C:
+			return fmt.Errorf("%w: %s is reached, for %v", ErrOverloaded, q.limit, q.patience)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-client.Done():
+			return ErrShutdown
+		}
+	}
+}
+
+// limiter bounds the calls under way: Dialer.MaxCalls. A nil limiter does not.
+type limiter struct {
+	queue
+	most  int64
+	taken atomic.Int64
+}
+
+func newLimiter(most int, patience time.Duration) *limiter {
+	if most <= 0 {
+		return nil
+	}
+	return &limiter{
+		most:  int64(most),
+		queue: queue{limit: fmt.Sprintf("Dialer.MaxCalls (%d)", most), patience: patience},
+	}
+}
+
+// take makes one of the calls under way of the caller's, if there is room. It never
+// exceeds the limit for a moment: another would be refused in that.
+func (l *limiter) take() bool {
+	for {
+		n := l.taken.Load()
+		if n >= l.most {
+			return false
+		}
+		if l.taken.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (l *limiter) give() {
+	l.taken.Add(-1)
+	l.poke()
+}
+
+// limited is the call with all its attempts, once there is room for it.
+func (r *run) limited(ctx context.Context, now time.Time) error {
+	if l := r.client.limit; l != nil {
+		if !l.empty() || !l.take() {
+			r.launched()
+			if err := l.wait(ctx, r.client.ctx, int(l.most), l.take); err != nil {
+				return r.fail(result{err: err, own: true})
+			}
+			now = time.Now()
+		}
+		defer l.give()
+	}
+	if !r.options.retry {
+		r.client.budget.deposit()
+	}
+	return r.loop(ctx, now)
+}
+
+// newRoom is the line for an endpoint that has room: Dialer.MaxInFlight, which the
+// balancer keeps. It is nil if there is no bound.
+func newRoom(most int, patience time.Duration) *queue {
+	if most <= 0 {
+		return nil
+	}
+	return &queue{limit: fmt.Sprintf("Dialer.MaxInFlight (%d) of every endpoint", most), patience: patience}
+}
+
+// place picks an endpoint, and waits for one if all are full. It returns the time,
+// which then has gone on.
+func (r *run) place(ctx context.Context, now time.Time) (balancer.Ticket, time.Time, error) {
+	c := r.client
+	if c.room.empty() {
+		ticket, err := c.balancer.Pick(now, r.pick)
+		switch {
+		case err == nil:
+			return ticket, now, nil
+		case !errors.Is(err, balancer.ErrAllFull):
+			return ticket, now, c.unavailable(now)
+		}
+	}
+	return r.waitForPlace(ctx)
+}
+
+func (r *run) waitForPlace(ctx context.Context) (balancer.Ticket, time.Time, error) {
+	var ticket balancer.Ticket
+	var now time.Time
+	var picked error
+	c := r.client
+	capacity := c.dialer.MaxInFlight * len(c.balancer.Nodes())
+	r.launched()
+	err := c.room.wait(ctx, c.ctx, capacity, func() bool {
+		now = time.Now()
+		ticket, picked = c.balancer.Pick(now, r.pick)
+		return !errors.Is(picked, balancer.ErrAllFull)
+	})
+	if err == nil && picked != nil {
+		err = c.unavailable(now)
+	}
+	return ticket, now, err
+}

@@ -1,0 +1,209 @@
+package rpcx
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Choice is an answer that may be left open. The zero Choice is: whoever knows
+// less of the method decides. Other values than Yes and No are refused by Dial.
+type Choice int8
+
+const (
+	No  Choice = -1
+	Yes Choice = 1
+)
+
+// String returns "yes", "no", or "open" for the zero Choice.
+func (c Choice) String() string {
+	switch c {
+	case 0:
+		return "open"
+	case No:
+		return "no"
+	case Yes:
+		return "yes"
+	}
+	return fmt.Sprintf("Choice(%d)", int8(c))
+}
+
+// MethodOptions are what Dialer.Methods says of some methods. A field that is zero
+// says nothing.
+type MethodOptions struct {
+	// Idempotent tells whether the methods do the same when run twice, so that
+	// they may be repeated.
+	Idempotent Choice
+	// Hedge tells whether calls of the methods may be hedged where the client
+	// hedges at all. No spares a server what is idempotent but dear. A method that
+	// is not idempotent is never hedged.
+	Hedge Choice
+	// Timeout takes the place of Dialer.CallTimeout, longer or shorter. Negative
+	// means no bound.
+	Timeout time.Duration
+}
+
+// over returns o, and what less says where o says nothing.
+func (o MethodOptions) over(less MethodOptions) MethodOptions {
+	if o.Idempotent == 0 {
+		o.Idempotent = less.Idempotent
+	}
+	if o.Hedge == 0 {
+		o.Hedge = less.Hedge
+	}
+	if o.Timeout == 0 {
+		o.Timeout = less.Timeout
+	}
+	return o
+}
+
+// methodTable is Dialer.Methods made ready for the way of a call, which looks up
+// one map for each length that a pattern has, and allocates nothing. It does not
+// change.
+type methodTable struct {
+	exact    map[string]MethodOptions
+	prefixes map[string]MethodOptions
+	lengths  []int // of prefixes, the longest first
+}
+
+// newMethodTable returns nil for no patterns. What a pattern leaves open is taken from
+// the next shorter one that matches all that it matches.
+func newMethodTable(patterns map[string]MethodOptions) (*methodTable, error) {
+	if len(patterns) == 0 {
+		return nil, nil //nolint:nilnil // a nil table says nothing of any method
+	}
+	t := &methodTable{exact: make(map[string]MethodOptions), prefixes: make(map[string]MethodOptions)}
+	shortestFirst := func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b)) }
+	for _, p := range slices.SortedFunc(maps.Keys(patterns), shortestFirst) {
+		if err := checkMethod(p, patterns[p]); err != nil {
+			return nil, err
+		}
+		prefix, ok := strings.CutSuffix(p, "*")
+		if !ok {
+			t.exact[p] = patterns[p]
+			continue
+		}
+		t.prefixes[prefix] = patterns[p].over(t.longest(prefix))
+		if len(t.lengths) == 0 || t.lengths[0] < len(prefix) {
+			t.lengths = slices.Insert(t.lengths, 0, len(prefix))
+		}
+	}
+	for method, o := range t.exact {
+		t.exact[method] = o.over(t.longest(method))
+	}
+	return t, nil
+}
+
+func checkMethod(pattern string, o MethodOptions) error {
+	field := fmt.Sprintf("Methods[%q]", pattern)
+	switch star := strings.IndexByte(pattern, '*'); {
+	case pattern == "":
+		return fmt.Errorf(`rpcx: Dialer.Methods has an empty pattern; want a method, or "*" for all`)
+	case star >= 0 && star < len(pattern)-1:
+		return fmt.Errorf("rpcx: Dialer.%s has a * before its end; want a method, or the beginning of some and a *", field)
+	case o.Idempotent < No || o.Idempotent > Yes:
+		return fieldError(field+".Idempotent", o.Idempotent, "Yes, No, or 0 to leave it open")
+	case o.Hedge < No || o.Hedge > Yes:
+		return fieldError(field+".Hedge", o.Hedge, "Yes, No, or 0 to leave it open")
+	}
+	return nil
+}
+
+// find returns what is said of a method.
+func (t *methodTable) find(method string) MethodOptions {
+	if t == nil {
+		return MethodOptions{}
+	}
+	if o, ok := t.exact[method]; ok {
+		return o
+	}
+	return t.longest(method)
+}
+
+// longest returns the options of the longest prefix that method begins with.
+func (t *methodTable) longest(method string) MethodOptions {
+	for _, n := range t.lengths {
+		if n <= len(method) {
+			if o, ok := t.prefixes[method[:n]]; ok {
+				return o
+			}
+		}
+	}
+	return MethodOptions{}
+}
+
+// optionsKey is the context key of callOptions.
+type optionsKey struct{}
+
+// callOptions are what is known of a call: by its context, and as to the last
+// three fields by the Dialer too.
+type callOptions struct {
+	key        string
+	hasKey     bool
+	retry      bool // it is one itself: see AsRetry
+	idempotent bool
+	hedge      bool          // it may be hedged, if the client hedges
+	timeout    time.Duration // of the whole call; not positive for none
+}
+
+func contextOptions(ctx context.Context) callOptions {
+	o, _ := ctx.Value(optionsKey{}).(callOptions)
+	return o
+}
+
+// options decides what holds for one call. Who is closest to it is asked first: its
+// context, then Dialer.Methods, then the Dialer.
+func (c *Client) options(ctx context.Context, method string) callOptions {
+	o, m := contextOptions(ctx), c.patterns.find(method)
+	switch {
+	case o.idempotent:
+	case m.Idempotent != 0:
+		o.idempotent = m.Idempotent == Yes
+	case c.dialer.Idempotent != nil:
+		o.idempotent = c.dialer.Idempotent(method)
+	}
+	o.hedge = o.idempotent && !o.retry && m.Hedge != No
+	o.timeout = c.dialer.CallTimeout
+	if m.Timeout != 0 {
+		o.timeout = m.Timeout
+	}
+	return o
+}
+
+// WithIdempotent returns a context whose calls may be repeated although an
+// earlier attempt may have run: its methods do the same when run twice. It stands
+// above whatever the Dialer says.
+func WithIdempotent(ctx context.Context) context.Context {
+	o := contextOptions(ctx)
+	o.idempotent = true
+	return context.WithValue(ctx, optionsKey{}, o)
+}
+
+// WithKey returns a context whose calls carry a key for a hashing balancer:
+// calls with equal keys go to the same endpoint while it takes calls. Other
+// policies ignore it.
+func WithKey(ctx context.Context, key string) context.Context {
+	o := contextOptions(ctx)
+	o.key, o.hasKey = key, true
+	return context.WithValue(ctx, optionsKey{}, o)
+}
+
+// AsRetry returns a context whose calls are retries themselves: somebody above,
+// who will go on if need be, is repeating what they are part of. Retries at every
+// layer of a chain of services multiply, so that three attempts at each of four
+// layers are 81 for the last ("Site Reliability Engineering", chapter 22; gRPC's
+// grpc-previous-rpc-attempts, gRFC A6). Such a call is tried once and not hedged,
+// and adds nothing to Retry.Budget. It may still move to another endpoint if it
+// was not sent, since no server sees that.
+//
+// The mark ends at this process: a net/rpc request has no place for it. A server
+// that calls others in turn has to be told by an argument of its method.
+func AsRetry(ctx context.Context) context.Context {
+	o := contextOptions(ctx)
+	o.retry = true
+	return context.WithValue(ctx, optionsKey{}, o)
+}
