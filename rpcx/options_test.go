@@ -1,0 +1,146 @@
+package rpcx
+
+import (
+	"context"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestMethodPatterns(t *testing.T) {
+	table, err := newMethodTable(map[string]MethodOptions{
+		"*":            {Timeout: time.Second},
+		"Arith.*":      {Idempotent: Yes},
+		"Arith.Get*":   {Hedge: No},
+		"Arith.Get":    {Timeout: -1},
+		"Arith.GetOne": {Idempotent: No},
+		"Ar*":          {Idempotent: No, Hedge: Yes},
+	})
+	require.NoError(t, err)
+	for method, want := range map[string]MethodOptions{
+		"":               {Timeout: time.Second},
+		"Bank.Deposit":   {Timeout: time.Second},
+		"Area.Of":        {Timeout: time.Second, Idempotent: No, Hedge: Yes},
+		"Arith.Add":      {Timeout: time.Second, Idempotent: Yes, Hedge: Yes},
+		"Arith.GetAll":   {Timeout: time.Second, Idempotent: Yes, Hedge: No},
+		"Arith.Get":      {Timeout: -1, Idempotent: Yes, Hedge: No},
+		"Arith.GetOne":   {Timeout: time.Second, Idempotent: No, Hedge: No},
+		"Arith.GetOnes":  {Timeout: time.Second, Idempotent: Yes, Hedge: No},
+		"arith.GetOnes":  {Timeout: time.Second},
+		"Arith.Get*":     {Timeout: time.Second, Idempotent: Yes, Hedge: No},
+		"Arith.\xffé":    {Timeout: time.Second, Idempotent: Yes, Hedge: Yes},
+		"Arith.ge":       {Timeout: time.Second, Idempotent: Yes, Hedge: Yes},
+		"Arithmetic.Get": {Timeout: time.Second, Idempotent: No, Hedge: Yes},
+	} {
+		require.Equal(t, want, table.find(method), method)
+	}
+}
+
+func TestBadMethodPatternsAreNamed(t *testing.T) {
+	for pattern, c := range map[string]struct {
+		options MethodOptions
+		want    string
+	}{
+		"":           {want: "Dialer.Methods has an empty pattern"},
+		"Arith.*Get": {want: `Dialer.Methods["Arith.*Get"] has a * before its end`},
+		"Arith.**":   {want: `Dialer.Methods["Arith.**"] has a * before its end`},
+		"A.B":        {MethodOptions{Idempotent: 2}, `Dialer.Methods["A.B"].Idempotent is Choice(2); want Yes, No`},
+		"A.*":        {MethodOptions{Hedge: -3}, `Dialer.Methods["A.*"].Hedge is Choice(-3); want Yes, No`},
+	} {
+		d := Dialer{Methods: map[string]MethodOptions{pattern: c.options, "Fine": {}}}
+		_, err := d.Dial("tcp", "a:1")
+		require.ErrorContains(t, err, c.want)
+	}
+}
+
+// dumbOptions goes through all patterns for every field, and then asks the others.
+func dumbOptions(ctx callOptions, d *Dialer, method string) callOptions {
+	most := func(said func(MethodOptions) bool) (found MethodOptions) {
+		best := -1
+		for pattern, o := range d.Methods {
+			prefix, star := strings.CutSuffix(pattern, "*")
+			matches := pattern == method || star && strings.HasPrefix(method, prefix)
+			rank := 2 * len(prefix)
+			if !star {
+				rank++ // the name itself
+			}
+			if matches && said(o) && rank > best {
+				best, found = rank, o
+			}
+		}
+		return found
+	}
+	o := ctx
+	idempotent := most(func(o MethodOptions) bool { return o.Idempotent != 0 }).Idempotent
+	o.idempotent = ctx.idempotent || idempotent == Yes || idempotent == 0 && d.Idempotent != nil && d.Idempotent(method)
+	o.hedge = o.idempotent && !ctx.retry && most(func(o MethodOptions) bool { return o.Hedge != 0 }).Hedge != No
+	o.timeout = d.CallTimeout
+	if t := most(func(o MethodOptions) bool { return o.Timeout != 0 }).Timeout; t != 0 {
+		o.timeout = t
+	}
+	return o
+}
+
+func TestOptionsAgainstADumbOracle(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	word := func() string { return strings.Repeat("a", rng.IntN(4)) + strings.Repeat("b", rng.IntN(2)) }
+	choice := func() Choice { return Choice(rng.IntN(3) - 1) }
+	for range 20_000 {
+		d := Dialer{Methods: map[string]MethodOptions{}, CallTimeout: time.Duration(rng.IntN(3)-1) * time.Second}
+		for range rng.IntN(6) {
+			pattern := word()
+			if pattern == "" || rng.IntN(2) == 0 {
+				pattern += "*"
+			}
+			d.Methods[pattern] = MethodOptions{choice(), choice(), time.Duration(rng.IntN(3)-1) * time.Minute}
+		}
+		if rng.IntN(2) == 0 {
+			d.Idempotent = func(method string) bool { return len(method)%2 == 0 }
+		}
+		table, err := newMethodTable(d.Methods)
+		require.NoError(t, err)
+		c := &Client{dialer: d, patterns: table}
+		ctx := t.Context()
+		for _, with := range []func(context.Context) context.Context{WithIdempotent, AsRetry} {
+			if rng.IntN(3) == 0 {
+				ctx = with(ctx)
+			}
+		}
+		method := word()
+		require.Equal(t, dumbOptions(contextOptions(ctx), &d, method), c.options(ctx, method), "%q of %v", method, d.Methods)
+	}
+}
+
+func TestOptionsDoNotAllocate(t *testing.T) {
+	table, err := newMethodTable(map[string]MethodOptions{"Arith.*": {Idempotent: Yes}, "Arith.Get*": {}, "*": {}})
+	require.NoError(t, err)
+	c := &Client{patterns: table}
+	require.Zero(t, testing.AllocsPerRun(100, func() { c.options(context.Background(), "Arith.GetAll") }))
+}
+
+// BenchmarkOptions compares the look-up with a func that knows the methods by heart.
+func BenchmarkOptions(b *testing.B) {
+	table, err := newMethodTable(map[string]MethodOptions{
+		"Arith.*": {Idempotent: Yes}, "Arith.Get*": {Hedge: Yes}, "Bank.*": {Timeout: time.Second}, "*": {Hedge: No},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	byHeart := func(method string) bool { return strings.HasPrefix(method, "Arith.") }
+	for name, c := range map[string]*Client{
+		"func":     {dialer: Dialer{Idempotent: byHeart}},
+		"patterns": {patterns: table},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if !c.options(context.Background(), "Arith.GetAll").idempotent {
+					b.Fatal("it is idempotent")
+				}
+			}
+		})
+	}
+}
