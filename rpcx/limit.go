@@ -25,8 +25,9 @@ type queue struct {
 	patience time.Duration // how long one may wait
 	waiting  atomic.Int64  // the length of line; changed under mu
 
-	mu   sync.Mutex // protects following
-	line list.List  // of turns
+	mu      sync.Mutex    // protects following
+	line    list.List     // of turns
+	looking *list.Element // the first while it looks, and may have found room; else nil
 }
 
 // turn is one place in line. It has room for one poke.
@@ -63,8 +64,12 @@ func (q *queue) pokeFirst() {
 func (q *queue) join(capacity int) (*list.Element, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.patience < 0 || q.line.Len() >= capacity {
-		return nil, fmt.Errorf("%w: %s is reached, and %d wait", ErrOverloaded, q.limit, q.line.Len())
+	before := q.line.Len()
+	if q.looking != nil {
+		before--
+	}
+	if q.patience < 0 || before >= capacity {
+		return nil, fmt.Errorf("%w: %s is reached, and %d wait", ErrOverloaded, q.limit, before)
 	}
 	place := q.line.PushBack(make(turn, 1))
 	q.waiting.Add(1)
@@ -77,9 +82,18 @@ func (q *queue) join(capacity int) (*list.Element, error) {
 func (q *queue) leave(place *list.Element) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.looking == place {
+		q.looking = nil
+	}
 	q.line.Remove(place)
 	q.waiting.Add(-1)
 	q.pokeFirst()
+}
+
+func (q *queue) setLooking(place *list.Element) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.looking = place
 }
 
 // wait stands in line until look finds room, and no longer than patience, ctx and
@@ -95,9 +109,11 @@ func (q *queue) wait(ctx, client context.Context, capacity int, look func() bool
 	for {
 		select {
 		case <-place.Value.(turn):
+			q.setLooking(place)
 			if look() {
 				return nil
 			}
+			q.setLooking(nil)
 		case <-timer.C:
 			return fmt.Errorf("%w: %s is reached, for %v", ErrOverloaded, q.limit, q.patience)
 		case <-ctx.Done():
@@ -139,6 +155,10 @@ func (l *limiter) take() bool {
 	}
 }
 
+// capacity is how many may wait: as many as may be under way, and those for whom
+// there is room, who just have not been told.
+func (l *limiter) capacity() int { return int(2*l.most - l.taken.Load()) }
+
 func (l *limiter) give() {
 	l.taken.Add(-1)
 	l.poke()
@@ -149,7 +169,7 @@ func (r *run) limited(ctx context.Context, now time.Time) error {
 	if l := r.client.limit; l != nil {
 		if !l.empty() || !l.take() {
 			r.launched()
-			if err := l.wait(ctx, r.client.ctx, int(l.most), l.take); err != nil {
+			if err := l.wait(ctx, r.client.ctx, l.capacity(), l.take); err != nil {
 				return r.fail(result{err: err, own: true})
 			}
 			now = time.Now()
@@ -192,9 +212,8 @@ func (r *run) waitForPlace(ctx context.Context) (balancer.Ticket, time.Time, err
 	var now time.Time
 	var picked error
 	c := r.client
-	capacity := c.dialer.MaxInFlight * len(c.balancer.Nodes())
 	r.launched()
-	err := c.room.wait(ctx, c.ctx, capacity, func() bool {
+	err := c.room.wait(ctx, c.ctx, c.capacity(), func() bool {
 		now = time.Now()
 		ticket, picked = c.balancer.Pick(now, r.pick)
 		return !errors.Is(picked, balancer.ErrAllFull)
@@ -203,4 +222,16 @@ func (r *run) waitForPlace(ctx context.Context) (balancer.Ticket, time.Time, err
 		err = c.unavailable(now)
 	}
 	return ticket, now, err
+}
+
+// capacity is how many may wait for an endpoint, as that of a limiter is.
+func (c *Client) capacity() int {
+	sum, most := 0, c.dialer.MaxInFlight
+	for _, n := range c.balancer.Nodes() {
+		sum += most
+		if n.State() <= balancer.Suspect {
+			sum += max(most-n.InFlight(), 0)
+		}
+	}
+	return sum
 }

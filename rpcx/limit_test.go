@@ -194,6 +194,41 @@ func TestOverloadBlamesNobody(t *testing.T) {
 	}
 }
 
+// Who is done and comes again at once finds somebody waiting, although nobody is
+// served at this moment.
+func TestNobodyPushesIn(t *testing.T) {
+	for name, limit := range map[string]rpcx.Dialer{"client": {MaxCalls: 1}, "endpoints": {MaxInFlight: 1}} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, 1, func(t *testing.T, f *fleet) {
+				limit.NetDial, limit.MaxWait = f.dialer.NetDial, time.Hour
+				f.dialer = limit
+				c := f.dial()
+				defer c.Close()
+				const callers, each = 2, 50
+				var mu sync.Mutex
+				var order []int // of the callers as they are served
+				var wg sync.WaitGroup
+				for i := range callers {
+					wg.Go(func() {
+						for range each {
+							if err := c.Call("Bank.Sleep", time.Second, new(string)); err != nil {
+								t.Error(err)
+							}
+							mu.Lock()
+							order = append(order, i)
+							mu.Unlock()
+						}
+					})
+				}
+				wg.Wait()
+				for i := 1; i < len(order); i++ {
+					require.NotEqual(t, order[i-1], order[i], "after %d calls", i)
+				}
+			})
+		})
+	}
+}
+
 func TestWaitingCallTakesAnEndpointThatComesBack(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.dialer.MaxInFlight, f.dialer.MaxWait = 1, time.Hour

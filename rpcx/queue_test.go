@@ -63,6 +63,20 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	})
 }
 
+// Room that comes between the look for it and the joining of an empty line pokes
+// nobody.
+func TestRoomIsLookedForOnJoining(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(1, time.Hour)
+		require.True(t, l.take())
+		require.False(t, l.take(), "one comes")
+		l.give()
+		start := time.Now()
+		require.NoError(t, l.wait(t.Context(), t.Context(), 1, l.take), "and stands in line")
+		require.Zero(t, time.Since(start))
+	})
+}
+
 // BenchmarkLimiter is what a cap costs a call that finds room.
 func BenchmarkLimiter(b *testing.B) {
 	l := newLimiter(1_000, time.Second)
