@@ -167,3 +167,80 @@ func TestNoPolicyNoRetry(t *testing.T) {
 		require.Zero(t, c.Stats().Retries)
 	})
 }
+
+// A call that is a retry itself is left to whoever repeats it.
+func TestRetriesDoNotMultiply(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		f.dialer.Methods = map[string]rpcx.MethodOptions{"Bank.*": {Idempotent: rpcx.Yes}}
+		f.dialer.Breaker.Disabled = true
+		c := f.dial()
+		defer c.Close()
+		time.Sleep(time.Second)
+		cutWhileItRuns := func(ctx context.Context) error {
+			ended := make(chan error, 1)
+			go func() { ended <- c.CallContext(ctx, "Bank.Sleep", 2*time.Second, new(string)) }()
+			time.Sleep(time.Second)
+			f.Cut("a:1")
+			f.Cut("b:1")
+			return <-ended
+		}
+		require.NoError(t, cutWhileItRuns(t.Context()))
+		require.Equal(t, uint64(1), c.Stats().Retries)
+		err := cutWhileItRuns(rpcx.AsRetry(t.Context()))
+		require.Equal(t, 1, callError(t, err).Attempts)
+		require.Equal(t, uint64(1), c.Stats().Retries)
+
+		f.kill("a:1") // what was not sent moves on
+		for range 20 {
+			_, err := rpcx.Invoke[string](rpcx.AsRetry(t.Context()), c, "Bank.Where", struct{}{})
+			require.NoError(t, err)
+		}
+	})
+}
+
+// Retries that come from above would otherwise pay for more of them.
+func TestRetriesAddNothingToTheBudget(t *testing.T) {
+	for _, asRetry := range []bool{false, true} {
+		inFleet(t, 1, func(t *testing.T, f *fleet) {
+			f.dialer.Breaker.Disabled = true
+			f.dialer.Retry.BackOff = func() backoff.BackOff { return backoff.NewConstantBackOff(time.Millisecond) }
+			c := f.dial()
+			defer c.Close()
+			f.kill("a:1")
+			require.Error(t, c.Call("Bank.Where", struct{}{}, new(string))) // until the budget is used up
+			used := c.Stats().Retries
+			ctx := t.Context()
+			f.Resume("a:1")
+			if asRetry {
+				ctx = rpcx.AsRetry(ctx)
+			}
+			for range 50 { // worth 5 retries
+				require.NoError(t, c.CallContext(ctx, "Bank.Where", struct{}{}, new(string)))
+			}
+			f.kill("a:1")
+			require.Error(t, c.Call("Bank.Where", struct{}{}, new(string)))
+			if asRetry {
+				require.Equal(t, used, c.Stats().Retries)
+			} else {
+				require.Greater(t, c.Stats().Retries, used)
+			}
+		})
+	}
+}
+
+func TestTimeoutOfAMethod(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		f.dialer.CallTimeout = time.Second
+		f.dialer.Methods = map[string]rpcx.MethodOptions{
+			"Bank.Sleep": {Timeout: time.Minute}, "Bank.SlowDeposit": {Timeout: -1}, "Bank.W*": {Timeout: time.Microsecond},
+		}
+		c := f.dial()
+		defer c.Close()
+		require.NoError(t, c.Call("Bank.Sleep", 30*time.Second, new(string)))
+		require.NoError(t, c.Call("Bank.SlowDeposit", Deposit{ID: 1, Amount: 600}, new(int)))
+		require.ErrorIs(t, c.Call("Bank.Where", struct{}{}, new(string)), context.DeadlineExceeded)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // the earlier one counts
+		defer cancel()
+		require.ErrorIs(t, c.CallContext(ctx, "Bank.Sleep", 30*time.Second, new(string)), context.DeadlineExceeded)
+	})
+}
