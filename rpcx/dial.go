@@ -74,7 +74,9 @@ type Dialer struct {
 	// HTTPPath, if not empty, is where CONNECT turns an HTTP connection into
 	// an RPC one.
 	HTTPPath string
-	// NetDial makes connections. Nil means net.Dialer's DialContext.
+	// NetDial makes connections. Nil means net.Dialer's DialContext. One that does
+	// not return when its context ends is left to itself, and its endpoint has no
+	// other dial until then.
 	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
 	// TLSConfig, if not nil, secures every connection. Its ServerName defaults
 	// to the host of the address.

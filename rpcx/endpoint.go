@@ -3,6 +3,7 @@ package rpcx
 import (
 	"context"
 	"errors"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -123,7 +124,9 @@ func (e *endpoint) connect(ctx context.Context, l *lane) (*conn, error) {
 func (e *endpoint) dial(l *lane) (*conn, error) {
 	ctx, cancel := context.WithTimeout(e.client.ctx, e.client.dialer.DialTimeout)
 	defer cancel()
-	rwc, err := e.client.dialer.connect(ctx, e.client.network, e.addr, e.replica.listed.Load().Metadata[MetadataHost])
+	rwc, err := l.within(ctx, e.addr, func() (net.Conn, error) {
+		return e.client.dialer.connect(ctx, e.client.network, e.addr, e.replica.listed.Load().Metadata[MetadataHost])
+	})
 	e.client.dialer.Trace.connDone(ConnInfo{Endpoint: e.addr, Err: err})
 	if err != nil {
 		if e.client.closed() {

@@ -22,6 +22,7 @@ type pool struct {
 type lane struct {
 	conn  atomic.Pointer[conn] // nil while there is none
 	dials singleflight.Group
+	stray <-chan struct{} // closed when a dial returns that was given up; nil if none was
 }
 
 func newPool(lanes int) *pool {
@@ -110,7 +111,7 @@ func (l *lane) get(ctx, client context.Context, dial func() (*conn, error)) (*co
 		return d.Val.(*conn), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-client.Done(): // a NetDial may not look at its context
+	case <-client.Done(): // a dial may need a little longer to see it
 		return nil, ErrShutdown
 	}
 }

@@ -1,0 +1,115 @@
+package rpcx_test
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/breaker"
+	"resilientrpc/rpcx"
+)
+
+// deafen makes further dials wait for release, whatever their context says. It
+// returns how many have been begun and how many wait.
+func (f *fleet) deafen(release <-chan struct{}) (begun, waiting *atomic.Int64) {
+	begun, waiting = new(atomic.Int64), new(atomic.Int64)
+	deaf := f.dialer.NetDial
+	f.dialer.NetDial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if begun.Add(1) > int64(len(f.addrs)) {
+			waiting.Add(1)
+			<-release
+			waiting.Add(-1)
+			ctx = context.WithoutCancel(ctx)
+		}
+		return deaf(ctx, network, address)
+	}
+	return begun, waiting
+}
+
+func TestDialThatIgnoresItsContext(t *testing.T) {
+	for _, disabled := range []bool{false, true} {
+		inFleet(t, 1, func(t *testing.T, f *fleet) {
+			release := make(chan struct{})
+			begun, waiting := f.deafen(release)
+			f.dialer.Breaker.Disabled = disabled
+			c := f.dial()
+			defer c.Close()
+			f.Cut("a:1")
+			synctest.Wait()
+			start := time.Now()
+			err := c.Call("Bank.Where", struct{}{}, new(string))
+			require.Less(t, time.Since(start), 3*time.Second)
+			require.Equal(t, rpcx.NotSent, callError(t, err).Sent)
+			require.ErrorContains(t, err, "dial a:1: it has not returned although its time is up")
+			require.True(t, callError(t, err).Timeout() || !disabled)
+			if !disabled {
+				require.ErrorIs(t, err, breaker.ErrOpen)
+			}
+
+			for range 100 { // at once, and without further dials
+				start := time.Now()
+				require.Error(t, c.Call("Bank.Where", struct{}{}, new(string)))
+				require.Less(t, time.Since(start), time.Second)
+				time.Sleep(time.Second)
+			}
+			require.Equal(t, int64(2), begun.Load())
+			require.Equal(t, int64(1), waiting.Load())
+
+			close(release)
+			time.Sleep(time.Minute)
+			where(t, c, 10)
+			require.Equal(t, 1, f.Open("a:1"), "what came late is closed")
+		})
+	}
+}
+
+func TestCloseDuringADialThatIgnoresItsContext(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		release := make(chan struct{})
+		_, waiting := f.deafen(release)
+		c := f.dial()
+		f.Cut("a:1")
+		synctest.Wait()
+		ended := make(chan error, 1)
+		go func() { ended <- c.Call("Bank.Where", struct{}{}, new(string)) }()
+		time.Sleep(time.Second)
+		start := time.Now()
+		require.NoError(t, c.Close())
+		require.Equal(t, rpcx.ErrShutdown, <-ended)
+		require.Zero(t, time.Since(start))
+		time.Sleep(time.Minute)
+		require.Equal(t, int64(1), waiting.Load())
+		close(release)
+		time.Sleep(time.Minute)
+		require.Zero(t, f.Open("a:1"))
+	})
+}
+
+// Others do not wait with it.
+func TestDialThatIgnoresItsContextMovesOn(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		release := make(chan struct{})
+		defer close(release)
+		stock := f.dialer.NetDial
+		var dials atomic.Int64
+		f.dialer.NetDial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if address == "a:1" {
+				dials.Add(1)
+				<-release
+			}
+			return stock(ctx, network, address)
+		}
+		c := f.dial()
+		defer c.Close()
+		start := time.Now()
+		require.Equal(t, map[string]int{"b:1": 100}, where(t, c, 100))
+		require.Less(t, time.Since(start), 3*time.Second)
+		time.Sleep(time.Minute)
+		require.Equal(t, int64(1), dials.Load())
+	})
+}
