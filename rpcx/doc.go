@@ -33,7 +33,8 @@
 // # What is tried again
 //
 // A method runs at most once unless it is known to be idempotent, by
-// [Dialer].Idempotent or [WithIdempotent]. How an attempt can end, what that
+// [WithIdempotent], [Dialer].Methods or [Dialer].Idempotent: the first of them that
+// says anything decides. How an attempt can end, what that
 // means to the endpoint's breaker, and whether the call is tried again:
 //
 //	end of the attempt                      breaker   tried again
@@ -42,6 +43,7 @@
 //	a reply that cannot be decoded          success   no
 //	an argument that cannot be encoded      ignored   no
 //	refused by our own breaker              ignored   yes, elsewhere
+//	no room under our own caps              –         no
 //	refused by a server that drains         ignored   yes, elsewhere
 //	no connection; or provably not sent     failure   yes, elsewhere
 //	sent, and the connection broke          failure   if idempotent
@@ -54,7 +56,8 @@
 //
 // "Provably not sent" means that not one byte of the request can have left this
 // process. Moving such a call to an endpoint not yet tried is free; every other
-// repetition waits for [Retry].BackOff and is charged to [Retry].Budget.
+// repetition waits for [Retry].BackOff and is charged to [Retry].Budget. A call that
+// is a retry of somebody else's ([AsRetry]) has no others.
 //
 // # Errors
 //
