@@ -36,6 +36,7 @@ func NewProxy(target string, seed uint64) (*Proxy, error) {
 	if err := p.listen(); err != nil {
 		return nil, err
 	}
+	p.Addr = p.lis.Addr().String() // for life; readers need no lock
 	return p, nil
 }
 
@@ -115,7 +116,6 @@ func (p *Proxy) listen() error {
 		p.lis = nil
 		return fmt.Errorf("chaos: no proxy at %s: %w", p.Addr, err)
 	}
-	p.Addr = p.lis.Addr().String()
 	p.gone = make(chan struct{})
 	lis, gone := p.lis, p.gone
 	p.wg.Go(func() {
