@@ -142,6 +142,9 @@ func (t *tap) ReadResponseHeader(r *rpc.Response) error {
 		t.conn.proof(t.now)
 	}
 	t.conn.hasAnswered()
+	if r.ServiceMethod == pingMethod {
+		t.conn.pong.Store(int64(t.now.Sub(t.conn.ep.client.born)))
+	}
 	t.failure, t.failed = nil, r.Error != ""
 	// net/rpc would make a text of an error, and not say whose it is: without one it
 	// asks for the body, and names the attempt.

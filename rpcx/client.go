@@ -209,12 +209,16 @@ func (c *Client) invoke(ctx context.Context, method string, args, reply any, lau
 	if o.hasKey {
 		r.pick.Key, r.pick.HasKey = balancer.KeyOf(o.key), true
 	}
+	trace := c.dialer.Trace
+	if hook := trace.CallStart; hook != nil {
+		ctx = hook(ctx, CallInfo{Method: method, Started: started})
+	}
 	err := r.limited(ctx, started)
 	if err != nil {
 		c.failures.Add(1)
 	}
-	if c.dialer.Trace != nil {
-		c.dialer.Trace.callDone(CallInfo{Method: method, Attempts: r.attempts, Started: started, Duration: time.Since(started), Err: err})
+	if hook := trace.CallDone; hook != nil {
+		hook(ctx, CallInfo{Method: method, Attempts: r.attempts, Started: started, Duration: time.Since(started), Err: err})
 	}
 	return err
 }
@@ -232,12 +236,14 @@ func (r *run) loop(ctx context.Context, now time.Time) error {
 		if !mayRepeat(ctx, res, r.options.idempotent) {
 			return r.fail(res)
 		}
-		wait, ok := r.next(res)
+		wait, ok := r.next(ctx, res)
 		if !ok {
 			return r.fail(res)
 		}
 		r.note(res)
-		r.client.dialer.Trace.retry(RetryInfo{Method: r.method, Attempt: r.attempts, Wait: wait, Err: res.err})
+		if hook := r.client.dialer.Trace.Retry; hook != nil {
+			hook(ctx, RetryInfo{Method: r.method, Attempt: r.attempts, Wait: wait, Err: res.err})
+		}
 		if err := r.sleep(ctx, wait); err != nil {
 			return r.fail(result{err: err, own: true})
 		}
@@ -247,47 +253,70 @@ func (r *run) loop(ctx context.Context, now time.Time) error {
 
 // attempt picks an endpoint and tries the call there.
 func (r *run) attempt(ctx context.Context, now time.Time) result {
-	ticket, now, err := r.place(ctx, now)
+	trace := r.client.dialer.Trace
+	ticket, now, err := r.choose(ctx, now)
 	if err != nil {
-		return result{err: err, sent: NotSent, own: true}
-	}
-	// Now that it would be sent: a call that we have no room for says nothing of servers.
-	if t := r.client.throttle; t != nil {
-		if err := t.Allow(now); err != nil {
-			ticket.Done(now, balancer.NotSent)
-			r.client.room.poke()
-			return result{err: err, sent: NotSent, own: true, at: now}
+		if hook := trace.Pick; hook != nil {
+			hook(ctx, PickInfo{Method: r.method, Attempt: r.attempts + 1, Err: err})
 		}
+		return result{err: err, sent: NotSent, own: true, at: now}
 	}
 	e := r.client.roster.use(now, ticket.Node())
 	r.pick.Try(ticket.Node())
 	r.attempts++
 	r.endpoint = e.addr
 	r.outcome = balancer.NotSent
+	if hook := trace.Pick; hook != nil {
+		hook(ctx, PickInfo{Method: r.method, Attempt: r.attempts, Endpoint: e.addr})
+	}
+	if hook := trace.AttemptStart; hook != nil {
+		ctx = hook(ctx, AttemptInfo{Method: r.method, Endpoint: e.addr, Attempt: r.attempts, Started: now})
+	}
 	res := e.call(ctx, now, r)
 	ticket.Done(res.at, r.outcome)
 	r.client.room.poke()
 	if t := r.client.throttle; t != nil && (r.outcome == balancer.Success || r.outcome == balancer.AppError) {
 		t.Accept(res.at)
 	}
-	r.client.dialer.Trace.attemptDone(AttemptInfo{
-		Method: r.method, Endpoint: e.addr, Attempt: r.attempts,
-		Started: now, Duration: res.at.Sub(now), Sent: res.sent, Err: res.err,
-	})
+	if hook := trace.AttemptDone; hook != nil {
+		hook(ctx, AttemptInfo{
+			Method: r.method, Endpoint: e.addr, Attempt: r.attempts,
+			Started: now, Duration: res.at.Sub(now), Sent: res.sent, Err: res.err,
+		})
+	}
 	return res
+}
+
+// choose asks the balancer for an endpoint, and then the throttle: a call that we
+// have no room for says nothing of servers.
+func (r *run) choose(ctx context.Context, now time.Time) (balancer.Ticket, time.Time, error) {
+	ticket, now, err := r.place(ctx, now)
+	if t := r.client.throttle; t != nil && err == nil {
+		if err = t.Allow(now); err != nil {
+			ticket.Done(now, balancer.NotSent)
+			r.client.room.poke()
+		}
+	}
+	return ticket, now, err
 }
 
 // next decides whether another attempt is allowed and when. A call that was not
 // sent goes on at once, as often as there are endpoints; all else waits, and is
 // paid for.
-func (r *run) next(res result) (time.Duration, bool) {
+func (r *run) next(ctx context.Context, res result) (time.Duration, bool) {
 	if res.sent == NotSent && !errors.Is(res.err, ErrUnavailable) && r.moved < len(r.client.balancer.Nodes()) {
 		r.moved++
 		return 0, true
 	}
 	r.rounds++
 	retry := r.client.dialer.Retry
-	if r.options.retry || r.rounds >= retry.MaxAttempts || !r.client.budget.withdraw() {
+	if r.options.retry || r.rounds >= retry.MaxAttempts {
+		return 0, false
+	}
+	if !r.client.budget.withdraw() {
+		if hook := r.client.dialer.Trace.BudgetExhausted; hook != nil {
+			hook(ctx, RetryInfo{Method: r.method, Attempt: r.attempts, Err: res.err})
+		}
 		return 0, false
 	}
 	if r.backoff == nil {

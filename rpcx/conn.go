@@ -18,6 +18,7 @@ import (
 // the client waits for.
 type conn struct {
 	ep    *endpoint
+	born  time.Time // when it was made
 	rc    *rpc.Client
 	codec *tap
 	wire  *wire // nil if the user gave a codec rather than a connection
@@ -32,6 +33,7 @@ type conn struct {
 	retired  atomic.Bool
 	answered atomic.Bool  // a reply has come
 	heard    atomic.Int64 // when the last one came, since Client.born
+	pong     atomic.Int64 // when the last answer to a ping came, likewise
 
 	// The prober's.
 	ping    *attempt      // on its way, nil if none
@@ -39,7 +41,7 @@ type conn struct {
 	asked   time.Duration // since when the peer owes a sign of life, since Client.born
 
 	once  sync.Once
-	lost  sync.Once
+	lost  atomic.Bool   // the endpoint was told; no sync.Once, which would be locked while hooks run
 	done  chan struct{} // closed when the connection is over
 	cause error         // why; written before done is closed
 	err   error         // what closing it returned; likewise
@@ -47,7 +49,7 @@ type conn struct {
 
 // newConn starts a connection over rwc with the given codec.
 func newConn(ep *endpoint, rwc io.ReadWriteCloser, codec func(io.ReadWriteCloser) rpc.ClientCodec) *conn {
-	c := &conn{ep: ep, done: make(chan struct{})}
+	c := &conn{ep: ep, born: time.Now(), done: make(chan struct{})}
 	c.wire = newWire(rwc, ep.client.background, c.fail)
 	c.wire.heard, c.wire.stall = c.proof, writeStall
 	if _, c.prompt = rwc.(net.Conn); !c.prompt {
@@ -60,7 +62,7 @@ func newConn(ep *endpoint, rwc io.ReadWriteCloser, codec func(io.ReadWriteCloser
 
 // newCodecConn starts a connection over a codec that the user made.
 func newCodecConn(ep *endpoint, codec rpc.ClientCodec) *conn {
-	c := &conn{ep: ep, done: make(chan struct{}), slot: make(chan struct{}, 1)}
+	c := &conn{ep: ep, born: time.Now(), done: make(chan struct{}), slot: make(chan struct{}, 1)}
 	c.codec = newTap(codec, c)
 	c.rc = rpc.NewClientWithCodec(c.codec)
 	return c
@@ -225,6 +227,7 @@ func (c *conn) watch(ctx context.Context, now time.Time, slot time.Duration) (ow
 				c.retire()
 			}
 			c.ping = nil
+			c.tellPing()
 		default:
 			c.ep.detector.Expect(now) // bytes that came were life, and no answer
 			return at - max(c.asked, heard)
@@ -246,6 +249,15 @@ func (c *conn) watch(ctx context.Context, now time.Time, slot time.Duration) (ow
 		c.ping, c.asked, c.blocked = a, at, false
 	}
 	return 0
+}
+
+// tellPing reports the last ping, which is over, if it was answered. If not, so is
+// the connection.
+func (c *conn) tellPing() {
+	took := time.Duration(c.pong.Load()) - c.asked
+	if hook := c.ep.client.dialer.Trace.Ping; hook != nil && took >= 0 {
+		hook(PingInfo{Endpoint: c.ep.addr, Started: c.ep.client.born.Add(c.asked), Duration: took})
+	}
 }
 
 // excuse lets the answer to a ping be owed only since now.
@@ -304,5 +316,7 @@ func (c *conn) fail(cause error) {
 		c.ep.drop(c) // after: see adopt
 		c.err = c.codec.Close()
 	})
-	c.lost.Do(func() { c.ep.lost(c) })
+	if !c.lost.Swap(true) {
+		c.ep.lost(c)
+	}
 }

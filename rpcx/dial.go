@@ -159,8 +159,10 @@ type Dialer struct {
 	MaxWait time.Duration
 	// Trace has hooks for what happens. Nil means none.
 	Trace *ClientTrace
-	// Logger gets the changes of breakers and endpoints, and convictions. Nil means
-	// no log.
+	// Logger gets what an operator may want to know: convictions, failed dials, a
+	// spent retry budget and a resolver's failures as warnings, changes of breakers
+	// and endpoints at level Info, retries at Debug. What repeats is logged once and
+	// then summed up, at most once a minute for each endpoint. Nil means no log.
 	Logger *slog.Logger
 }
 
@@ -338,6 +340,7 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 		full.MaxWait = time.Second
 	}
 	full.Retry = full.Retry.withDefaults()
+	full.Trace = full.Trace.Join(logTrace(full.Logger)).guarded(full.Logger)
 	return full, nil
 }
 

@@ -124,10 +124,16 @@ func (e *endpoint) connect(ctx context.Context, l *lane) (*conn, error) {
 func (e *endpoint) dial(l *lane) (*conn, error) {
 	ctx, cancel := context.WithTimeout(e.client.ctx, e.client.dialer.DialTimeout)
 	defer cancel()
+	trace, started := e.client.dialer.Trace, time.Now()
+	if hook := trace.ConnStart; hook != nil {
+		hook(ConnInfo{Endpoint: e.addr})
+	}
 	rwc, err := l.within(ctx, e.addr, func() (net.Conn, error) {
 		return e.client.dialer.connect(ctx, e.client.network, e.addr, e.replica.listed.Load().Metadata[MetadataHost])
 	})
-	e.client.dialer.Trace.connDone(ConnInfo{Endpoint: e.addr, Err: err})
+	if hook := trace.ConnDone; hook != nil {
+		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(started), Err: err})
+	}
 	if err != nil {
 		if e.client.closed() {
 			return nil, ErrShutdown
@@ -180,7 +186,9 @@ func (e *endpoint) lost(c *conn) {
 	if e.pool.remove(c) {
 		e.detector.Forget(time.Now())
 	}
-	e.client.dialer.Trace.connClosed(ConnInfo{Endpoint: e.addr, Err: c.cause})
+	if hook := e.client.dialer.Trace.ConnClosed; hook != nil {
+		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(c.born), Err: c.cause})
+	}
 	if c.answered.Load() || e.left.Load() { // one that never did waits for the next slot
 		e.kick()
 	}
@@ -207,9 +215,8 @@ func (e *endpoint) breakerChanged(ev breaker.Event) {
 
 // tell reports a change of the endpoint's breaker, or of a method's.
 func (e *endpoint) tell(method string, ev breaker.Event) {
-	e.client.dialer.Trace.breakerChanged(BreakerInfo{Endpoint: e.addr, Method: method, Event: ev})
-	if log := e.client.dialer.Logger; log != nil {
-		log.Info("breaker changed", "endpoint", e.addr, "method", method, "from", ev.From, "to", ev.To, "cause", ev.Cause)
+	if hook := e.client.dialer.Trace.BreakerChanged; hook != nil {
+		hook(BreakerInfo{Endpoint: e.addr, Method: method, Event: ev})
 	}
 }
 

@@ -106,7 +106,7 @@ func ExampleClientTrace() {
 	addr, stop := replica()
 	defer stop()
 	d := rpcx.Dialer{Trace: &rpcx.ClientTrace{
-		CallDone: func(i rpcx.CallInfo) { fmt.Println(i.Method, i.Attempts, i.Err) },
+		CallDone: func(_ context.Context, i rpcx.CallInfo) { fmt.Println(i.Method, i.Attempts, i.Err) },
 	}}
 	client, err := d.Dial("tcp", addr)
 	if err != nil {

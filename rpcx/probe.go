@@ -98,7 +98,7 @@ func (p *prober) begin(ctx context.Context) {
 // read the answers that wait for it.
 func (p *prober) excuse(now time.Time, fault detector.Fault) {
 	if phi := p.detector.Phi(now); phi >= suspectPhi {
-		p.client.dialer.Trace.suspicion(SuspicionInfo{Endpoint: p.addr, Verdict: LocalFault, Phi: phi, Fault: fault})
+		p.suspicion(SuspicionInfo{Endpoint: p.addr, Verdict: LocalFault, Phi: phi, Fault: fault})
 	}
 	p.detector.Excuse(now)
 	for _, c := range p.pool.all() {
@@ -175,7 +175,7 @@ func (p *prober) judge(now time.Time) {
 		if suspect {
 			verdict = Suspected
 		}
-		p.client.dialer.Trace.suspicion(SuspicionInfo{Endpoint: p.addr, Verdict: verdict, Phi: p.phi})
+		p.suspicion(SuspicionInfo{Endpoint: p.addr, Verdict: verdict, Phi: p.phi})
 	}
 }
 
@@ -198,10 +198,7 @@ func (p *prober) convict(now time.Time, phi float64) {
 	}
 	p.setSuspect(now, false)
 	p.setPhi(0)
-	p.client.dialer.Trace.suspicion(info)
-	if log := p.client.dialer.Logger; log != nil {
-		log.Warn("peer does not respond", "endpoint", p.addr, "verdict", info.Verdict, "phi", phi, "silence", cause.silence)
-	}
+	p.suspicion(info)
 	for _, c := range p.pool.all() {
 		c.fail(cause)
 	}
@@ -218,6 +215,12 @@ func (p *prober) mend(ctx context.Context, now time.Time) {
 	case !now.Before(p.redial):
 		p.redial = time.Time{}
 		p.reconnect(ctx)
+	}
+}
+
+func (p *prober) suspicion(info SuspicionInfo) {
+	if hook := p.client.dialer.Trace.Suspicion; hook != nil {
+		hook(info)
 	}
 }
 
@@ -247,8 +250,8 @@ func (p *prober) ping(ctx context.Context, now time.Time) {
 func (p *prober) compare(now time.Time) {
 	failing := p.node.Stats(now).ErrorRate >= grayErrors
 	verdict, changed := p.gray.Observe(now, p.suspect, failing)
-	if changed {
-		p.client.dialer.Trace.viewsDiffer(ViewsInfo{Endpoint: p.addr, Verdict: verdict})
+	if hook := p.client.dialer.Trace.ViewsDiffer; changed && hook != nil {
+		hook(ViewsInfo{Endpoint: p.addr, Verdict: verdict})
 	}
 }
 
@@ -265,11 +268,15 @@ func (p *prober) tryAgain(ctx context.Context, now time.Time) time.Time {
 	ctx, cancel := context.WithTimeout(ctx, p.slot)
 	defer cancel()
 	outcome := breaker.Success
-	if err := p.try(ctx); err != nil {
+	if err = p.try(ctx); err != nil {
 		outcome = breaker.Failure
 	}
-	now = time.Now()
-	permit.Done(now, outcome)
+	ended := time.Now()
+	if hook := p.client.dialer.Trace.Ping; hook != nil {
+		hook(PingInfo{Endpoint: p.addr, Probe: true, Started: now, Duration: ended.Sub(now), Err: err})
+	}
+	permit.Done(ended, outcome)
+	now = ended
 	return now.Add(max(p.breaker.Stats(now).RetryAfter, time.Millisecond))
 }
 

@@ -340,7 +340,7 @@ func TestFailingResolver(t *testing.T) {
 		failure := errors.New("SERVFAIL")
 		sets.saySet(nil, failure)
 		require.Equal(t, rpcx.ResolvedInfo{Kept: 2, Err: failure}, news.last())
-		require.Contains(t, logged.String(), `level=WARN msg="endpoints not resolved" kept=2 cause=SERVFAIL`)
+		require.Contains(t, logged.String(), `level=WARN msg="endpoints not resolved" kept=2 err=SERVFAIL`)
 		close(sets)
 		synctest.Wait()
 		require.EqualError(t, news.last().Err, "rpcx: the resolver has given up: the registry is gone")

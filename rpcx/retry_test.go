@@ -96,7 +96,7 @@ func TestBackoffPolicyIsTheUsers(t *testing.T) {
 			return backoff.WithMaxRetries(backoff.NewConstantBackOff(300*time.Millisecond), 4)
 		}}
 		var waits []time.Duration
-		f.dialer.Trace = &rpcx.ClientTrace{Retry: func(i rpcx.RetryInfo) { waits = append(waits, i.Wait) }}
+		f.dialer.Trace = &rpcx.ClientTrace{Retry: func(_ context.Context, i rpcx.RetryInfo) { waits = append(waits, i.Wait) }}
 		c := f.dial()
 		defer c.Close()
 		synctest.Wait()

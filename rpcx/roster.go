@@ -117,14 +117,8 @@ func (r *roster) hear(now time.Time, d delivery) error {
 	default:
 		info.Err = fmt.Errorf("rpcx: the resolver's set is empty; the last one is kept for %v", emptyAfter)
 	}
-	r.client.dialer.Trace.resolved(info)
-	if log := r.client.dialer.Logger; log != nil {
-		switch {
-		case info.Err != nil:
-			log.Warn("endpoints not resolved", "kept", info.Kept, "cause", info.Err)
-		case info.Added+info.Removed > 0:
-			log.Info("endpoints resolved", "added", info.Added, "removed", info.Removed, "kept", info.Kept)
-		}
+	if hook := r.client.dialer.Trace.Resolved; hook != nil {
+		hook(info)
 	}
 	return info.Err
 }

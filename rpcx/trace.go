@@ -1,33 +1,61 @@
 package rpcx
 
 import (
-	"fmt"
-	"time"
-
-	"resilientrpc/breaker"
-	"resilientrpc/detector"
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"sync"
 )
 
 // ClientTrace is a set of hooks that run as things happen to a [Client], in the
 // image of httptrace.ClientTrace. Any hook may be nil; a nil hook costs nothing.
+// [ClientTrace.Join] lets several listen.
 //
-// Hooks may be called concurrently, and some after the call that caused them has
-// returned. They run with no lock of the client held and may call its methods, all
-// but Close, which waits for the goroutines that run hooks. They stand in the way
-// of the work: be quick. A hook must not panic.
+// The hooks of one call run in the order of its events, with CallStart first and
+// CallDone last, but for attempts that end after their call. Those of one
+// connection and of one breaker are in order too. Hooks of different calls run
+// concurrently.
+//
+// Hooks run with no lock of the client held and may call its methods, all but
+// Close, which waits for the goroutines that run hooks. They stand in the way of
+// the work: be quick. A hook that panics is stopped where it is, and that is
+// logged once, to Dialer.Logger or else to slog's default; it must not call
+// runtime.Goexit.
+//
+// Hooks of a call get its context, and the two that return one can add to it: what
+// CallStart returns goes to all that the call does from then on, and what
+// AttemptStart returns to that attempt. It must descend from the one given.
 type ClientTrace struct {
+	// CallStart is called when a call begins, with its Method and Started.
+	CallStart func(context.Context, CallInfo) context.Context
+	// CallDone is called once when a call ends.
+	CallDone func(context.Context, CallInfo)
+	// AttemptStart is called when an attempt has been given an endpoint, whose
+	// breaker may yet refuse it, with what is known then.
+	AttemptStart func(context.Context, AttemptInfo) context.Context
 	// AttemptDone is called after each attempt of a call, also one that never
 	// left because the endpoint could not be reached.
-	AttemptDone func(AttemptInfo)
+	AttemptDone func(context.Context, AttemptInfo)
+	// Pick is called when an endpoint was picked for an attempt, or none: the
+	// call was throttled, or no endpoint takes calls.
+	Pick func(context.Context, PickInfo)
 	// Retry is called before the client waits, or goes on at once, for the
 	// next attempt of a call.
-	Retry func(RetryInfo)
-	// CallDone is called once when a call ends.
-	CallDone func(CallInfo)
+	Retry func(context.Context, RetryInfo)
+	// BudgetExhausted is called in place of Retry when a call is not repeated only
+	// because Retry.Budget is spent. Wait is 0.
+	BudgetExhausted func(context.Context, RetryInfo)
+
+	// ConnStart is called before a dial.
+	ConnStart func(ConnInfo)
 	// ConnDone is called when a dial ended, well or not.
 	ConnDone func(ConnInfo)
 	// ConnClosed is called when a connection is over; Err says why.
 	ConnClosed func(ConnInfo)
+	// Ping is called after a ping of an idle connection that was answered, at
+	// the end of the slot, and after every try of an endpoint whose breaker is
+	// half-open, before the breaker is told.
+	Ping func(PingInfo)
 	// BreakerChanged is called for every change of an endpoint's breaker, in
 	// order for each endpoint.
 	BreakerChanged func(BreakerInfo)
@@ -42,160 +70,146 @@ type ClientTrace struct {
 	ViewsDiffer func(ViewsInfo)
 }
 
-// AttemptInfo is what one attempt of a call came to.
-type AttemptInfo struct {
-	Method   string
-	Endpoint string
-	Attempt  int // counted from 1
-	Started  time.Time
-	Duration time.Duration
-	Sent     Sent  // meaningful if Err is not nil
-	Err      error // nil for success
-}
-
-// RetryInfo tells of a repetition that is about to happen.
-type RetryInfo struct {
-	Method  string
-	Attempt int           // the attempt that failed, counted from 1
-	Wait    time.Duration // before the next one; 0 for another endpoint at once
-	Err     error         // why
-}
-
-// CallInfo is what a whole call came to.
-type CallInfo struct {
-	Method   string
-	Attempts int
-	Started  time.Time
-	Duration time.Duration
-	Err      error // as the caller gets it
-}
-
-// ConnInfo tells of a connection.
-type ConnInfo struct {
-	Endpoint string
-	Err      error // nil for a dial that went well
-}
-
-// BreakerInfo is one change of an endpoint's breaker.
-type BreakerInfo struct {
-	Endpoint string
-	Method   string // whose breaker it is, with Dialer.BreakerPerMethod; empty for the endpoint's
-	breaker.Event
-}
-
-// SuspicionInfo is one change of mind of an endpoint's failure detector.
-type SuspicionInfo struct {
-	Endpoint string
-	Verdict  Verdict
-	Phi      float64
-	Silence  time.Duration // since the peer first owed an answer
-	// Fault is why a peer was Spared or the fault is a LocalFault, if that is known.
-	Fault detector.Fault
-}
-
-// ResolvedInfo says what a set of endpoints has changed.
-type ResolvedInfo struct {
-	Added, Removed, Kept int
-	// Err is why the last set is kept: an error of the resolver, or what is wrong
-	// with its set.
-	Err error
-}
-
-// ViewsInfo says how the detector's view of an endpoint differs from that of the
-// calls (gray failure; Huang and others, HotOS 2017).
-type ViewsInfo struct {
-	Endpoint string
-	Verdict  detector.Verdict
-}
-
-// Verdict is a failure detector's opinion of a peer.
-type Verdict uint8
-
-const (
-	// Trusted says that the peer answers again.
-	Trusted Verdict = iota
-	// Suspected says that phi has reached 1: the balancer prefers other endpoints.
-	Suspected
-	// Convicted says that phi has reached the threshold: the connections are
-	// closed, and the breaker is open.
-	Convicted
-	// Spared says that phi has reached the threshold and the connections are
-	// closed, but half of the endpoints are out on suspicion already or fell
-	// silent with this one, so that the fault is more likely ours, or there is
-	// no breaker: it stays as it is.
-	Spared
-	// LocalFault says that this process was not running when it should have
-	// been; nobody is blamed.
-	LocalFault
-)
-
-// String returns the verdict's name in lower case.
-func (v Verdict) String() string {
-	switch v {
-	case Trusted:
-		return "trusted"
-	case Suspected:
-		return "suspected"
-	case Convicted:
-		return "convicted"
-	case Spared:
-		return "spared"
-	case LocalFault:
-		return "local fault"
+// Join returns hooks that call those of t and then those of u, each of which may
+// be nil. Of a hook that returns a context, u's is given what t's returned. A
+// panic in t's does not keep u's from running.
+func (t *ClientTrace) Join(u *ClientTrace) *ClientTrace {
+	if t == nil {
+		t = &ClientTrace{}
 	}
-	return fmt.Sprintf("Verdict(%d)", uint8(v))
-}
-
-func (t *ClientTrace) attemptDone(i AttemptInfo) {
-	if t != nil && t.AttemptDone != nil {
-		t.AttemptDone(i)
+	if u == nil {
+		u = &ClientTrace{}
+	}
+	return &ClientTrace{
+		CallStart:       joinStart(t.CallStart, u.CallStart),
+		CallDone:        joinOfCall(t.CallDone, u.CallDone),
+		AttemptStart:    joinStart(t.AttemptStart, u.AttemptStart),
+		AttemptDone:     joinOfCall(t.AttemptDone, u.AttemptDone),
+		Pick:            joinOfCall(t.Pick, u.Pick),
+		Retry:           joinOfCall(t.Retry, u.Retry),
+		BudgetExhausted: joinOfCall(t.BudgetExhausted, u.BudgetExhausted),
+		ConnStart:       join(t.ConnStart, u.ConnStart),
+		ConnDone:        join(t.ConnDone, u.ConnDone),
+		ConnClosed:      join(t.ConnClosed, u.ConnClosed),
+		Ping:            join(t.Ping, u.Ping),
+		BreakerChanged:  join(t.BreakerChanged, u.BreakerChanged),
+		Suspicion:       join(t.Suspicion, u.Suspicion),
+		ViewsDiffer:     join(t.ViewsDiffer, u.ViewsDiffer),
+		Resolved:        join(t.Resolved, u.Resolved),
 	}
 }
 
-func (t *ClientTrace) retry(i RetryInfo) {
-	if t != nil && t.Retry != nil {
-		t.Retry(i)
+func join[T any](f, g func(T)) func(T) {
+	switch {
+	case f == nil:
+		return g
+	case g == nil:
+		return f
+	}
+	return func(i T) {
+		defer g(i)
+		f(i)
 	}
 }
 
-func (t *ClientTrace) callDone(i CallInfo) {
-	if t != nil && t.CallDone != nil {
-		t.CallDone(i)
+func joinOfCall[T any](f, g func(context.Context, T)) func(context.Context, T) {
+	switch {
+	case f == nil:
+		return g
+	case g == nil:
+		return f
+	}
+	return func(ctx context.Context, i T) {
+		defer g(ctx, i)
+		f(ctx, i)
 	}
 }
 
-func (t *ClientTrace) connDone(i ConnInfo) {
-	if t != nil && t.ConnDone != nil {
-		t.ConnDone(i)
+func joinStart[T any](f, g func(context.Context, T) context.Context) func(context.Context, T) context.Context {
+	switch {
+	case f == nil:
+		return g
+	case g == nil:
+		return f
+	}
+	return func(ctx context.Context, i T) (out context.Context) {
+		out = ctx // unless f returns another
+		defer func() { out = g(out, i) }()
+		return f(ctx, i)
 	}
 }
 
-func (t *ClientTrace) connClosed(i ConnInfo) {
-	if t != nil && t.ConnClosed != nil {
-		t.ConnClosed(i)
+// guarded returns hooks that a panic does not leave. The client's own are such, so
+// that a bad hook cannot end a reader or a prober, and with it the program.
+func (t *ClientTrace) guarded(log *slog.Logger) *ClientTrace {
+	return &ClientTrace{
+		CallStart:       guardStart(log, t.CallStart),
+		CallDone:        guardOfCall(log, t.CallDone),
+		AttemptStart:    guardStart(log, t.AttemptStart),
+		AttemptDone:     guardOfCall(log, t.AttemptDone),
+		Pick:            guardOfCall(log, t.Pick),
+		Retry:           guardOfCall(log, t.Retry),
+		BudgetExhausted: guardOfCall(log, t.BudgetExhausted),
+		ConnStart:       guard(log, t.ConnStart),
+		ConnDone:        guard(log, t.ConnDone),
+		ConnClosed:      guard(log, t.ConnClosed),
+		Ping:            guard(log, t.Ping),
+		BreakerChanged:  guard(log, t.BreakerChanged),
+		Suspicion:       guard(log, t.Suspicion),
+		ViewsDiffer:     guard(log, t.ViewsDiffer),
+		Resolved:        guard(log, t.Resolved),
 	}
 }
 
-func (t *ClientTrace) breakerChanged(i BreakerInfo) {
-	if t != nil && t.BreakerChanged != nil {
-		t.BreakerChanged(i)
+func guard[T any](log *slog.Logger, hook func(T)) func(T) {
+	if hook == nil {
+		return nil
+	}
+	told := new(sync.Once)
+	return func(i T) {
+		defer stopPanic(log, told)
+		hook(i)
 	}
 }
 
-func (t *ClientTrace) suspicion(i SuspicionInfo) {
-	if t != nil && t.Suspicion != nil {
-		t.Suspicion(i)
+func guardOfCall[T any](log *slog.Logger, hook func(context.Context, T)) func(context.Context, T) {
+	if hook == nil {
+		return nil
+	}
+	told := new(sync.Once)
+	return func(ctx context.Context, i T) {
+		defer stopPanic(log, told)
+		hook(ctx, i)
 	}
 }
 
-func (t *ClientTrace) resolved(i ResolvedInfo) {
-	if t != nil && t.Resolved != nil {
-		t.Resolved(i)
+func guardStart[T any](log *slog.Logger, hook func(context.Context, T) context.Context) func(context.Context, T) context.Context {
+	if hook == nil {
+		return nil
+	}
+	told := new(sync.Once)
+	return func(ctx context.Context, i T) (out context.Context) {
+		out = ctx // of a hook that panics
+		defer stopPanic(log, told)
+		if c := hook(ctx, i); c != nil {
+			out = c
+		}
+		return out
 	}
 }
 
-func (t *ClientTrace) viewsDiffer(i ViewsInfo) {
-	if t != nil && t.ViewsDiffer != nil {
-		t.ViewsDiffer(i)
+// stopPanic is deferred. It logs the first panic of a hook; more of the same would
+// be as many as there are calls.
+func stopPanic(log *slog.Logger, told *sync.Once) {
+	v := recover()
+	if v == nil {
+		return
 	}
+	told.Do(func() {
+		defer func() { _ = recover() }() // it may be the log that panics
+		if log == nil {
+			log = slog.Default()
+		}
+		log.Error("a hook of rpcx.ClientTrace panicked", "panic", v, "stack", string(debug.Stack()))
+	})
 }

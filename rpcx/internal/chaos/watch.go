@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -48,7 +49,7 @@ func (w *watch) heal(endpoint string) {
 }
 
 // attempt is rpcx.ClientTrace's hook.
-func (w *watch) attempt(a rpcx.AttemptInfo) {
+func (w *watch) attempt(_ context.Context, a rpcx.AttemptInfo) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e := w.open[a.Endpoint]

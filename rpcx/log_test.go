@@ -1,0 +1,124 @@
+package rpcx_test
+
+import (
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/rpcx"
+)
+
+// lines is what a log was written to.
+type lines struct {
+	mu   sync.Mutex // protects following
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// with returns the lines with s in them.
+func (l *lines) with(s string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var found []string
+	for line := range strings.Lines(l.text.String()) {
+		if strings.Contains(line, s) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// A server that is away for ten minutes is a few lines, and one when it is back.
+func TestLogSumsUp(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		var log lines
+		var failed atomic.Int64
+		f.dialer.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		f.dialer.Trace = &rpcx.ClientTrace{ConnDone: func(i rpcx.ConnInfo) {
+			if i.Err != nil {
+				failed.Add(1)
+			}
+		}}
+		f.dialer.Breaker.OpenFor, f.dialer.Breaker.MaxOpenFor = time.Second, time.Second
+		c := f.dial()
+		synctest.Wait()
+		f.kill("a:1")
+		time.Sleep(10*time.Minute + time.Second)
+		f.Resume("a:1")
+		time.Sleep(time.Minute)
+		require.NoError(t, c.Close())
+
+		require.Greater(t, failed.Load(), int64(100), "a dial failed every few seconds")
+		dials := log.with(`msg="dial failed"`)
+		require.InDelta(t, 11, len(dials), 1, "one a minute")
+		require.Contains(t, dials[0], "level=WARN")
+		require.NotContains(t, dials[0], "suppressed")
+		require.Contains(t, dials[1], "suppressed=")
+		back := log.with(`msg="dial succeeded again"`)
+		require.Len(t, back, 1)
+		require.Contains(t, back[0], "level=INFO")
+
+		require.InDelta(t, 11, len(log.with(`msg="breaker changed"`)), 1)
+		require.Contains(t, log.with(`msg="breaker changed"`)[0], "level=INFO")
+		require.Len(t, log.with(`msg="breaker closed"`), 1)
+		require.Empty(t, log.with("level=DEBUG"))
+	})
+}
+
+// An endpoint that comes and goes is not two lines each time, and no end is told
+// of what has not begun.
+func TestLogOfAFlappingEndpoint(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		var log lines
+		f.dialer.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		c := f.dial()
+		synctest.Wait()
+		for range 60 {
+			f.kill("a:1")
+			time.Sleep(8 * time.Second)
+			f.Resume("a:1")
+			time.Sleep(12 * time.Second)
+		}
+		require.NoError(t, c.Close())
+		begun, ended := len(log.with(`msg="breaker changed"`)), len(log.with(`msg="breaker closed"`))
+		require.InDelta(t, 20, begun, 2, "one a minute")
+		require.LessOrEqual(t, ended, begun)
+		require.InDelta(t, begun, ended, 2)
+	})
+}
+
+func TestLogLevels(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		var log lines
+		f.dialer.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		everything(t, f)
+		for msg, level := range map[string]string{
+			"call is tried again":                       "DEBUG",
+			"peer is suspected":                         "DEBUG",
+			"breaker changed":                           "INFO",
+			"breaker closed":                            "INFO",
+			"dial succeeded again":                      "INFO",
+			"peer does not respond":                     "WARN",
+			"dial failed":                               "WARN",
+			"retry budget is exhausted":                 "WARN",
+			"detector and calls see a peer differently": "WARN",
+		} {
+			told := log.with(`msg="` + msg + `"`)
+			require.NotEmpty(t, told, msg)
+			for _, line := range told {
+				require.Contains(t, line, "level="+level)
+			}
+		}
+	})
+}
