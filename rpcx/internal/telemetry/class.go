@@ -1,0 +1,75 @@
+// Package telemetry is what the modules otelrpcx and promrpcx have in common: the
+// classes of errors, and a map of series that costs a call nothing.
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"resilientrpc/breaker"
+	"resilientrpc/codec"
+	"resilientrpc/rpcx"
+)
+
+// Other is the class of errors that have none of their own, and the method of those
+// beyond the number that is kept apart, as in OpenTelemetry's conventions.
+const Other = "_OTHER"
+
+// Class returns what kind of error ended a call or an attempt, of a few words that
+// fit a label; empty for nil.
+func Class(err error) string {
+	if err == nil { // of nearly every call
+		return ""
+	}
+	for _, c := range classes {
+		if errors.Is(err, c.err) {
+			return c.name
+		}
+	}
+	return byType(err)
+}
+
+// classes are in order: an error of two of them is of the first. What ended the
+// wait comes before what was waited for.
+var classes = []struct {
+	err  error
+	name string
+}{
+	{rpcx.ErrShutdown, "shutdown"},
+	{context.Canceled, "canceled"},
+	{context.DeadlineExceeded, "deadline_exceeded"},
+	{breaker.ErrThrottled, "throttled"},
+	{rpcx.ErrUnavailable, "unavailable"},
+	{breaker.ErrOpen, "breaker_open"},
+	{rpcx.ErrUnresponsive, "unresponsive"},
+}
+
+func byType(err error) string {
+	var (
+		server rpcx.ServerError
+		object *codec.Error
+		encode *codec.EncodeError
+		decode *codec.DecodeError
+		op     *net.OpError
+	)
+	switch {
+	case errors.As(err, &object):
+		return strconv.Itoa(object.Code)
+	case errors.As(err, &server):
+		return "server_error"
+	case errors.As(err, &encode):
+		return "encode_error"
+	case errors.As(err, &decode):
+		return "decode_error"
+	case errors.As(err, &op) && strings.HasPrefix(op.Op, "dial"):
+		return "dial_failed"
+	case op != nil, errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, syscall.ECONNRESET):
+		return "connection_lost"
+	}
+	return Other
+}
