@@ -1,0 +1,116 @@
+package otelrpcx
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/semconv/v1.43.0/rpcconv"
+
+	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/telemetry"
+)
+
+const (
+	breakerState = attribute.Key("rpcx.breaker.state")
+	verdict      = attribute.Key("rpcx.verdict")
+)
+
+// buckets begin where calls within a machine are; the conventions' begin at 5 ms,
+// below which net/rpc's calls are, as a rule.
+var buckets = []float64{
+	0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5,
+	0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
+}
+
+// meter records metrics. Attributes are made once for each series, so that a call
+// allocates nothing.
+type meter struct {
+	system  attribute.KeyValue
+	calls   metric.Float64Histogram
+	tries   metric.Float64Histogram
+	retries metric.Int64Counter
+	spent   metric.Int64Counter
+	dials   metric.Int64Counter
+	changes metric.Int64Counter
+	doubts  metric.Int64Counter
+
+	series *telemetry.Series[[]metric.RecordOption]
+}
+
+func newMeter(c Config) (*meter, error) {
+	m := &meter{system: semconv.RPCSystemNameKey.String(c.System)}
+	m.series = telemetry.NewSeries(m.options)
+	var errs []error
+	in := c.MeterProvider.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL))
+	histogram := func(name, help string) metric.Float64Histogram {
+		h, err := in.Float64Histogram(name, metric.WithDescription(help), metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(buckets...))
+		errs = append(errs, err)
+		return h
+	}
+	counter := func(name, unit, help string) metric.Int64Counter {
+		n, err := in.Int64Counter(name, metric.WithDescription(help), metric.WithUnit(unit))
+		errs = append(errs, err)
+		return n
+	}
+	var conventional rpcconv.ClientCallDuration
+	m.calls = histogram(conventional.Name(), conventional.Description())
+	m.tries = histogram("rpcx.client.attempt.duration", "Measures the duration of one attempt of a call.")
+	m.retries = counter("rpcx.client.retries", "{retry}", "Attempts that follow another one of the same call.")
+	m.spent = counter("rpcx.client.budget_exhausted", "{call}", "Calls that were not tried again because the retry budget was spent.")
+	m.dials = counter("rpcx.client.dials", "{dial}", "Dials that ended.")
+	m.changes = counter("rpcx.client.breaker.changes", "{change}", "Changes of circuit breakers.")
+	m.doubts = counter("rpcx.client.suspicions", "{verdict}", "Verdicts of failure detectors.")
+	return m, errors.Join(errs...)
+}
+
+func (m *meter) hooks() *rpcx.ClientTrace {
+	return &rpcx.ClientTrace{
+		CallDone: func(ctx context.Context, i rpcx.CallInfo) {
+			m.calls.Record(ctx, i.Duration.Seconds(), m.of(i.Method, i.Err)...)
+		},
+		AttemptDone: func(ctx context.Context, i rpcx.AttemptInfo) {
+			m.tries.Record(ctx, i.Duration.Seconds(), m.of(i.Method, i.Err)...)
+		},
+		Retry: func(ctx context.Context, i rpcx.RetryInfo) { m.retries.Add(ctx, 1, m.method(i.Method)) },
+		BudgetExhausted: func(ctx context.Context, i rpcx.RetryInfo) {
+			m.spent.Add(ctx, 1, m.method(i.Method))
+		},
+		ConnDone: func(i rpcx.ConnInfo) {
+			var result []attribute.KeyValue
+			if i.Err != nil {
+				result = append(result, errorType(i.Err))
+			}
+			m.dials.Add(context.Background(), 1, metric.WithAttributes(result...))
+		},
+		BreakerChanged: func(i rpcx.BreakerInfo) {
+			m.changes.Add(context.Background(), 1, metric.WithAttributes(breakerState.String(i.To.String())))
+		},
+		Suspicion: func(i rpcx.SuspicionInfo) {
+			m.doubts.Add(context.Background(), 1, metric.WithAttributes(verdict.String(i.Verdict.String())))
+		},
+	}
+}
+
+func (m *meter) of(method string, err error) []metric.RecordOption {
+	return m.series.Get(telemetry.Key{Method: method, Class: telemetry.Class(err)})
+}
+
+// options are the attributes of one series.
+func (m *meter) options(k telemetry.Key) []metric.RecordOption {
+	set := []attribute.KeyValue{m.system, semconv.RPCMethod(k.Method)}
+	if k.Class != "" {
+		set = append(set, semconv.ErrorTypeKey.String(k.Class))
+	}
+	if _, err := strconv.Atoi(k.Class); err == nil {
+		set = append(set, semconv.RPCResponseStatusCode(k.Class))
+	}
+	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(set...))}
+}
+
+func (m *meter) method(name string) metric.AddOption {
+	return metric.WithAttributes(semconv.RPCMethod(name))
+}

@@ -1,0 +1,246 @@
+package otelrpcx_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/rpc"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/simnet"
+	"resilientrpc/rpcx/otelrpcx"
+)
+
+// Nap is the service of the tests.
+type Nap struct{}
+
+func (Nap) Take(d time.Duration, took *time.Duration) error {
+	time.Sleep(d) // virtual
+	*took = d
+	return nil
+}
+
+func (Nap) Refuse(struct{}, *struct{}) error { return errors.New("not tired") }
+
+// observed is a client of two servers in virtual time, and what was recorded of it.
+type observed struct {
+	*simnet.Network
+	*rpcx.Client
+	tracer  trace.Tracer
+	spans   *tracetest.InMemoryExporter
+	metrics *sdkmetric.ManualReader
+	first   string // where the first attempt went
+}
+
+func observe(t *testing.T, d rpcx.Dialer, f func(*testing.T, *observed)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		o := &observed{Network: simnet.New(), spans: tracetest.NewInMemoryExporter(), metrics: sdkmetric.NewManualReader()}
+		defer time.Sleep(time.Hour) // until the slowest method has run out
+		defer o.Close()
+		serve(t, o.Network, "a:1", "b:1")
+		provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(o.spans))
+		o.tracer = provider.Tracer("test")
+		hooks, err := otelrpcx.New(otelrpcx.Config{
+			TracerProvider: provider,
+			MeterProvider:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(o.metrics)),
+		})
+		require.NoError(t, err)
+		// Another listener whose spans are not to be taken for ours.
+		d.Trace = hooks.Join(&rpcx.ClientTrace{
+			CallStart: func(ctx context.Context, _ rpcx.CallInfo) context.Context {
+				ctx, _ = sdktrace.NewTracerProvider().Tracer("other").Start(ctx, "other")
+				return ctx
+			},
+			Pick: func(_ context.Context, i rpcx.PickInfo) {
+				if o.first == "" {
+					o.first = i.Endpoint
+				}
+			},
+		})
+		d.NetDial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return o.DialContext(ctx, network, address)
+		}
+		o.Client, err = d.Dial("tcp", "a:1", "b:1")
+		require.NoError(t, err)
+		defer o.Client.Close()
+		synctest.Wait()
+		f(t, o)
+	})
+}
+
+// Close closes the network.
+func (o *observed) Close() { o.Network.Close() }
+
+func serve(t *testing.T, n *simnet.Network, addrs ...string) {
+	for _, addr := range addrs {
+		server := rpc.NewServer()
+		require.NoError(t, server.Register(Nap{}))
+		n.Delay(addr, time.Millisecond)
+		lis := n.Listen(addr)
+		go func() {
+			for {
+				conn, err := lis.Accept()
+				if err != nil {
+					return
+				}
+				go server.ServeConn(conn)
+			}
+		}()
+	}
+}
+
+// named returns the spans of a name, in the order of their end.
+func (o *observed) named(name string) []tracetest.SpanStub {
+	var found []tracetest.SpanStub
+	for _, s := range o.spans.GetSpans() {
+		if s.Name == name {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+func attrs(s tracetest.SpanStub) map[string]string {
+	m := make(map[string]string)
+	for _, kv := range s.Attributes {
+		m[string(kv.Key)] = kv.Value.Emit()
+	}
+	return m
+}
+
+// The server goes away under a call that may be repeated: one span for the call, with
+// the caller's as its parent, and beneath it one for each attempt.
+func TestSpansOfARetriedCall(t *testing.T) {
+	d := rpcx.Dialer{Idempotent: func(string) bool { return true }}
+	observe(t, d, func(t *testing.T, o *observed) {
+		ctx, parent := o.tracer.Start(t.Context(), "parent")
+		time.AfterFunc(500*time.Millisecond, func() { o.Refuse(o.first); o.Cut(o.first) })
+		begin := time.Now()
+		require.NoError(t, o.CallContext(ctx, "Nap.Take", time.Second, new(time.Duration)))
+		took := time.Since(begin)
+		parent.End()
+
+		calls := o.named("Nap.Take")
+		require.Len(t, calls, 1)
+		call := calls[0]
+		require.Equal(t, parent.SpanContext().SpanID(), call.Parent.SpanID())
+		require.Equal(t, trace.SpanKindClient, call.SpanKind)
+		require.Equal(t, codes.Unset, call.Status.Code)
+		require.Equal(t, took, call.EndTime.Sub(call.StartTime))
+		require.Equal(t, map[string]string{"rpc.system.name": "go_net_rpc", "rpc.method": "Nap.Take", "rpcx.attempts": "2"}, attrs(call))
+		require.Len(t, call.Events, 1)
+		require.Equal(t, "retry", call.Events[0].Name)
+		require.Contains(t, call.Events[0].Attributes, attribute.String("error.type", "connection_lost"))
+
+		second := map[string]string{"a:1": "b", "b:1": "a"}[o.first]
+		tries := o.named("Nap.Take attempt")
+		require.Len(t, tries, 2)
+		for i, want := range []map[string]string{
+			{"server.address": o.first[:1], "rpcx.attempt": "1", "error.type": "connection_lost", "rpcx.sent": "maybe"},
+			{"server.address": second, "rpcx.attempt": "2"},
+		} {
+			want["rpc.system.name"], want["rpc.method"], want["server.port"] = "go_net_rpc", "Nap.Take", "1"
+			require.Equal(t, want, attrs(tries[i]))
+			require.Equal(t, trace.SpanKindInternal, tries[i].SpanKind)
+			require.Equal(t, call.SpanContext.TraceID(), tries[i].SpanContext.TraceID())
+			require.Equal(t, call.SpanContext.SpanID(), tries[i].Parent.SpanID(), "the call is the parent")
+		}
+		require.Equal(t, codes.Error, tries[0].Status.Code)
+		require.Equal(t, codes.Unset, tries[1].Status.Code)
+		require.Equal(t, 500*time.Millisecond, tries[0].EndTime.Sub(tries[0].StartTime).Round(10*time.Millisecond))
+	})
+}
+
+func TestSpansOfFailedCalls(t *testing.T) {
+	observe(t, rpcx.Dialer{Retry: rpcx.Retry{Budget: 1e-9, MaxAttempts: 100}}, func(t *testing.T, o *observed) {
+		require.EqualError(t, o.Call("Nap.Refuse", struct{}{}, new(struct{})), "not tired")
+		refused := o.named("Nap.Refuse")[0]
+		require.Equal(t, codes.Error, refused.Status.Code)
+		require.Equal(t, "not tired", refused.Status.Description)
+		require.Equal(t, "server_error", attrs(refused)["error.type"])
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, o.CallContext(ctx, "Nap.Take", time.Minute, new(time.Duration)), context.DeadlineExceeded)
+		late := attrs(o.named("Nap.Take")[0])
+		require.Equal(t, "deadline_exceeded", late["error.type"])
+		require.Equal(t, "maybe", late["rpcx.sent"])
+
+		for _, a := range []string{"a:1", "b:1"} {
+			o.Refuse(a)
+			o.Cut(a)
+		}
+		synctest.Wait()
+		for range 5 {
+			require.ErrorIs(t, o.Call("Nap.Take", time.Second, new(time.Duration)), rpcx.ErrUnavailable)
+		}
+		away := o.named("Nap.Take")
+		last := away[len(away)-1]
+		require.Equal(t, "unavailable", attrs(last)["error.type"])
+		require.Equal(t, "no", attrs(last)["rpcx.sent"])
+		require.Equal(t, "retry budget exhausted", last.Events[len(last.Events)-1].Name)
+	})
+}
+
+func TestMetrics(t *testing.T) {
+	d := rpcx.Dialer{Idempotent: func(string) bool { return true }}
+	observe(t, d, func(t *testing.T, o *observed) {
+		time.AfterFunc(500*time.Millisecond, func() { o.Refuse(o.first); o.Cut(o.first) })
+		require.NoError(t, o.Call("Nap.Take", time.Second, new(time.Duration)))
+		require.Error(t, o.Call("Nap.Refuse", struct{}{}, new(struct{})))
+		time.Sleep(10 * time.Second)
+		o.Resume(o.first)
+		time.Sleep(10 * time.Second)
+		seen := o.collect(t)
+		for series, n := range map[string]float64{
+			"rpc.client.call.duration{rpc.method=Nap.Take,rpc.system.name=go_net_rpc}":                                1,
+			"rpc.client.call.duration{error.type=server_error,rpc.method=Nap.Refuse,rpc.system.name=go_net_rpc}":      1,
+			"rpcx.client.attempt.duration{error.type=connection_lost,rpc.method=Nap.Take,rpc.system.name=go_net_rpc}": 1,
+			"rpcx.client.attempt.duration{rpc.method=Nap.Take,rpc.system.name=go_net_rpc}":                            1,
+			"rpcx.client.retries{rpc.method=Nap.Take}":                                                                1,
+			"rpcx.client.breaker.changes{rpcx.breaker.state=closed}":                                                  1,
+		} {
+			require.Equal(t, n, seen[series], "%s in %v", series, seen)
+		}
+		require.Positive(t, seen["rpcx.client.dials{error.type=dial_failed}"])
+		require.EqualValues(t, 3, seen["rpcx.client.dials{}"])
+	})
+}
+
+// collect returns the value of each counter, and the count of each histogram.
+func (o *observed) collect(t *testing.T) map[string]float64 {
+	var all metricdata.ResourceMetrics
+	require.NoError(t, o.metrics.Collect(t.Context(), &all))
+	seen := make(map[string]float64)
+	for _, m := range all.ScopeMetrics[0].Metrics {
+		name := func(set attribute.Set) string {
+			return fmt.Sprintf("%s{%s}", m.Name, set.Encoded(attribute.DefaultEncoder()))
+		}
+		switch data := m.Data.(type) {
+		case metricdata.Sum[int64]:
+			for _, p := range data.DataPoints {
+				seen[name(p.Attributes)] = float64(p.Value)
+			}
+		case metricdata.Histogram[float64]:
+			require.Equal(t, "s", m.Unit)
+			for _, p := range data.DataPoints {
+				seen[name(p.Attributes)] = float64(p.Count)
+			}
+		}
+	}
+	return seen
+}
