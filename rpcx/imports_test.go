@@ -20,6 +20,7 @@ const (
 	leakPath    = roofPath + "/internal/leak"
 	dnstestPath = roofPath + "/internal/dnstest"
 	chaosPath   = roofPath + "/internal/chaos"
+	instantPath = roofPath + "/internal/instant"
 	testifyPath = "github.com/stretchr/testify"
 	backoffPath = "github.com/cenkalti/backoff/v4"
 	xsyncPath   = "golang.org/x/sync"
@@ -76,7 +77,7 @@ func TestStrayImportsAreFound(t *testing.T) {
 	}{
 		{"nothing wrong", listed{
 			ImportPath: roofPath, Imports: []string{"net/rpc", pillars[0], backoffPath, xsyncPath + "/errgroup", roofPath + "/internal/x"},
-			XTestImports: []string{testifyPath + "/require", simnetPath, leakPath, chaosPath, dnstestPath},
+			XTestImports: []string{testifyPath + "/require", simnetPath, leakPath, chaosPath, dnstestPath, instantPath},
 		}, 0},
 		{"pillar imports its own part", listed{ImportPath: pillars[0], Imports: []string{"io", pillars[0] + "/internal/frame"}}, 0},
 		{"pillar imports a pillar", listed{ImportPath: pillars[1], Imports: []string{pillars[2]}}, 1},
@@ -86,7 +87,7 @@ func TestStrayImportsAreFound(t *testing.T) {
 		{"pillar's test imports a pillar", listed{ImportPath: pillars[1], TestImports: []string{pillars[2]}}, 1},
 		{"pillar imports a dependency", listed{ImportPath: pillars[3], Imports: []string{xsyncPath + "/singleflight", backoffPath}}, 2},
 		{"testify outside a test", listed{ImportPath: roofPath, Imports: []string{testifyPath + "/assert"}}, 1},
-		{"test support outside a test", listed{ImportPath: roofPath, Imports: []string{simnetPath, leakPath, chaosPath, dnstestPath}}, 4},
+		{"test support outside a test", listed{ImportPath: roofPath, Imports: []string{simnetPath, leakPath, chaosPath, dnstestPath, instantPath}}, 5},
 		{"roof imports an example", listed{ImportPath: roofPath, Imports: []string{module + "/examples/calc"}}, 1},
 		{"example imports a dependency", listed{ImportPath: module + "/examples/calc", Imports: []string{roofPath, pillars[0], backoffPath}}, 1},
 		{"a fourth dependency", listed{ImportPath: roofPath, Imports: []string{"github.com/x/y"}}, 1},
@@ -110,7 +111,7 @@ func strayImports(pkgs []listed) []string {
 			continue
 		}
 		for _, path := range p.Imports {
-			if !isStandard(path) && !under(path, code...) || under(path, simnetPath, leakPath, chaosPath, dnstestPath) {
+			if !isStandard(path) && !under(path, code...) || under(path, simnetPath, leakPath, chaosPath, dnstestPath, instantPath) {
 				stray = append(stray, fmt.Sprintf("%s imports %s", p.ImportPath, path))
 			}
 		}

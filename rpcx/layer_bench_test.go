@@ -2,72 +2,30 @@ package rpcx_test
 
 import (
 	"context"
-	"io"
-	"net"
 	"net/rpc"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/instant"
 )
-
-// instant is a codec that answers every request with its argument, at once: what
-// is left of a call is the client.
-type instant struct{ seqs chan uint64 }
-
-func newInstant(io.ReadWriteCloser) rpc.ClientCodec { return &instant{make(chan uint64, 1024)} }
-
-func (c *instant) WriteRequest(r *rpc.Request, _ any) error {
-	c.seqs <- r.Seq
-	return nil
-}
-
-func (c *instant) ReadResponseHeader(r *rpc.Response) error {
-	seq, ok := <-c.seqs
-	if !ok {
-		return io.EOF
-	}
-	r.Seq = seq
-	return nil
-}
-
-func (c *instant) ReadResponseBody(reply any) error {
-	if n, ok := reply.(*int); ok {
-		*n = 42
-	}
-	return nil
-}
-
-func (c *instant) Close() error {
-	close(c.seqs)
-	return nil
-}
-
-// WholeFrames says what the codecs of package codec say.
-func (c *instant) WholeFrames() {}
 
 // BenchmarkLayer is what the client itself costs, beside net/rpc's, over a codec
 // that costs nothing.
 func BenchmarkLayer(b *testing.B) {
-	d := rpcx.Dialer{
-		Codec: newInstant,
-		NetDial: func(context.Context, string, string) (net.Conn, error) {
-			near, _ := net.Pipe()
-			return near, nil
-		},
-	}
+	d := rpcx.Dialer{Codec: instant.NewCodec, NetDial: instant.Dial}
 	for _, c := range []struct {
 		name string
 		dial func() (caller, error)
 	}{
-		{"netrpc", func() (caller, error) { return rpc.NewClientWithCodec(newInstant(nil)), nil }},
+		{"netrpc", func() (caller, error) { return rpc.NewClientWithCodec(instant.NewCodec(nil)), nil }},
 		{"rpcx", func() (caller, error) { return d.Dial("tcp", "a:1") }},
 		{"rpcx/3replicas", func() (caller, error) { return d.Dial("tcp", "a:1", "b:1", "c:1") }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			client, err := c.dial()
-			if err != nil {
-				b.Fatal(err)
-			}
+			require.NoError(b, err)
 			defer client.Close()
 			b.ReportAllocs()
 			for b.Loop() {
@@ -78,4 +36,34 @@ func BenchmarkLayer(b *testing.B) {
 			}
 		})
 	}
+}
+
+// idleHooks is a trace whose hooks of a call do nothing.
+func idleHooks() *rpcx.ClientTrace {
+	return &rpcx.ClientTrace{
+		CallStart:    func(ctx context.Context, _ rpcx.CallInfo) context.Context { return ctx },
+		CallDone:     func(context.Context, rpcx.CallInfo) {},
+		AttemptStart: func(ctx context.Context, _ rpcx.AttemptInfo) context.Context { return ctx },
+		AttemptDone:  func(context.Context, rpcx.AttemptInfo) {},
+		Pick:         func(context.Context, rpcx.PickInfo) {},
+	}
+}
+
+// BenchmarkTrace is what hooks add to a call: those of nobody, of one who does
+// nothing, and of two.
+func BenchmarkTrace(b *testing.B) {
+	b.Run("nil", func(b *testing.B) { instant.Extra(b, &rpcx.ClientTrace{}) })
+	b.Run("idle", func(b *testing.B) { instant.Extra(b, idleHooks()) })
+	b.Run("joined", func(b *testing.B) { instant.Extra(b, idleHooks().Join(idleHooks())) })
+}
+
+// Hooks allocate nothing, there or not.
+func TestHooksAllocateNothing(t *testing.T) {
+	allocs := func(trace *rpcx.ClientTrace) float64 {
+		client := instant.Client(t, trace)
+		return testing.AllocsPerRun(1000, func() { instant.Call(t, client) })
+	}
+	none := allocs(nil)
+	require.Equal(t, none, allocs(&rpcx.ClientTrace{}))
+	require.Equal(t, none, allocs(idleHooks().Join(idleHooks())))
 }

@@ -18,6 +18,7 @@ import (
 
 	"resilientrpc/balancer"
 	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/instant"
 )
 
 // many returns n addresses.
@@ -254,15 +255,7 @@ func TestLostNetworkLeavesTheFleetAlone(t *testing.T) {
 }
 
 // unreal is a dialer whose connections answer at once and go nowhere.
-func unreal() rpcx.Dialer {
-	return rpcx.Dialer{
-		Codec: newInstant,
-		NetDial: func(context.Context, string, string) (net.Conn, error) {
-			near, _ := net.Pipe()
-			return near, nil
-		},
-	}
-}
+func unreal() rpcx.Dialer { return rpcx.Dialer{Codec: instant.NewCodec, NetDial: instant.Dial} }
 
 // Of 10,000 endpoints, 1,000 are replaced at once, again and again, under load.
 func TestTenThousandEndpoints(t *testing.T) {
