@@ -193,6 +193,7 @@ type run struct {
 	sent     Sent             // the doubt over all attempts
 	last     error            // the last error that says something of a server
 	outcome  balancer.Outcome // of the last attempt
+	at       time.Time        // when it ended
 }
 
 // invoke is the life of one call: attempt, judge, and again or return.
@@ -218,7 +219,11 @@ func (c *Client) invoke(ctx context.Context, method string, args, reply any, lau
 		c.failures.Add(1)
 	}
 	if hook := trace.CallDone; hook != nil {
-		hook(ctx, CallInfo{Method: method, Attempts: r.attempts, Started: started, Duration: time.Since(started), Err: err})
+		ended := r.at
+		if err != nil { // which may have waited since
+			ended = time.Now()
+		}
+		hook(ctx, CallInfo{Method: method, Attempts: r.attempts, Started: started, Duration: ended.Sub(started), Err: err})
 	}
 	return err
 }
@@ -273,6 +278,7 @@ func (r *run) attempt(ctx context.Context, now time.Time) result {
 		ctx = hook(ctx, AttemptInfo{Method: r.method, Endpoint: e.addr, Attempt: r.attempts, Started: now})
 	}
 	res := e.call(ctx, now, r)
+	r.at = res.at
 	ticket.Done(res.at, r.outcome)
 	r.client.room.poke()
 	if t := r.client.throttle; t != nil && (r.outcome == balancer.Success || r.outcome == balancer.AppError) {

@@ -13,8 +13,8 @@ type CallInfo struct {
 	Method   string
 	Attempts int
 	Started  time.Time
-	Duration time.Duration
-	Err      error // as the caller gets it
+	Duration time.Duration // until the reply came, or the error was certain
+	Err      error         // as the caller gets it
 }
 
 // PickInfo is the balancer's choice for an attempt.

@@ -26,12 +26,12 @@ var buckets = []float64{
 	0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
 }
 
-// meter records metrics. Attributes are made once for each series, so that a call
-// allocates nothing.
+// meter records metrics. The attributes of calls are made once for each series, so
+// that one that succeeds at once allocates nothing.
 type meter struct {
 	system  attribute.KeyValue
 	calls   metric.Float64Histogram
-	tries   metric.Float64Histogram
+	failed  metric.Int64Counter
 	retries metric.Int64Counter
 	spent   metric.Int64Counter
 	dials   metric.Int64Counter
@@ -46,19 +46,16 @@ func newMeter(c Config) (*meter, error) {
 	m.series = telemetry.NewSeries(m.options)
 	var errs []error
 	in := c.MeterProvider.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL))
-	histogram := func(name, help string) metric.Float64Histogram {
-		h, err := in.Float64Histogram(name, metric.WithDescription(help), metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(buckets...))
-		errs = append(errs, err)
-		return h
-	}
 	counter := func(name, unit, help string) metric.Int64Counter {
 		n, err := in.Int64Counter(name, metric.WithDescription(help), metric.WithUnit(unit))
 		errs = append(errs, err)
 		return n
 	}
 	var conventional rpcconv.ClientCallDuration
-	m.calls = histogram(conventional.Name(), conventional.Description())
-	m.tries = histogram("rpcx.client.attempt.duration", "Measures the duration of one attempt of a call.")
+	calls, err := in.Float64Histogram(conventional.Name(), metric.WithDescription(conventional.Description()),
+		metric.WithUnit(conventional.Unit()), metric.WithExplicitBucketBoundaries(buckets...))
+	m.calls, errs = calls, append(errs, err)
+	m.failed = counter("rpcx.client.attempt.failures", "{attempt}", "Attempts of calls that failed.")
 	m.retries = counter("rpcx.client.retries", "{retry}", "Attempts that follow another one of the same call.")
 	m.spent = counter("rpcx.client.budget_exhausted", "{call}", "Calls that were not tried again because the retry budget was spent.")
 	m.dials = counter("rpcx.client.dials", "{dial}", "Dials that ended.")
@@ -70,10 +67,12 @@ func newMeter(c Config) (*meter, error) {
 func (m *meter) hooks() *rpcx.ClientTrace {
 	return &rpcx.ClientTrace{
 		CallDone: func(ctx context.Context, i rpcx.CallInfo) {
-			m.calls.Record(ctx, i.Duration.Seconds(), m.of(i.Method, i.Err)...)
+			m.calls.Record(ctx, i.Duration.Seconds(), m.series.Get(keyOf(i.Method, i.Err))...)
 		},
 		AttemptDone: func(ctx context.Context, i rpcx.AttemptInfo) {
-			m.tries.Record(ctx, i.Duration.Seconds(), m.of(i.Method, i.Err)...)
+			if i.Err != nil {
+				m.failed.Add(ctx, 1, metric.WithAttributes(m.attributes(keyOf(i.Method, i.Err))...))
+			}
 		},
 		Retry: func(ctx context.Context, i rpcx.RetryInfo) { m.retries.Add(ctx, 1, m.method(i.Method)) },
 		BudgetExhausted: func(ctx context.Context, i rpcx.RetryInfo) {
@@ -95,12 +94,16 @@ func (m *meter) hooks() *rpcx.ClientTrace {
 	}
 }
 
-func (m *meter) of(method string, err error) []metric.RecordOption {
-	return m.series.Get(telemetry.Key{Method: method, Class: telemetry.Class(err)})
+func keyOf(method string, err error) telemetry.Key {
+	return telemetry.Key{Method: method, Class: telemetry.Class(err)}
 }
 
-// options are the attributes of one series.
+// options are the attributes of one series, made ready.
 func (m *meter) options(k telemetry.Key) []metric.RecordOption {
+	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(m.attributes(k)...))}
+}
+
+func (m *meter) attributes(k telemetry.Key) []attribute.KeyValue {
 	set := []attribute.KeyValue{m.system, semconv.RPCMethod(k.Method)}
 	if k.Class != "" {
 		set = append(set, semconv.ErrorTypeKey.String(k.Class))
@@ -108,9 +111,9 @@ func (m *meter) options(k telemetry.Key) []metric.RecordOption {
 	if _, err := strconv.Atoi(k.Class); err == nil {
 		set = append(set, semconv.RPCResponseStatusCode(k.Class))
 	}
-	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(set...))}
+	return set
 }
 
 func (m *meter) method(name string) metric.AddOption {
-	return metric.WithAttributes(semconv.RPCMethod(name))
+	return metric.WithAttributes(m.system, semconv.RPCMethod(name))
 }

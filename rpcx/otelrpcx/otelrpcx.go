@@ -30,28 +30,31 @@
 // # Metrics
 //
 //	rpc.client.call.duration        histogram, s   by rpc.method and error.type
-//	rpcx.client.attempt.duration    histogram, s   by rpc.method and error.type
+//	rpcx.client.attempt.failures    counter        by rpc.method and error.type
 //	rpcx.client.retries             counter        by rpc.method
 //	rpcx.client.budget_exhausted    counter        by rpc.method
 //	rpcx.client.dials               counter        by error.type
 //	rpcx.client.breaker.changes     counter        by rpcx.breaker.state, which was entered
 //	rpcx.client.suspicions          counter        by rpcx.verdict
 //
-// Endpoints are in no metric, since there may be ten thousand. Methods beyond a
+// There are as many attempts as calls and retries together. Endpoints are in no metric, since there may be ten thousand. Methods beyond a
 // thousand are counted as "_OTHER".
 package otelrpcx
 
 import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
+	noopmetric "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
+	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
 	"resilientrpc/rpcx"
 )
 
 const scope = "resilientrpc/rpcx/otelrpcx"
 
-// Config says where to. The zero value is the default.
+// Config says where to. The zero value is the default. The providers of
+// OpenTelemetry's packages noop turn spans or metrics off, at no cost to a call.
 type Config struct {
 	// TracerProvider gets the spans. Nil means OpenTelemetry's global one.
 	TracerProvider trace.TracerProvider
@@ -75,9 +78,16 @@ func New(c Config) (*rpcx.ClientTrace, error) {
 	if c.System == "" {
 		c.System = "go_net_rpc"
 	}
-	m, err := newMeter(c)
-	if err != nil {
-		return nil, err
+	hooks := new(rpcx.ClientTrace)
+	if _, off := c.TracerProvider.(nooptrace.TracerProvider); !off {
+		hooks = newTracer(c).hooks()
 	}
-	return newTracer(c).hooks().Join(m.hooks()), nil
+	if _, off := c.MeterProvider.(noopmetric.MeterProvider); !off {
+		m, err := newMeter(c)
+		if err != nil {
+			return nil, err
+		}
+		hooks = hooks.Join(m.hooks())
+	}
+	return hooks, nil
 }

@@ -117,7 +117,7 @@ func (o *observed) named(name string) []tracetest.SpanStub {
 func attrs(s tracetest.SpanStub) map[string]string {
 	m := make(map[string]string)
 	for _, kv := range s.Attributes {
-		m[string(kv.Key)] = kv.Value.Emit()
+		m[string(kv.Key)] = kv.Value.String()
 	}
 	return m
 }
@@ -209,9 +209,8 @@ func TestMetrics(t *testing.T) {
 		for series, n := range map[string]float64{
 			"rpc.client.call.duration{rpc.method=Nap.Take,rpc.system.name=go_net_rpc}":                                1,
 			"rpc.client.call.duration{error.type=server_error,rpc.method=Nap.Refuse,rpc.system.name=go_net_rpc}":      1,
-			"rpcx.client.attempt.duration{error.type=connection_lost,rpc.method=Nap.Take,rpc.system.name=go_net_rpc}": 1,
-			"rpcx.client.attempt.duration{rpc.method=Nap.Take,rpc.system.name=go_net_rpc}":                            1,
-			"rpcx.client.retries{rpc.method=Nap.Take}":                                                                1,
+			"rpcx.client.attempt.failures{error.type=connection_lost,rpc.method=Nap.Take,rpc.system.name=go_net_rpc}": 1,
+			"rpcx.client.retries{rpc.method=Nap.Take,rpc.system.name=go_net_rpc}":                                     1,
 			"rpcx.client.breaker.changes{rpcx.breaker.state=closed}":                                                  1,
 		} {
 			require.Equal(t, n, seen[series], "%s in %v", series, seen)

@@ -54,7 +54,7 @@ func (t *tracer) start(ctx context.Context, name string, o ...trace.SpanStartOpt
 	return context.WithValue(ctx, t, span)
 }
 
-// span is the span of the call or the attempt; nil if nobody looks at it.
+// span is the span of the call or the attempt; nil if it was not sampled.
 func (t *tracer) span(ctx context.Context) trace.Span {
 	if s, ok := ctx.Value(t).(trace.Span); ok && s.IsRecording() {
 		return s
@@ -82,9 +82,11 @@ func (t *tracer) callDone(ctx context.Context, i rpcx.CallInfo) {
 }
 
 func (t *tracer) attemptStart(ctx context.Context, i rpcx.AttemptInfo) context.Context {
-	if call, ok := ctx.Value(t).(trace.Span); ok {
-		ctx = trace.ContextWithSpan(ctx, call) // its parent, whoever else has begun a span
+	call := t.span(ctx)
+	if call == nil {
+		return ctx
 	}
+	ctx = trace.ContextWithSpan(ctx, call) // whoever else has begun a span since
 	where := make([]attribute.KeyValue, 0, 5)
 	where = append(where, t.system, semconv.RPCMethod(i.Method), attempt.Int(i.Attempt))
 	return t.start(ctx, i.Method+" attempt", trace.WithTimestamp(i.Started), trace.WithAttributes(appendServer(where, i.Endpoint)...))

@@ -48,6 +48,17 @@ func Extra(b *testing.B, trace *rpcx.ClientTrace) {
 	ns := func(c *rpcx.Client) float64 { return float64(quickest[c].Nanoseconds()) / block }
 	b.ReportMetric(ns(base), "base-ns/op")
 	b.ReportMetric(ns(with)-ns(base), "extra-ns/op")
-	b.ReportMetric(testing.AllocsPerRun(1000, func() { Call(b, with) })-testing.AllocsPerRun(1000, func() { Call(b, base) }), "extra-allocs/op")
+	b.ReportMetric(allocs(b, with)-allocs(b, base), "extra-allocs/op")
 	b.ReportMetric(0, "ns/op") // of blocks: it says nothing
+}
+
+// ExtraAllocs returns how many more allocations a call makes with a trace than with
+// none.
+func ExtraAllocs(tb testing.TB, trace *rpcx.ClientTrace) float64 {
+	tb.Helper()
+	return allocs(tb, Client(tb, trace)) - allocs(tb, Client(tb, nil))
+}
+
+func allocs(tb testing.TB, c *rpcx.Client) float64 {
+	return testing.AllocsPerRun(1000, func() { Call(tb, c) })
 }

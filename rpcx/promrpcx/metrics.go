@@ -1,0 +1,140 @@
+// Package promrpcx shows a client of package rpcx to Prometheus.
+//
+//	metrics := promrpcx.New()
+//	dialer := rpcx.Dialer{Trace: metrics.Hooks()}
+//	client, err := dialer.Dial("tcp", "a:1,b:2,c:3")
+//	…
+//	metrics.Watch(client)
+//	prometheus.MustRegister(metrics)
+//
+// What an endpoint is doing is read from [rpcx.Client.Stats] when Prometheus asks,
+// and what happens to calls is counted as it happens. Names begin with
+// rpcx_client_ or rpcx_endpoint_; the label "error" is empty for success and
+// otherwise a word of a small set, or JSON-RPC's error code. Methods beyond a
+// thousand are counted as "_OTHER".
+//
+// Beside this file are alerts.yml, alerting rules for Prometheus, and
+// dashboard.json, a dashboard for Grafana.
+package promrpcx
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"resilientrpc/detector"
+	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/telemetry"
+)
+
+// Metrics is a [prometheus.Collector] of one client. To tell several clients of a
+// process apart, give each its own, registered with prometheus.WrapRegistererWith
+// and a label. It is safe for concurrent use.
+type Metrics struct {
+	client atomic.Pointer[rpcx.Client]
+
+	calls     *prometheus.HistogramVec
+	attempts  *prometheus.CounterVec
+	exhausted prometheus.Counter
+	dials     *prometheus.CounterVec
+	changes   *prometheus.CounterVec
+	doubts    *prometheus.CounterVec
+	views     *prometheus.CounterVec
+
+	// What every call needs is found without a lock.
+	callsBy   *telemetry.Series[prometheus.Observer]
+	succeeded prometheus.Counter // of the attempts
+}
+
+// New returns the metrics of a client that is yet to be dialed.
+func New() *Metrics {
+	counter := func(name, help, label string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rpcx_client_" + name, Help: help}, []string{label})
+	}
+	m := &Metrics{
+		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "rpcx_client_call_duration_seconds",
+			Help: "How long calls took, with all their attempts.",
+			// From within a machine to what nobody waits for.
+			Buckets: []float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
+		}, []string{"method", "error"}),
+		attempts: counter("attempts_total", "Attempts that ended.", "error"),
+		exhausted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rpcx_client_budget_exhausted_total",
+			Help: "Calls that were not tried again because the retry budget was spent.",
+		}),
+		dials:   counter("dials_total", "Dials that ended.", "error"),
+		changes: counter("breaker_changes_total", "Changes of circuit breakers, by the state entered.", "state"),
+		doubts:  counter("suspicions_total", "Verdicts of failure detectors.", "verdict"),
+		views:   counter("views_total", "Times that the detector and the calls came to see an endpoint differently, or alike again.", "verdict"),
+	}
+	m.callsBy = telemetry.NewSeries(func(k telemetry.Key) prometheus.Observer {
+		return m.calls.WithLabelValues(k.Method, k.Class)
+	})
+	m.succeeded = m.attempts.WithLabelValues("")
+	m.begin()
+	return m
+}
+
+// begin gives every series that is known beforehand its zero: Prometheus sees no
+// increase in one that begins at 1.
+func (m *Metrics) begin() {
+	for _, v := range []rpcx.Verdict{rpcx.Trusted, rpcx.Suspected, rpcx.Convicted, rpcx.Spared, rpcx.LocalFault} {
+		m.doubts.WithLabelValues(v.String())
+	}
+	for _, v := range []detector.Verdict{detector.Agree, detector.GrayFailure, detector.FalseAlarm} {
+		m.views.WithLabelValues(v.String())
+	}
+	for _, s := range states {
+		m.changes.WithLabelValues(s.String())
+	}
+}
+
+// Hooks returns what to put into Dialer.Trace; [rpcx.ClientTrace.Join] adds others.
+func (m *Metrics) Hooks() *rpcx.ClientTrace {
+	return &rpcx.ClientTrace{
+		CallDone: func(_ context.Context, i rpcx.CallInfo) {
+			m.callsBy.Get(telemetry.Key{Method: i.Method, Class: telemetry.Class(i.Err)}).Observe(i.Duration.Seconds())
+		},
+		AttemptDone: func(_ context.Context, i rpcx.AttemptInfo) {
+			if i.Err == nil {
+				m.succeeded.Inc()
+				return
+			}
+			m.attempts.WithLabelValues(telemetry.Class(i.Err)).Inc()
+		},
+		BudgetExhausted: func(context.Context, rpcx.RetryInfo) { m.exhausted.Inc() },
+		ConnDone:        func(i rpcx.ConnInfo) { m.dials.WithLabelValues(telemetry.Class(i.Err)).Inc() },
+		BreakerChanged:  func(i rpcx.BreakerInfo) { m.changes.WithLabelValues(i.To.String()).Inc() },
+		Suspicion:       func(i rpcx.SuspicionInfo) { m.doubts.WithLabelValues(i.Verdict.String()).Inc() },
+		ViewsDiffer:     func(i rpcx.ViewsInfo) { m.views.WithLabelValues(i.Verdict.String()).Inc() },
+	}
+}
+
+// Watch makes c the client whose statistics are collected, in place of any other.
+// Before it, only what the hooks saw is.
+func (m *Metrics) Watch(c *rpcx.Client) { m.client.Store(c) }
+
+// counted are the metrics that the hooks keep.
+func (m *Metrics) counted() []prometheus.Collector {
+	return []prometheus.Collector{m.calls, m.attempts, m.exhausted, m.dials, m.changes, m.doubts, m.views}
+}
+
+// Describe implements [prometheus.Collector].
+func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range m.counted() {
+		c.Describe(ch)
+	}
+	describeStats(ch)
+}
+
+// Collect implements [prometheus.Collector].
+func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range m.counted() {
+		c.Collect(ch)
+	}
+	if c := m.client.Load(); c != nil {
+		collectStats(c.Stats(), ch)
+	}
+}

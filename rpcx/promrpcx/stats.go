@@ -1,0 +1,118 @@
+package promrpcx
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"resilientrpc/breaker"
+	"resilientrpc/rpcx"
+)
+
+// A figure is a metric that is read from the statistics of a T.
+type figure[T any] struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	of   func(*T) float64
+}
+
+func counter[T any](name, help string, of func(*T) float64, labels ...string) figure[T] {
+	return figure[T]{prometheus.NewDesc(name, help, labels, nil), prometheus.CounterValue, of}
+}
+
+func gauge[T any](name, help string, of func(*T) float64, labels ...string) figure[T] {
+	return figure[T]{prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue, of}
+}
+
+type (
+	client   = rpcx.Stats
+	endpoint = rpcx.EndpointStats
+)
+
+var ofClient = []figure[client]{
+	counter("rpcx_client_calls_total", "Calls begun.",
+		func(s *client) float64 { return float64(s.Calls) }),
+	counter("rpcx_client_call_failures_total", "Calls that returned an error, of the method or of any other kind.",
+		func(s *client) float64 { return float64(s.Failures) }),
+	counter("rpcx_client_retries_total", "Repetitions of calls after a wait.",
+		func(s *client) float64 { return float64(s.Retries) }),
+}
+
+var ofEndpoint = []figure[endpoint]{
+	gauge("rpcx_endpoint_up", "1 if the endpoint takes calls: its breaker is closed, or off.",
+		func(s *endpoint) float64 { return truth(s.State == breaker.Closed || s.State == breaker.Disabled) }, "endpoint"),
+	gauge("rpcx_endpoint_breaker_state", "State of the circuit breaker: 0 closed, 1 open, 2 half-open, 3 forced open, 4 disabled.",
+		func(s *endpoint) float64 { return float64(s.State) }, "endpoint"),
+	gauge("rpcx_endpoint_connected", "1 if there is a connection to the endpoint.",
+		func(s *endpoint) float64 { return truth(s.Connected) }, "endpoint"),
+	gauge("rpcx_endpoint_phi", "Level of suspicion of the failure detector: at 1 others are preferred, at the threshold (8) the endpoint is convicted.",
+		func(s *endpoint) float64 { return s.Phi }, "endpoint"),
+	gauge("rpcx_endpoint_in_flight", "Attempts that wait for an answer.",
+		func(s *endpoint) float64 { return float64(s.InFlight) }, "endpoint"),
+	gauge("rpcx_endpoint_latency_seconds", "Smoothed latency, in which peaks weigh more; 0 before the first call.",
+		func(s *endpoint) float64 { return s.Latency.Seconds() }, "endpoint"),
+	counter("rpcx_endpoint_picks_total", "Attempts that were sent to the endpoint.",
+		func(s *endpoint) float64 { return float64(s.Picks) }, "endpoint"),
+}
+
+// endpoints is a sum over all, for those who do not want a series for each.
+var endpoints = prometheus.NewDesc("rpcx_client_endpoints", "Endpoints, by the state of their breaker.", []string{"state"}, nil)
+
+var states = []breaker.State{breaker.Closed, breaker.Open, breaker.HalfOpen, breaker.ForcedOpen, breaker.Disabled}
+
+func describeStats(ch chan<- *prometheus.Desc) {
+	for _, f := range ofClient {
+		ch <- f.desc
+	}
+	ch <- endpoints
+	for _, f := range ofEndpoint {
+		ch <- f.desc
+	}
+}
+
+func collectStats(s rpcx.Stats, ch chan<- prometheus.Metric) {
+	for _, f := range ofClient {
+		ch <- &sample{f.desc, f.kind, f.of(&s), nil}
+	}
+	in := make(map[breaker.State]int)
+	for i := range s.Endpoints {
+		e := &s.Endpoints[i]
+		in[e.State]++
+		labels := prometheus.MakeLabelPairs(ofEndpoint[0].desc, []string{e.Address})
+		for _, f := range ofEndpoint {
+			ch <- &sample{f.desc, f.kind, f.of(e), labels}
+		}
+	}
+	for _, state := range states {
+		ch <- prometheus.MustNewConstMetric(endpoints, prometheus.GaugeValue, float64(in[state]), state.String())
+	}
+}
+
+// A sample is a figure at one moment. It is what prometheus.NewConstMetric returns,
+// but for the labels: an endpoint's figures share them.
+type sample struct {
+	desc   *prometheus.Desc
+	kind   prometheus.ValueType
+	value  float64
+	labels []*dto.LabelPair
+}
+
+// Desc implements [prometheus.Metric].
+func (s *sample) Desc() *prometheus.Desc { return s.desc }
+
+// Write implements [prometheus.Metric].
+func (s *sample) Write(out *dto.Metric) error {
+	out.Label = s.labels
+	if s.kind == prometheus.CounterValue {
+		out.Counter = &dto.Counter{Value: &s.value}
+	} else {
+		out.Gauge = &dto.Gauge{Value: &s.value}
+	}
+	return nil
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
