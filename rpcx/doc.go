@@ -66,6 +66,14 @@
 // come bare, as net/rpc's users compare them. Every other error is a
 // [*CallError], which says whether the call may have run.
 //
+// # What can be seen
+//
+// [Client.Stats] is the present state. [ClientTrace] has a hook for everything that
+// happens, [ClientTrace.Join] lets several listen, and [Dialer].Logger gets what an
+// operator may want to know, with what repeats summed up. Two modules of their own
+// listen for OpenTelemetry (resilientrpc/rpcx/otelrpcx) and for Prometheus
+// (resilientrpc/rpcx/promrpcx), the latter with alerts and a dashboard.
+//
 // # Goroutines
 //
 // A client has a prober for each endpoint in use and net/rpc's reader for each
