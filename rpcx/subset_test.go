@@ -189,14 +189,14 @@ func TestPausedNetworkLeavesTheSubset(t *testing.T) {
 // Random sets, faults and traffic, and at the end of each episode what must be so
 // when all is quiet: exactly what is in use is alive and connected.
 func TestEndpointsComeAndGoAtRandom(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range uint64(2) {
 		inFleet(t, 100, func(t *testing.T, f *fleet) {
 			rng := rand.New(rand.NewPCG(seed, 0))
 			f.dialer.Idempotent = func(string) bool { return true }
 			f.dialer.Retry.Budget = -1
 			c, sets := f.resolve(f.addrs...)
 			defer c.Close()
-			for range 6 {
+			for range 4 {
 				rng.Shuffle(len(f.addrs), func(i, j int) { f.addrs[i], f.addrs[j] = f.addrs[j], f.addrs[i] })
 				set := f.addrs[:2+rng.IntN(99)]
 				sets <- said{set: setOf(set...)}
@@ -239,6 +239,7 @@ func TestLostNetworkLeavesTheFleetAlone(t *testing.T) {
 			f.Refuse(a)
 			f.Cut(a)
 		}
+		synctest.Wait() // until the client has seen it
 		for range 20 {
 			err := c.Call("Bank.Where", struct{}{}, new(string))
 			require.ErrorIs(t, err, rpcx.ErrUnavailable)
