@@ -155,6 +155,9 @@ func (t *tap) ReadResponseHeader(r *rpc.Response) error {
 		if t.failure = t.errors.ReadError(); t.failure != nil {
 			r.Error = ""
 		}
+		if isDraining(t.failure) {
+			t.failure = errDraining
+		}
 	}
 	return nil
 }

@@ -1,0 +1,221 @@
+package rpcx
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/rpc"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"resilientrpc/codec"
+)
+
+// errDraining is the answer to a request that comes while its server drains,
+// and the proof that it did not run. drainingMethod is what net/rpc's server is
+// asked for in its place, which it does not find.
+const drainingMethod = "rpcx.draining"
+
+var errDraining = errors.New("rpcx: the server is draining and did not run the method")
+
+// isDraining recognizes the refusal in a JSON-RPC 2.0 error object. A method
+// cannot forge it: net/rpc's server gives the errors of methods another code.
+func isDraining(err error) bool {
+	object, ok := err.(*codec.Error) //nolint:errorlint // made by our codec, never wrapped
+	return ok && object.Code == codec.CodeMethodNotFound && object.Message == errDraining.Error()
+}
+
+const (
+	// idling is how long a connection that drains waits for requests to refuse: two
+	// slots of a client's pings.
+	idling = 2 * time.Second
+	// lingering is how long it is read after that, so that data on its way does not
+	// make the kernel reset it and discard its last replies.
+	lingering = 500 * time.Millisecond
+)
+
+// health is the answer to a ping.
+type health struct {
+	Running int // requests that run on the server now
+}
+
+// serverConn is one connection of a server. It lets replies gather, and refuses
+// requests while the server drains.
+type serverConn struct {
+	*serving
+	conn  net.Conn
+	wire  *wire
+	codec rpc.ServerCodec
+
+	sending  sync.Mutex // held while codec takes a reply
+	requests sync.WaitGroup
+	pending  atomic.Int64 // requests read and not answered
+	running  atomic.Int64 // of these, those that are not refused
+	ending   atomic.Bool
+}
+
+// serve serves the connection until there is nothing more to read, and every
+// request has been answered.
+func (c *serverConn) serve() {
+	c.wire = newWire(c.conn, c.wg.Go, func(error) { c.conn.Close() }) //nolint:errcheck // the write's error came first
+	c.codec = c.newCodec(c.wire)
+	c.requests.Add(1)
+	c.next()
+	c.requests.Wait()
+	c.close()
+}
+
+// next reads a request and runs it. As soon as it is read, another goroutine reads
+// the next one: net/rpc's ServeCodec runs methods in goroutines of its own, where
+// nobody could catch their panics.
+func (c *serverConn) next() {
+	defer c.requests.Done()
+	reserveStack(1)
+	q := &request{serverConn: c}
+	defer q.end()
+	c.server.ServeRequest(q) //nolint:errcheck // what there is to say, the client was told
+	q.returned = true
+}
+
+// reserveStack has the runtime enlarge the stack of a new goroutine once, while
+// there is little on it, to what decoding takes; doubled on the way, from within
+// encoding/json, it would cost a third of all the time.
+//
+//go:noinline
+func reserveStack(i int) byte {
+	var frame [6 << 10]byte
+	frame[i] = 1
+	return frame[i/2]
+}
+
+// begin counts a request that was just read, and reports whether it is refused.
+func (c *serverConn) begin() (refused bool) {
+	c.pending.Add(1)
+	c.running.Add(1) // before looking, so that drain sees this request or this the draining
+	c.serving.running.Add(1)
+	if c.draining.Load() {
+		c.done()
+		return true
+	}
+	return false
+}
+
+// done ends the running of a request, and perhaps of the connection.
+func (c *serverConn) done() {
+	c.serving.running.Add(-1)
+	c.running.Add(-1)
+	if c.draining.Load() {
+		c.endIfIdle()
+	}
+}
+
+// reply writes a reply. Only the last one of those that are due carries it to the
+// connection itself; the others are left to a flusher, for which they gather.
+func (c *serverConn) reply(r *rpc.Response, body any) error {
+	err := c.write(r, body)
+	c.wire.send(c.pending.Add(-1) == 0)
+	return err
+}
+
+func (c *serverConn) write(r *rpc.Response, body any) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	c.wire.cork()
+	defer c.wire.uncork()
+	return c.codec.WriteResponse(r, body)
+}
+
+// endIfIdle sees to it, once, that the reading ends soon after the last request
+// has run while the server drains.
+func (c *serverConn) endIfIdle() {
+	if c.running.Load() == 0 && c.ending.CompareAndSwap(false, true) {
+		c.conn.SetReadDeadline(time.Now().Add(idling))      //nolint:errcheck // without it, the client ends the reading
+		c.conn.SetWriteDeadline(time.Now().Add(writeStall)) //nolint:errcheck // likewise
+	}
+}
+
+// close lets what waits leave, and ends the connection.
+func (c *serverConn) close() {
+	c.wire.settle()
+	if half, ok := c.conn.(interface{ CloseWrite() error }); ok && c.draining.Load() && half.CloseWrite() == nil {
+		c.conn.SetReadDeadline(time.Now().Add(lingering)) //nolint:errcheck // then it lingers as long as the client
+		io.Copy(io.Discard, c.conn)                       //nolint:errcheck // its end is all that counts
+	}
+	c.codec.Close() //nolint:errcheck // nobody is left to tell
+}
+
+// request is the codec that net/rpc's server sees for one request.
+type request struct {
+	*serverConn
+	seq      uint64
+	method   string
+	read     bool // its header was
+	passed   bool // the reading goes on elsewhere
+	refused  bool // the server drains
+	answered bool // or at least tried
+	returned bool // from net/rpc's server, and not by a panic
+}
+
+// ReadRequestHeader implements rpc.ServerCodec.
+func (q *request) ReadRequestHeader(r *rpc.Request) error {
+	if err := q.codec.ReadRequestHeader(r); err != nil {
+		return err
+	}
+	q.read, q.seq, q.method = true, r.Seq, r.ServiceMethod
+	if q.refused = q.begin(); q.refused {
+		r.ServiceMethod = drainingMethod
+	}
+	return nil
+}
+
+// ReadRequestBody implements rpc.ServerCodec. The next request may be read while
+// this one runs; those that have arrived already are, so that replies gather.
+func (q *request) ReadRequestBody(body any) error {
+	err := q.codec.ReadRequestBody(body)
+	q.passed = true
+	q.requests.Add(1)
+	go q.next()
+	runtime.Gosched()
+	return err
+}
+
+// WriteResponse implements rpc.ServerCodec.
+func (q *request) WriteResponse(r *rpc.Response, body any) error {
+	switch {
+	case q.refused:
+		r.Error = errDraining.Error()
+	case q.method == pingMethod && r.Error != "":
+		r.Error, body = "", health{Running: int(q.serving.running.Load()) - 1} // but for the ping itself
+	}
+	q.answered = true
+	return q.reply(r, body)
+}
+
+// Close implements rpc.ServerCodec; ServeRequest does not call it.
+func (q *request) Close() error { return nil }
+
+// end ends the request, also one whose method has panicked or ended its goroutine.
+func (q *request) end() {
+	if !q.returned && !q.cfg.CrashOnPanic {
+		q.rescue(recover())
+	}
+	if q.read && !q.refused {
+		q.done()
+	}
+}
+
+// rescue answers a request whose method did not return. If it was the codec that
+// panicked, the stream is in disorder, and the connection ends.
+func (q *request) rescue(reason any) {
+	q.log.Error("rpc method did not return", "method", q.method, "panic", reason, "stack", string(debug.Stack()))
+	if !q.passed || q.answered {
+		q.conn.Close()
+		return
+	}
+	// The details are the server's own business.
+	r := &rpc.Response{ServiceMethod: q.method, Seq: q.seq, Error: "rpcx: the method panicked"}
+	q.reply(r, struct{}{}) //nolint:errcheck // what keeps it from being written ends the connection
+}
