@@ -37,6 +37,7 @@ type conn struct {
 
 	// The prober's.
 	ping    *attempt      // on its way, nil if none
+	said    health        // the reply to it
 	blocked bool          // there was no room for one
 	asked   time.Duration // since when the peer owes a sign of life, since Client.born
 
@@ -227,6 +228,7 @@ func (c *conn) watch(ctx context.Context, now time.Time, slot time.Duration) (ow
 				c.retire()
 			}
 			c.ping = nil
+			c.ep.running.Store(int64(c.said.Running))
 			c.tellPing()
 		default:
 			c.ep.detector.Expect(now) // bytes that came were life, and no answer
@@ -244,7 +246,8 @@ func (c *conn) watch(ctx context.Context, now time.Time, slot time.Duration) (ow
 		c.ep.detector.Expect(now)
 		return at - max(c.asked, heard)
 	}
-	a := &attempt{args: struct{}{}, reply: &struct{}{}, done: make(chan *rpc.Call, 1)}
+	c.said = health{}
+	a := &attempt{args: struct{}{}, reply: &c.said, done: make(chan *rpc.Call, 1)}
 	if c.send(ctx, now, pingMethod, a) == nil {
 		c.ping, c.asked, c.blocked = a, at, false
 	}

@@ -26,7 +26,9 @@ type endpoint struct {
 	methods  *methods // nil unless Dialer.BreakerPerMethod
 	detector *detector.Detector
 
-	pool *pool
+	pool    *pool
+	running atomic.Int64 // what the server said to the last ping: see health
+
 	last atomic.Pointer[conn] // the newest, which may be over or retired
 	wake chan struct{}        // has room for one; wakes the prober
 	left atomic.Bool          // it takes no calls, and ends with those that it has

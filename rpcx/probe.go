@@ -287,7 +287,9 @@ func (p *prober) try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := c.do(ctx, time.Now(), pingMethod, struct{}{}, &struct{}{}, func() {})
+	var said health
+	r := c.do(ctx, time.Now(), pingMethod, struct{}{}, &said, func() {})
+	p.running.Store(int64(said.Running))
 	if r.err == nil || isServerError(r.err) {
 		return nil
 	}

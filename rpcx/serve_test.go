@@ -1,12 +1,15 @@
 package rpcx_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/rpc"
 	stdjson "net/rpc/jsonrpc"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -205,4 +208,186 @@ func TestServeGathersReplies(t *testing.T) {
 	require.Less(t, lis.writes.Load(), int64(calls*3/4))
 	require.NoError(t, client.Close())
 	require.NoError(t, stop())
+}
+
+// Moody is a service whose methods do not always return.
+type Moody struct{ calls atomic.Int64 }
+
+// Panic implements a method.
+func (*Moody) Panic(reason string, _ *int) error { panic(reason) }
+
+// Exit implements a method.
+func (*Moody) Exit(int, *int) error {
+	runtime.Goexit()
+	return nil
+}
+
+// Work implements a method.
+func (m *Moody) Work(in int, out *int) error {
+	m.calls.Add(1)
+	*out = in
+	return nil
+}
+
+// Of net/rpc's server, one panicking method ends the process, and one that ends its
+// goroutine leaves its caller waiting for ever.
+func TestServeOutlivesPanics(t *testing.T) {
+	for name, c := range codecs {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, 0, func(t *testing.T, f *fleet) {
+				server := rpc.NewServer()
+				require.NoError(t, server.Register(new(Moody)))
+				var log bytes.Buffer
+				cfg := rpcx.ServeConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				lis := f.Listen("s:1")
+				go func() { ended <- cfg.Serve(ctx, lis, server, c.server) }()
+				f.addrs, f.dialer.Codec = []string{"s:1"}, c.client
+				client := f.dial()
+				for _, method := range []string{"Moody.Panic", "Moody.Exit"} {
+					var args any = 1
+					if method == "Moody.Panic" {
+						args = "the secret"
+					}
+					err := client.Call(method, args, new(int))
+					require.ErrorContains(t, err, "panicked")
+					require.NotContains(t, err.Error(), "secret")
+					var out int
+					require.NoError(t, client.Call("Moody.Work", 7, &out))
+					require.Equal(t, 7, out)
+				}
+				require.Equal(t, 1, f.Open("s:1"), "the connection has lived on")
+				require.NoError(t, client.Close())
+				cancel()
+				require.NoError(t, <-ended)
+				require.Contains(t, log.String(), "the secret")
+				require.Contains(t, log.String(), "Moody.Exit")
+			})
+		})
+	}
+}
+
+// codecs are those whose two ends are ours.
+var codecs = map[string]struct {
+	client func(io.ReadWriteCloser) rpc.ClientCodec
+	server func(io.ReadWriteCloser) rpc.ServerCodec
+}{
+	"gob":   {codec.NewGobClient, codec.NewGobServer},
+	"json":  {codec.NewJSONClient, codec.NewJSONServer},
+	"json2": {codec.NewJSON2Client, codec.NewJSON2Server},
+}
+
+// The refusal of a server that drains is told apart from a method's error.
+func TestServeDrainsOverJSON2(t *testing.T) {
+	inFleet(t, 0, func(t *testing.T, f *fleet) {
+		f.addrs, f.dialer.Codec = []string{"s:1", "s:2"}, codec.NewJSON2Client
+		var banks [2]*Moody
+		var stops [2]func() error
+		for i, a := range f.addrs {
+			banks[i] = new(Moody)
+			stops[i] = serving(t, f.Listen(a), banks[i], codec.NewJSON2Server)
+		}
+		c := f.dial()
+		time.Sleep(20 * time.Second)
+		ended := make(chan error, 1)
+		go func() { ended <- stops[0]() }()
+		synctest.Wait()
+		for i := range 20 {
+			var out int
+			require.NoError(t, c.Call("Moody.Work", i, &out), "it is not idempotent")
+			require.Equal(t, i, out)
+		}
+		require.NoError(t, <-ended)
+		require.EqualValues(t, 20, banks[0].calls.Load()+banks[1].calls.Load())
+		require.NoError(t, c.Close())
+		require.NoError(t, stops[1]())
+	})
+}
+
+func TestServeBoundsConnections(t *testing.T) {
+	inFleet(t, 0, func(t *testing.T, f *fleet) {
+		server := rpc.NewServer()
+		require.NoError(t, server.Register(new(Moody)))
+		lis := f.Listen("s:1")
+		cfg := rpcx.ServeConfig{MaxConns: 2, Logger: slog.New(slog.DiscardHandler)}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- cfg.Serve(ctx, lis, server, nil) }()
+		var clients []*rpc.Client
+		for range 3 {
+			conn, err := f.DialContext(t.Context(), "tcp", "s:1")
+			require.NoError(t, err)
+			clients = append(clients, rpc.NewClient(conn))
+		}
+		synctest.Wait()
+		require.NoError(t, clients[0].Call("Moody.Work", 1, new(int)))
+		require.NoError(t, clients[1].Call("Moody.Work", 1, new(int)))
+		require.Error(t, clients[2].Call("Moody.Work", 1, new(int)))
+		require.NoError(t, clients[0].Close())
+		synctest.Wait()
+		conn, err := f.DialContext(t.Context(), "tcp", "s:1")
+		require.NoError(t, err)
+		clients[0] = rpc.NewClient(conn)
+		require.NoError(t, clients[0].Call("Moody.Work", 1, new(int)), "there is room again")
+		for _, c := range clients {
+			c.Close()
+		}
+		cancel()
+		require.NoError(t, <-ended)
+	})
+	cfg := rpcx.ServeConfig{MaxConns: -1}
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.ErrorContains(t, cfg.Serve(t.Context(), lis, nil, nil), "ServeConfig.MaxConns is -1")
+}
+
+func TestServeStopsInTime(t *testing.T) {
+	inFleet(t, 0, func(t *testing.T, f *fleet) {
+		server := rpc.NewServer()
+		require.NoError(t, server.Register(&Bank{name: "s:1", ledger: f.ledger}))
+		lis := f.Listen("s:1")
+		cfg := rpcx.ServeConfig{StopTimeout: 3 * time.Second}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- cfg.Serve(ctx, lis, server, nil) }()
+		f.addrs = []string{"s:1"}
+		c := f.dial()
+		call := c.Go("Bank.Sleep", time.Hour, new(string), nil)
+		time.Sleep(time.Second)
+		cancel()
+		begin := time.Now()
+		require.ErrorContains(t, <-ended, "1 requests still ran 3s after")
+		require.Equal(t, 3*time.Second, time.Since(begin))
+		require.Error(t, (<-call.Done).Error)
+		require.NoError(t, c.Close())
+	})
+}
+
+// A ping of ours is answered with how busy the server is.
+func TestServeAnswersPings(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		stop := serving(t, f.Listen("s:1"), &Bank{name: "s:1", ledger: f.ledger}, nil)
+		f.addrs = []string{"s:1", "a:1"} // the latter is net/rpc's own
+		c := f.dial()
+		calls := make(chan *rpcx.Call, 10)
+		for range 10 {
+			c.Go("Bank.Sleep", 10*time.Second, new(string), calls)
+		}
+		time.Sleep(5 * time.Second)
+		for _, e := range c.Stats().Endpoints {
+			switch e.Address {
+			case "s:1":
+				require.Equal(t, e.InFlight, e.ServerRunning)
+				require.Positive(t, e.ServerRunning)
+			default:
+				require.Equal(t, -1, e.ServerRunning)
+			}
+		}
+		for range 10 {
+			require.NoError(t, (<-calls).Error)
+		}
+		require.NoError(t, c.Close())
+		require.NoError(t, stop())
+	})
 }

@@ -39,7 +39,7 @@ const (
 
 // health is the answer to a ping.
 type health struct {
-	Running int // requests that run on the server now
+	Running int // requests that run on the server now, the ping included
 }
 
 // serverConn is one connection of a server. It lets replies gather, and refuses
@@ -188,7 +188,7 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 	case q.refused:
 		r.Error = errDraining.Error()
 	case q.method == pingMethod && r.Error != "":
-		r.Error, body = "", health{Running: int(q.serving.running.Load()) - 1} // but for the ping itself
+		r.Error, body = "", health{int(q.serving.running.Load())}
 	}
 	q.answered = true
 	return q.reply(r, body)

@@ -26,8 +26,11 @@ type EndpointStats struct {
 	InFlight  int
 	Latency   time.Duration // smoothed, peaks weigh more; 0 before the first call
 	Picks     uint64        // attempts that were sent this way
-	Priority  int
-	Metadata  map[string]string // the resolver's, not to be changed
+	// ServerRunning is how many requests the server ran when it last answered a ping;
+	// -1 if it does not say, as only one of Serve does.
+	ServerRunning int
+	Priority      int
+	Metadata      map[string]string // the resolver's, not to be changed
 }
 
 // Stats returns the present figures, each read by itself.
@@ -47,6 +50,7 @@ func (e *endpoint) stats(now time.Time) EndpointStats {
 		Address: e.addr, State: b.State, Cause: b.Cause,
 		Suspect: phi >= suspectPhi, Phi: phi, Connected: e.pool.connected(),
 		InFlight: n.InFlight, Latency: n.Latency, Picks: n.Picks,
-		Priority: e.node.Priority(), Metadata: e.replica.listed.Load().Metadata,
+		ServerRunning: int(e.running.Load()) - 1,
+		Priority:      e.node.Priority(), Metadata: e.replica.listed.Load().Metadata,
 	}
 }
