@@ -117,7 +117,8 @@ func (l *eventLog) resolved(i ResolvedInfo) {
 		l.tell(context.Background(), slog.LevelWarn, s, "endpoints not resolved", slog.Int("kept", i.Kept), slog.Any("err", i.Err))
 	case i.Added+i.Removed > 0:
 		l.end(slog.LevelInfo, s, "endpoints resolved again")
-		l.tell(context.Background(), slog.LevelInfo, subject{event: "changed"}, "endpoints resolved",
+		// Each one: the next says what changed since, and not what this one did.
+		l.log.LogAttrs(context.Background(), slog.LevelInfo, "endpoints resolved",
 			slog.Int("added", i.Added), slog.Int("removed", i.Removed), slog.Int("kept", i.Kept))
 	default:
 		l.end(slog.LevelInfo, s, "endpoints resolved again")
