@@ -50,10 +50,15 @@ func Run(tb testing.TB, cfg Config) Report {
 	r.open()
 	r.start()
 	r.play()
+	return r.finish(before)
+}
+
+// finish ends the loads and the servers, and reads the journals.
+func (r *rig) finish(before int) Report {
 	for _, l := range r.loads {
 		r.wg.Go(func() {
 			if err := l.stop(grace); err != nil {
-				tb.Errorf("chaos: closing %s: %v", l.name, err)
+				r.tb.Errorf("chaos: closing %s: %v", l.name, err)
 			}
 		})
 	}
@@ -108,7 +113,7 @@ func (r *rig) close() {
 
 func (r *rig) addrs() []string {
 	var out []string
-	for i := range replicas {
+	for i := range r.servers {
 		out = append(out, r.addr(i))
 	}
 	return out
@@ -116,7 +121,7 @@ func (r *rig) addrs() []string {
 
 // addr is where a replica is called.
 func (r *rig) addr(i int) string {
-	if r.cfg.Cut != nil {
+	if len(r.proxies) == 0 {
 		return r.servers[i].Addr
 	}
 	return r.proxies[i].Addr

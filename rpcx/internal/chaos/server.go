@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,13 +18,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"resilientrpc/rpcx"
 )
 
-// The variables that make the test binary a server: the file of its journal, and
-// where it listens.
+// The variables that make the test binary a server: the file of its journal, where
+// it listens, and whether it serves with rpcx.Serve, and stops in order.
 const (
 	journalEnv = "CHAOS_JOURNAL"
 	addrEnv    = "CHAOS_ADDR"
+	orderlyEnv = "CHAOS_ORDERLY"
 )
 
 // Child reports whether this process is a server that a test has started. If so
@@ -102,8 +106,16 @@ func serve(journal, addr string) error {
 		return err
 	}
 	fmt.Println(lis.Addr())
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // its end is all that counts
+		stop()
+	}()
+	if os.Getenv(orderlyEnv) != "" {
+		return rpcx.Serve(ctx, lis, nil, nil)
+	}
 	go accept(lis)
-	io.Copy(io.Discard, os.Stdin) //nolint:errcheck // its end is all that counts
+	<-ctx.Done()
 	return nil
 }
 
@@ -151,13 +163,20 @@ type Server struct {
 	Addr    string
 	tb      testing.TB
 	journal string
+	orderly bool // see orderlyEnv; it speaks gob only
 	cmd     *exec.Cmd
+	in      io.Closer // its end, when this process ends, ends the child
 }
 
 // StartServer starts a server at some port of host. It ends with the test.
 func StartServer(tb testing.TB, host string) *Server {
 	tb.Helper()
-	s := &Server{tb: tb, Addr: net.JoinHostPort(host, "0"), journal: filepath.Join(tb.TempDir(), "journal")}
+	return startServer(tb, host, false)
+}
+
+func startServer(tb testing.TB, host string, orderly bool) *Server {
+	tb.Helper()
+	s := &Server{tb: tb, Addr: net.JoinHostPort(host, "0"), journal: filepath.Join(tb.TempDir(), "journal"), orderly: orderly}
 	s.Start()
 	if s.cmd == nil {
 		tb.FailNow()
@@ -185,9 +204,11 @@ func (s *Server) start() error {
 	}
 	cmd := exec.Command(exe)
 	cmd.Env = append(os.Environ(), journalEnv+"="+s.journal, addrEnv+"="+s.Addr)
+	if s.orderly {
+		cmd.Env = append(cmd.Env, orderlyEnv+"=1")
+	}
 	cmd.Stderr = os.Stderr
-	// Its end, when this process ends, ends the child.
-	if _, err := cmd.StdinPipe(); err != nil {
+	if s.in, err = cmd.StdinPipe(); err != nil {
 		return err
 	}
 	out, err := cmd.StdoutPipe()
@@ -216,6 +237,11 @@ func (s *Server) host() string {
 func (s *Server) Kill() {
 	s.cmd.Process.Kill() //nolint:errcheck // it may be gone
 	s.cmd.Wait()         //nolint:errcheck // its status is ours
+}
+
+// Stop asks the server to stop, and waits until it has.
+func (s *Server) Stop() error {
+	return errors.Join(s.in.Close(), s.cmd.Wait())
 }
 
 // Executions calls f with the id of each execution on record.
