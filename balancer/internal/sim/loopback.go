@@ -149,7 +149,7 @@ func (c *collector) restart() {
 	c.result = result{picks: make([]int, loopServers)}
 }
 
-func (c *collector) attempt(i rpcx.AttemptInfo) {
+func (c *collector) attempt(_ context.Context, i rpcx.AttemptInfo) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.result.picks != nil {
