@@ -1,6 +1,7 @@
 package rpcx
 
 import (
+	"context"
 	"errors"
 	"net/rpc"
 	"reflect"
@@ -8,37 +9,77 @@ import (
 	"sync/atomic"
 	"time"
 
+	"resilientrpc/balancer"
+	"resilientrpc/breaker"
 	"resilientrpc/codec"
 )
 
 // The states of an attempt. Each moves once, by compare-and-swap: the writer
-// takes a queued attempt, the caller may withdraw it before; the reader takes a
-// written one to decode into the caller's reply, the caller may abandon it
-// before. Who loses the race leaves the attempt alone.
+// takes a queued attempt, who gives it up may withdraw it before; the reader takes a
+// written one to decode into the caller's reply, who gives it up may abandon it
+// before. Who loses the race leaves the attempt alone, so that it ends once.
 const (
 	queued    uint32 = iota // not yet handed to the codec
 	written                 // handed to the codec: it may have left
 	decoding                // the reader owns the caller's reply
-	abandoned               // the caller has gone: nobody touches args and reply again
+	abandoned               // given up: nobody touches args and reply again
+	refused                 // the codec did not take it
 )
 
 // attempt carries one try of a call through net/rpc's Client: as both the
 // argument and the reply of rpc.Client.Go, unwrapped by tap on the other side.
+//
+// Its end is announced on done, or told to its owner. The owner is told once, by
+// the second of two who meet: who has written the attempt, and who has ended it,
+// by winning it its last state.
 type attempt struct {
 	state atomic.Uint32
+	met   atomic.Uint32 // how many of the two are there
 	args  any
 	reply any
+
+	ctx      context.Context // of the call, or what AttemptStart has made of it
+	method   string
+	number   int // counted from 1
+	started  time.Time
+	endpoint *endpoint
+	ticket   balancer.Ticket
+	permit   breaker.Permit
+	inner    breaker.Permit // of the method's own breaker
+
+	done  chan *rpc.Call // has room for one; used if owner is nil
+	owner owner          // nil if somebody waits for done
+
+	// What the conn knows an attempt with an owner by.
+	prev, next *attempt    // protected by conn.mu; nil if it is not in the ring
+	timer      *time.Timer // gives it up at its deadline; nil if it has none
+
 	// start and end are its place in the wire; the writer's until it is written.
+	// refusal is why the codec did not take it; encode and unsent say that nothing
+	// was written, because it cannot be encoded or because the codec takes no more.
 	start, end int64
-	// err is what happened to this attempt alone, while its connection lives;
-	// encode and unsent say that nothing was written, because it cannot be encoded
-	// or because the codec takes no more. They belong to the codec's side until
-	// done fires.
+	refusal    error
+	encode     bool
+	unsent     bool
+
+	// The reader's: what happened to this attempt alone, while its connection
+	// lives; what ended the stream within its reply; and when the reply came, zero if
+	// the codec could not tell.
 	err    error
-	encode bool
-	unsent bool
-	at     time.Time      // when the reply came; zero if the codec could not tell
-	done   chan *rpc.Call // has room for one
+	broken error
+	at     time.Time
+
+	// Of who gave it up: why, and whether the codec has never seen it.
+	cause  error
+	unseen bool
+
+	borrowed bool // net/rpc or the codec may still hold it
+}
+
+// owner is told of the end of an attempt, in the goroutine that ended it, with no
+// lock held.
+type owner interface {
+	landed(a *attempt, res result)
 }
 
 // An attemptPool keeps attempts for reuse. Each client has its own: a channel
@@ -48,23 +89,54 @@ type attemptPool struct{ sync.Pool }
 func (p *attemptPool) take(args, reply any) *attempt {
 	a, ok := p.Get().(*attempt)
 	if !ok {
-		a = &attempt{done: make(chan *rpc.Call, 1)}
+		a = new(attempt)
 	}
 	a.args, a.reply = args, reply
 	return a
 }
 
-// put gives back an attempt whose done has fired, which is when net/rpc and the
-// codec have let go of it.
+// put gives an attempt back, unless it is still held elsewhere.
 func (p *attemptPool) put(a *attempt) {
+	if a.borrowed {
+		return
+	}
 	*a = attempt{done: a.done}
 	p.Put(a)
 }
 
-// abandon gives the attempt up for the caller. It returns false if the reader is
-// decoding already: then done fires soon, and the caller waits for it.
-func (a *attempt) abandon() bool {
-	return a.state.CompareAndSwap(queued, abandoned) || a.state.CompareAndSwap(written, abandoned)
+// info is what is known of the attempt as it begins.
+func (a *attempt) info() AttemptInfo {
+	return AttemptInfo{Method: a.method, Endpoint: a.endpoint.addr, Attempt: a.number, Started: a.started}
+}
+
+// announced is the channel on which net/rpc is to announce the end.
+func (a *attempt) announced(nobody chan *rpc.Call) chan *rpc.Call {
+	if a.owner != nil {
+		return nobody
+	}
+	if a.done == nil {
+		a.done = make(chan *rpc.Call, 1)
+	}
+	return a.done
+}
+
+// finish moves the attempt to a last state. It returns false if it has one already:
+// then somebody else ends it, soon.
+func (a *attempt) finish(state uint32) bool {
+	if a.state.CompareAndSwap(queued, state) {
+		a.unseen = true
+		return true
+	}
+	return a.state.CompareAndSwap(written, state)
+}
+
+// take makes the reader the owner of the caller's reply.
+func (a *attempt) take(now time.Time) bool {
+	if !a.state.CompareAndSwap(written, decoding) {
+		return false
+	}
+	a.at = now
+	return true
 }
 
 var errStrayReply = errors.New("rpcx: a reply came to a request that was not made; the stream is in disorder")
@@ -101,6 +173,7 @@ func (t *tap) WriteRequest(r *rpc.Request, body any) error {
 	a := body.(*attempt)
 	if w := t.conn.wire; w != nil {
 		if w.full.Load() {
+			a.refusal = errFull
 			return errFull
 		}
 		a.start = w.cork()
@@ -113,6 +186,7 @@ func (t *tap) WriteRequest(r *rpc.Request, body any) error {
 	if err == nil {
 		return nil
 	}
+	a.refusal = err
 	a.unsent = errors.Is(err, codec.ErrRetired) || t.whole && errors.Is(err, errClosedWire)
 	a.encode = isEncodeError(err)
 	if !a.encode || t.retired() {
@@ -146,44 +220,52 @@ func (t *tap) ReadResponseHeader(r *rpc.Response) error {
 		t.conn.pong.Store(int64(t.now.Sub(t.conn.ep.client.born)))
 	}
 	t.failure, t.failed = nil, r.Error != ""
-	// net/rpc would make a text of an error, and not say whose it is: without one it
+	// net/rpc would keep an error to itself, and not say whose it is: without one it
 	// asks for the body, and names the attempt.
-	if r.ServiceMethod == drainingMethod && r.Error == errDraining.Error() {
-		t.failure, r.Error = errDraining, "" // a method cannot forge its name
-	}
-	if r.Error != "" && t.errors != nil {
-		if t.failure = t.errors.ReadError(); t.failure != nil {
-			r.Error = ""
-		}
-		if isDraining(t.failure) {
-			t.failure = errDraining
-		}
+	if t.failed {
+		t.failure, r.Error = t.readFailure(r), ""
 	}
 	return nil
 }
 
-// ReadResponseBody implements rpc.ClientCodec.
+// readFailure is the error of a reply.
+func (t *tap) readFailure(r *rpc.Response) error {
+	if r.ServiceMethod == drainingMethod && r.Error == errDraining.Error() {
+		return errDraining // a method cannot forge its name
+	}
+	if t.errors != nil {
+		switch err := t.errors.ReadError(); {
+		case isDraining(err):
+			return errDraining
+		case err != nil:
+			return err
+		}
+	}
+	return rpc.ServerError(r.Error)
+}
+
+// ReadResponseBody implements rpc.ClientCodec. Who owns the attempt is told at
+// once, not when net/rpc announces the end, which tells nobody of it.
 func (t *tap) ReadResponseBody(body any) error {
 	a, ok := body.(*attempt)
-	if !ok && t.whole && !t.failed {
-		// Nobody waits for it, although net/rpc forgets no request that was sent:
-		// its number is wrong, and some other call would wait for ever.
+	if t.whole && (!ok && !t.failed || ok && a.state.Load() == queued) {
+		// Nobody has asked: net/rpc forgets no request that was sent, so the number is
+		// wrong, and some other call would wait for ever.
 		return t.ended(errStrayReply)
 	}
 	if !ok {
 		return t.ended(t.ClientCodec.ReadResponseBody(nil))
 	}
-	a.at = t.now
 	if w := t.conn.wire; w != nil && a.state.Load() != queued { // its place is known
 		w.answered(a.start)
 	}
-	if t.failure != nil {
-		return t.ended(t.refuse(a))
+	mine, err := t.read(a)
+	t.ended(err) //nolint:errcheck // it is returned below
+	if mine && a.owner != nil {
+		a.broken = err
+		t.conn.meet(a)
 	}
-	if t.whole {
-		return t.ended(t.decode(a))
-	}
-	return t.ended(t.decodeAside(a))
+	return err
 }
 
 // ended ends the connection if its stream did.
@@ -194,47 +276,54 @@ func (t *tap) ended(err error) error {
 	return err
 }
 
-// refuse ends the attempt with the error object of its reply.
-func (t *tap) refuse(a *attempt) error {
-	if a.state.CompareAndSwap(written, decoding) {
-		a.err = t.failure
+// read reads the body of the reply to an attempt. It reports whether the reader
+// is the one who ends it.
+func (t *tap) read(a *attempt) (mine bool, err error) {
+	switch {
+	case t.failure != nil:
+		if mine = a.take(t.now); mine {
+			a.err = t.failure
+		}
+		return mine, t.ClientCodec.ReadResponseBody(nil)
+	case t.whole:
+		return t.decode(a)
 	}
-	return t.ClientCodec.ReadResponseBody(nil)
+	return t.decodeAside(a)
 }
 
 // decode reads the body into the caller's reply, who waits meanwhile: all of it
 // is in memory.
-func (t *tap) decode(a *attempt) error {
-	if !a.state.CompareAndSwap(written, decoding) {
-		return t.ClientCodec.ReadResponseBody(nil)
+func (t *tap) decode(a *attempt) (mine bool, err error) {
+	if !a.take(t.now) {
+		return false, t.ClientCodec.ReadResponseBody(nil)
 	}
-	err := t.ClientCodec.ReadResponseBody(a.reply)
+	err = t.ClientCodec.ReadResponseBody(a.reply)
 	if isDecodeError(err) {
 		a.err = &bodyError{err}
-		return nil
+		return true, nil
 	}
-	return err
+	return true, err
 }
 
 // decodeAside reads the body into a new value, since a foreign codec may wait for
 // the network in the middle and the caller must be free to leave. Only decoding
 // into what a reply holds already is done in place, and then the caller waits: a
 // copy would share its slices and maps.
-func (t *tap) decodeAside(a *attempt) error {
+func (t *tap) decodeAside(a *attempt) (mine bool, err error) {
 	if a.state.Load() == abandoned {
-		return t.ClientCodec.ReadResponseBody(nil)
+		return false, t.ClientCodec.ReadResponseBody(nil)
 	}
 	reply := reflect.ValueOf(a.reply)
 	if reply.Kind() != reflect.Pointer || reply.IsNil() || !reply.Elem().IsZero() {
-		if !a.state.CompareAndSwap(written, decoding) {
-			return t.ClientCodec.ReadResponseBody(nil)
+		if !a.take(t.now) {
+			return false, t.ClientCodec.ReadResponseBody(nil)
 		}
-		return t.ClientCodec.ReadResponseBody(a.reply)
+		return true, t.ClientCodec.ReadResponseBody(a.reply)
 	}
 	aside := reflect.New(reply.Type().Elem())
-	err := t.ClientCodec.ReadResponseBody(aside.Interface())
-	if a.state.CompareAndSwap(written, decoding) && err == nil {
+	err = t.ClientCodec.ReadResponseBody(aside.Interface())
+	if mine = a.take(t.now); mine && err == nil {
 		reply.Elem().Set(aside.Elem())
 	}
-	return err
+	return mine, err
 }

@@ -41,7 +41,11 @@ type conn struct {
 	blocked bool          // there was no room for one
 	asked   time.Duration // since when the peer owes a sign of life, since Client.born
 
-	once  sync.Once
+	mu    sync.Mutex // protects following
+	first *attempt   // of those with an owner that are on their way: a ring
+
+	over  sync.Once
+	shut  sync.Once
 	lost  atomic.Bool   // the endpoint was told; no sync.Once, which would be locked while hooks run
 	done  chan struct{} // closed when the connection is over
 	cause error         // why; written before done is closed
@@ -69,31 +73,84 @@ func newCodecConn(ep *endpoint, codec rpc.ClientCodec) *conn {
 	return c
 }
 
-// do makes one attempt and waits for its end.
-func (c *conn) do(ctx context.Context, now time.Time, method string, args, reply any, launched func()) result {
+// do sends an attempt and waits for its end.
+func (c *conn) do(ctx context.Context, now time.Time, a *attempt) result {
 	if !c.enter() {
-		return result{err: errClosedWire, sent: NotSent, own: true}
+		return result{err: errClosedWire, own: true}
 	}
 	defer c.release()
 	for {
-		a := c.ep.client.attempts.take(args, reply)
-		if err := c.send(ctx, now, method, a); err != nil {
-			return result{err: err, sent: NotSent, own: true}
+		if err := c.room(ctx, now); err != nil {
+			return result{err: err, own: true}
 		}
-		launched()
+		c.hand(a, ctx.Done() != nil)
 		if res := c.await(ctx, a); res.err != errFull { //nolint:errorlint // made by our tap, never wrapped
 			return res
 		}
 	}
 }
 
+// room waits until a request may be written.
+func (c *conn) room(ctx context.Context, now time.Time) error {
+	c.ep.detector.Expect(now)
+	if c.wire != nil {
+		return c.wire.wait(ctx)
+	}
+	select {
+	case c.slot <- struct{}{}:
+		return nil
+	case <-c.done:
+		return c.cause
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// hasRoom is room without the wait.
+func (c *conn) hasRoom(now time.Time) bool {
+	c.ep.detector.Expect(now)
+	if c.wire != nil {
+		return !c.wire.full.Load()
+	}
+	select {
+	case c.slot <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// hand has the attempt written, for which there must be room. A foreign codec may
+// block for as long as it likes; a caller who may leave need not.
+func (c *conn) hand(a *attempt, mayLeave bool) {
+	a.borrowed = true
+	if c.wire == nil && mayLeave {
+		go c.write(a)
+		return
+	}
+	c.write(a)
+}
+
+// write gives the attempt to net/rpc, and thereby to the codec.
+func (c *conn) write(a *attempt) {
+	c.rc.Go(a.method, a, a, a.announced(c.ep.client.nobody))
+	if c.wire != nil {
+		c.wire.flush()
+	} else {
+		<-c.slot
+	}
+	if a.owner != nil {
+		c.refuse(a)
+	}
+}
+
 func (c *conn) await(ctx context.Context, a *attempt) result {
 	if c.prompt && ctx.Done() == nil { // a select costs twice as much
-		return c.finish(a, <-a.done)
+		return c.settle(a, (<-a.done).Error)
 	}
 	select {
 	case call := <-a.done:
-		return c.finish(a, call)
+		return c.settle(a, call.Error)
 	case <-c.done:
 		return c.give(a, c.cause)
 	case <-ctx.Done():
@@ -101,52 +158,36 @@ func (c *conn) await(ctx context.Context, a *attempt) result {
 	}
 }
 
-// send hands the attempt to net/rpc. An error means that it was not handed over.
-func (c *conn) send(ctx context.Context, now time.Time, method string, a *attempt) error {
-	c.ep.detector.Expect(now)
-	if c.wire != nil {
-		if err := c.wire.wait(ctx); err != nil {
-			return err
-		}
-		c.rc.Go(method, a, a, a.done)
-		c.wire.flush()
-		return nil
+// give ends the attempt for cause before an answer has come, unless the answer
+// is here already.
+func (c *conn) give(a *attempt, cause error) result {
+	if !a.finish(abandoned) {
+		return c.settle(a, (<-a.done).Error)
 	}
-	select {
-	case c.slot <- struct{}{}:
-	case <-c.done:
-		return c.cause
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	write := func() {
-		c.rc.Go(method, a, a, a.done)
-		<-c.slot
-	}
-	if ctx.Done() == nil {
-		write()
-		return nil
-	}
-	// A foreign codec may block for as long as it likes; the caller need not.
-	go write()
-	return nil
+	a.cause = cause
+	return c.settle(a, nil)
 }
 
-// finish is the end that net/rpc announced.
-func (c *conn) finish(a *attempt, call *rpc.Call) result {
-	r := result{err: call.Error, at: a.at}
+// settle says what came of an attempt that has ended, with the error, if any, that
+// ended it for net/rpc.
+func (c *conn) settle(a *attempt, err error) result {
+	if a.state.Load() == abandoned {
+		if a.unseen {
+			return result{err: a.cause}
+		}
+		return result{err: a.cause, sent: c.doubt(a)}
+	}
+	r := result{err: err, at: a.at}
 	switch {
 	case errors.Is(a.err, errDraining): // it did not run; nor would another one
 		r.err, r.own = errDraining, true
 		c.retire()
-	case a.err != nil: // a reply that could not be decoded, or an error object
+	case a.err != nil: // the method's error, or a reply that could not be decoded
 		r.err, r.sent = a.err, Executed
 	case r.err == nil:
-	case isServerError(r.err):
-		r.sent = Executed
 	case a.encode:
 		r.own = true
-	case a.state.Load() == queued, errors.Is(r.err, errWithdrawn):
+	case a.unseen, a.state.Load() == queued:
 		// net/rpc had shut down: the codec never saw it.
 		r.err = c.why(r.err)
 	case a.unsent:
@@ -157,9 +198,7 @@ func (c *conn) finish(a *attempt, call *rpc.Call) result {
 		r.sent = c.doubt(a)
 		r.err = c.why(r.err)
 	}
-	if c.wire != nil { // else the writing goroutine may still hold it
-		c.ep.client.attempts.put(a)
-	}
+	a.borrowed = c.wire == nil || a.state.Load() == refused // else the writer, or net/rpc, may still hold it
 	return r
 }
 
@@ -171,15 +210,6 @@ func (c *conn) why(err error) error {
 	default:
 		return readError(err)
 	}
-}
-
-// give ends the attempt for cause before an answer has come, unless the answer
-// is here already.
-func (c *conn) give(a *attempt, cause error) result {
-	if !a.abandon() {
-		return c.finish(a, <-a.done)
-	}
-	return result{err: cause, sent: c.doubt(a)}
 }
 
 // doubt says whether an attempt without an answer can have run. What never left
@@ -246,10 +276,10 @@ func (c *conn) watch(ctx context.Context, now time.Time, slot time.Duration) (ow
 		c.ep.detector.Expect(now)
 		return at - max(c.asked, heard)
 	}
-	c.said = health{}
-	a := &attempt{args: struct{}{}, reply: &c.said, done: make(chan *rpc.Call, 1)}
-	if c.send(ctx, now, pingMethod, a) == nil {
-		c.ping, c.asked, c.blocked = a, at, false
+	if c.room(ctx, now) == nil {
+		c.said = health{}
+		c.ping, c.asked, c.blocked = newPing(&c.said), at, false
+		c.hand(c.ping, false)
 	}
 	return 0
 }
@@ -308,18 +338,25 @@ func (c *conn) closeIdle() {
 }
 
 // fail ends the connection once, with cause for all who wait on it. It closes the
-// codec before it returns, whoever calls it.
+// codec before it returns, whoever calls it. It must be called with no lock held:
+// the owners of attempts are told.
 func (c *conn) fail(cause error) {
-	c.once.Do(func() {
+	c.over.Do(func() {
 		c.cause = cause
 		if c.wire != nil {
 			c.wire.stop(errClosedWire)
 		}
 		close(c.done)
 		c.ep.drop(c) // after: see adopt
-		c.err = c.codec.Close()
 	})
+	if c.prompt { // at first, for it ends those who wait
+		c.close()
+	}
+	c.sweep()
+	c.close()
 	if !c.lost.Swap(true) {
 		c.ep.lost(c)
 	}
 }
+
+func (c *conn) close() { c.shut.Do(func() { c.err = c.codec.Close() }) }

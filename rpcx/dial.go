@@ -263,6 +263,8 @@ func (d *Dialer) newClient(network string) (*Client, error) {
 			return nil, err
 		}
 	}
+	c.nobody = make(chan *rpc.Call, 1)
+	c.nobody <- nil
 	if _, err := breaker.New(full.Breaker); err != nil {
 		return nil, err
 	}

@@ -77,9 +77,11 @@
 // # Goroutines
 //
 // A client has a prober for each endpoint in use and net/rpc's reader for each
-// connection, at times a writer or a dial, and one goroutine for each asynchronous
-// call in flight; with a resolver one for that, and one for what it says or what a
-// large fleet brings. Close ends them all, and waits for the resolver, the probers
-// and writers; the others, which may be held up by a foreign codec or dialer, are
-// let go.
+// connection, and at times a writer or a dial; with a resolver one for that, and one
+// for what it says or what a large fleet brings. A call that [Client.Go] has made
+// takes a goroutine only while it waits for room, for a connection, for a peer that
+// does not read, or for its next attempt; it is ended by the goroutine that brings
+// its end, mostly the reader. Close ends them all, and waits for the resolver, the
+// probers and writers; the others, which may be held up by a foreign codec or dialer,
+// are let go.
 package rpcx

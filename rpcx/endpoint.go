@@ -43,28 +43,14 @@ type endpoint struct {
 	fresh   bool // came at run time, and its first connection is on its way
 }
 
-// call makes one attempt at this endpoint.
-func (e *endpoint) call(ctx context.Context, now time.Time, r *run) result {
-	permit, err := e.admit(now)
-	if err != nil {
-		return result{err: err, sent: NotSent, own: true, at: now}
+// admit asks the breakers, the endpoint's and the method's, to let an attempt in.
+func (e *endpoint) admit(a *attempt) error {
+	var err error
+	if a.permit, err = e.allow(a.started); err != nil {
+		return err
 	}
-	inner, err := e.methods.allow(r.method, now)
-	if err != nil {
-		permit.Done(now, breaker.Ignored)
-		return result{err: err, sent: NotSent, own: true, at: now}
-	}
-	res := e.attempt(ctx, now, r)
-	if res.at.IsZero() {
-		res.at = time.Now()
-	}
-	v := classify(res, res.at.Sub(now), e.usual)
-	r.outcome = v.balancer
-	if e.methods != nil {
-		v.breaker = blame(&inner, res, v.breaker)
-	}
-	permit.Done(res.at, v.breaker)
-	return res
+	a.inner, err = e.methods.allow(a.method, a.started)
+	return err
 }
 
 // blame tells the method's breaker what is the method's doing, running out of time
@@ -82,9 +68,9 @@ func blame(method *breaker.Permit, res result, o breaker.Outcome) breaker.Outcom
 	return o
 }
 
-// admit asks the breaker. While pings are on they are what lets an endpoint back
-// in, so that no user's call has to be the guinea pig.
-func (e *endpoint) admit(now time.Time) (breaker.Permit, error) {
+// allow asks the endpoint's breaker. While pings are on they are what lets an
+// endpoint back in, so that no user's call has to be the guinea pig.
+func (e *endpoint) allow(now time.Time) (breaker.Permit, error) {
 	if e.pings && e.breaker.State(now) == breaker.HalfOpen {
 		return breaker.Permit{}, &breaker.OpenError{State: breaker.HalfOpen, Cause: e.breaker.Stats(now).Cause}
 	}
@@ -94,17 +80,29 @@ func (e *endpoint) admit(now time.Time) (breaker.Permit, error) {
 // usual is the endpoint's latency of late, 0 if none is known.
 func (e *endpoint) usual() time.Duration { return e.node.Stats(time.Now()).Latency }
 
-func (e *endpoint) attempt(ctx context.Context, now time.Time, r *run) result {
-	l := e.pool.pick()
-	c := l.conn.Load()
-	if c == nil {
-		var err error
-		if c, err = e.connect(ctx, l); err != nil {
-			return result{err: err, sent: NotSent, own: errors.Is(err, ErrShutdown) || errors.Is(err, errLeft)}
-		}
-		now = time.Now() // it took its time
+// call makes an attempt and waits for its end.
+func (e *endpoint) call(now time.Time, a *attempt) result {
+	c, now, err := e.connection(a.ctx, now)
+	if err != nil {
+		return unconnected(err)
 	}
-	return c.do(ctx, now, r.method, r.args, r.reply, r.launched)
+	return c.do(a.ctx, now, a)
+}
+
+// connection returns the connection for an attempt and the time, which may have
+// passed while it was made.
+func (e *endpoint) connection(ctx context.Context, now time.Time) (*conn, time.Time, error) {
+	l := e.pool.pick()
+	if c := l.conn.Load(); c != nil {
+		return c, now, nil
+	}
+	c, err := e.connect(ctx, l)
+	return c, time.Now(), err
+}
+
+// unconnected is the end of an attempt that found no connection.
+func unconnected(err error) result {
+	return result{err: err, own: errors.Is(err, ErrShutdown) || errors.Is(err, errLeft)}
 }
 
 // connect returns the connection of a lane, and makes it if there is none.

@@ -37,7 +37,7 @@ func TestRetiredConnectionLetsNobodyIn(t *testing.T) {
 		conn.release()
 		require.True(t, conn.dead())
 		require.False(t, conn.enter())
-		res := conn.do(t.Context(), time.Now(), "Bank.Where", struct{}{}, new(string), func() {})
+		res := conn.do(t.Context(), time.Now(), &attempt{method: "Bank.Where", args: struct{}{}, reply: new(string)})
 		require.Equal(t, NotSent, res.sent)
 		require.True(t, res.own)
 	})

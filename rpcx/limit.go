@@ -96,13 +96,18 @@ func (q *queue) setLooking(place *list.Element) {
 	q.looking = place
 }
 
-// wait stands in line until look finds room, and no longer than patience, ctx and
-// the client last. It calls look with no lock held, for one caller at a time.
+// wait joins the line and stands in it.
 func (q *queue) wait(ctx, client context.Context, capacity int, look func() bool) error {
 	place, err := q.join(capacity)
 	if err != nil {
 		return err
 	}
+	return q.stand(ctx, client, place, look)
+}
+
+// stand waits at a place in line until look finds room, and no longer than patience,
+// ctx and the client last. It calls look with no lock held, for one caller at a time.
+func (q *queue) stand(ctx, client context.Context, place *list.Element, look func() bool) error {
 	defer q.leave(place)
 	timer := time.NewTimer(q.patience)
 	defer timer.Stop()
@@ -166,20 +171,33 @@ func (l *limiter) give() {
 
 // limited is the call with all its attempts, once there is room for it.
 func (r *run) limited(ctx context.Context, now time.Time) error {
-	if l := r.client.limit; l != nil {
-		if !l.empty() || !l.take() {
-			r.launched()
-			if err := l.wait(ctx, r.client.ctx, l.capacity(), l.take); err != nil {
-				return r.fail(result{err: err, own: true})
-			}
-			now = time.Now()
+	if !r.admit() {
+		l := r.client.limit
+		if err := l.wait(ctx, r.client.ctx, l.capacity(), l.take); err != nil {
+			return r.fail(result{err: err, own: true})
 		}
-		defer l.give()
+		r.admitted()
+		now = time.Now()
 	}
+	return r.loop(ctx, now)
+}
+
+// admit makes the call one of those under way, if there is room for it and nobody
+// waits for that.
+func (r *run) admit() bool {
+	if l := r.client.limit; l != nil && (!l.empty() || !l.take()) {
+		return false
+	}
+	r.admitted()
+	return true
+}
+
+// admitted notes that the call is one of those under way, until over.
+func (r *run) admitted() {
+	r.counted = r.client.limit != nil
 	if !r.options.retry {
 		r.client.budget.deposit()
 	}
-	return r.loop(ctx, now)
 }
 
 // newRoom is the line for an endpoint that has room: Dialer.MaxInFlight, which the
@@ -194,26 +212,38 @@ func newRoom(most int, patience time.Duration) *queue {
 // place picks an endpoint, and waits for one if all are full. It returns the time,
 // which then has gone on.
 func (r *run) place(ctx context.Context, now time.Time) (balancer.Ticket, time.Time, error) {
-	c := r.client
-	if c.room.empty() {
-		ticket, err := c.balancer.Pick(now, r.pick)
-		switch {
-		case err == nil:
-			return ticket, now, nil
-		case !errors.Is(err, balancer.ErrAllFull):
-			return ticket, now, c.unavailable(now)
-		}
+	ticket, err := r.placeNow(now)
+	if !errors.Is(err, balancer.ErrAllFull) {
+		return ticket, now, err
 	}
-	return r.waitForPlace(ctx)
+	place, err := r.client.room.join(r.client.capacity())
+	if err != nil {
+		return ticket, now, err
+	}
+	return r.placeAt(ctx, place)
 }
 
-func (r *run) waitForPlace(ctx context.Context) (balancer.Ticket, time.Time, error) {
+// placeNow is place without the wait: it returns balancer.ErrAllFull if all are full,
+// or others wait for one.
+func (r *run) placeNow(now time.Time) (balancer.Ticket, error) {
+	c := r.client
+	if !c.room.empty() {
+		return balancer.Ticket{}, balancer.ErrAllFull
+	}
+	ticket, err := c.balancer.Pick(now, r.pick)
+	if err != nil && !errors.Is(err, balancer.ErrAllFull) {
+		err = c.unavailable(now)
+	}
+	return ticket, err
+}
+
+// placeAt waits for an endpoint at a place in line.
+func (r *run) placeAt(ctx context.Context, place *list.Element) (balancer.Ticket, time.Time, error) {
 	var ticket balancer.Ticket
 	var now time.Time
 	var picked error
 	c := r.client
-	r.launched()
-	err := c.room.wait(ctx, c.ctx, c.capacity(), func() bool {
+	err := c.room.stand(ctx, c.ctx, place, func() bool {
 		now = time.Now()
 		ticket, picked = c.balancer.Pick(now, r.pick)
 		return !errors.Is(picked, balancer.ErrAllFull)

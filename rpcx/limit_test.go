@@ -238,6 +238,7 @@ func TestWaitingCallTakesAnEndpointThatComesBack(t *testing.T) {
 		f.kill("b:1")
 		time.Sleep(time.Second)
 		c.Go("Bank.Sleep", 2*time.Hour, new(string), nil)
+		time.Sleep(time.Second) // it may have tried b:1
 		var name string
 		waiting := c.Go("Bank.Where", struct{}{}, &name, nil)
 		time.Sleep(time.Minute)

@@ -13,6 +13,11 @@ import (
 // "can't find service", which is as good a sign of life as any.
 const pingMethod = "rpcx.Ping"
 
+// newPing returns an attempt that is nobody's call.
+func newPing(reply *health) *attempt {
+	return &attempt{method: pingMethod, args: struct{}{}, reply: reply}
+}
+
 // grayErrors is the share of failed calls from which on an endpoint is failing in
 // the eyes of those who call it.
 const grayErrors = 0.5
@@ -288,7 +293,7 @@ func (p *prober) try(ctx context.Context) error {
 		return err
 	}
 	var said health
-	r := c.do(ctx, time.Now(), pingMethod, struct{}{}, &said, func() {})
+	r := c.do(ctx, time.Now(), newPing(&said))
 	p.running.Store(int64(said.Running))
 	if r.err == nil || isServerError(r.err) {
 		return nil

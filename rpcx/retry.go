@@ -1,7 +1,6 @@
 package rpcx
 
 import (
-	"context"
 	"errors"
 	"math"
 	"sync/atomic"
@@ -108,10 +107,10 @@ func (b *budget) withdraw() bool {
 }
 
 // mayRepeat is the one decision on repeating a call, from certain to doubtful.
-func mayRepeat(ctx context.Context, r result, idempotent bool) bool {
+func mayRepeat(r result, idempotent bool) bool {
 	switch {
-	case ctx.Err() != nil || errors.Is(r.err, ErrShutdown):
-		return false // the caller or the client is gone
+	case errors.Is(r.err, ErrShutdown):
+		return false // the client is gone
 	case isServerError(r.err):
 		return false // the method ran and said no
 	case errors.Is(r.err, breaker.ErrThrottled), errors.Is(r.err, ErrOverloaded):

@@ -18,13 +18,15 @@ import (
 //
 // Hooks run with no lock of the client held and may call its methods, all but
 // Close, which waits for the goroutines that run hooks. They stand in the way of
-// the work: be quick. A hook that panics is stopped where it is, and that is
-// logged once, to Dialer.Logger or else to slog's default; it must not call
-// runtime.Goexit.
+// the work: be quick. In one of a call of [Client.Go], the connection may wait to be
+// read until it returns: it must not wait for another call. A hook that panics is
+// stopped where it is, and that is logged once, to Dialer.Logger or else to slog's
+// default; it must not call runtime.Goexit.
 //
 // Hooks of a call get its context, and the two that return one can add to it: what
 // CallStart returns goes to all that the call does from then on, and what
-// AttemptStart returns to that attempt. It must descend from the one given.
+// AttemptStart returns to that attempt. It must descend from the one given. A call of
+// Go has no context, and looks at no more than the values of what the hooks make of it.
 type ClientTrace struct {
 	// CallStart is called when a call begins, with its Method and Started.
 	CallStart func(context.Context, CallInfo) context.Context

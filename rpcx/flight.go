@@ -1,0 +1,193 @@
+package rpcx
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"time"
+
+	"resilientrpc/balancer"
+)
+
+// flight is an asynchronous call. Nobody waits for it: whoever ends its attempt
+// concludes it, and the call, if it is over. Only while it has to wait, in line, for its
+// next attempt, a connection or room to write, it has a goroutine of its own.
+type flight struct {
+	run
+	call     *Call
+	ctx      context.Context // has no deadline
+	deadline time.Time       // zero if there is none
+}
+
+// launch begins a call of Go.
+func (c *Client) launch(call *Call) {
+	if !c.begin() {
+		deliver(call, ErrShutdown)
+		return
+	}
+	ctx := context.Background()
+	f := &flight{call: call, run: c.newRun(ctx, call.ServiceMethod, call.Args, call.Reply)}
+	if t := f.options.timeout; t > 0 {
+		f.deadline = f.started.Add(t)
+	}
+	f.ctx = f.start(ctx)
+	f.enter()
+}
+
+// enter makes the first attempt, or joins the line for Dialer.MaxCalls.
+func (f *flight) enter() {
+	if f.admit() {
+		f.attempt(f.started)
+		return
+	}
+	l := f.client.limit
+	place, err := l.join(l.capacity())
+	if err != nil {
+		f.end(f.fail(result{err: err, own: true}))
+		return
+	}
+	go f.enterAt(place)
+}
+
+func (f *flight) enterAt(place *list.Element) {
+	ctx, cancel := f.context()
+	defer cancel()
+	l := f.client.limit
+	if err := l.stand(ctx, f.client.ctx, place, l.take); err != nil {
+		f.end(f.fail(result{err: err, own: true}))
+		return
+	}
+	f.admitted()
+	f.attempt(time.Now())
+}
+
+// attempt makes an attempt, or joins the line for an endpoint.
+func (f *flight) attempt(now time.Time) {
+	ticket, err := f.placeNow(now)
+	if errors.Is(err, balancer.ErrAllFull) {
+		var place *list.Element
+		if place, err = f.client.room.join(f.client.capacity()); err == nil {
+			go f.attemptAt(place)
+			return
+		}
+	}
+	f.take(now, ticket, err)
+}
+
+func (f *flight) attemptAt(place *list.Element) {
+	ctx, cancel := f.context()
+	defer cancel()
+	ticket, now, err := f.placeAt(ctx, place)
+	f.take(now, ticket, err)
+}
+
+// take makes an attempt at the endpoint that was picked.
+func (f *flight) take(now time.Time, ticket balancer.Ticket, err error) {
+	a, res := f.begin(f.ctx, now, ticket, err)
+	if a == nil {
+		f.onward(res)
+		return
+	}
+	a.owner = f
+	if !f.sendNow(a) {
+		go f.send(a)
+	}
+}
+
+// sendNow sends the attempt if nothing has to be waited for.
+func (f *flight) sendNow(a *attempt) bool {
+	c := a.endpoint.pool.pick().conn.Load()
+	if c == nil || !c.enter() {
+		return false
+	}
+	if c.hasRoom(a.started) && c.post(a, f.deadline) == nil {
+		return true
+	}
+	c.release()
+	return false
+}
+
+// send sends the attempt as soon as that is possible.
+func (f *flight) send(a *attempt) {
+	ctx, cancel := f.context()
+	defer cancel()
+	c, now, err := a.endpoint.connection(ctx, time.Now())
+	if err != nil {
+		f.landed(a, unconnected(err))
+		return
+	}
+	if !c.enter() {
+		f.landed(a, result{err: errClosedWire, own: true})
+		return
+	}
+	for {
+		if err = c.room(ctx, now); err == nil {
+			err = c.post(a, f.deadline)
+		}
+		switch err { //nolint:errorlint // errFull is made by our tap, never wrapped
+		case nil:
+			return
+		case errFull:
+			continue
+		}
+		f.landed(a, result{err: err, own: true})
+		c.release()
+		return
+	}
+}
+
+// landed implements owner.
+func (f *flight) landed(a *attempt, res result) { f.onward(f.client.conclude(a, res)) }
+
+// onward ends the call with the result of an attempt, or sees to it that there is
+// another one.
+func (f *flight) onward(res result) {
+	f.at = res.at
+	switch {
+	case res.err == nil:
+		f.end(nil)
+	case f.again(f.ctx, res, f.late(res)):
+		go f.resume()
+	default:
+		f.end(f.fail(res))
+	}
+}
+
+// late reports whether the attempt took all the time there was.
+func (f *flight) late(res result) bool {
+	return !f.deadline.IsZero() && !res.at.Before(f.deadline)
+}
+
+// resume makes the next attempt when its time has come.
+func (f *flight) resume() {
+	ctx, cancel := f.context()
+	defer cancel()
+	if err := f.sleep(ctx); err != nil {
+		f.end(f.fail(result{err: err, own: true}))
+		return
+	}
+	f.attempt(time.Now())
+}
+
+// context is for the goroutines that wait.
+func (f *flight) context() (context.Context, context.CancelFunc) {
+	if f.deadline.IsZero() {
+		return f.ctx, func() {}
+	}
+	return context.WithDeadline(f.ctx, f.deadline)
+}
+
+// end ends the call.
+func (f *flight) end(err error) {
+	defer f.client.end() // after it is delivered
+	deliver(f.call, f.over(f.ctx, err))
+}
+
+// deliver ends a call as net/rpc does: the channel is the caller's to size.
+func deliver(call *Call, err error) {
+	call.Error = err
+	select {
+	case call.Done <- call:
+	default:
+	}
+}

@@ -1,0 +1,495 @@
+package rpcx_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/rpc"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/breaker"
+	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/instant"
+	"resilientrpc/rpcx/internal/leak"
+)
+
+// Go has all that Call has: every test of it is one of Call's.
+
+func TestGoIsTriedAgain(t *testing.T) {
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		f.dialer.Idempotent = func(string) bool { return true }
+		c := f.dial()
+		defer c.Close()
+		synctest.Wait()
+		var calls []*rpcx.Call
+		for range 6 {
+			calls = append(calls, c.Go("Bank.Sleep", time.Minute, new(string), nil))
+		}
+		time.Sleep(time.Second)
+		f.kill("b:1")
+		for _, call := range calls {
+			require.Same(t, call, <-call.Done)
+			require.NoError(t, call.Error)
+			require.NotEqual(t, "b:1", *call.Reply.(*string))
+		}
+		require.NotZero(t, c.Stats().Retries)
+	})
+}
+
+func TestGoRunsAtMostOnce(t *testing.T) {
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		synctest.Wait()
+		var calls []*rpcx.Call
+		for id := range 30 {
+			calls = append(calls, c.Go("Bank.SlowDeposit", Deposit{ID: id, Amount: 60}, new(int), nil))
+		}
+		time.Sleep(time.Second)
+		f.kill("b:1")
+		lost := 0
+		for id, call := range calls {
+			<-call.Done
+			require.Equal(t, 1, f.ledger.count(id))
+			if call.Error != nil {
+				require.Equal(t, rpcx.MaybeSent, callError(t, call.Error).Sent)
+				lost++
+			}
+		}
+		require.NotZero(t, lost)
+	})
+}
+
+func TestGoMovesAwayFromAKilledReplica(t *testing.T) {
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		synctest.Wait()
+		f.kill("b:1")
+		for range 100 { // not idempotent: what is not sent moves on
+			call := <-c.Go("Bank.Where", struct{}{}, new(string), nil).Done
+			require.NoError(t, call.Error)
+		}
+	})
+}
+
+func TestGoEndsAtCallTimeout(t *testing.T) {
+	for _, idempotent := range []bool{false, true} {
+		inFleet(t, 3, func(t *testing.T, f *fleet) {
+			f.dialer.CallTimeout = 700 * time.Millisecond
+			f.dialer.Idempotent = func(string) bool { return idempotent }
+			c := f.dial()
+			defer c.Close()
+			start := time.Now()
+			call := <-c.Go("Bank.Sleep", time.Minute, new(string), nil).Done
+			require.ErrorIs(t, call.Error, context.DeadlineExceeded)
+			require.Equal(t, 700*time.Millisecond, time.Since(start))
+			require.Equal(t, 1, callError(t, call.Error).Attempts)
+			require.Zero(t, c.Stats().Retries, "nothing is paid for a call whose time is up")
+			quick := <-c.Go("Bank.Where", struct{}{}, new(string), nil).Done
+			require.NoError(t, quick.Error)
+		})
+	}
+}
+
+func TestGoToFrozenServerEndsWithinFiveSeconds(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		time.Sleep(time.Minute)
+		f.Stall("a:1")
+		f.Stall("b:1")
+		start := time.Now()
+		call := <-c.Go("Bank.Where", struct{}{}, new(string), nil).Done
+		require.ErrorIs(t, call.Error, rpcx.ErrUnresponsive)
+		require.LessOrEqual(t, time.Since(start), 5*time.Second)
+	})
+}
+
+// net/rpc: Go blocks while another write does.
+func TestGoWaitsForNothing(t *testing.T) {
+	for name, before := range map[string]func(*fleet){
+		"a peer that does not read": func(f *fleet) { f.Stall("a:1") },
+		"a dial":                    func(f *fleet) { f.kill("a:1"); f.Blackhole("a:1") },
+		"a breaker":                 func(f *fleet) { f.kill("a:1"); time.Sleep(time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, 1, func(t *testing.T, f *fleet) {
+				c := f.dial()
+				defer c.Close()
+				before(f)
+				start := time.Now()
+				var calls []*rpcx.Call
+				for range 100 {
+					calls = append(calls, c.Go("Bank.Echo", strings.Repeat("x", 64<<10), new(string), nil))
+				}
+				require.Zero(t, time.Since(start))
+				for _, call := range calls {
+					<-call.Done
+					require.Error(t, call.Error)
+				}
+			})
+		})
+	}
+}
+
+func TestGoGoesOnWhenThePeerReadsAgain(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		f.Stall("a:1")
+		var calls []*rpcx.Call
+		for range 100 {
+			calls = append(calls, c.Go("Bank.Echo", strings.Repeat("x", 64<<10), new(string), nil))
+		}
+		time.Sleep(500 * time.Millisecond)
+		f.Resume("a:1")
+		for _, call := range calls {
+			<-call.Done
+			require.NoError(t, call.Error)
+			require.Equal(t, call.Args, *call.Reply.(*string))
+		}
+	})
+}
+
+func TestGoErrorsAreCalls(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		for _, call := range []*rpcx.Call{
+			{ServiceMethod: "Bank.Refuse", Args: "no", Reply: new(struct{})},
+			{ServiceMethod: "Bank.None", Args: "no", Reply: new(struct{})},
+			{ServiceMethod: "Bank.Echo", Args: "no", Reply: new(int)},
+			{ServiceMethod: "Bank.Echo", Args: make(chan int), Reply: new(string)},
+		} {
+			want := c.Call(call.ServiceMethod, call.Args, call.Reply)
+			got := <-c.Go(call.ServiceMethod, call.Args, call.Reply, nil).Done
+			require.Error(t, want)
+			require.Equal(t, want, got.Error)
+		}
+		where(t, c, 3)
+	})
+}
+
+func TestGoAfterClose(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		c.Close()
+		done := make(chan *rpcx.Call, 1)
+		call := c.Go("Bank.Where", struct{}{}, new(string), done)
+		require.Same(t, call, <-done)
+		require.Equal(t, rpcx.ErrShutdown, call.Error)
+	})
+}
+
+func TestGoDropsWhatTheChannelCannotHold(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		done := make(chan *rpcx.Call, 1)
+		for range 3 {
+			c.Go("Bank.Where", struct{}{}, new(string), done)
+		}
+		time.Sleep(time.Second)
+		require.Len(t, done, 1)
+		where(t, c, 3)
+	})
+}
+
+// Close finds calls wherever they are, and each is delivered once.
+func TestCloseEndsAsynchronousCalls(t *testing.T) {
+	for name, during := range map[string]func(*fleet){
+		"at the server":           func(*fleet) {},
+		"in a socket":             func(f *fleet) { f.Stall("a:1") },
+		"waiting for a dial":      func(f *fleet) { f.Cut("a:1"); f.Blackhole("a:1"); synctest.Wait() },
+		"waiting to be tried":     func(f *fleet) { f.Refuse("a:1"); f.Cut("a:1"); synctest.Wait() },
+		"none of which is so now": func(f *fleet) { f.Cut("a:1"); synctest.Wait() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, 1, func(t *testing.T, f *fleet) {
+				f.dialer.Retry.Budget = -1
+				f.dialer.Idempotent = func(string) bool { return true }
+				f.dialer.Breaker = breaker.Config{Disabled: true}
+				c := f.dial()
+				time.Sleep(100 * time.Millisecond)
+				during(f)
+				const calls = 50
+				done := make(chan *rpcx.Call, 2*calls)
+				for range calls {
+					c.Go("Bank.Echo", strings.Repeat("x", 64<<10), new(string), done)
+				}
+				require.NoError(t, c.Close())
+				synctest.Wait()
+				require.Len(t, done, calls)
+				for range calls {
+					require.Equal(t, rpcx.ErrShutdown, (<-done).Error)
+				}
+				f.Resume("a:1")
+				time.Sleep(time.Minute)
+				require.Empty(t, done)
+			})
+		})
+	}
+}
+
+// A stuck codec is a foreign codec whose writes hang.
+type stuckCodec struct {
+	rpc.ClientCodec
+	stuck chan struct{}
+	once  sync.Once
+}
+
+func (c *stuckCodec) WriteRequest(*rpc.Request, any) error {
+	<-c.stuck
+	return io.ErrClosedPipe
+}
+
+func (c *stuckCodec) Close() error {
+	c.once.Do(func() { close(c.stuck) })
+	return c.ClientCodec.Close()
+}
+
+// The first call hangs in the codec, as in net/rpc; those behind it do not.
+func TestGoOverACodecThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := rpcx.NewClientWithCodec(&stuckCodec{ClientCodec: instant.NewCodec(nil), stuck: make(chan struct{})})
+		done := make(chan *rpcx.Call, 10)
+		go c.Go("Service.Method", 1, new(int), done)
+		synctest.Wait()
+		c.Go("Service.Method", 2, new(int), done)
+		require.NoError(t, c.Close())
+		for range 2 {
+			require.Equal(t, rpcx.ErrShutdown, (<-done).Error)
+		}
+		synctest.Wait()
+		require.Empty(t, done)
+	})
+}
+
+// Flaky answers at about the time when everything else happens.
+type Flaky struct{}
+
+func (Flaky) Answer(n int, reply *int) error {
+	time.Sleep(time.Duration(rand.Int64N(int64(8 * time.Millisecond))))
+	*reply = n
+	return nil
+}
+
+// A call's answer, its deadline, the end of its connection and Close come at about
+// the same time, and the caller uses the reply's memory as soon as one of them has
+// won: the race detector sees who comes late.
+func TestAsynchronousCallEndsOnce(t *testing.T) {
+	leak.Check(t)
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer lis.Close()
+	server := rpc.NewServer()
+	require.NoError(t, server.Register(Flaky{}))
+	go func() {
+		for {
+			conn, err := lis.Accept()
+			if err != nil {
+				return
+			}
+			go server.ServeConn(conn)
+			time.AfterFunc(time.Duration(rand.Int64N(int64(40*time.Millisecond))), func() { conn.Close() })
+		}
+	}()
+	ends := make(map[string]int)
+	for range 20 {
+		d := rpcx.Dialer{CallTimeout: 8 * time.Millisecond}
+		d.Breaker.Disabled = true
+		d.Retry.Budget = -1
+		d.Idempotent = func(string) bool { return rand.N(2) == 0 }
+		client, err := d.Dial("tcp", lis.Addr().String())
+		require.NoError(t, err)
+		const calls = 400
+		done := make(chan *rpcx.Call, 2*calls)
+		issued := make(chan struct{})
+		go func() {
+			defer close(issued)
+			for n := range calls {
+				client.Go("Flaky.Answer", n, new(int), done)
+				if n%10 == 0 {
+					time.Sleep(time.Millisecond / 2)
+				}
+			}
+		}()
+		closer := time.AfterFunc(time.Duration(10+rand.Int64N(40))*time.Millisecond, func() { client.Close() })
+		seen := make(map[*rpcx.Call]bool)
+		for range calls {
+			call := <-done
+			require.False(t, seen[call], "it was delivered before")
+			seen[call] = true
+			if call.Error == nil {
+				require.Equal(t, call.Args, *call.Reply.(*int))
+			}
+			*call.Reply.(*int) = -1
+			ends[howItEnded(call.Error)]++
+		}
+		<-issued
+		closer.Stop()
+		client.Close() //nolint:errcheck // it may be closed
+		require.Empty(t, done)
+		for call := range seen {
+			require.Equal(t, -1, *call.Reply.(*int))
+		}
+	}
+	t.Log(ends)
+	require.Len(t, ends, 4, "all four happen")
+}
+
+func howItEnded(err error) string {
+	switch {
+	case err == nil:
+		return "answer"
+	case errors.Is(err, rpcx.ErrShutdown):
+		return "Close"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "deadline"
+	}
+	return "connection"
+}
+
+// holding is a codec whose server answers nothing until it is let.
+type holding struct {
+	held   atomic.Uint64 // requests not answered
+	let    chan struct{}
+	next   uint64
+	closed chan struct{}
+}
+
+func newHolding() *holding {
+	return &holding{let: make(chan struct{}), closed: make(chan struct{})}
+}
+
+func (h *holding) WriteRequest(*rpc.Request, any) error {
+	h.held.Add(1)
+	return nil
+}
+
+func (h *holding) ReadResponseHeader(r *rpc.Response) error {
+	select {
+	case <-h.let:
+	case <-h.closed:
+		return io.EOF
+	}
+	if h.next == h.held.Load() {
+		<-h.closed
+		return io.EOF
+	}
+	r.Seq = h.next
+	h.next++
+	return nil
+}
+
+func (h *holding) ReadResponseBody(reply any) error {
+	if n, ok := reply.(*int); ok {
+		*n = 42
+	}
+	return nil
+}
+
+func (h *holding) Close() error {
+	close(h.closed)
+	return nil
+}
+
+func (h *holding) WholeFrames() {}
+
+type goer interface {
+	Go(serviceMethod string, args, reply any, done chan *rpcx.Call) *rpcx.Call
+	Close() error
+}
+
+// outstanding makes n calls at once that nobody answers for the time being, and
+// returns the memory and the goroutines that each of them costs. The calls' done
+// channel, arguments and replies are the caller's and not counted.
+func outstanding(t testing.TB, n int, dial func(*holding) (goer, error)) (bytes, goroutines float64) {
+	measure := func() (uint64, int) {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc + m.StackInuse, runtime.NumGoroutine()
+	}
+	server := newHolding()
+	client, err := dial(server)
+	require.NoError(t, err)
+	done := make(chan *rpcx.Call, n)
+	replies := make([]int, n)
+	beforeBytes, before := measure()
+	for i := range n {
+		client.Go("Service.Method", 1, &replies[i], done)
+	}
+	require.EqualValues(t, n, server.held.Load())
+	afterBytes, after := measure()
+	close(server.let)
+	for range n {
+		require.NoError(t, (<-done).Error)
+	}
+	for i := range n {
+		require.Equal(t, 42, replies[i])
+	}
+	require.NoError(t, client.Close())
+	return float64(int64(afterBytes)-int64(beforeBytes)) / float64(n), float64(after-before) / float64(n)
+}
+
+func dialHolding(timeout time.Duration) func(*holding) (goer, error) {
+	return func(h *holding) (goer, error) {
+		d := rpcx.Dialer{
+			Heartbeat:   -1,
+			CallTimeout: timeout,
+			Codec:       func(io.ReadWriteCloser) rpc.ClientCodec { return h },
+			NetDial: func(context.Context, string, string) (net.Conn, error) {
+				near, _ := net.Pipe()
+				return near, nil
+			},
+		}
+		return d.Dial("tcp", "a:1")
+	}
+}
+
+func TestGoTakesNoGoroutine(t *testing.T) {
+	leak.Check(t)
+	for _, timeout := range []time.Duration{0, time.Hour} {
+		bytes, goroutines := outstanding(t, 10_000, dialHolding(timeout))
+		t.Logf("%.0f bytes a call", bytes)
+		require.Zero(t, goroutines)
+	}
+}
+
+var outstandingCalls = flag.Int("outstanding", 100_000, "calls at once in BenchmarkOutstanding")
+
+// BenchmarkOutstanding reports what a call costs that Go has made and nobody has
+// answered yet, beside net/rpc's.
+func BenchmarkOutstanding(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		dial func(*holding) (goer, error)
+	}{
+		{"netrpc", func(h *holding) (goer, error) { return rpc.NewClientWithCodec(h), nil }},
+		{"rpcx", dialHolding(0)},
+		{"rpcx/CallTimeout", dialHolding(time.Hour)},
+	} {
+		b.Run(fmt.Sprintf("%s/calls=%d", c.name, *outstandingCalls), func(b *testing.B) {
+			for b.Loop() {
+				bytes, goroutines := outstanding(b, *outstandingCalls, c.dial)
+				b.ReportMetric(bytes, "B/call")
+				b.ReportMetric(goroutines, "goroutines/call")
+			}
+		})
+	}
+}
