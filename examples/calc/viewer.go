@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,6 +80,7 @@ func (v *viewer) endpoints() []seen {
 	for i := range all {
 		all[i].share *= 100 / float64(max(total, 1))
 	}
+	slices.SortFunc(all, func(a, b seen) int { return strings.Compare(a.name, b.name) })
 	return all
 }
 

@@ -77,6 +77,7 @@ type rig struct {
 	watches []*watch
 	wg      sync.WaitGroup
 	once    sync.Once
+	victims [replicas]sync.Mutex // each held while it has a fault
 }
 
 func (r *rig) open() {
@@ -166,7 +167,11 @@ func (r *rig) play() {
 	time.Sleep(time.Until(began.Add(r.cfg.Length)))
 }
 
+// step is one fault from its beginning to its end. On a slow machine one may begin
+// late: the next of the same victim waits for it.
 func (r *rig) step(s Step) {
+	r.victims[s.Victim].Lock()
+	defer r.victims[s.Victim].Unlock()
 	addr := r.addr(s.Victim)
 	for _, w := range r.watches {
 		w.begin(addr, s)

@@ -43,7 +43,7 @@ func (s *Series[V]) add(k Key) V {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := *s.m.Load()
-	if len(old) >= maxSeries {
+	if _, ok := old[k]; !ok && len(old) >= maxSeries { // somebody else may have added it
 		k.Method = Other
 		if k.Class != "" {
 			k.Class = Other
