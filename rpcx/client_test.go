@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/rpc"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -311,14 +312,23 @@ func TestConcurrentCallersShareOneDial(t *testing.T) {
 
 func TestCloseEndsEverything(t *testing.T) {
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		var retries atomic.Int32
+		f.dialer.Trace = &rpcx.ClientTrace{Retry: func(context.Context, rpcx.RetryInfo) { retries.Add(1) }}
 		c := f.dial()
 		synctest.Wait()
 		f.kill("c:1") // its prober is about to dial
 		call := c.Go("Bank.Sleep", time.Hour, new(string), nil)
+		calls := make(chan error, 1)
+		go func() {
+			calls <- c.CallContext(rpcx.WithIdempotent(t.Context()), "Bank.Sleep", time.Hour, new(string))
+		}()
 		time.Sleep(time.Second)
+		retries.Store(0)
 		require.NoError(t, c.Close())
 		<-call.Done
 		require.Equal(t, rpcx.ErrShutdown, call.Error)
+		require.Equal(t, rpcx.ErrShutdown, <-calls)
+		require.Zero(t, retries.Load(), "there is nobody to repeat it")
 		require.Equal(t, rpcx.ErrShutdown, c.Call("Bank.Where", struct{}{}, new(string)))
 		require.Equal(t, rpcx.ErrShutdown, c.Close())
 		for _, a := range f.addrs {

@@ -1,0 +1,58 @@
+package main
+
+// A mutant is one change of the source that breaks a rule.
+type mutant struct {
+	rule     string // as it is kept, in a few words
+	file     string
+	old, new string
+}
+
+const (
+	retry   = "rpcx/retry.go"
+	run     = "rpcx/run.go"
+	attempt = "rpcx/attempt.go"
+	conn    = "rpcx/conn.go"
+	post    = "rpcx/post.go"
+)
+
+var mutants = []mutant{
+	// What may be repeated.
+	{"a closed client repeats nothing", retry, "return false // the client is gone", "return true"},
+	{"a method's own error is not repeated", retry, "return false // the method ran and said no", "return true"},
+	{"what the throttle or a cap refused is not repeated", retry, "return false // it would defeat the purpose", "return true"},
+	{"what cannot be encoded or decoded is not repeated", retry, "return false // it would fail again", "return true"},
+	{"what was not sent goes to another endpoint", retry, "return true // no server has seen it", "return idempotent"},
+	{"what may have run is repeated only if idempotent", retry, "return idempotent // it may have run", "return true"},
+	{"what may have run is repeated if idempotent", retry, "return idempotent // it may have run", "return false"},
+	{"a caller who has gone gets no repetition", run, "if gone || !mayRepeat", "if !mayRepeat"},
+	{"a repetition is paid for", run, "if !r.client.budget.withdraw() {", "if r.client.budget.withdraw() && false {"},
+	{"attempts are bounded", run, "r.rounds >= retry.MaxAttempts", "false"},
+	{"a call that is a retry itself is tried once", run, "if r.options.retry || r.rounds", "if r.rounds"},
+	{"moving to another endpoint is bounded", run, "r.moved < len(r.client.balancer.Nodes())", "true"},
+	{"nothing sleeps past the deadline", run, "time.Until(d) <= r.wait", "false"},
+	{"the doubt of all attempts is reported", run, "r.sent = max(r.sent, res.sent)", "r.sent = res.sent"},
+	{"the last real error is kept", run, "r.last = res.err", "_ = res.err"},
+
+	// Who ends an attempt.
+	{"one who gives up a queued attempt withdraws it (CAS)", attempt, "if a.state.CompareAndSwap(queued, state) {", "if a.state.Load() == queued {\n\t\ta.state.Store(written)\n\t\ta.state.Store(state)"},
+	{"withdrawn before it was written: not sent", attempt, "a.unseen = true", "a.unseen = false"},
+	{"giving up and being answered exclude each other (CAS)", attempt, "return a.state.CompareAndSwap(written, state)", "a.state.Store(state)\n\treturn true"},
+	{"the reader decodes only what nobody has given up (CAS)", attempt, "if !a.state.CompareAndSwap(written, decoding) {", "if a.state.Swap(decoding) == queued {"},
+	{"a withdrawn attempt is not written (CAS)", attempt, "if !a.state.CompareAndSwap(queued, written) {", "if a.state.Swap(written) == written {"},
+	{"an attempt that another may hold is not reused", attempt, "if a.borrowed {", "if false {"},
+	{"the owner is told once, by the second", post, "if a.met.Add(1) < 2 {", "if a.met.Add(1) < 1 {"},
+	{"a refused attempt ends once (CAS)", post, "a.refusal != errFull && a.finish(refused)", "a.refusal != errFull"},
+	{"a dropped attempt ends once (CAS)", post, "if a.finish(abandoned) {", "if a.finish(abandoned) || true {"},
+	{"an answered call is not given up", conn, "if !a.finish(abandoned) {", "if !a.finish(abandoned) && false {"},
+
+	// What is known of an attempt without an answer.
+	{"a living connection leaves doubt", conn, "if c.wire == nil || !c.dead() {", "if c.wire == nil {"},
+	{"a whole frame that left leaves doubt", conn, "needed = max(needed, a.end-2)", "needed = a.end + 2"},
+	{"what never left was not sent", conn, "if c.wire.unsentFrom(needed) {", "if false {"},
+	{"what the codec has not seen was not sent", conn, "case a.unseen, a.state.Load() == queued:", "case a.unseen:"},
+	{"a reply cut short was executed", conn, "r.err, r.sent = &bodyError{c.why(r.err)}, Executed", "r.err, r.sent = &bodyError{c.why(r.err)}, MaybeSent"},
+	{"a method's error was executed", conn, "r.err, r.sent = a.err, Executed", "r.err, r.sent = a.err, MaybeSent"},
+	{"a draining server has not run it", conn, "r.err, r.own = errDraining, true", "r.err, r.sent = errDraining, MaybeSent"},
+	{"a retired connection closes when idle only (CAS)", conn, "if c.inflight.CompareAndSwap(0, math.MinInt64/2) {", "if true {"},
+	{"a connection ends once", conn, "if !c.lost.Swap(true) {", "if true {"},
+}
