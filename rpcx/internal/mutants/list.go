@@ -29,7 +29,7 @@ var mutants = []mutant{
 	{"attempts are bounded", run, "r.rounds >= retry.MaxAttempts", "false"},
 	{"a call that is a retry itself is tried once", run, "if r.options.retry || r.rounds", "if r.rounds"},
 	{"moving to another endpoint is bounded", run, "r.moved < len(r.client.balancer.Nodes())", "true"},
-	{"nothing sleeps past the deadline", run, "time.Until(d) <= r.wait", "false"},
+	{"nothing sleeps past the deadline", run, "time.Until(d) <= r.wait", "time.Until(d) <= 0"},
 	{"the doubt of all attempts is reported", run, "r.sent = max(r.sent, res.sent)", "r.sent = res.sent"},
 	{"the last real error is kept", run, "r.last = res.err", "_ = res.err"},
 
