@@ -28,6 +28,7 @@ type endpoint struct {
 
 	pool    *pool
 	running atomic.Int64 // what the server said to the last ping: see health
+	took    latencies    // since Client.born
 
 	last atomic.Pointer[conn] // the newest, which may be over or retired
 	wake chan struct{}        // has room for one; wakes the prober

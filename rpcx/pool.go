@@ -16,6 +16,17 @@ type pool struct {
 
 	mu   sync.Mutex // protects following
 	live map[*conn]struct{}
+	gone traffic // of connections that are over
+}
+
+// traffic is the bytes of connections.
+type traffic struct{ read, written uint64 }
+
+func (t *traffic) add(c *conn) {
+	if w := c.wire; w != nil {
+		t.read += uint64(w.received.Load())  //nolint:gosec // it only grows
+		t.written += uint64(w.queued.Load()) //nolint:gosec // likewise
+	}
 }
 
 // lane is the place of one connection that takes calls.
@@ -71,8 +82,22 @@ func (p *pool) add(c *conn) bool {
 func (p *pool) remove(c *conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.live, c)
+	if _, ok := p.live[c]; ok {
+		delete(p.live, c)
+		p.gone.add(c)
+	}
 	return len(p.live) == 0
+}
+
+// stats returns the number of live connections, and the traffic of all there were.
+func (p *pool) stats() (conns int, all traffic) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all = p.gone
+	for c := range p.live {
+		all.add(c)
+	}
+	return len(p.live), all
 }
 
 // empty reports whether there is no live connection.

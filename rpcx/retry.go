@@ -91,6 +91,14 @@ func (b *budget) deposit() {
 	}
 }
 
+// level is how many repetitions may be made now; -1 if there is no limit.
+func (b *budget) level() float64 {
+	if b.share < 0 {
+		return -1
+	}
+	return float64(b.stock.Load()) / 1000
+}
+
 func (b *budget) withdraw() bool {
 	if b.share < 0 {
 		return true

@@ -137,6 +137,9 @@ func (c *Client) conclude(a *attempt, res result) result {
 	}
 	a.permit.Done(res.at, v.breaker)
 	c.release(res.at, a.ticket, v.balancer)
+	if res.err == nil {
+		a.endpoint.took.add(res.at.Sub(c.born), res.at.Sub(a.started))
+	}
 	if t := c.throttle; t != nil && (v.balancer == balancer.Success || v.balancer == balancer.AppError) {
 		t.Accept(res.at)
 	}

@@ -1,31 +1,55 @@
 package rpcx
 
 import (
+	"encoding/json"
 	"time"
 
 	"resilientrpc/breaker"
 )
 
-// Stats is what a client has seen so far.
+// Stats is what a client has seen so far, and how it stands. Its JSON has the names
+// of the fields, breaker states as words, causes as texts and durations in
+// nanoseconds; it cannot be read back.
 type Stats struct {
-	Calls     uint64          // calls begun
-	Failures  uint64          // calls that returned an error, a ServerError included
-	Retries   uint64          // repetitions after a wait
+	At       time.Time // when it was taken
+	Calls    uint64    // calls begun
+	Failures uint64    // calls that returned an error, a ServerError included
+	Retries  uint64    // repetitions after a wait
+	InFlight int       // calls that have begun and not ended
+	// Budget is how many repetitions may be made now: see Retry.Budget. It is -1
+	// without a limit.
+	Budget    float64
 	Listed    int             // endpoints in the set
 	Endpoints []EndpointStats // those of the set that this client uses: see Dialer.Subset
 }
 
-// EndpointStats is the present state of one endpoint.
+// EndpointStats is the present state of one endpoint. The state, and what is said of
+// the breaker, are of one moment; counts are read one by one while calls go on.
 type EndpointStats struct {
-	Address   string
-	State     breaker.State
-	Cause     error   // why the breaker is not closed
-	Suspect   bool    // phi has reached 1: others are preferred
-	Phi       float64 // the detector's level now
-	Connected bool
-	InFlight  int
-	Latency   time.Duration // smoothed, peaks weigh more; 0 before the first call
-	Picks     uint64        // attempts that were sent this way
+	Address    string
+	State      breaker.State
+	Since      time.Time     // when the state began
+	Cause      error         // why the breaker is not closed
+	RetryAfter time.Duration // while it is open: until the endpoint is tried again
+	Trips      uint64        // how often the breaker has opened
+	Window     Window        // what the breaker decides by
+	Suspect    bool          // phi has reached 1: others are preferred
+	Phi        float64       // the detector's level now
+	Connected  bool          // an attempt would find a connection
+	Conns      int           // connections that are open, retired ones included
+	InFlight   int
+	Latency    time.Duration // smoothed, peaks weigh more; 0 before the first call
+	// P50, P95 and P99 are quantiles of how long the successful attempts of the last
+	// half minute to minute took, rounded up by at most an eighth; 0 if there were none.
+	P50, P95, P99 time.Duration
+	// Share is this endpoint's part, from 0 to 1, of the successful attempts of that
+	// time.
+	Share float64
+	Picks uint64 // attempts that were sent this way
+	// BytesRead and BytesWritten are those of all its connections, written ones as
+	// soon as they wait to leave. They are 0 for a client of NewClientWithCodec, which
+	// does not see its connection.
+	BytesRead, BytesWritten uint64
 	// ServerRunning is how many requests the server ran when it last answered a ping;
 	// -1 if it does not say, as only one of Serve does.
 	ServerRunning int
@@ -33,24 +57,71 @@ type EndpointStats struct {
 	Metadata      map[string]string // the resolver's, not to be changed
 }
 
-// Stats returns the present figures, each read by itself.
+// Window counts the calls by which a closed breaker decides: those of late (see
+// breaker.Config.Window) that have ended, the failed ones and the slow ones.
+type Window struct{ Calls, Failures, Slow int }
+
+// Stats returns the present figures. It is cheap enough to be asked for every second,
+// with ten thousand endpoints too.
 func (c *Client) Stats() Stats {
 	now := time.Now()
-	s := Stats{Calls: c.calls.Load(), Failures: c.failures.Load(), Retries: c.retries.Load(), Listed: len(c.balancer.Nodes())}
-	for _, e := range c.endpoints() {
-		s.Endpoints = append(s.Endpoints, e.stats(now))
+	s := Stats{
+		At: now, Calls: c.calls.Load(), Failures: c.failures.Load(), Retries: c.retries.Load(),
+		InFlight: int(c.underway.calls.Load()), Budget: c.budget.level(), Listed: len(c.balancer.Nodes()),
+	}
+	all := c.endpoints()
+	s.Endpoints = make([]EndpointStats, len(all))
+	succeeded, total := make([]uint64, len(all)), uint64(0)
+	for i, e := range all {
+		s.Endpoints[i], succeeded[i] = e.stats(now)
+		total += succeeded[i]
+	}
+	for i, n := range succeeded {
+		s.Endpoints[i].Share = float64(n) / float64(max(total, 1))
 	}
 	return s
 }
 
-func (e *endpoint) stats(now time.Time) EndpointStats {
+// stats also returns the number of successful attempts of late.
+func (e *endpoint) stats(now time.Time) (EndpointStats, uint64) {
 	b, n := e.breaker.Stats(now), e.node.Stats(now)
 	phi := e.detector.Phi(now)
+	conns, bytes := e.pool.stats()
+	took := e.took.tally(now.Sub(e.client.born))
 	return EndpointStats{
-		Address: e.addr, State: b.State, Cause: b.Cause,
-		Suspect: phi >= suspectPhi, Phi: phi, Connected: e.pool.connected(),
-		InFlight: n.InFlight, Latency: n.Latency, Picks: n.Picks,
+		Address: e.addr, State: b.State, Since: b.Since, Cause: b.Cause, RetryAfter: b.RetryAfter, Trips: b.Trips,
+		Window:  Window{Calls: b.Calls, Failures: b.Failures, Slow: b.Slow},
+		Suspect: phi >= suspectPhi, Phi: phi, Connected: e.pool.connected(), Conns: conns,
+		InFlight: n.InFlight, Latency: n.Latency, P50: took.quantile(.5), P95: took.quantile(.95), P99: took.quantile(.99),
+		Picks: n.Picks, BytesRead: bytes.read, BytesWritten: bytes.written,
 		ServerRunning: int(e.running.Load()) - 1,
 		Priority:      e.node.Priority(), Metadata: e.replica.listed.Load().Metadata,
+	}, took.total
+}
+
+// String returns s as JSON, so that
+//
+//	expvar.Publish("calc", expvar.Func(func() any { return client.Stats() }))
+//
+// and printing it say the same.
+func (s Stats) String() string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return "rpcx: " + err.Error() // out of reach: every field can be encoded
 	}
+	return string(b)
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (s EndpointStats) MarshalJSON() ([]byte, error) {
+	type fields EndpointStats // without this method
+	var cause string
+	if s.Cause != nil {
+		cause = s.Cause.Error()
+	}
+	return json.Marshal(struct {
+		fields
+		State string
+		Cause string `json:",omitempty"`
+	}{fields(s), s.State.String(), cause})
 }

@@ -54,8 +54,10 @@ type wire struct {
 	now    time.Time     // of the last read; belongs to the reader
 	read   atomic.Int64  // offset up to which the peer has surely read
 	queued atomic.Int64  // bytes ever written into buf; changed under mu
-	corked atomic.Bool   // a request is being written: it leaves whole
-	full   atomic.Bool   // highWater is reached; changed under mu
+	// received is the bytes that ever came.
+	received atomic.Int64
+	corked   atomic.Bool // a request is being written: it leaves whole
+	full     atomic.Bool // highWater is reached; changed under mu
 
 	mu       sync.Mutex    // protects following
 	buf      []byte        // waits to leave
@@ -79,6 +81,7 @@ func newWire(conn io.ReadWriteCloser, start func(func()), fail func(error)) *wir
 // Read reads from the connection; the codec's reader is its only caller.
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.conn.Read(p)
+	w.received.Add(int64(n))
 	if n > 0 && w.heard != nil {
 		w.now = time.Now()
 		w.heard(w.now)
