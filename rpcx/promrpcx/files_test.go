@@ -99,7 +99,7 @@ func TestDashboardAndRulesNameWhatThereIs(t *testing.T) {
 		}
 	}
 	for _, name := range known() {
-		require.Contains(t, all.String(), name)
+		require.True(t, strings.Contains(all.String(), name), "no panel shows %s", name)
 	}
 }
 

@@ -35,6 +35,10 @@ var ofClient = []figure[client]{
 		func(s *client) float64 { return float64(s.Failures) }),
 	counter("rpcx_client_retries_total", "Repetitions of calls after a wait.",
 		func(s *client) float64 { return float64(s.Retries) }),
+	gauge("rpcx_client_in_flight", "Calls that have begun and not ended.",
+		func(s *client) float64 { return float64(s.InFlight) }),
+	gauge("rpcx_client_retry_budget", "Repetitions that may be made now; -1 without a limit.",
+		func(s *client) float64 { return s.Budget }),
 }
 
 var ofEndpoint = []figure[endpoint]{
@@ -52,6 +56,12 @@ var ofEndpoint = []figure[endpoint]{
 		func(s *endpoint) float64 { return s.Latency.Seconds() }, "endpoint"),
 	counter("rpcx_endpoint_picks_total", "Attempts that were sent to the endpoint.",
 		func(s *endpoint) float64 { return float64(s.Picks) }, "endpoint"),
+	gauge("rpcx_endpoint_connections", "Open connections.",
+		func(s *endpoint) float64 { return float64(s.Conns) }, "endpoint"),
+	counter("rpcx_endpoint_read_bytes_total", "Bytes that came from the endpoint.",
+		func(s *endpoint) float64 { return float64(s.BytesRead) }, "endpoint"),
+	counter("rpcx_endpoint_written_bytes_total", "Bytes for the endpoint, those that wait to leave included.",
+		func(s *endpoint) float64 { return float64(s.BytesWritten) }, "endpoint"),
 }
 
 // endpoints is a sum over all, for those who do not want a series for each.

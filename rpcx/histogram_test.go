@@ -1,0 +1,93 @@
+package rpcx
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The oracle sorts.
+func TestQuantilesAgainstSorting(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for name, draw := range map[string]func() float64{
+		"uniform":     func() float64 { return r.Float64() * 1e9 },
+		"exponential": func() float64 { return r.ExpFloat64() * 20e6 },
+		"long tail":   func() float64 { return 1e6 * math.Exp(2*r.NormFloat64()) },
+		"two humps":   func() float64 { return 1e6 + float64(r.IntN(50)/49)*500e6 },
+		"the same":    func() float64 { return 21e6 },
+		"too short":   func() float64 { return float64(r.IntN(1000)) },
+	} {
+		for _, n := range []int{1, 2, 99, 10_000} {
+			t.Run(fmt.Sprint(name, "/", n), func(t *testing.T) {
+				var h histogram
+				var all []time.Duration
+				for range n {
+					d := time.Duration(draw())
+					all = append(all, d)
+					h.add(d)
+				}
+				slices.Sort(all)
+				var got tally
+				got.add(&h)
+				require.EqualValues(t, n, got.total)
+				for _, q := range []float64{0, .5, .95, .99, .999, 1} {
+					want := all[int(q*float64(n-1))]
+					require.Greater(t, got.quantile(q), want, q)
+					require.LessOrEqual(t, got.quantile(q), want+max(want/8, 1024), q)
+				}
+			})
+		}
+	}
+}
+
+func TestEveryDurationHasABucket(t *testing.T) {
+	for _, d := range []time.Duration{math.MinInt64, -1, 0, 1, 1023, 1024, 8 << 10, 1<<40 - 1, time.Hour} {
+		require.GreaterOrEqual(t, upperEdge(bucketOf(d)), d)
+	}
+	require.Equal(t, buckets-1, bucketOf(math.MaxInt64))
+	for b := range buckets - 1 {
+		require.Equal(t, b, bucketOf(upperEdge(b)-1))
+		require.Equal(t, b+1, bucketOf(upperEdge(b)))
+	}
+}
+
+func TestLatenciesForget(t *testing.T) {
+	var l latencies
+	require.Zero(t, l.tally(time.Hour).total)
+	at := func(now time.Duration) time.Duration {
+		all := l.tally(now)
+		return all.quantile(.5).Truncate(time.Millisecond)
+	}
+	l.add(time.Second, 10*time.Millisecond)
+	require.Equal(t, 10*time.Millisecond, at(time.Second))
+	require.Equal(t, 10*time.Millisecond, at(59*time.Second))
+	require.Zero(t, at(time.Minute))
+	for range 3 {
+		l.add(61*time.Second, 20*time.Millisecond)
+	}
+	require.Equal(t, 20*time.Millisecond, at(62*time.Second), "the first is gone")
+	l.add(29*time.Second, 20*time.Millisecond) // late
+	require.Equal(t, 20*time.Millisecond, at(91*time.Second))
+	require.Zero(t, l.tally(3*time.Hour).total)
+}
+
+func TestLatenciesLoseNothingWhenASpanBegins(t *testing.T) {
+	var l latencies
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range 10_000 {
+				l.add(time.Duration(i)*time.Second/1000, time.Millisecond)
+			}
+		})
+	}
+	wg.Wait()
+	all := l.tally(10 * time.Second)
+	require.EqualValues(t, 40_000, all.total)
+}
