@@ -161,6 +161,16 @@ func (b *Balancer) InUse(now time.Time) []*Node {
 	return b.rebuild(t).used
 }
 
+// Up returns how many of the nodes that InUse returns are Ready or Suspect, and how
+// many there are.
+func (b *Balancer) Up(now time.Time) (up, used int) {
+	if b.current.Load() == nil {
+		return 0, 0
+	}
+	s := b.rebuild(b.nanos(now))
+	return s.up, len(s.used)
+}
+
 // nanos returns the time since the first Update, and 0 for an earlier one.
 func (b *Balancer) nanos(now time.Time) int64 {
 	return max(int64(now.Sub(b.epoch)), 0)

@@ -117,15 +117,17 @@ func (m *tierModel) pick(t *testing.T, now time.Time) {
 // of it are up.
 func (m *tierModel) inUse(t *testing.T, now time.Time) []*balancer.Node {
 	used, up := m.b.InUse(now), 0
-	if len(used) == len(m.b.Nodes()) {
-		return used
-	}
-	require.GreaterOrEqual(t, len(m.b.Nodes()), 64)
 	for _, n := range used {
 		if n.State() <= balancer.Suspect {
 			up++
 		}
 	}
+	ups, all := m.b.Up(now)
+	require.Equal(t, []int{up, len(used)}, []int{ups, all})
+	if len(used) == len(m.b.Nodes()) {
+		return used
+	}
+	require.GreaterOrEqual(t, len(m.b.Nodes()), 64)
 	require.GreaterOrEqual(t, up, 20)
 	return used
 }

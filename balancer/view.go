@@ -139,6 +139,7 @@ type snapshot struct {
 	members    *members
 	used       []*Node // what this client uses of members.ordered
 	partial    bool    // whether that may be a subset
+	up         int     // of those used, Ready or Suspect
 	ready      View
 	suspect    View
 }
@@ -166,7 +167,7 @@ func (b *Balancer) newSnapshot(generation uint64, t int64, m *members) *snapshot
 			s.add(&m.tiers[i], n, state)
 		}
 	}
-	s.used = m.ordered[:used:used]
+	s.used, s.up = m.ordered[:used:used], up
 	for _, v := range []*View{&s.ready, &s.suspect} {
 		v.nodes = slices.Clip(v.nodes)
 		if len(v.nodes) > 0 {

@@ -258,3 +258,34 @@ func TestStrings(t *testing.T) {
 	require.Equal(t, "success failure ignored Outcome(9)", breaker.Success.String()+" "+
 		breaker.Failure.String()+" "+breaker.Ignored.String()+" "+breaker.Outcome(9).String())
 }
+
+// An owner who is short of endpoints may ask again after the first interval, however
+// long the present one is.
+func TestHasten(t *testing.T) {
+	r := newRig(t, breaker.Config{Rand: func() float64 { return .999 }})
+	r.Hasten(r.now)
+	r.is(breaker.Closed)
+	r.Trip(r.now, 0, nil)
+	for range 4 { // grown to five seconds
+		r.pass(r.Stats(r.now).RetryAfter)
+		r.call(1, breaker.Failure)
+	}
+	for range 3 {
+		require.Greater(t, r.Stats(r.now).RetryAfter, 4*time.Second)
+		r.pass(time.Second - 1)
+		r.Hasten(r.now)
+		r.is(breaker.Open)
+		r.pass(1)
+		r.Hasten(r.now)
+		r.is(breaker.HalfOpen)
+		r.call(1, breaker.Failure) // it goes on growing from there
+	}
+	r.Trip(r.now, time.Minute, nil)
+	r.pass(50 * time.Second)
+	r.Hasten(r.now)
+	r.is(breaker.Open)
+	r.ForceOpen(r.now)
+	r.pass(time.Hour)
+	r.Hasten(r.now)
+	r.is(breaker.ForcedOpen)
+}

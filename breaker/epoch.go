@@ -14,6 +14,7 @@ type epoch struct {
 	state   State
 	level   int           // open intervals used up since the last proof of recovery
 	openFor time.Duration // Open: length of the interval
+	given   bool          // Open: by Trip
 	start   time.Time
 	since   time.Time // when state began; before start in a later round of the same state
 	stay    uint64    // number of the epoch, from 0

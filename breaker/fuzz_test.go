@@ -136,6 +136,9 @@ func (p *pair) step(op, arg int) {
 		case 2, 3, 4:
 			p.Reset(p.now)
 			p.m.set(breaker.Closed)
+		case 5, 6:
+			p.Hasten(p.now)
+			p.m.hasten()
 		default:
 			p.pass(p.Stats(p.now).RetryAfter) // to the moment it may change
 		}

@@ -20,6 +20,7 @@ type model struct {
 	start   time.Duration // of the stay
 	since   time.Duration // of the state
 	openFor time.Duration
+	given   bool
 	level   int
 	trips   uint64
 	caused  bool
@@ -75,7 +76,7 @@ func (m *model) open(d time.Duration) {
 		m.trips++
 	}
 	m.enter(breaker.Open, m.now)
-	m.openFor = d
+	m.openFor, m.given = d, d > 0
 	if d <= 0 {
 		grown := m.cfg.OpenFor
 		for range m.level {
@@ -159,6 +160,13 @@ func (m *model) done(p *modelPermit, o breaker.Outcome) {
 func (m *model) late(p *modelPermit) {
 	m.advance()
 	if m.state == breaker.Open && p.done && p.probe && m.probed == p.stay {
+		m.enter(breaker.HalfOpen, m.now)
+	}
+}
+
+func (m *model) hasten() {
+	m.advance()
+	if m.state == breaker.Open && !m.given && m.age() >= m.cfg.OpenFor {
 		m.enter(breaker.HalfOpen, m.now)
 	}
 }

@@ -78,7 +78,7 @@ func (b *Breaker) open(e *epoch, now time.Time, d time.Duration, cause error) bo
 // opening returns the epoch that open makes the current one.
 func (b *Breaker) opening(e *epoch, now time.Time, d time.Duration, cause error) *epoch {
 	next := b.follow(e, Open, now)
-	next.cause, next.openFor = cause, d
+	next.cause, next.openFor, next.given = cause, d, d > 0
 	if d <= 0 {
 		next.openFor = b.cfg.interval(next.level)
 		next.level++
@@ -112,6 +112,16 @@ func (b *Breaker) Trip(now time.Time, d time.Duration, cause error) {
 		if b.open(e, now, d, cause) {
 			return
 		}
+	}
+}
+
+// Hasten ends an open interval that has grown, once it has lasted for OpenFor: for an
+// owner who is short of other endpoints, and would rather ask too often. It leaves an
+// interval that was given to Trip, and every other state, as it is.
+func (b *Breaker) Hasten(now time.Time) {
+	e, age := b.at(now)
+	if e.state == Open && !e.given && age >= b.cfg.OpenFor {
+		b.move(e, b.follow(e, HalfOpen, now))
 	}
 }
 

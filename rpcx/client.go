@@ -145,6 +145,13 @@ func (c *Client) endpoints() []*endpoint {
 	return out
 }
 
+// short reports whether at most half of the endpoints take calls: then those that
+// do not are tried more often.
+func (c *Client) short(now time.Time) bool {
+	up, used := c.balancer.Up(now)
+	return 2*up <= used
+}
+
 // crowd reports whether most peers have fallen silent together, now or in the last
 // slot: those that were spared first are asked nothing any more.
 func (c *Client) crowd(now time.Time, slot time.Duration) detector.Fault {

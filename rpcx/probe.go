@@ -114,7 +114,12 @@ func (p *prober) excuse(now time.Time, fault detector.Fault) {
 // step does what is due now and returns when to wake next.
 func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	at := p.next
-	switch s := p.breaker.Stats(now); s.State {
+	s := p.breaker.Stats(now)
+	if s.State == breaker.Open && p.pings && p.client.short(now) {
+		p.breaker.Hasten(now)
+		s = p.breaker.Stats(now)
+	}
+	switch s.State {
 	case breaker.Open:
 		at = now.Add(s.RetryAfter)
 	case breaker.HalfOpen:

@@ -157,6 +157,40 @@ func TestDownEndpointIsProbedAtAPace(t *testing.T) {
 	})
 }
 
+// While one of several is down there is time; while most are, the one that comes back
+// is needed.
+func TestEndpointsAreTriedMoreOftenWhenFewAreLeft(t *testing.T) {
+	inFleet(t, 5, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		synctest.Wait()
+		dials := func() int {
+			before := f.Dials("a:1")
+			time.Sleep(5 * time.Minute)
+			return f.Dials("a:1") - before
+		}
+		f.kill("a:1")
+		time.Sleep(time.Minute) // the intervals have grown
+		alone := dials()
+		for _, addr := range f.addrs[1:3] {
+			f.kill(addr)
+		}
+		many := dials()
+		require.InDelta(t, 80, alone, 20, "every 2.5 to 5 s")
+		require.InDelta(t, 150, many, 20, "in every other slot")
+		for range 20 {
+			time.Sleep(7777 * time.Millisecond)
+			f.Resume("a:1")
+			begin := time.Now()
+			for c.Stats().Endpoints[0].State != breaker.Closed {
+				time.Sleep(10 * time.Millisecond)
+			}
+			require.Less(t, time.Since(begin), 2100*time.Millisecond)
+			f.kill("a:1")
+		}
+	})
+}
+
 func TestNoPolicyNoRetry(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Retry.BackOff = func() backoff.BackOff { return nil }
