@@ -38,14 +38,17 @@ type attempt struct {
 	args  any
 	reply any
 
-	ctx      context.Context // of the call, or what AttemptStart has made of it
-	method   string
-	number   int // counted from 1
-	started  time.Time
-	endpoint *endpoint
-	ticket   balancer.Ticket
-	permit   breaker.Permit
-	inner    breaker.Permit // of the method's own breaker
+	ctx    context.Context // of the call, or what AttemptStart has made of it
+	method string
+	number int // counted from 1
+	hedge  bool
+	// hedgeable says that others like it want to know how long it takes.
+	hedgeable bool
+	started   time.Time
+	endpoint  *endpoint
+	ticket    balancer.Ticket
+	permit    breaker.Permit
+	inner     breaker.Permit // of the method's own breaker
 
 	done  chan *rpc.Call // has room for one; used if owner is nil
 	owner owner          // nil if somebody waits for done
@@ -106,7 +109,7 @@ func (p *attemptPool) put(a *attempt) {
 
 // info is what is known of the attempt as it begins.
 func (a *attempt) info() AttemptInfo {
-	return AttemptInfo{Method: a.method, Endpoint: a.endpoint.addr, Attempt: a.number, Started: a.started}
+	return AttemptInfo{Method: a.method, Endpoint: a.endpoint.addr, Attempt: a.number, Hedge: a.hedge, Started: a.started}
 }
 
 // announced is the channel on which net/rpc is to announce the end.

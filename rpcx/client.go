@@ -26,6 +26,7 @@ type Client struct {
 	patterns *methodTable      // nil unless Dialer.Methods
 	limit    *limiter          // nil unless Dialer.MaxCalls
 	room     *queue            // for an endpoint below Dialer.MaxInFlight; nil without
+	hedger   *hedger           // nil unless Dialer.Hedge
 	attempts attemptPool
 	nobody   chan *rpc.Call // full for ever: where net/rpc announces what nobody waits for
 	roster   *roster
@@ -41,6 +42,7 @@ type Client struct {
 
 	underway                 drain
 	calls, failures, retries atomic.Uint64
+	hedges, hedgesWon        atomic.Uint64
 }
 
 // Caller is what [Invoke] needs of a client.

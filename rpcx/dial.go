@@ -99,6 +99,9 @@ type Dialer struct {
 	Methods map[string]MethodOptions
 	// Retry says how often and when calls are tried again.
 	Retry Retry
+	// Hedge lets a call of an idempotent method try a second endpoint when the first
+	// takes long. Nil means off.
+	Hedge *Hedge
 	// Breaker configures the circuit breaker of each endpoint. Its OnChange
 	// must be nil: use Trace.BreakerChanged.
 	Breaker breaker.Config
@@ -161,7 +164,7 @@ type Dialer struct {
 	Trace *ClientTrace
 	// Logger gets what an operator may want to know: convictions, failed dials, a
 	// spent retry budget and a resolver's failures as warnings, changes of breakers
-	// and endpoints at level Info, retries at Debug. What repeats is logged once and
+	// and endpoints at level Info, retries and hedges at Debug. What repeats is logged once and
 	// then summed up, at most once a minute for each endpoint. Nil means no log.
 	Logger *slog.Logger
 }
@@ -230,6 +233,7 @@ func (d *Dialer) single(connect func(*endpoint) *conn) (*Client, error) {
 	fixed := *d
 	fixed.Breaker = breaker.Config{Disabled: true}
 	fixed.Retry = Retry{MaxAttempts: -1} // there is nowhere else to go
+	fixed.Hedge = nil
 	fixed.Conns = 1
 	c, err := fixed.newClient("")
 	if err != nil {
@@ -258,6 +262,7 @@ func (d *Dialer) newClient(network string) (*Client, error) {
 		return nil, err
 	}
 	c.limit, c.room = newLimiter(full.MaxCalls, full.MaxWait), newRoom(full.MaxInFlight, full.MaxWait)
+	c.hedger = newHedger(full.Hedge)
 	if full.Throttle != nil {
 		if c.throttle, err = breaker.NewThrottle(*full.Throttle); err != nil {
 			return nil, err
@@ -309,6 +314,11 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 		return full, fieldError("Conns", d.Conns, fmt.Sprintf("a number up to %d, or 0 for 1", maxConns))
 	case !(d.Retry.Budget <= 1): // written so that NaN fails
 		return full, fieldError("Retry.Budget", d.Retry.Budget, "a share of calls up to 1, 0 for 0.1, or a negative one for no limit")
+	}
+	if d.Hedge != nil {
+		if err := d.Hedge.check(); err != nil {
+			return full, err
+		}
 	}
 	if d.DetectWithin != 0 {
 		if d.Heartbeat != 0 || d.Detector != (detector.Config{}) {

@@ -29,7 +29,8 @@ type PickInfo struct {
 type AttemptInfo struct {
 	Method   string
 	Endpoint string
-	Attempt  int // counted from 1
+	Attempt  int  // counted from 1
+	Hedge    bool // it is the second of two that race: see Dialer.Hedge
 	Started  time.Time
 	Duration time.Duration
 	Sent     Sent  // meaningful if Err is not nil
@@ -42,6 +43,15 @@ type RetryInfo struct {
 	Attempt int           // the attempt that failed, counted from 1
 	Wait    time.Duration // before the next one; 0 for another endpoint at once
 	Err     error         // why
+}
+
+// HedgeInfo tells of a second attempt that is about to be made beside a first one.
+type HedgeInfo struct {
+	Method   string
+	Attempt  int           // the second one, counted from 1
+	Endpoint string        // where it goes
+	First    string        // where the first one went
+	Delay    time.Duration // how long that one has had
 }
 
 // ConnInfo tells of a connection.

@@ -83,10 +83,16 @@ func (f *flight) attemptAt(place *list.Element) {
 
 // take makes an attempt at the endpoint that was picked.
 func (f *flight) take(now time.Time, ticket balancer.Ticket, err error) {
-	a, res := f.begin(f.ctx, now, ticket, err)
+	a, res := f.begin(f.ctx, now, ticket, err, false)
 	if a == nil {
 		f.onward(res)
 		return
+	}
+	if delay := f.hedgeAfter(); delay > 0 {
+		x := &race{run: &f.run, ctx: f.ctx, delay: delay, deadline: f.deadline, over: f.onward}
+		if x.start(a) {
+			return
+		}
 	}
 	a.owner = f
 	if !f.sendNow(a) {
@@ -96,11 +102,11 @@ func (f *flight) take(now time.Time, ticket balancer.Ticket, err error) {
 
 // sendNow sends the attempt if nothing has to be waited for.
 func (f *flight) sendNow(a *attempt) bool {
-	c := a.endpoint.pool.pick().conn.Load()
-	if c == nil || !c.enter() {
+	c := a.ready()
+	if c == nil {
 		return false
 	}
-	if c.hasRoom(a.started) && c.post(a, f.deadline) == nil {
+	if c.post(a, f.deadline) == nil {
 		return true
 	}
 	c.release()

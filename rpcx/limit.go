@@ -198,6 +198,9 @@ func (r *run) admitted() {
 	if !r.options.retry {
 		r.client.budget.deposit()
 	}
+	if h := r.client.hedger; h != nil && r.options.hedge {
+		h.budget.deposit()
+	}
 }
 
 // newRoom is the line for an endpoint that has room: Dialer.MaxInFlight, which the

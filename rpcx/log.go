@@ -51,6 +51,7 @@ func logTrace(log *slog.Logger) *ClientTrace {
 	return &ClientTrace{
 		Retry:           l.retry,
 		BudgetExhausted: l.budgetExhausted,
+		Hedge:           l.hedge,
 		ConnDone:        l.connDone,
 		BreakerChanged:  l.breakerChanged,
 		Suspicion:       l.suspicion,
@@ -67,6 +68,11 @@ func (l *eventLog) retry(ctx context.Context, i RetryInfo) {
 func (l *eventLog) budgetExhausted(ctx context.Context, i RetryInfo) {
 	l.tell(ctx, slog.LevelWarn, subject{event: "budget"}, "retry budget is exhausted",
 		slog.String("method", i.Method), slog.Int("attempt", i.Attempt), slog.Any("err", i.Err))
+}
+
+func (l *eventLog) hedge(ctx context.Context, i HedgeInfo) {
+	l.tell(ctx, slog.LevelDebug, subject{event: "hedge", method: i.Method}, "call is hedged",
+		slog.String("method", i.Method), slog.String("first", i.First), slog.String("endpoint", i.Endpoint), slog.Duration("delay", i.Delay))
 }
 
 func (l *eventLog) connDone(i ConnInfo) {

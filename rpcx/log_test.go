@@ -105,6 +105,7 @@ func TestLogLevels(t *testing.T) {
 		everything(t, f)
 		for msg, level := range map[string]string{
 			"call is tried again":                       "DEBUG",
+			"call is hedged":                            "DEBUG",
 			"peer is suspected":                         "DEBUG",
 			"breaker changed":                           "INFO",
 			"breaker closed":                            "INFO",

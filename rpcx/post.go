@@ -11,6 +11,20 @@ import (
 // with the answer, a timer at the deadline, whoever ends the connection, or the
 // writer, if the codec refuses it.
 
+// ready returns a connection on which the attempt can be sent without a wait, in use
+// for it, or nil.
+func (a *attempt) ready() *conn {
+	c := a.endpoint.pool.pick().conn.Load()
+	if c == nil || !c.enter() {
+		return nil
+	}
+	if !c.hasRoom(a.started) {
+		c.release()
+		return nil
+	}
+	return c
+}
+
 // post sends such an attempt, for which there must be room. If it returns an error,
 // the attempt was not sent, and its owner is told nothing; after errFull, when
 // others have outrun it to the room, it may be posted again.

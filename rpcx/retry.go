@@ -29,7 +29,8 @@ type Retry struct {
 	BackOff func() backoff.BackOff
 	// Budget is the share of calls that may be repeated, over the client: every
 	// call adds this much of a repetition, up to a stock of 10. Zero means 0.1;
-	// negative means no limit. It keeps retries from feeding an overload.
+	// negative means no limit. It keeps retries from feeding an overload. Hedges are
+	// charged to it as well.
 	Budget float64
 }
 
@@ -82,10 +83,19 @@ func newBudget(share float64) *budget {
 	return b
 }
 
-func (b *budget) deposit() {
-	for b.share > 0 {
+func (b *budget) deposit() { b.add(b.share) }
+
+// refund takes a withdraw back.
+func (b *budget) refund() {
+	if b.share >= 0 {
+		b.add(1000)
+	}
+}
+
+func (b *budget) add(n int64) {
+	for n > 0 {
 		old := b.stock.Load()
-		if old >= budgetBurst*1000 || b.stock.CompareAndSwap(old, min(old+b.share, budgetBurst*1000)) {
+		if old >= budgetBurst*1000 || b.stock.CompareAndSwap(old, min(old+n, budgetBurst*1000)) {
 			return
 		}
 	}

@@ -27,6 +27,7 @@ type run struct {
 	attempts int           // that were given an endpoint, whose breaker may have refused
 	rounds   int           // that count against Retry.MaxAttempts
 	moved    int           // to another endpoint at once
+	hedged   bool          // one of them was a hedge
 	wait     time.Duration // before the next attempt
 	backoff  backoff.BackOff
 	endpoint string    // of the last attempt
@@ -71,7 +72,7 @@ func (r *run) loop(ctx context.Context, now time.Time) error {
 		if res.err == nil {
 			return nil
 		}
-		if !r.again(ctx, res, ctx.Err() != nil) {
+		if !r.again(ctx, res, isLate(ctx, res)) {
 			return r.fail(res)
 		}
 		if err := r.sleep(ctx); err != nil {
@@ -83,19 +84,36 @@ func (r *run) loop(ctx context.Context, now time.Time) error {
 
 func (r *run) attempt(ctx context.Context, now time.Time) (res result) {
 	ticket, now, err := r.place(ctx, now)
-	a, res := r.begin(ctx, now, ticket, err)
+	a, res := r.begin(ctx, now, ticket, err, false)
 	if a != nil {
-		res = r.client.conclude(a, a.endpoint.call(now, a))
+		res = r.send(ctx, now, a)
 	}
 	r.at = res.at
 	return res
+}
+
+// send sends an attempt, and another if it takes long, and waits for the end.
+func (r *run) send(ctx context.Context, now time.Time, a *attempt) result {
+	if delay := r.hedgeAfter(); delay > 0 {
+		if res, ok := r.raced(ctx, a, delay); ok {
+			return res
+		}
+	}
+	return r.client.conclude(a, a.endpoint.call(now, a))
+}
+
+// isLate reports whether the caller is gone or the attempt took all the time there
+// was, which its own timer may have seen before that of the context.
+func isLate(ctx context.Context, res result) bool {
+	d, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !res.at.Before(d)
 }
 
 // begin begins an attempt at the endpoint that was picked, if the throttle and the
 // endpoint's breakers let it in: a call that we have no room for says nothing of
 // servers, so the throttle is asked last. If there is no attempt, the result says who
 // refused.
-func (r *run) begin(ctx context.Context, now time.Time, ticket balancer.Ticket, err error) (*attempt, result) {
+func (r *run) begin(ctx context.Context, now time.Time, ticket balancer.Ticket, err error, hedge bool) (*attempt, result) {
 	if t := r.client.throttle; t != nil && err == nil {
 		if err = t.Allow(now); err != nil {
 			r.client.release(now, ticket, balancer.NotSent)
@@ -117,6 +135,7 @@ func (r *run) begin(ctx context.Context, now time.Time, ticket balancer.Ticket, 
 	}
 	a := r.client.attempts.take(r.args, r.reply)
 	a.ctx, a.method, a.number, a.started, a.ticket, a.endpoint = ctx, r.method, r.attempts, now, ticket, e
+	a.hedge, a.hedgeable = hedge, r.options.hedge
 	if hook := trace.AttemptStart; hook != nil {
 		a.ctx = hook(ctx, a.info())
 	}
@@ -142,6 +161,9 @@ func (c *Client) conclude(a *attempt, res result) result {
 	}
 	if t := c.throttle; t != nil && (v.balancer == balancer.Success || v.balancer == balancer.AppError) {
 		t.Accept(res.at)
+	}
+	if res.err == nil {
+		c.learn(a, res.at)
 	}
 	if hook := c.dialer.Trace.AttemptDone; hook != nil {
 		info := a.info()

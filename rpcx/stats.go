@@ -15,7 +15,10 @@ type Stats struct {
 	Calls    uint64    // calls begun
 	Failures uint64    // calls that returned an error, a ServerError included
 	Retries  uint64    // repetitions after a wait
-	InFlight int       // calls that have begun and not ended
+	Hedges   uint64    // second attempts of calls that took long: see Dialer.Hedge
+	// HedgesWon counts those whose answer came first.
+	HedgesWon uint64
+	InFlight  int // calls that have begun and not ended
 	// Budget is how many repetitions may be made now: see Retry.Budget. It is -1
 	// without a limit.
 	Budget    float64
@@ -67,6 +70,7 @@ func (c *Client) Stats() Stats {
 	now := time.Now()
 	s := Stats{
 		At: now, Calls: c.calls.Load(), Failures: c.failures.Load(), Retries: c.retries.Load(),
+		Hedges: c.hedges.Load(), HedgesWon: c.hedgesWon.Load(),
 		InFlight: int(c.underway.calls.Load()), Budget: c.budget.level(), Listed: len(c.balancer.Nodes()),
 	}
 	all := c.endpoints()

@@ -48,6 +48,11 @@ type ClientTrace struct {
 	// because Retry.Budget is spent. Wait is 0.
 	BudgetExhausted func(context.Context, RetryInfo)
 
+	// Hedge is called before a call that takes long is sent to a second endpoint. The
+	// hooks of its two attempts may run at the same time, and AttemptDone of the one
+	// that comes late after CallDone.
+	Hedge func(context.Context, HedgeInfo)
+
 	// ConnStart is called before a dial.
 	ConnStart func(ConnInfo)
 	// ConnDone is called when a dial ended, well or not.
@@ -90,6 +95,7 @@ func (t *ClientTrace) Join(u *ClientTrace) *ClientTrace {
 		Pick:            joinOfCall(t.Pick, u.Pick),
 		Retry:           joinOfCall(t.Retry, u.Retry),
 		BudgetExhausted: joinOfCall(t.BudgetExhausted, u.BudgetExhausted),
+		Hedge:           joinOfCall(t.Hedge, u.Hedge),
 		ConnStart:       join(t.ConnStart, u.ConnStart),
 		ConnDone:        join(t.ConnDone, u.ConnDone),
 		ConnClosed:      join(t.ConnClosed, u.ConnClosed),
@@ -152,6 +158,7 @@ func (t *ClientTrace) guarded(log *slog.Logger) *ClientTrace {
 		Pick:            guardOfCall(log, t.Pick),
 		Retry:           guardOfCall(log, t.Retry),
 		BudgetExhausted: guardOfCall(log, t.BudgetExhausted),
+		Hedge:           guardOfCall(log, t.Hedge),
 		ConnStart:       guard(log, t.ConnStart),
 		ConnDone:        guard(log, t.ConnDone),
 		ConnClosed:      guard(log, t.ConnClosed),

@@ -1,0 +1,158 @@
+package rpcx
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"resilientrpc/balancer"
+)
+
+// Hedge says when a call is sent to a second endpoint because the first one takes
+// long, which cuts the tail of latencies (Dean and Barroso, "The Tail at Scale",
+// 2013). The call gets the answer that comes first. The zero value is the default.
+//
+// Only calls of idempotent methods are hedged, at most once each: see
+// [MethodOptions].Hedge and [AsRetry] for those that are not. The second attempt goes
+// to another endpoint that is connected, has room and is let in by its breaker, or is
+// not made. What comes late is never cut: it occupies its place under
+// Dialer.MaxInFlight, and counts for breaker and balancer, until its server answers or
+// the deadline of the call passes. [Client.CloseContext] does not wait for it.
+//
+// Each attempt has its reply decoded into a value of its own, which then is assigned.
+// A call whose reply is nil or holds something already, into which net/rpc would
+// merge, is not hedged.
+type Hedge struct {
+	// Delay is how long the first attempt has before there is a second one. Zero
+	// means as long as 95 in 100 successful attempts of such calls have taken of
+	// late; before 100 have been seen nothing is hedged. Negative is refused.
+	Delay time.Duration
+	// Budget is the share of such calls that may be hedged, over the client: every
+	// call adds this much of a hedge, up to a stock of 10. Zero means 0.05, up to 1
+	// is possible. A hedge is charged to Retry.Budget too, so that hedges and retries
+	// together stay within that.
+	Budget float64
+}
+
+const defaultHedgeBudget = 0.05
+
+func (h *Hedge) check() error {
+	switch {
+	case h.Delay < 0:
+		return fieldError("Hedge.Delay", h.Delay, "a positive duration, or 0 for what 95 in 100 attempts take; for no hedges leave Dialer.Hedge nil")
+	case !(h.Budget >= 0 && h.Budget <= 1): // written so that NaN fails
+		return fieldError("Hedge.Budget", h.Budget, "a share of calls up to 1, or 0 for 0.05; for no hedges leave Dialer.Hedge nil")
+	}
+	return nil
+}
+
+// hedger decides on the hedges of a client.
+type hedger struct {
+	delay  time.Duration // 0 for that of tail
+	budget *budget
+	tail   tail
+}
+
+// newHedger returns nil for nil: then there are no hedges.
+func newHedger(h *Hedge) *hedger {
+	if h == nil {
+		return nil
+	}
+	share := h.Budget
+	if share == 0 {
+		share = defaultHedgeBudget
+	}
+	return &hedger{delay: h.Delay, budget: newBudget(share)}
+}
+
+// learn takes a successful attempt into account. Losers are among them: else hedges
+// would hide the very latencies that say when to hedge.
+func (c *Client) learn(a *attempt, at time.Time) {
+	if h := c.hedger; h != nil && h.delay == 0 && a.hedgeable {
+		h.tail.add(at.Sub(a.started), at.Sub(c.born))
+	}
+}
+
+// hedgeAfter is how long the next attempt has before it is hedged, 0 if it is not.
+func (r *run) hedgeAfter() time.Duration {
+	h := r.client.hedger
+	if h == nil || !r.options.hedge || r.hedged || len(r.client.balancer.Nodes()) < 2 || !isFresh(r.reply) {
+		return 0
+	}
+	if h.delay > 0 {
+		return h.delay
+	}
+	return h.tail.slow()
+}
+
+// raced sends an attempt that is hedged if it takes long, and waits for the end. It
+// returns false if the attempt cannot be sent at once: then nothing has happened.
+func (r *run) raced(ctx context.Context, a *attempt, delay time.Duration) (result, bool) {
+	lent := new(run) // r itself would be allocated for every call, hedged or not
+	*lent = *r
+	end := make(chan result, 1)
+	deadline, _ := ctx.Deadline()
+	x := &race{run: lent, ctx: ctx, delay: delay, deadline: deadline, over: func(res result) { end <- res }}
+	patience := a.ctx
+	if !x.start(a) {
+		return result{}, false
+	}
+	var res result
+	select {
+	case res = <-end:
+	case <-patience.Done():
+		x.abandon(patience.Err())
+		res = <-end
+	}
+	*r = *lent
+	return res, true
+}
+
+// isFresh reports whether decoding into a new value and assigning that is the same
+// as decoding into reply.
+func isFresh(reply any) bool {
+	v := reflect.ValueOf(reply)
+	return v.Kind() == reflect.Pointer && !v.IsNil() && v.Elem().IsZero()
+}
+
+// payHedge charges a hedge to both budgets, or to none.
+func (c *Client) payHedge() bool {
+	if !c.hedger.budget.withdraw() {
+		return false
+	}
+	if !c.budget.withdraw() {
+		c.hedger.budget.refund()
+		return false
+	}
+	return true
+}
+
+// refundHedge takes payHedge back: the hedge was not made.
+func (c *Client) refundHedge() {
+	c.hedger.budget.refund()
+	c.budget.refund()
+}
+
+// second begins an attempt at another endpoint than that of first, or returns nil if
+// none takes one now: a hedge waits for nothing.
+func (r *run) second(ctx context.Context, first *balancer.Node) (*attempt, *conn) {
+	now := time.Now()
+	ticket, err := r.placeNow(now)
+	if err != nil {
+		return nil, nil
+	}
+	if e := ticket.Node().Value().(*replica).live.Load(); ticket.Node() == first || e == nil || !e.pool.connected() {
+		r.client.release(now, ticket, balancer.NotSent)
+		return nil, nil
+	}
+	a, _ := r.begin(ctx, now, ticket, nil, true)
+	if a == nil {
+		return nil, nil
+	}
+	c := a.ready()
+	if c == nil {
+		r.client.conclude(a, result{err: errClosedWire, own: true, at: now})
+		return nil, nil
+	}
+	return a, c
+}

@@ -1,0 +1,604 @@
+package rpcx_test
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/balancer"
+	"resilientrpc/breaker"
+	"resilientrpc/rpcx"
+)
+
+// inOrder is a policy whose first choice is the first endpoint.
+type inOrder struct{}
+
+func (inOrder) Picker(v *balancer.View) balancer.Picker { return orderPicker{v} }
+
+type orderPicker struct{ view *balancer.View }
+
+func (p orderPicker) Pick(_ time.Time, in balancer.PickInfo) *balancer.Node {
+	for _, n := range p.view.Nodes() {
+		if !in.Tried(n) {
+			return n
+		}
+	}
+	return nil
+}
+
+// hedged is a client whose calls go to "a:1" first and are hedged after 10 ms, and
+// what its hooks told.
+type hedged struct {
+	*fleet
+	*rpcx.Client
+
+	mu       sync.Mutex // protects following
+	events   []string
+	attempts []rpcx.AttemptInfo
+	hedges   []rpcx.HedgeInfo
+}
+
+const hedgeDelay = 10 * time.Millisecond
+
+// inRace runs f with a client of n endpoints, which answer after 2 ms.
+func inRace(t *testing.T, n int, change func(*rpcx.Dialer), f func(*testing.T, *hedged)) {
+	t.Helper()
+	inFleet(t, n, func(t *testing.T, fl *fleet) {
+		h := &hedged{fleet: fl}
+		fl.dialer.Hedge = &rpcx.Hedge{Delay: hedgeDelay}
+		fl.dialer.Balancer = inOrder{}
+		fl.dialer.Heartbeat = -1
+		fl.dialer.Idempotent = func(string) bool { return true }
+		fl.dialer.Trace = &rpcx.ClientTrace{
+			AttemptDone: func(_ context.Context, i rpcx.AttemptInfo) {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				h.attempts = append(h.attempts, i)
+				h.events = append(h.events, "attempt at "+i.Endpoint)
+			},
+			Hedge: func(_ context.Context, i rpcx.HedgeInfo) {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				h.hedges = append(h.hedges, i)
+				h.events = append(h.events, "hedge at "+i.Endpoint)
+			},
+			CallDone: func(context.Context, rpcx.CallInfo) {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				h.events = append(h.events, "call")
+			},
+		}
+		if change != nil {
+			change(&fl.dialer)
+		}
+		h.Client = fl.dial()
+		defer h.Client.Close()
+		synctest.Wait()
+		f(t, h)
+	})
+}
+
+// answersAfter sets how long an endpoint takes to answer.
+func (h *hedged) answersAfter(addr string, d time.Duration) { h.Delay(addr, d/2) }
+
+// told returns what the hooks have told, and forgets it.
+func (h *hedged) told() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	events := h.events
+	h.events = nil
+	return events
+}
+
+// ended returns the attempts that have.
+func (h *hedged) ended() []rpcx.AttemptInfo {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.attempts)
+}
+
+// A way is one of the ways to make a call.
+type way struct {
+	name string
+	call func(c *rpcx.Client, method string, args, reply any) error
+}
+
+var bothWays = []way{
+	{"Call", (*rpcx.Client).Call},
+	{"Go", func(c *rpcx.Client, method string, args, reply any) error {
+		return (<-c.Go(method, args, reply, nil).Done).Error
+	}},
+}
+
+func TestHedge(t *testing.T) {
+	const slow, slower = 500 * time.Millisecond, 800 * time.Millisecond
+	for _, c := range []struct {
+		name   string
+		a, b   time.Duration // until they answer
+		during func(*hedged) // 100 ms after the call has begun
+		method string
+		args   any
+		want   string // reply
+		err    string
+		took   time.Duration
+		events []string // until the call is over, and until all is
+		won    uint64
+	}{
+		{
+			name: "the first answers in time", a: 9 * time.Millisecond, b: 2 * time.Millisecond,
+			want: "a:1", took: 9 * time.Millisecond, events: []string{"attempt at a:1", "call"},
+		},
+		{
+			name: "the second wins", a: slow, b: 2 * time.Millisecond,
+			want: "b:1", took: hedgeDelay + 2*time.Millisecond,
+			events: []string{"hedge at b:1", "attempt at b:1", "call", "attempt at a:1"}, won: 1,
+		},
+		{
+			name: "the first wins", a: slow, b: slow,
+			want: "a:1", took: slow, events: []string{"hedge at b:1", "attempt at a:1", "call", "attempt at b:1"},
+		},
+		{
+			name: "the first fails", a: slow, b: slower, during: func(h *hedged) { h.Cut("a:1") },
+			want: "b:1", took: hedgeDelay + slower, events: []string{"hedge at b:1", "attempt at a:1", "attempt at b:1", "call"}, won: 1,
+		},
+		{
+			name: "the second fails", a: slower, b: slow, during: func(h *hedged) { h.Cut("b:1") },
+			want: "a:1", took: slower, events: []string{"hedge at b:1", "attempt at b:1", "attempt at a:1", "call"},
+		},
+		{
+			name: "an error of the method is an answer", a: slow, b: 2 * time.Millisecond, method: "Bank.Refuse", args: "no",
+			err: "no", took: hedgeDelay + 2*time.Millisecond,
+			events: []string{"hedge at b:1", "attempt at b:1", "call", "attempt at a:1"}, won: 1,
+		},
+		{
+			name: "so is one of the first", a: slow, b: slower, method: "Bank.Refuse", args: "no",
+			err: "no", took: slow, events: []string{"hedge at b:1", "attempt at a:1", "call", "attempt at b:1"},
+		},
+		{
+			name: "both fail", a: slow, b: slow, during: func(h *hedged) { h.Refuse("a:1"); h.Refuse("b:1"); h.Cut("a:1"); h.Cut("b:1") },
+			err: "connection reset by peer", took: 100 * time.Millisecond,
+		},
+	} {
+		for _, way := range bothWays {
+			t.Run(c.name+"/"+way.name, func(t *testing.T) {
+				inRace(t, 2, func(d *rpcx.Dialer) { d.Retry.MaxAttempts = -1 }, func(t *testing.T, h *hedged) {
+					h.answersAfter("a:1", c.a)
+					h.answersAfter("b:1", c.b)
+					if c.during != nil {
+						time.AfterFunc(100*time.Millisecond, func() { c.during(h) })
+					}
+					if c.method == "" {
+						c.method, c.args = "Bank.Where", struct{}{}
+					}
+					var reply string
+					into := any(&reply)
+					if c.method == "Bank.Refuse" {
+						into = new(struct{})
+					}
+					start := time.Now()
+					err := way.call(h.Client, c.method, c.args, into)
+					require.Equal(t, c.took, time.Since(start))
+					require.Equal(t, c.want, reply)
+					if c.err != "" {
+						require.ErrorContains(t, err, c.err)
+					} else {
+						require.NoError(t, err)
+					}
+					time.Sleep(time.Second)
+					require.Equal(t, c.won, h.Stats().HedgesWon)
+					if c.events != nil {
+						require.Equal(t, c.events, h.told())
+					} else {
+						ce := callError(t, err)
+						require.Equal(t, rpcx.MaybeSent, ce.Sent)
+						require.Equal(t, 2, ce.Attempts)
+					}
+					require.Equal(t, c.want, reply, "the loser has left it alone")
+					for _, e := range h.Stats().Endpoints {
+						require.Zero(t, e.InFlight)
+					}
+				})
+			})
+		}
+	}
+}
+
+// An attempt that came late has told all who learn from attempts of its own end.
+func TestLoserCounts(t *testing.T) {
+	inRace(t, 2, nil, func(t *testing.T, h *hedged) {
+		h.answersAfter("a:1", time.Second)
+		require.Equal(t, map[string]int{"b:1": 1}, where(t, h.Client, 1))
+		s := h.Stats()
+		require.Equal(t, 1, s.Endpoints[0].InFlight, "it is not cut")
+		time.Sleep(2 * time.Second)
+		s = h.Stats()
+		require.EqualValues(t, 1, s.Hedges)
+		require.EqualValues(t, 1, s.Calls)
+		require.Zero(t, s.Endpoints[0].InFlight)
+		require.InDelta(t, time.Second, s.Endpoints[0].Latency, float64(100*time.Millisecond))
+		require.True(t, s.Endpoints[0].Connected)
+		require.Equal(t, []rpcx.HedgeInfo{{Method: "Bank.Where", Attempt: 2, Endpoint: "b:1", First: "a:1", Delay: hedgeDelay}}, h.hedges)
+		attempts := h.ended()
+		late := attempts[1]
+		require.Equal(t, "a:1", late.Endpoint)
+		require.Equal(t, time.Second, late.Duration)
+		require.Equal(t, 1, late.Attempt)
+		require.NoError(t, late.Err)
+		require.False(t, late.Hedge)
+		require.True(t, attempts[0].Hedge)
+		require.Equal(t, 2, attempts[0].Attempt)
+	})
+}
+
+// A server that answers pings and no calls is found out although hedges hide it.
+func TestLoserOpensTheBreaker(t *testing.T) {
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			inRace(t, 2, func(d *rpcx.Dialer) {
+				d.Hedge.Budget = 1
+				d.Retry.Budget = -1
+				d.CallTimeout = time.Second
+				d.Breaker = breaker.Config{}
+			}, func(t *testing.T, h *hedged) {
+				h.answersAfter("a:1", time.Hour)
+				for range 100 {
+					require.NoError(t, way.call(h.Client, "Bank.Where", struct{}{}, new(string)))
+					time.Sleep(100 * time.Millisecond)
+				}
+				require.NotEqual(t, breaker.Closed, h.Stats().Endpoints[0].State)
+				require.Less(t, h.Stats().Hedges, uint64(50))
+			})
+		})
+	}
+}
+
+func TestNotHedged(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		n      int // endpoints
+		change func(*rpcx.Dialer)
+		ctx    func(context.Context) context.Context
+		before func(*hedged)
+		reply  string
+	}{
+		{name: "not idempotent", change: func(d *rpcx.Dialer) { d.Idempotent = nil }},
+		{name: "off", change: func(d *rpcx.Dialer) { d.Hedge = nil }},
+		{name: "off for the method", change: func(d *rpcx.Dialer) {
+			d.Methods = map[string]rpcx.MethodOptions{"Bank.*": {Hedge: rpcx.No}}
+		}},
+		{name: "a retry of somebody else", ctx: rpcx.AsRetry},
+		{name: "one endpoint", n: 1},
+		{name: "the other is down", before: func(h *hedged) { h.kill("b:1") }},
+		{name: "the other is not connected", change: func(d *rpcx.Dialer) { d.Breaker.Disabled = true }, before: func(h *hedged) { h.kill("b:1") }},
+		{name: "the retry budget is spent", change: func(d *rpcx.Dialer) { d.Retry.Budget = 1e-3 }, before: func(h *hedged) {
+			h.spend(budgetBurst)
+		}},
+		{name: "the hedge budget is spent", change: func(d *rpcx.Dialer) { d.Hedge.Budget = 1e-3; d.Retry.Budget = -1 }, before: func(h *hedged) {
+			h.spend(budgetBurst)
+		}},
+		{name: "the percentile is not known", change: func(d *rpcx.Dialer) { d.Hedge.Delay = 0 }, before: func(h *hedged) {
+			where(h.t, h.Client, 98) // and two more
+		}},
+		{name: "the reply holds something", reply: "something"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inRace(t, max(c.n, 2)-c.n%2, c.change, func(t *testing.T, h *hedged) {
+				if c.before != nil {
+					c.before(h)
+				}
+				before := h.Stats().Hedges
+				h.answersAfter("a:1", time.Second)
+				h.answersAfter("b:1", 2*time.Second)
+				ctx := t.Context()
+				if c.ctx != nil {
+					ctx = c.ctx(rpcx.WithIdempotent(ctx))
+				}
+				reply := c.reply
+				start := time.Now()
+				require.NoError(t, h.CallContext(ctx, "Bank.Where", struct{}{}, &reply))
+				require.Equal(t, "a:1", reply)
+				require.Equal(t, time.Second, time.Since(start))
+				call := <-h.Go("Bank.Where", struct{}{}, &c.reply, nil).Done
+				require.NoError(t, call.Error)
+				if c.ctx == nil { // a call of Go has no context
+					require.Equal(t, before, h.Stats().Hedges)
+				}
+			})
+		})
+	}
+}
+
+const budgetBurst = 10
+
+// spend has n calls hedged.
+func (h *hedged) spend(n int) {
+	h.answersAfter("a:1", 100*time.Millisecond)
+	for range n {
+		where(h.t, h.Client, 1)
+		time.Sleep(200 * time.Millisecond)
+	}
+	require.EqualValues(h.t, n, h.Stats().Hedges)
+}
+
+// Nothing is charged for a hedge that was not made.
+func TestNoEndpointNoCharge(t *testing.T) {
+	inRace(t, 2, func(d *rpcx.Dialer) { d.Retry.Budget, d.Hedge.Budget, d.Heartbeat = 1e-3, 1e-3, 0 }, func(t *testing.T, h *hedged) {
+		h.kill("b:1")
+		h.answersAfter("a:1", 100*time.Millisecond)
+		where(t, h.Client, 100)
+		require.Zero(t, h.Stats().Hedges)
+		h.Resume("b:1")
+		time.Sleep(5 * time.Minute)
+		h.spend(budgetBurst)
+	})
+}
+
+// Whatever the latencies, hedges stay within their budget.
+func TestHedgeBudget(t *testing.T) {
+	for _, c := range []struct{ hedge, retry, least, most float64 }{
+		{0, 0, 0.05, 0.05},
+		{0.5, 0, 0.1, 0.1}, // that of retries
+		{0.2, -1, 0.2, 0.2},
+		{1, -1, 1, 1},
+	} {
+		inRace(t, 2, func(d *rpcx.Dialer) { d.Hedge.Budget, d.Retry.Budget = c.hedge, c.retry }, func(t *testing.T, h *hedged) {
+			const calls = 1000
+			h.answersAfter("a:1", 20*time.Millisecond)
+			h.answersAfter("b:1", 20*time.Millisecond)
+			where(t, h.Client, calls)
+			hedges := float64(h.Stats().Hedges)
+			require.LessOrEqual(t, hedges, c.most*calls+budgetBurst)
+			require.GreaterOrEqual(t, hedges, c.least*calls)
+		})
+	}
+}
+
+// Hedges and retries together stay within the budget of retries.
+func TestHedgesLeaveNothingToRetries(t *testing.T) {
+	inRace(t, 2, func(d *rpcx.Dialer) { d.Retry.Budget, d.Breaker.Disabled = 1e-3, true }, func(t *testing.T, h *hedged) {
+		h.spend(budgetBurst)
+		h.kill("a:1")
+		h.kill("b:1")
+		require.Error(t, h.Call("Bank.Where", struct{}{}, new(string)))
+		require.Zero(t, h.Stats().Retries)
+	})
+}
+
+func TestHedgeWaitsForNoRoom(t *testing.T) {
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			inRace(t, 2, func(d *rpcx.Dialer) { d.MaxInFlight = 1; d.Hedge.Budget = 1; d.Retry.Budget = -1 }, func(t *testing.T, h *hedged) {
+				h.answersAfter("a:1", time.Second)
+				require.Equal(t, map[string]int{"b:1": 1}, where(t, h.Client, 1))
+				// The loser has its place, so that this one goes to b:1 and nobody is left.
+				h.answersAfter("b:1", 100*time.Millisecond)
+				require.NoError(t, way.call(h.Client, "Bank.Where", struct{}{}, new(string)))
+				require.EqualValues(t, 1, h.Stats().Hedges)
+				time.Sleep(2 * time.Second)
+				require.NoError(t, way.call(h.Client, "Bank.Where", struct{}{}, new(string)))
+				require.EqualValues(t, 2, h.Stats().Hedges, "the place is free again")
+			})
+		})
+	}
+}
+
+// A call is hedged once, however often it is tried.
+func TestOneHedgeForEachCall(t *testing.T) {
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			inRace(t, 3, nil, func(t *testing.T, h *hedged) {
+				for _, a := range h.addrs {
+					h.answersAfter(a, 500*time.Millisecond)
+				}
+				time.AfterFunc(100*time.Millisecond, func() { h.Cut("a:1"); h.Cut("b:1") })
+				var reply string
+				require.NoError(t, way.call(h.Client, "Bank.Where", struct{}{}, &reply))
+				require.Equal(t, "c:1", reply)
+				require.EqualValues(t, 1, h.Stats().Retries)
+				require.EqualValues(t, 1, h.Stats().Hedges)
+				require.Len(t, h.ended(), 3)
+			})
+		})
+	}
+}
+
+// The deadline ends both attempts, and nothing is paid for a call whose time is up.
+func TestDeadlineDuringRace(t *testing.T) {
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			inRace(t, 2, func(d *rpcx.Dialer) { d.CallTimeout = 300 * time.Millisecond }, func(t *testing.T, h *hedged) {
+				start := time.Now()
+				err := way.call(h.Client, "Bank.Sleep", time.Minute, new(string))
+				require.Equal(t, 300*time.Millisecond, time.Since(start))
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.Equal(t, 2, callError(t, err).Attempts)
+				require.Equal(t, rpcx.MaybeSent, callError(t, err).Sent)
+				require.Zero(t, h.Stats().Retries)
+				require.Equal(t, "call", h.told()[3])
+			})
+		})
+	}
+}
+
+// A caller who leaves takes both attempts with him.
+func TestLeavingDuringRace(t *testing.T) {
+	for _, after := range []time.Duration{hedgeDelay / 2, hedgeDelay, 2 * hedgeDelay} {
+		inRace(t, 2, nil, func(t *testing.T, h *hedged) {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(after, cancel)
+			start := time.Now()
+			reply := ""
+			err := h.CallContext(ctx, "Bank.Sleep", time.Minute, &reply)
+			require.Equal(t, after, time.Since(start))
+			require.ErrorIs(t, err, context.Canceled)
+			time.Sleep(2 * time.Minute)
+			require.Empty(t, reply)
+			for _, e := range h.Stats().Endpoints {
+				require.Zero(t, e.InFlight)
+				require.Equal(t, breaker.Closed, e.State)
+			}
+		})
+	}
+}
+
+func TestCloseDuringRace(t *testing.T) {
+	for _, after := range []time.Duration{hedgeDelay / 2, hedgeDelay, 2 * hedgeDelay} {
+		for _, way := range bothWays {
+			inRace(t, 2, nil, func(t *testing.T, h *hedged) {
+				time.AfterFunc(after, func() { h.Close() })
+				start := time.Now()
+				err := way.call(h.Client, "Bank.Sleep", time.Minute, new(string))
+				require.Equal(t, rpcx.ErrShutdown, err)
+				require.Equal(t, after, time.Since(start))
+			})
+		}
+	}
+}
+
+// CloseContext waits for the call and not for the loser.
+func TestCloseContextDuringRace(t *testing.T) {
+	for _, way := range bothWays {
+		inRace(t, 2, nil, func(t *testing.T, h *hedged) {
+			h.answersAfter("a:1", time.Hour)
+			h.answersAfter("b:1", time.Second)
+			start := time.Now()
+			closed := make(chan error)
+			time.AfterFunc(2*hedgeDelay, func() { closed <- h.CloseContext(t.Context()) })
+			require.NoError(t, way.call(h.Client, "Bank.Where", struct{}{}, new(string)))
+			require.NoError(t, <-closed)
+			require.Equal(t, hedgeDelay+time.Second, time.Since(start))
+			events := h.told()
+			require.Equal(t, "attempt at a:1", events[len(events)-1])
+			require.ErrorIs(t, h.ended()[1].Err, rpcx.ErrShutdown)
+		})
+	}
+}
+
+// Args are the caller's again when the call is over: a hedge is written before that,
+// or not at all. The race detector sees one that is late.
+func TestArgsAreTheCallersAgain(t *testing.T) {
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			inRace(t, 2, func(d *rpcx.Dialer) { d.Hedge.Budget = 1; d.Retry.Budget = -1 }, func(t *testing.T, h *hedged) {
+				// Answers of the first come as the hedge is written.
+				h.answersAfter("a:1", hedgeDelay)
+				for range 200 {
+					args, reply := "mine", ""
+					require.NoError(t, way.call(h.Client, "Bank.Echo", &args, &reply))
+					require.Equal(t, "mine", reply)
+					args = "changed"
+				}
+				require.NotZero(t, h.Stats().Hedges)
+			})
+		})
+	}
+}
+
+// A reply that came late is decoded aside. The race detector sees one that is not.
+func TestLoserLeavesTheReplyAlone(t *testing.T) {
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			inRace(t, 2, nil, func(t *testing.T, h *hedged) {
+				h.answersAfter("a:1", 100*time.Millisecond)
+				h.answersAfter("b:1", 20*time.Millisecond)
+				var reply string
+				require.NoError(t, way.call(h.Client, "Bank.Where", struct{}{}, &reply))
+				for range 100 {
+					reply = "mine"
+					time.Sleep(2 * time.Millisecond)
+					require.Equal(t, "mine", reply)
+				}
+				require.Len(t, h.ended(), 2)
+			})
+		})
+	}
+}
+
+// Whatever comes together, a call ends once and its reply is that of its arguments.
+func TestRacesEndOnce(t *testing.T) {
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		f.dialer.Hedge = &rpcx.Hedge{Delay: 4 * time.Millisecond, Budget: 1}
+		f.dialer.Idempotent = func(string) bool { return true }
+		f.dialer.Retry.Budget = -1
+		f.dialer.Breaker.Disabled = true
+		f.dialer.CallTimeout = 12 * time.Millisecond
+		c := f.dial()
+		defer c.Close()
+		for i, a := range f.addrs {
+			f.Delay(a, time.Duration(i+1)*2*time.Millisecond)
+		}
+		done := make(chan *rpcx.Call, 3000)
+		var calls sync.WaitGroup
+		for i := range 500 {
+			if i%50 == 0 {
+				f.Cut(f.addrs[i/50%3])
+			}
+			n := f.addrs[i%3] + time.Duration(i).String()
+			c.Go("Bank.Echo", n, new(string), done)
+			calls.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%17)*time.Millisecond)
+				defer cancel()
+				args, reply := n, ""
+				err := c.CallContext(ctx, "Bank.Echo", &args, &reply)
+				if err == nil && reply != n {
+					t.Errorf("%q for %q", reply, n)
+				}
+				args, reply = "x", "y" // the race detector looks
+			})
+			if i%5 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		calls.Wait()
+		for range 500 {
+			call := <-done
+			if call.Error == nil {
+				require.Equal(t, call.Args, *call.Reply.(*string))
+			}
+			*call.Reply.(*string) = "mine"
+		}
+		time.Sleep(time.Minute)
+		require.Empty(t, done)
+		s := c.Stats()
+		require.NotZero(t, s.Hedges)
+		require.NotZero(t, s.HedgesWon)
+		require.Less(t, s.HedgesWon, s.Hedges)
+		for _, e := range s.Endpoints {
+			require.Zero(t, e.InFlight)
+		}
+	})
+}
+
+func TestHedgeAfterTheLivePercentile(t *testing.T) {
+	inRace(t, 2, func(d *rpcx.Dialer) { d.Hedge = &rpcx.Hedge{} }, func(t *testing.T, h *hedged) {
+		h.answersAfter("a:1", 4*time.Millisecond)
+		where(t, h.Client, 100)
+		h.answersAfter("a:1", time.Second)
+		start := time.Now()
+		require.Equal(t, map[string]int{"b:1": 1}, where(t, h.Client, 1))
+		took := time.Since(start) - 2*time.Millisecond
+		require.GreaterOrEqual(t, took, 4*time.Millisecond)
+		require.LessOrEqual(t, took, 4*time.Millisecond*9/8)
+		require.Equal(t, took, h.hedges[0].Delay)
+	})
+}
+
+func TestBadHedgesAreRefused(t *testing.T) {
+	for want, hedge := range map[string]rpcx.Hedge{
+		"Dialer.Hedge.Delay is -1ns":  {Delay: -1},
+		"Dialer.Hedge.Budget is -0.1": {Budget: -0.1},
+		"Dialer.Hedge.Budget is NaN":  {Budget: math.NaN()},
+		"Dialer.Hedge.Budget is 1.5":  {Budget: 1.5},
+	} {
+		d := rpcx.Dialer{Hedge: &hedge}
+		_, err := d.Dial("tcp", "a:1")
+		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, "leave Dialer.Hedge nil")
+	}
+}

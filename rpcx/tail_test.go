@@ -1,0 +1,131 @@
+package rpcx
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// percentile is the oracle: it sorts.
+func percentile(all []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[int(math.Ceil(0.95*float64(len(sorted))))-1]
+}
+
+func TestTailIsAsSortingSays(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for name, draw := range map[string]func() time.Duration{
+		"equal":       func() time.Duration { return 3 * time.Millisecond },
+		"uniform":     func() time.Duration { return time.Duration(rng.Int64N(int64(time.Second))) },
+		"exponential": func() time.Duration { return time.Duration(rng.ExpFloat64() * float64(time.Millisecond)) },
+		"log-normal":  func() time.Duration { return time.Duration(math.Exp(2*rng.NormFloat64()) * float64(time.Millisecond)) },
+		"stalls": func() time.Duration {
+			if rng.IntN(100) == 0 {
+				return 500 * time.Millisecond
+			}
+			return time.Millisecond
+		},
+		"tiny": func() time.Duration { return time.Duration(rng.IntN(5000)) },
+	} {
+		var x tail
+		var all []time.Duration
+		for i := range 2000 {
+			d := draw()
+			all = append(all, d)
+			x.add(d, time.Duration(i)*tailEvery)
+			if i+1 < tailLeast {
+				require.Zero(t, x.slow(), name)
+				continue
+			}
+			want, got := percentile(all[max(0, len(all)-int(tailSpan/tailEvery)):]), x.slow()
+			if len(all) > int(tailSpan/tailEvery) {
+				continue // windows turn: that is the next test's
+			}
+			require.Greater(t, got, want, name)
+			require.LessOrEqual(t, got, want+want/perOctave+1<<unitBits, "%s: %d", name, i)
+		}
+	}
+}
+
+// What is over is forgotten within a minute, and no sooner than in half of one.
+func TestTailAdapts(t *testing.T) {
+	var x tail
+	now := time.Duration(0)
+	feed := func(d, every, during time.Duration) {
+		for end := now + during; now < end; now += every {
+			x.add(d, now)
+		}
+	}
+	for _, change := range []struct{ from, to time.Duration }{
+		{time.Millisecond, 100 * time.Millisecond},
+		{100 * time.Millisecond, time.Millisecond},
+	} {
+		feed(change.from, 10*time.Millisecond, 2*time.Minute)
+		require.Equal(t, upperEdge(bucketOf(change.from)), x.slow())
+		feed(change.to, 10*time.Millisecond, time.Minute+2*tailEvery)
+		require.Equal(t, upperEdge(bucketOf(change.to)), x.slow())
+	}
+	feed(time.Second, 10*time.Millisecond, time.Second)
+	require.Equal(t, upperEdge(bucketOf(time.Millisecond)), x.slow(), "a second is too short")
+}
+
+// A client that calls once a second needs longer, and knows no less.
+func TestTailOfFewCalls(t *testing.T) {
+	var x tail
+	for i := range 1000 {
+		x.add(time.Millisecond, time.Duration(i)*time.Second)
+		require.Equal(t, i+1 >= tailLeast, x.slow() > 0)
+	}
+	require.Less(t, x.windows[0].total()+x.windows[1].total(), uint64(2*tailLeast+1))
+}
+
+func TestTailBuckets(t *testing.T) {
+	last := -1
+	for d := time.Duration(0); d < 10*time.Hour; d += 1 + d/64 {
+		b := bucketOf(d)
+		require.True(t, b == last || b == last+1, "%v", d)
+		last = b
+		if b < buckets-1 {
+			require.Greater(t, upperEdge(b), d)
+			require.Equal(t, b+1, bucketOf(upperEdge(b)))
+			require.Equal(t, b, bucketOf(upperEdge(b)-1))
+		}
+	}
+	require.Equal(t, buckets-1, last)
+	require.Zero(t, bucketOf(-1))
+	require.Equal(t, buckets-1, bucketOf(math.MaxInt64))
+}
+
+func TestTailIsSharedAndAllocatesNothing(t *testing.T) {
+	var x tail
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range 10_000 {
+				x.add(time.Millisecond, time.Duration(i)*time.Second/10)
+			}
+		})
+	}
+	wg.Wait()
+	require.Equal(t, upperEdge(bucketOf(time.Millisecond)), x.slow())
+	now := time.Hour
+	require.Zero(t, testing.AllocsPerRun(1000, func() {
+		x.add(time.Millisecond, now)
+		now += time.Second
+	}))
+}
+
+func BenchmarkTail(b *testing.B) {
+	var x tail
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for i := 0; pb.Next(); i++ {
+			x.add(time.Millisecond, time.Duration(i)*time.Microsecond)
+		}
+	})
+}
