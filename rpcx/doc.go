@@ -59,6 +59,14 @@
 // repetition waits for [Retry].BackOff and is charged to [Retry].Budget. A call that
 // is a retry of somebody else's ([AsRetry]) has no others.
 //
+// # Hedges
+//
+// With [Dialer].Hedge, a call of an idempotent method that takes long is sent to a
+// second endpoint, and gets the answer that comes first. Hedges have a budget of
+// their own and are charged to [Retry].Budget as well, so that they cannot make an
+// overload worse. The attempt that comes late is not cut, since its server would go
+// on all the same; breaker and balancer learn from it as from any other.
+//
 // # Errors
 //
 // An error of the method is a [ServerError], or a [*codec.Error] where JSON-RPC

@@ -36,7 +36,8 @@ func (c *Client) end() {
 
 // CloseContext closes the client once the calls under way have ended, those of Go
 // included. They may still be tried again, and end as if nobody closed; how long
-// that takes is up to their deadlines. A new call gets [ErrShutdown] at once.
+// that takes is up to their deadlines. A new call gets [ErrShutdown] at once. An attempt
+// that a hedge has outrun is no call under way.
 //
 // If ctx ends first, the client is closed at once, as by Close, and the error is
 // that of ctx. If Close is called meanwhile, it closes at once; then, and if the

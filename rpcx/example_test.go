@@ -119,3 +119,27 @@ func ExampleClientTrace() {
 	}
 	// Output: Arith.Multiply 1 <nil>
 }
+
+// A call that takes long is sent to a second replica, and the first answer wins.
+func ExampleHedge() {
+	a, stopA := replica()
+	defer stopA()
+	b, stopB := replica()
+	defer stopB()
+	d := rpcx.Dialer{
+		Methods: map[string]rpcx.MethodOptions{
+			"Arith.*":      {Idempotent: rpcx.Yes}, // only such methods are hedged
+			"Arith.Factor": {Hedge: rpcx.No},       // and not those that are dear
+		},
+		// After as long as 95 in 100 attempts take, and for 5 in 100 calls at most.
+		Hedge: &rpcx.Hedge{},
+	}
+	client, err := d.Dial("tcp", a, b)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	var product int
+	fmt.Println(client.Call("Arith.Multiply", Args{6, 9}, &product), product)
+	// Output: <nil> 54
+}

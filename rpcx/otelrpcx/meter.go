@@ -34,6 +34,7 @@ type meter struct {
 	failed  metric.Int64Counter
 	retries metric.Int64Counter
 	spent   metric.Int64Counter
+	hedges  metric.Int64Counter
 	dials   metric.Int64Counter
 	changes metric.Int64Counter
 	doubts  metric.Int64Counter
@@ -56,7 +57,8 @@ func newMeter(c Config) (*meter, error) {
 		metric.WithUnit(conventional.Unit()), metric.WithExplicitBucketBoundaries(buckets...))
 	m.calls, errs = calls, append(errs, err)
 	m.failed = counter("rpcx.client.attempt.failures", "{attempt}", "Attempts of calls that failed.")
-	m.retries = counter("rpcx.client.retries", "{retry}", "Attempts that follow another one of the same call.")
+	m.retries = counter("rpcx.client.retries", "{retry}", "Attempts that follow another one of the same call that failed.")
+	m.hedges = counter("rpcx.client.hedges", "{attempt}", "Attempts beside another one of the same call that takes long.")
 	m.spent = counter("rpcx.client.budget_exhausted", "{call}", "Calls that were not tried again because the retry budget was spent.")
 	m.dials = counter("rpcx.client.dials", "{dial}", "Dials that ended.")
 	m.changes = counter("rpcx.client.breaker.changes", "{change}", "Changes of circuit breakers.")
@@ -78,6 +80,7 @@ func (m *meter) hooks() *rpcx.ClientTrace {
 		BudgetExhausted: func(ctx context.Context, i rpcx.RetryInfo) {
 			m.spent.Add(ctx, 1, m.method(i.Method))
 		},
+		Hedge: func(ctx context.Context, i rpcx.HedgeInfo) { m.hedges.Add(ctx, 1, m.method(i.Method)) },
 		ConnDone: func(i rpcx.ConnInfo) {
 			var result []attribute.KeyValue
 			if i.Err != nil {

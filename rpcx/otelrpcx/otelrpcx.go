@@ -12,7 +12,7 @@
 //
 // A call's span is of kind CLIENT and has the method's name, as the conventions want
 // one for the whole call, retries included. Its parent is the span in the context
-// given to CallContext. Retries are events in it. An attempt's span is of kind
+// given to CallContext. Retries and hedges are events in it. An attempt's span is of kind
 // INTERNAL, is named after the method and "attempt", and says where it went:
 //
 //	rpc.system.name           both      Config.System
@@ -22,6 +22,7 @@
 //	rpcx.sent                 both      if it failed: whether the server can have run it: no, maybe, yes
 //	rpcx.attempts             call      how many there were
 //	rpcx.attempt              attempt   its number, from 1
+//	rpcx.hedge                attempt   true if it was made because another one took long
 //	server.address            attempt   host of the endpoint
 //	server.port               attempt   port of the endpoint
 //
@@ -32,13 +33,16 @@
 //	rpc.client.call.duration        histogram, s   by rpc.method and error.type
 //	rpcx.client.attempt.failures    counter        by rpc.method and error.type
 //	rpcx.client.retries             counter        by rpc.method
+//	rpcx.client.hedges              counter        by rpc.method
 //	rpcx.client.budget_exhausted    counter        by rpc.method
 //	rpcx.client.dials               counter        by error.type
 //	rpcx.client.breaker.changes     counter        by rpcx.breaker.state, which was entered
 //	rpcx.client.suspicions          counter        by rpcx.verdict
 //
-// There are as many attempts as calls and retries together. Endpoints are in no metric, since there may be ten thousand. Methods beyond a
-// thousand are counted as "_OTHER".
+// There are as many attempts as calls, retries and hedges together. The span of an
+// attempt that was slower than its hedge ends after that of its call. Endpoints are in
+// no metric, since there may be ten thousand. Methods beyond a thousand are counted as
+// "_OTHER".
 package otelrpcx
 
 import (

@@ -165,6 +165,67 @@ func TestSpansOfARetriedCall(t *testing.T) {
 	})
 }
 
+// A call takes long and is hedged; both servers drop it, and it is tried again: one
+// span for the call, and three beneath it.
+func TestSpansOfAHedgedAndRetriedCall(t *testing.T) {
+	d := rpcx.Dialer{Idempotent: func(string) bool { return true }, Hedge: &rpcx.Hedge{Delay: 100 * time.Millisecond}}
+	observe(t, d, func(t *testing.T, o *observed) {
+		ctx, parent := o.tracer.Start(t.Context(), "parent")
+		time.AfterFunc(500*time.Millisecond, func() { o.Cut("a:1"); o.Cut("b:1") })
+		require.NoError(t, o.CallContext(ctx, "Nap.Take", time.Second, new(time.Duration)))
+		parent.End()
+
+		call := o.named("Nap.Take")[0]
+		require.Equal(t, parent.SpanContext().SpanID(), call.Parent.SpanID())
+		require.Equal(t, codes.Unset, call.Status.Code)
+		require.Equal(t, "3", attrs(call)["rpcx.attempts"])
+		require.Len(t, call.Events, 2)
+		require.Equal(t, "hedge", call.Events[0].Name)
+		require.Equal(t, []attribute.KeyValue{attribute.Int("rpcx.attempt", 2), attribute.Float64("rpcx.wait", 0.1)}, call.Events[0].Attributes)
+		require.Equal(t, "retry", call.Events[1].Name)
+
+		tries := o.named("Nap.Take attempt")
+		require.Len(t, tries, 3)
+		byNumber := make(map[string]tracetest.SpanStub)
+		for _, s := range tries {
+			require.Equal(t, call.SpanContext.SpanID(), s.Parent.SpanID(), "the call is the parent, of the hedge too")
+			byNumber[attrs(s)["rpcx.attempt"]] = s
+		}
+		second := map[string]string{"a:1": "b", "b:1": "a"}[o.first]
+		for number, want := range map[string]map[string]string{
+			"1": {"server.address": o.first[:1], "error.type": "connection_lost", "rpcx.sent": "maybe"},
+			"2": {"server.address": second, "error.type": "connection_lost", "rpcx.sent": "maybe", "rpcx.hedge": "true"},
+			"3": {"server.address": attrs(byNumber["3"])["server.address"]},
+		} {
+			want["rpc.system.name"], want["rpc.method"], want["server.port"] = "go_net_rpc", "Nap.Take", "1"
+			want["rpcx.attempt"] = number
+			require.Equal(t, want, attrs(byNumber[number]))
+		}
+		began := func(n string) time.Duration { return byNumber[n].StartTime.Sub(call.StartTime) }
+		require.Zero(t, began("1"))
+		require.Equal(t, 100*time.Millisecond, began("2"))
+		require.Greater(t, began("3"), 499*time.Millisecond)
+		require.EqualValues(t, 1, o.collect(t)["rpcx.client.hedges{rpc.method=Nap.Take,rpc.system.name=go_net_rpc}"])
+	})
+}
+
+// The span of an attempt that is slower than its hedge ends when it does.
+func TestSpanOfALoser(t *testing.T) {
+	d := rpcx.Dialer{Idempotent: func(string) bool { return true }, Hedge: &rpcx.Hedge{Delay: 100 * time.Millisecond}}
+	observe(t, d, func(t *testing.T, o *observed) {
+		o.Delay("a:1", 200*time.Millisecond)
+		o.Delay("b:1", 200*time.Millisecond)
+		require.NoError(t, o.Call("Nap.Take", time.Millisecond, new(time.Duration)))
+		require.Len(t, o.named("Nap.Take attempt"), 1)
+		time.Sleep(time.Second)
+		call, tries := o.named("Nap.Take")[0], o.named("Nap.Take attempt")
+		require.Len(t, tries, 2)
+		require.Equal(t, "true", attrs(tries[1])["rpcx.hedge"])
+		require.Empty(t, attrs(tries[1])["error.type"])
+		require.Equal(t, 100*time.Millisecond, tries[1].EndTime.Sub(call.EndTime))
+	})
+}
+
 func TestSpansOfFailedCalls(t *testing.T) {
 	observe(t, rpcx.Dialer{Retry: rpcx.Retry{Budget: 1e-9, MaxAttempts: 100}}, func(t *testing.T, o *observed) {
 		require.EqualError(t, o.Call("Nap.Refuse", struct{}{}, new(struct{})), "not tired")

@@ -20,6 +20,7 @@ import (
 const (
 	attempts = attribute.Key("rpcx.attempts")
 	attempt  = attribute.Key("rpcx.attempt")
+	hedge    = attribute.Key("rpcx.hedge")
 	sent     = attribute.Key("rpcx.sent")
 	wait     = attribute.Key("rpcx.wait") // in seconds
 )
@@ -46,6 +47,7 @@ func (t *tracer) hooks() *rpcx.ClientTrace {
 		AttemptDone:     t.attemptDone,
 		Retry:           t.retry,
 		BudgetExhausted: t.budgetExhausted,
+		Hedge:           t.hedge,
 	}
 }
 
@@ -87,8 +89,11 @@ func (t *tracer) attemptStart(ctx context.Context, i rpcx.AttemptInfo) context.C
 		return ctx
 	}
 	ctx = trace.ContextWithSpan(ctx, call) // whoever else has begun a span since
-	where := make([]attribute.KeyValue, 0, 5)
+	where := make([]attribute.KeyValue, 0, 6)
 	where = append(where, t.system, semconv.RPCMethod(i.Method), attempt.Int(i.Attempt))
+	if i.Hedge {
+		where = append(where, hedge.Bool(true))
+	}
 	return t.start(ctx, i.Method+" attempt", trace.WithTimestamp(i.Started), trace.WithAttributes(appendServer(where, i.Endpoint)...))
 }
 
@@ -113,6 +118,12 @@ func (t *tracer) retry(ctx context.Context, i rpcx.RetryInfo) {
 func (t *tracer) budgetExhausted(ctx context.Context, i rpcx.RetryInfo) {
 	if span := t.span(ctx); span != nil {
 		span.AddEvent("retry budget exhausted", trace.WithAttributes(attempt.Int(i.Attempt), errorType(i.Err)))
+	}
+}
+
+func (t *tracer) hedge(ctx context.Context, i rpcx.HedgeInfo) {
+	if span := t.span(ctx); span != nil {
+		span.AddEvent("hedge", trace.WithAttributes(attempt.Int(i.Attempt), wait.Float64(i.Delay.Seconds())))
 	}
 }
 

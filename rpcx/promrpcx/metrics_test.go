@@ -59,6 +59,7 @@ func watched(t *testing.T, f func(*testing.T, *simnet.Network, *rpcx.Client, *pr
 		d := rpcx.Dialer{
 			Trace:      m.Hooks(),
 			Idempotent: func(string) bool { return true },
+			Hedge:      &rpcx.Hedge{Delay: time.Second},
 			NetDial: func(ctx context.Context, network, address string) (net.Conn, error) {
 				return n.DialContext(ctx, network, address)
 			},
@@ -133,6 +134,24 @@ func TestMetrics(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		require.Equal(t, "1", gather(t, r)[`rpcx_client_suspicions_total{verdict="convicted"}`])
 		n.Resume("b:1")
+	})
+}
+
+func TestHedgesAreCounted(t *testing.T) {
+	watched(t, func(t *testing.T, n *simnet.Network, c *rpcx.Client, r *prometheus.Registry) {
+		require.NoError(t, c.Call("Nap.Take", 2*time.Second, new(time.Duration))) // the first wins
+		time.Sleep(5 * time.Second)
+		time.AfterFunc(500*time.Millisecond, func() {
+			for _, e := range c.Stats().Endpoints {
+				if e.InFlight > 0 { // the first attempt is there, which fails when there are two
+					time.AfterFunc(time.Second, func() { n.Cut(e.Address) })
+				}
+			}
+		})
+		require.NoError(t, c.Call("Nap.Take", 3*time.Second, new(time.Duration)))
+		seen := gather(t, r)
+		require.Equal(t, "2", seen["rpcx_client_hedges_total"])
+		require.Equal(t, "1", seen["rpcx_client_hedges_won_total"])
 	})
 }
 
