@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,17 +15,25 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/instant"
 )
 
-// inOrder is a policy whose first choice is the first endpoint.
-type inOrder struct{}
+// inOrder is a policy whose first choice is the first endpoint, or the last.
+type inOrder struct{ reverse *atomic.Bool }
 
-func (inOrder) Picker(v *balancer.View) balancer.Picker { return orderPicker{v} }
+func (p inOrder) Picker(v *balancer.View) balancer.Picker { return orderPicker{p, v} }
 
-type orderPicker struct{ view *balancer.View }
+type orderPicker struct {
+	inOrder
+	view *balancer.View
+}
 
 func (p orderPicker) Pick(_ time.Time, in balancer.PickInfo) *balancer.Node {
-	for _, n := range p.view.Nodes() {
+	nodes := slices.Clone(p.view.Nodes())
+	if p.reverse.Load() {
+		slices.Reverse(nodes)
+	}
+	for _, n := range nodes {
 		if !in.Tried(n) {
 			return n
 		}
@@ -37,6 +46,8 @@ func (p orderPicker) Pick(_ time.Time, in balancer.PickInfo) *balancer.Node {
 type hedged struct {
 	*fleet
 	*rpcx.Client
+
+	reverse atomic.Bool // calls go to the last first
 
 	mu       sync.Mutex // protects following
 	events   []string
@@ -52,7 +63,7 @@ func inRace(t *testing.T, n int, change func(*rpcx.Dialer), f func(*testing.T, *
 	inFleet(t, n, func(t *testing.T, fl *fleet) {
 		h := &hedged{fleet: fl}
 		fl.dialer.Hedge = &rpcx.Hedge{Delay: hedgeDelay}
-		fl.dialer.Balancer = inOrder{}
+		fl.dialer.Balancer = inOrder{&h.reverse}
 		fl.dialer.Heartbeat = -1
 		fl.dialer.Idempotent = func(string) bool { return true }
 		fl.dialer.Trace = &rpcx.ClientTrace{
@@ -285,6 +296,24 @@ func TestNotHedged(t *testing.T) {
 		{name: "the percentile is not known", change: func(d *rpcx.Dialer) { d.Hedge.Delay = 0 }, before: func(h *hedged) {
 			where(h.t, h.Client, 98) // and two more
 		}},
+		{name: "the percentile is that of other methods", change: func(d *rpcx.Dialer) {
+			d.Hedge.Delay = 0
+			d.Idempotent = func(m string) bool { return m == "Bank.Where" }
+		}, before: func(h *hedged) {
+			for range 200 {
+				require.NoError(h.t, h.Call("Bank.Echo", "", new(string)))
+			}
+		}},
+		{name: "other methods do not pay", change: func(d *rpcx.Dialer) {
+			d.Hedge.Budget, d.Retry.Budget = 0.1, -1
+			d.Idempotent = func(m string) bool { return m == "Bank.Where" }
+		}, before: func(h *hedged) {
+			h.spend(budgetBurst)
+			h.spend(budgetBurst + 1) // each call adds a tenth
+			for range 200 {
+				require.NoError(h.t, h.Call("Bank.Echo", "", new(string)))
+			}
+		}},
 		{name: "the reply holds something", reply: "something"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -316,10 +345,10 @@ func TestNotHedged(t *testing.T) {
 
 const budgetBurst = 10
 
-// spend has n calls hedged.
+// spend has calls hedged until n have been.
 func (h *hedged) spend(n int) {
 	h.answersAfter("a:1", 100*time.Millisecond)
-	for range n {
+	for range n - int(h.Stats().Hedges) { //nolint:gosec // they are few
 		where(h.t, h.Client, 1)
 		time.Sleep(200 * time.Millisecond)
 	}
@@ -573,6 +602,42 @@ func TestRacesEndOnce(t *testing.T) {
 			require.Zero(t, e.InFlight)
 		}
 	})
+}
+
+// The method's breaker at the other endpoint is asked, too.
+func TestHedgeIsRefusedByTheMethodsBreaker(t *testing.T) {
+	inRace(t, 2, func(d *rpcx.Dialer) {
+		d.BreakerPerMethod = true
+		d.Retry.Budget, d.Hedge.Budget = 1e-3, 1e-3
+	}, func(t *testing.T, h *hedged) {
+		h.reverse.Store(true)
+		for at := "b:1"; at == "b:1"; { // until it is refused there
+			ctx, cancel := context.WithTimeout(rpcx.AsRetry(t.Context()), 200*time.Millisecond)
+			at = callError(t, h.CallContext(ctx, "Bank.Sleep", time.Hour, new(string))).Endpoint
+			cancel()
+		}
+		h.reverse.Store(false)
+		before := h.Stats().Hedges
+		for range 20 {
+			var reply string
+			require.NoError(t, h.Call("Bank.Sleep", 20*time.Millisecond, &reply))
+			require.Equal(t, "a:1", reply)
+		}
+		require.Equal(t, before, h.Stats().Hedges)
+		h.spend(budgetBurst) // another method's
+	})
+}
+
+// A client that hedges costs nothing where it does not.
+func TestHedgerAllocatesNothingForOthers(t *testing.T) {
+	allocs := func(hedge *rpcx.Hedge) float64 {
+		d := rpcx.Dialer{Codec: instant.NewCodec, NetDial: instant.Dial, Hedge: hedge}
+		c, err := d.Dial("tcp", "a:1", "b:1")
+		require.NoError(t, err)
+		defer c.Close()
+		return testing.AllocsPerRun(1000, func() { instant.Call(t, c) })
+	}
+	require.Equal(t, allocs(nil), allocs(&rpcx.Hedge{Delay: time.Hour}))
 }
 
 func TestHedgeAfterTheLivePercentile(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/rpc"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -15,6 +16,10 @@ import (
 // that costs nothing.
 func BenchmarkLayer(b *testing.B) {
 	d := rpcx.Dialer{Codec: instant.NewCodec, NetDial: instant.Dial}
+	hedging := rpcx.Dialer{
+		Codec: instant.NewCodec, NetDial: instant.Dial,
+		Idempotent: func(string) bool { return true }, Hedge: &rpcx.Hedge{Delay: time.Second},
+	}
 	for _, c := range []struct {
 		name string
 		dial func() (caller, error)
@@ -22,6 +27,7 @@ func BenchmarkLayer(b *testing.B) {
 		{"netrpc", func() (caller, error) { return rpc.NewClientWithCodec(instant.NewCodec(nil)), nil }},
 		{"rpcx", func() (caller, error) { return d.Dial("tcp", "a:1") }},
 		{"rpcx/3replicas", func() (caller, error) { return d.Dial("tcp", "a:1", "b:1", "c:1") }},
+		{"rpcx/3replicas/hedging", func() (caller, error) { return hedging.Dial("tcp", "a:1", "b:1", "c:1") }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			client, err := c.dial()
