@@ -321,7 +321,7 @@ func TestNotHedged(t *testing.T) {
 				if c.before != nil {
 					c.before(h)
 				}
-				before := h.Stats().Hedges
+				before, attempts := h.Stats().Hedges, len(h.ended())
 				h.answersAfter("a:1", time.Second)
 				h.answersAfter("b:1", 2*time.Second)
 				ctx := t.Context()
@@ -333,6 +333,7 @@ func TestNotHedged(t *testing.T) {
 				require.NoError(t, h.CallContext(ctx, "Bank.Where", struct{}{}, &reply))
 				require.Equal(t, "a:1", reply)
 				require.Equal(t, time.Second, time.Since(start))
+				require.Len(t, h.ended(), attempts+1)
 				call := <-h.Go("Bank.Where", struct{}{}, &c.reply, nil).Done
 				require.NoError(t, call.Error)
 				if c.ctx == nil { // a call of Go has no context
@@ -421,7 +422,7 @@ func TestHedgeWaitsForNoRoom(t *testing.T) {
 func TestOneHedgeForEachCall(t *testing.T) {
 	for _, way := range bothWays {
 		t.Run(way.name, func(t *testing.T) {
-			inRace(t, 3, nil, func(t *testing.T, h *hedged) {
+			inRace(t, 4, nil, func(t *testing.T, h *hedged) {
 				for _, a := range h.addrs {
 					h.answersAfter(a, 500*time.Millisecond)
 				}

@@ -23,3 +23,30 @@ func TestBothFail(t *testing.T) {
 		require.Equal(t, c.want, c.first.and(c.later))
 	}
 }
+
+// A hedge is charged to both budgets or to none.
+func TestHedgeIsPaidTwiceOrNotAtAll(t *testing.T) {
+	full := int64(budgetBurst * 1000)
+	c := &Client{budget: newBudget(0.1), hedger: newHedger(&Hedge{})}
+	require.True(t, c.payHedge())
+	require.Equal(t, full-1000, c.budget.stock.Load())
+	require.Equal(t, full-1000, c.hedger.budget.stock.Load())
+	c.refundHedge()
+	c.refundHedge() // beyond the stock, for which there is no room
+	require.Equal(t, full, c.budget.stock.Load())
+	require.Equal(t, full, c.hedger.budget.stock.Load())
+
+	c.budget.stock.Store(0)
+	require.False(t, c.payHedge())
+	require.Equal(t, full, c.hedger.budget.stock.Load())
+	c.budget.stock.Store(full)
+	c.hedger.budget.stock.Store(999)
+	require.False(t, c.payHedge())
+	require.Equal(t, full, c.budget.stock.Load())
+
+	c.budget = newBudget(-1) // no limit
+	c.hedger.budget.stock.Store(full)
+	require.True(t, c.payHedge())
+	c.refundHedge()
+	require.Equal(t, full, c.hedger.budget.stock.Load())
+}
