@@ -88,16 +88,24 @@ func (f *flight) take(now time.Time, ticket balancer.Ticket, err error) {
 		f.onward(res)
 		return
 	}
-	if delay := f.hedgeAfter(); delay > 0 {
-		x := &race{run: &f.run, ctx: f.ctx, delay: delay, deadline: f.deadline, over: f.onward}
-		if x.start(a) {
-			return
-		}
+	if f.sendHedged(a) {
+		return
 	}
 	a.owner = f
 	if !f.sendNow(a) {
 		go f.send(a)
 	}
+}
+
+// sendHedged sends the attempt, and another one if it takes long, unless there is to be
+// no hedge or something has to be waited for.
+func (f *flight) sendHedged(a *attempt) bool {
+	delay := f.hedgeAfter()
+	if delay == 0 {
+		return false
+	}
+	x := &race{run: &f.run, ctx: f.ctx, delay: delay, deadline: f.deadline, over: f.onward}
+	return x.start(a)
 }
 
 // sendNow sends the attempt if nothing has to be waited for.
