@@ -477,6 +477,44 @@ func TestLeavingDuringRace(t *testing.T) {
 	}
 }
 
+// The caller leaves, or the first attempt is answered, just as the hedge is being made.
+func TestEndWhileTheHedgeIsMade(t *testing.T) {
+	for _, leave := range []bool{true, false} {
+		const making = 5 * time.Millisecond
+		cancel := func() {}
+		inRace(t, 2, func(d *rpcx.Dialer) {
+			d.Trace = d.Trace.Join(&rpcx.ClientTrace{Hedge: func(context.Context, rpcx.HedgeInfo) {
+				if leave {
+					cancel()
+				}
+				time.Sleep(making)
+			}})
+		}, func(t *testing.T, h *hedged) {
+			h.answersAfter("a:1", hedgeDelay+making/2)
+			h.answersAfter("b:1", time.Minute)
+			var ctx context.Context
+			ctx, cancel = context.WithCancel(t.Context())
+			defer cancel()
+			args, reply := "mine", ""
+			start := time.Now()
+			err := h.CallContext(ctx, "Bank.Echo", &args, &reply)
+			require.Equal(t, hedgeDelay+making, time.Since(start), "args are being read until then, and no longer")
+			args = "changed"
+			if leave {
+				require.ErrorIs(t, err, context.Canceled)
+				require.Empty(t, reply)
+			} else {
+				require.NoError(t, err)
+				require.Equal(t, "mine", reply)
+			}
+			time.Sleep(time.Hour)
+			for _, e := range h.Stats().Endpoints {
+				require.Zero(t, e.InFlight)
+			}
+		})
+	}
+}
+
 func TestCloseDuringRace(t *testing.T) {
 	for _, after := range []time.Duration{hedgeDelay / 2, hedgeDelay, 2 * hedgeDelay} {
 		for _, way := range bothWays {
