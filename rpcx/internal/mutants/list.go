@@ -13,6 +13,8 @@ const (
 	attempt = "rpcx/attempt.go"
 	conn    = "rpcx/conn.go"
 	post    = "rpcx/post.go"
+	hedge   = "rpcx/hedge.go"
+	race    = "rpcx/race.go"
 )
 
 var mutants = []mutant{
@@ -55,4 +57,22 @@ var mutants = []mutant{
 	{"a draining server has not run it", conn, "r.err, r.own = errDraining, true", "r.err, r.sent = errDraining, MaybeSent"},
 	{"a retired connection closes when idle only (CAS)", conn, "if c.inflight.CompareAndSwap(0, math.MinInt64/2) {", "if true {"},
 	{"a connection ends once", conn, "if !c.lost.Swap(true) {", "if true {"},
+
+	// What may be hedged, and how two attempts race.
+	{"only what is idempotent is hedged", hedge, " || !r.options.hedge", ""},
+	{"a call is hedged once", hedge, " || r.hedged", ""},
+	{"a call whose reply holds something is not hedged", hedge, " || !isFresh(r.reply)", ""},
+	{"a hedge goes to another endpoint", hedge, "ticket.Node() == first || ", ""},
+	{"a hedge waits for no connection", hedge, " || !e.pool.connected()", ""},
+	{"a hedge is paid for", hedge, "if !c.hedger.budget.withdraw() {", "if false {"},
+	{"a hedge is charged to retries, too", hedge, "if !c.budget.withdraw() {", "if false {"},
+	{"a hedge that is not made costs nothing", race, "x.client.refundHedge()", "_ = 0"},
+	{"args are read while the call lasts", race, "x.ended || x.sending || ", "x.ended || "},
+	{"a race ends once", race, "if x.ended || x.sending", "if x.sending"},
+	{"one failure is not the end", race, "!x.answered && x.under > 0", "false"},
+	{"an error of the method is an answer", race, "res.err == nil || !mayRepeat(res, true)", "res.err == nil"},
+	{"the doubt of both attempts is reported", race, "later.sent = max(r.sent, later.sent)", ""},
+	{"each attempt has a reply of its own", race, "a.owner, a.reply = x, reflect.New(reflect.TypeOf(x.run.reply).Elem()).Interface()", "a.owner = x"},
+	{"both attempts have the deadline of the call", race, "c.post(a, x.deadline) != nil", "c.post(a, time.Time{}) != nil"},
+	{"a hedge that is being made is given up with its call", race, "if gone {", "if gone && false {"},
 }
