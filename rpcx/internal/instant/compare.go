@@ -1,6 +1,7 @@
 package instant
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -59,6 +60,12 @@ func ExtraAllocs(tb testing.TB, trace *rpcx.ClientTrace) float64 {
 	return allocs(tb, Client(tb, trace)) - allocs(tb, Client(tb, nil))
 }
 
+// allocs is the least of several runs: others allocate meanwhile, and the race detector
+// has every sync.Pool lose things.
 func allocs(tb testing.TB, c *rpcx.Client) float64 {
-	return testing.AllocsPerRun(1000, func() { Call(tb, c) })
+	least := math.Inf(1)
+	for range 10 {
+		least = min(least, testing.AllocsPerRun(100, func() { Call(tb, c) }))
+	}
+	return least
 }
