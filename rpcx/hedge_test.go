@@ -647,6 +647,7 @@ func TestRacesEndOnce(t *testing.T) {
 func TestHedgeIsRefusedByTheMethodsBreaker(t *testing.T) {
 	inRace(t, 2, func(d *rpcx.Dialer) {
 		d.BreakerPerMethod = true
+		d.Breaker.OpenFor, d.Breaker.MaxOpenFor = time.Hour, time.Hour
 		d.Retry.Budget, d.Hedge.Budget = 1e-3, 1e-3
 	}, func(t *testing.T, h *hedged) {
 		h.reverse.Store(true)
