@@ -1,9 +1,11 @@
 package rpcx
 
 import (
+	"context"
 	"errors"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -49,4 +51,15 @@ func TestHedgeIsPaidTwiceOrNotAtAll(t *testing.T) {
 	require.True(t, c.payHedge())
 	c.refundHedge()
 	require.Equal(t, full, c.hedger.budget.stock.Load())
+}
+
+// The attempt's timer may see the deadline before the context does.
+func TestLateByTheClock(t *testing.T) {
+	deadline := time.Now().Add(time.Hour)
+	ctx, cancel := context.WithDeadline(t.Context(), deadline)
+	require.True(t, isLate(ctx, result{at: deadline}))
+	require.False(t, isLate(ctx, result{at: deadline.Add(-1)}))
+	require.False(t, isLate(t.Context(), result{at: deadline}))
+	cancel()
+	require.True(t, isLate(ctx, result{}))
 }
