@@ -30,6 +30,8 @@ type Client struct {
 	attempts attemptPool
 	nobody   chan *rpc.Call // full for ever: where net/rpc announces what nobody waits for
 	roster   *roster
+	journal  *journal
+	convicts float64 // the phi that does
 
 	ctx    context.Context // done when the client is closed
 	cancel context.CancelFunc

@@ -253,7 +253,8 @@ func (d *Dialer) newClient(network string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{dialer: full, network: network, born: time.Now(), budget: newBudget(full.Retry.Budget)}
+	c := &Client{dialer: full, network: network, born: time.Now(), budget: newBudget(full.Retry.Budget), journal: new(journal)}
+	c.dialer.Trace = full.Trace.Join(c.journal.trace())
 	c.underway.idle = make(chan struct{}, 1)
 	if c.balancer, err = balancer.New(balancer.Config{Policy: full.Balancer, Subset: full.Subset, MaxInFlight: full.MaxInFlight}); err != nil {
 		return nil, err
@@ -273,9 +274,11 @@ func (d *Dialer) newClient(network string) (*Client, error) {
 	if _, err := breaker.New(full.Breaker); err != nil {
 		return nil, err
 	}
-	if _, err := detector.New(full.Detector); err != nil {
+	pattern, err := detector.New(full.Detector)
+	if err != nil {
 		return nil, err
 	}
+	c.convicts = pattern.Stats(c.born).Threshold
 	c.roster = newRoster(c)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil

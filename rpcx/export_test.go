@@ -24,3 +24,6 @@ func (c *Client) Outside() map[balancer.State]int {
 	}
 	return states
 }
+
+// Streams returns how many readers the handler has.
+func (h *DebugHandler) Streams() int64 { return h.streams.Load() }

@@ -217,8 +217,11 @@ func (r *roster) use(now time.Time, n *balancer.Node) *endpoint {
 // spread, and until then calls prefer others.
 func (r *roster) open(now time.Time, n *balancer.Node, fresh bool, spread time.Duration) *endpoint {
 	e, opened := r.enroll(n, fresh, spread)
-	if opened && fresh {
-		e.publish(now)
+	if opened {
+		r.client.journal.note(entry{At: now, Kind: "endpoints", Level: neutral, Endpoint: e.addr, Text: "is in use now"})
+		if fresh {
+			e.publish(now)
+		}
 	}
 	return e
 }
@@ -290,6 +293,7 @@ func (r *roster) close(now time.Time, e *endpoint) {
 	r.mu.Lock()
 	e.replica.live.CompareAndSwap(e, nil)
 	r.mu.Unlock()
+	r.client.journal.note(entry{At: now, Kind: "endpoints", Level: neutral, Endpoint: e.addr, Text: "is not in use any more: others of the set do"})
 	e.leave(now)
 }
 

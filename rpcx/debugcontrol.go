@@ -1,0 +1,159 @@
+package rpcx
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"resilientrpc/breaker"
+)
+
+const (
+	// maxForm bounds what is read of a POST.
+	maxForm = 8 << 10
+	// tripFor is how long an endpoint is tripped by hand if nothing is said, and
+	// maxTrip how long at most.
+	tripFor = 30 * time.Second
+	maxTrip = 24 * time.Hour
+)
+
+// An order is what somebody wants done to an endpoint.
+type order struct {
+	client   *Client
+	name     string // the client's
+	endpoint *endpoint
+	action   string
+	hold     time.Duration // of a trip
+	from     string        // whose order it is
+}
+
+// act does what a POST orders, if it brings the token. No page of another origin
+// knows that, so none can have a browser send it.
+func (h *DebugHandler) act(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		http.Error(w, "rpcx: the form cannot be read: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	if !h.knows(r) {
+		h.logRefusal(r.RemoteAddr)
+		http.Error(w, "rpcx: the token is wrong or missing", http.StatusForbidden)
+		return
+	}
+	o, status, err := h.read(r)
+	if err != nil {
+		http.Error(w, err.Error(), status)
+		return
+	}
+	text, err := o.run(time.Now())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	h.logger().Info("endpoint controlled by hand", "client", o.name, "endpoint", o.endpoint.addr,
+		"action", o.action, "remote", o.from, "effect", text)
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	json.NewEncoder(w).Encode(map[string]string{"endpoint": o.endpoint.addr, "effect": text}) //nolint:errcheck // the reader has gone
+}
+
+// knows reports whether the request brings the token. How long that takes says
+// nothing of it.
+func (h *DebugHandler) knows(r *http.Request) bool {
+	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		given = r.PostForm.Get("token")
+	}
+	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(h.Token))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+// read makes an order of a form, or says what is wrong with it.
+func (h *DebugHandler) read(r *http.Request) (o order, status int, err error) {
+	form := r.PostForm
+	o = order{name: form.Get("client"), action: form.Get("action"), hold: tripFor, from: r.RemoteAddr}
+	if o.client = h.Clients[o.name]; o.client == nil {
+		return o, http.StatusNotFound, noClient(o.name, slices.Sorted(maps.Keys(h.Clients)))
+	}
+	for _, e := range o.client.endpoints() {
+		if e.addr == form.Get("endpoint") {
+			o.endpoint = e
+		}
+	}
+	if o.endpoint == nil {
+		return o, http.StatusNotFound, fmt.Errorf("rpcx: the client %q does not use an endpoint %q", o.name, form.Get("endpoint"))
+	}
+	if s := form.Get("for"); s != "" {
+		if o.hold, err = time.ParseDuration(s); err != nil || o.hold <= 0 || o.hold > maxTrip {
+			return o, http.StatusBadRequest, fmt.Errorf(`rpcx: "for" is %q; want a duration up to 24h, such as 30s`, s)
+		}
+	}
+	switch o.action {
+	case "trip", "reset", "drain":
+		return o, 0, nil
+	}
+	return o, http.StatusBadRequest, fmt.Errorf(`rpcx: "action" is %q; want trip, reset or drain`, o.action)
+}
+
+// run carries out an order and says what came of it.
+func (o *order) run(now time.Time) (text string, err error) {
+	b := o.endpoint.breaker
+	switch s := b.Stats(now); {
+	case o.client.closed():
+		return "", fmt.Errorf("rpcx: the client %q is closed", o.name)
+	case s.State == breaker.Disabled:
+		return "", fmt.Errorf("rpcx: %s has no breaker that could be opened or closed", o.endpoint.addr)
+	case o.action == "trip" && s.State == breaker.ForcedOpen:
+		return "", fmt.Errorf("rpcx: %s is drained and takes no calls as it is; reset it first", o.endpoint.addr)
+	case o.action == "trip" && s.State == breaker.Open && s.RetryAfter >= o.hold:
+		return "", fmt.Errorf("rpcx: %s takes no calls for %s as it is; trip it for longer", o.endpoint.addr, brief(s.RetryAfter))
+	}
+	// The order comes first in the journal, and then what it does.
+	switch o.action {
+	case "trip":
+		text = "was tripped by hand for " + brief(o.hold)
+	case "drain":
+		text = "was drained by hand"
+	case "reset":
+		text = "was reset by hand"
+	}
+	o.client.journal.note(entry{
+		At: now, Kind: "control", Level: warning, Endpoint: o.endpoint.addr, Text: text + ", from " + o.from,
+	})
+	switch o.action {
+	case "trip":
+		b.Trip(now, o.hold, fmt.Errorf("tripped by hand from %s", o.from))
+	case "drain":
+		b.ForceOpen(now)
+	case "reset":
+		b.Reset(now)
+	}
+	return text, nil
+}
+
+func (h *DebugHandler) logger() *slog.Logger {
+	if h.Logger != nil {
+		return h.Logger
+	}
+	return slog.Default()
+}
+
+// logRefusal logs a wrong token, and counts more of them for a minute.
+func (h *DebugHandler) logRefusal(from string) {
+	now := time.Now()
+	h.mu.Lock()
+	held := h.refused
+	if h.refused++; now.Before(h.nextLine) {
+		h.mu.Unlock()
+		return
+	}
+	h.refused, h.nextLine = 0, now.Add(quietFor)
+	h.mu.Unlock()
+	h.logger().Warn("a wrong token for an endpoint's controls", "remote", from, "suppressed", held)
+}

@@ -1,0 +1,108 @@
+package rpcx
+
+import (
+	"encoding/json"
+	"hash/maphash"
+	"time"
+)
+
+// debugFrame is what a DebugHandler says at one moment, of all its clients. Frames of
+// a stream leave out what has not changed since the one before.
+type debugFrame struct {
+	At       time.Time     `json:"at"`
+	Controls bool          `json:"controls"` // there is a token
+	Whole    bool          `json:"whole"`    // nothing is left out
+	Clients  []clientFrame `json:"clients"`
+}
+
+type clientFrame struct {
+	Name      string   `json:"name"`
+	Closed    bool     `json:"closed"`
+	Network   string   `json:"network,omitempty"`
+	Threshold float64  `json:"phiThreshold"` // the phi that convicts
+	Stats     Stats    `json:"stats"`
+	Gone      []string `json:"gone,omitempty"`   // endpoints of an earlier frame that are not in use any more
+	Missed    uint64   `json:"missed,omitempty"` // events that made room for others before this frame
+	Events    []entry  `json:"events"`           // those after the last frame's, the oldest first
+}
+
+// framer makes frames. The first is whole.
+type framer struct {
+	controls bool
+	clients  []*framed
+	framing  uint64 // counts frames
+}
+
+// framed is a client as the frames so far have shown it.
+type framed struct {
+	name   string
+	client *Client
+	seq    uint64 // of the last event shown
+	shown  map[string]shown
+}
+
+// shown is an endpoint in an earlier frame.
+type shown struct {
+	sum     uint64 // of what was said of it
+	framing uint64 // when it was last there
+}
+
+var frameSeed = maphash.MakeSeed()
+
+// next returns what is new at now.
+func (f *framer) next(now time.Time) debugFrame {
+	f.framing++
+	out := debugFrame{At: now, Controls: f.controls, Whole: f.framing == 1, Clients: make([]clientFrame, 0, len(f.clients))}
+	for _, c := range f.clients {
+		out.Clients = append(out.Clients, c.next(f.framing))
+	}
+	return out
+}
+
+func (c *framed) next(framing uint64) clientFrame {
+	out := clientFrame{
+		Name: c.name, Closed: c.client.closed(), Network: c.client.network,
+		Threshold: c.client.convicts, Stats: c.client.Stats(),
+		Events: c.client.journal.since(c.seq),
+	}
+	if n := len(out.Events); n > 0 {
+		out.Missed = out.Events[0].Seq - c.seq - 1
+		c.seq = out.Events[n-1].Seq
+	} else {
+		out.Events = []entry{} // [] to a reader, not null
+	}
+	out.Stats.Endpoints = c.changed(framing, out.Stats.Endpoints)
+	out.Gone = c.gone(framing)
+	return out
+}
+
+// changed returns the endpoints that are not as they were shown last.
+func (c *framed) changed(framing uint64, all []EndpointStats) []EndpointStats {
+	if c.shown == nil {
+		c.shown = make(map[string]shown, len(all))
+	}
+	out := make([]EndpointStats, 0, len(all))
+	for _, e := range all {
+		text, err := json.Marshal(e)
+		if err != nil {
+			continue // out of reach: a test marshals all there is
+		}
+		last, sum := c.shown[e.Address], maphash.Bytes(frameSeed, text)
+		c.shown[e.Address] = shown{sum, framing}
+		if last.framing == 0 || last.sum != sum {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// gone returns the endpoints that were shown before and are not there any more.
+func (c *framed) gone(framing uint64) (out []string) {
+	for addr, s := range c.shown {
+		if s.framing != framing {
+			out = append(out, addr)
+			delete(c.shown, addr)
+		}
+	}
+	return out
+}
