@@ -3,7 +3,7 @@ package rpcx
 import (
 	"cmp"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -147,28 +147,28 @@ func noClient(name string, names []string) error {
 	return fmt.Errorf("rpcx: there is no client %q here; there are: %s", name, cmp.Or(strings.Join(names, ", "), "none"))
 }
 
-//go:embed debug/page.html
-var pageHTML string
-
-//go:embed debug/page.css
-var pageCSS string
-
-//go:embed debug/chart.js
-var chartJS string
-
-//go:embed debug/page.js
-var pageJS string
+//go:embed debug/*.html debug/*.css debug/*.js
+var pageFiles embed.FS
 
 // page is the page in one piece, and the policy by which a browser runs nothing but
 // its one script. It holds nothing of any client: the script fetches that.
 var page = sync.OnceValues(func() (html, policy string) {
-	style, script := "\n"+pageCSS, "\n"+chartJS+pageJS
-	html = strings.NewReplacer("{{style}}", style, "{{script}}", script).Replace(pageHTML)
+	style := pageFile("page.css")
+	script := pageFile("chart.js") + pageFile("model.js") + pageFile("panel.js") + pageFile("page.js")
+	html = strings.NewReplacer("{{style}}", style, "{{script}}", script).Replace(pageFile("page.html"))
 	policy = "default-src 'none'; style-src " + hashOf(style) + "; script-src " + hashOf(script) +
 		"; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" +
 		"; require-trusted-types-for 'script'; trusted-types 'none'"
 	return html, policy
 })
+
+func pageFile(name string) string {
+	text, err := pageFiles.ReadFile("debug/" + name)
+	if err != nil {
+		panic(err) // out of reach: it is in the program
+	}
+	return string(text)
+}
 
 // hashOf is how a content security policy names what is written in a page.
 func hashOf(text string) string {

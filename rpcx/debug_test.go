@@ -207,14 +207,14 @@ func TestDebugFormatsAndMethods(t *testing.T) {
 		}{
 			{"GET", "/debug/rpcx", "", 200, "text/html", "<!doctype html>"},
 			{"GET", "/debug/rpcx", "text/html,application/xhtml+xml,application/json;q=0.9", 200, "text/html", "<!doctype html>"},
-			{"GET", "/debug/rpcx", "application/json", 200, "application/json", `"name": "a"`},
-			{"GET", "/debug/rpcx?client=b", "application/json", 200, "application/json", `"name": "b"`},
-			{"GET", "/debug/rpcx?format=json", "text/html", 200, "application/json", `"name": "a"`},
+			{"GET", "/debug/rpcx", "application/json", 200, "application/json", `"Name": "a"`},
+			{"GET", "/debug/rpcx?client=b", "application/json", 200, "application/json", `"Name": "b"`},
+			{"GET", "/debug/rpcx?format=json", "text/html", 200, "application/json", `"Name": "a"`},
 			{"GET", "/debug/rpcx?format=xml", "", 400, "text/plain", `there is no format "xml"; use html, json or stream`},
 			{"GET", "/debug/rpcx?client=x", "", 404, "text/plain", `there is no client "x" here; there are: a, b`},
 			{"GET", "/debug/rpcx?client=nil", "", 404, "text/plain", `there is no client "nil"`},
 			{"GET", "/deep/in/here", "", 200, "text/html", "<!doctype html>"},
-			{"GET", "/deep/in/here?format=json", "", 200, "application/json", `"clients": []`},
+			{"GET", "/deep/in/here?format=json", "", 200, "application/json", `"Clients": []`},
 			{"HEAD", "/debug/rpcx", "", 200, "text/html", ""},
 			{"HEAD", "/debug/rpcx?format=stream", "", 200, "text/event-stream", ""},
 			{"POST", "/debug/rpcx", "", 405, "text/plain", "this page is read-only: set DebugHandler.Token"},
@@ -304,13 +304,13 @@ func (r *reader) must() frame {
 // its server has, and ends with its reader.
 func TestDebugStreamSaysWhatIsNew(t *testing.T) {
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		f.dialer.Heartbeat = time.Minute // a ping is news
 		c := f.dial()
 		defer c.Close()
 		srv := &http.Server{ReadTimeout: time.Second, WriteTimeout: time.Second}
 		h := &rpcx.DebugHandler{Clients: map[string]*rpcx.Client{"bank": c}}
 		page := f.pageServer(srv, h)
 		defer srv.Close()
-		where(t, c, 10)
 		time.Sleep(time.Second)
 		r := stream(t, page)
 		first := r.must()
@@ -438,7 +438,7 @@ func TestDebugControls(t *testing.T) {
 
 		w := post(h, "sesame", "client", "bank", "endpoint", "a:1", "action", "drain")
 		require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
-		require.JSONEq(t, `{"endpoint":"a:1","effect":"was drained by hand"}`, w.Body.String())
+		require.JSONEq(t, `{"Endpoint":"a:1","Effect":"was drained by hand"}`, w.Body.String())
 		require.Equal(t, breaker.ForcedOpen, c.Stats().Endpoints[0].State)
 		require.Zero(t, where(t, c, 50)["a:1"])
 		time.Sleep(5 * time.Minute)

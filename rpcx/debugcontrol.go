@@ -60,7 +60,7 @@ func (h *DebugHandler) act(w http.ResponseWriter, r *http.Request) {
 	h.logger().Info("endpoint controlled by hand", "client", o.name, "endpoint", o.endpoint.addr,
 		"action", o.action, "remote", o.from, "effect", text)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	json.NewEncoder(w).Encode(map[string]string{"endpoint": o.endpoint.addr, "effect": text}) //nolint:errcheck // the reader has gone
+	json.NewEncoder(w).Encode(map[string]string{"Endpoint": o.endpoint.addr, "Effect": text}) //nolint:errcheck // the reader has gone
 }
 
 // knows reports whether the request brings the token. How long that takes says

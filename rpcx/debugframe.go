@@ -2,6 +2,7 @@ package rpcx
 
 import (
 	"encoding/json"
+	"errors"
 	"hash/maphash"
 	"time"
 )
@@ -9,21 +10,20 @@ import (
 // debugFrame is what a DebugHandler says at one moment, of all its clients. Frames of
 // a stream leave out what has not changed since the one before.
 type debugFrame struct {
-	At       time.Time     `json:"at"`
-	Controls bool          `json:"controls"` // there is a token
-	Whole    bool          `json:"whole"`    // nothing is left out
-	Clients  []clientFrame `json:"clients"`
+	At       time.Time
+	Controls bool // there is a token
+	Whole    bool // nothing is left out
+	Clients  []clientFrame
 }
 
 type clientFrame struct {
-	Name      string   `json:"name"`
-	Closed    bool     `json:"closed"`
-	Network   string   `json:"network,omitempty"`
-	Threshold float64  `json:"phiThreshold"` // the phi that convicts
-	Stats     Stats    `json:"stats"`
-	Gone      []string `json:"gone,omitempty"`   // endpoints of an earlier frame that are not in use any more
-	Missed    uint64   `json:"missed,omitempty"` // events that made room for others before this frame
-	Events    []entry  `json:"events"`           // those after the last frame's, the oldest first
+	Name         string
+	Closed       bool
+	PhiThreshold float64 // the phi that convicts
+	Stats        Stats
+	Gone         []string `json:",omitempty"` // endpoints of an earlier frame that are not in use any more
+	Missed       uint64   `json:",omitempty"` // events that made room for others before this frame
+	Events       []entry  // those after the last frame's, the oldest first
 }
 
 // framer makes frames. The first is whole.
@@ -61,8 +61,8 @@ func (f *framer) next(now time.Time) debugFrame {
 
 func (c *framed) next(framing uint64) clientFrame {
 	out := clientFrame{
-		Name: c.name, Closed: c.client.closed(), Network: c.client.network,
-		Threshold: c.client.convicts, Stats: c.client.Stats(),
+		Name: c.name, Closed: c.client.closed(),
+		PhiThreshold: c.client.convicts, Stats: c.client.Stats(),
 		Events: c.client.journal.since(c.seq),
 	}
 	if n := len(out.Events); n > 0 {
@@ -83,6 +83,9 @@ func (c *framed) changed(framing uint64, all []EndpointStats) []EndpointStats {
 	}
 	out := make([]EndpointStats, 0, len(all))
 	for _, e := range all {
+		if e.Cause != nil {
+			e.Cause = errors.New(bounded(words(e.Cause)))
+		}
 		text, err := json.Marshal(e)
 		if err != nil {
 			continue // out of reach: a test marshals all there is

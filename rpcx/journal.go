@@ -31,14 +31,14 @@ type journal struct {
 
 // entry is one line of a journal.
 type entry struct {
-	Seq      uint64    `json:"seq"` // from 1, without gaps
-	At       time.Time `json:"at"`
-	Kind     string    `json:"kind"`  // what it is about: breaker, detector, connection, endpoints or control
-	Level    level     `json:"level"` // how bad it is
-	Endpoint string    `json:"endpoint,omitempty"`
-	Text     string    `json:"text"`            // a sentence that goes on from the endpoint's name
-	State    string    `json:"state,omitempty"` // which a breaker has entered
-	Phi      float64   `json:"phi,omitempty"`   // at which the detector changed its mind
+	Seq      uint64 // from 1, without gaps
+	At       time.Time
+	Kind     string  // what it is about: breaker, detector, connection, endpoints or control
+	Level    level   // how bad it is
+	Endpoint string  `json:",omitempty"`
+	Text     string  // a sentence that goes on from the endpoint's name
+	State    string  `json:",omitempty"` // which a breaker has entered
+	Phi      float64 `json:",omitempty"` // at which the detector changed its mind
 }
 
 // level is how bad an entry is.
@@ -109,8 +109,12 @@ func (j *journal) trace() *ClientTrace {
 }
 
 func (j *journal) connClosed(i ConnInfo) {
-	if i.Err == nil || errors.Is(i.Err, ErrShutdown) {
+	var convicted *unresponsiveError
+	switch {
+	case i.Err == nil, errors.Is(i.Err, ErrShutdown):
 		return // it was meant to
+	case errors.As(i.Err, &convicted) && !convicted.conn:
+		return // the detector says so itself
 	}
 	j.note(entry{
 		At: time.Now(), Kind: "connection", Level: warning, Endpoint: i.Endpoint,

@@ -1,0 +1,153 @@
+
+// The model: what the frames say, in words and figures, for two minutes.
+
+// --- figures in words ---
+
+const STATES = {
+  open: ["Open", "takes no calls"],
+  "forced-open": ["Drained", "takes no calls until it is reset"],
+  "half-open": ["Half-open", "is being tried"],
+  suspect: ["Suspect", "late to answer; others are preferred"],
+  disabled: ["No breaker", "takes every call"],
+  closed: ["Closed", "takes calls"],
+};
+const SEVERITY = Object.keys(STATES);
+
+function duration(ms) {
+  if (!(ms > 0)) return "–";
+  if (ms < 1) return `${Math.round(ms * 1000)} µs`;
+  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60e3) return `${(ms / 1000).toFixed(ms < 10e3 ? 1 : 0)} s`;
+  if (ms < 3600e3) return `${Math.floor(ms / 60e3)} min ${Math.floor(ms / 1000) % 60} s`;
+  if (ms < 48 * 3600e3) return `${Math.floor(ms / 3600e3)} h ${Math.floor(ms / 60e3) % 60} min`;
+  return `${Math.floor(ms / 86400e3)} days`;
+}
+
+function count(n) {
+  if (n >= 1e6) return `${(n / 1e6).toFixed(1)} M`;
+  if (n >= 1e4) return `${(n / 1e3).toFixed(1)} k`;
+  return n >= 100 || Number.isInteger(n) ? String(Math.round(n)) : n.toFixed(1);
+}
+
+function bytes(n) {
+  let unit = 0;
+  while (n >= 999.5 && unit < 4) { n /= 1000; unit++; }
+  return `${unit && n < 10 ? n.toFixed(1) : Math.round(n)} ${["B", "kB", "MB", "GB", "TB"][unit]}`;
+}
+
+const percent = (share) => `${(share * 100).toFixed(share < 0.0995 && share > 0 ? 1 : 0)} %`;
+const clock = (ms) => new Date(ms).toLocaleTimeString([], {hour12: false});
+const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
+
+// --- what is known ---
+
+// A Rate is how fast a counter grows, over the last few seconds.
+class Rate {
+  constructor() { this.past = []; }
+
+  put(at, value) {
+    if (this.past.length && value < this.past.at(-1)[1]) this.past = []; // it began anew
+    this.past.push([at, value]);
+    while (this.past.length > 2 && this.past[1][0] <= at - 5000) this.past.shift();
+    return this.get();
+  }
+
+  get() {
+    const [a, b] = [this.past[0], this.past.at(-1)];
+    return a && b[0] > a[0] ? (b[1] - a[1]) / (b[0] - a[0]) * 1000 : 0;
+  }
+}
+
+class Endpoint {
+  constructor(address) {
+    this.address = address;
+    this.phi = new Series();
+    this.low = new Series();
+    this.high = new Series();
+    this.strip = new Strip();
+    this.calls = new Rate();
+    this.read = new Rate();
+    this.written = new Rate();
+    this.share = 0;
+  }
+
+  // take keeps what the last frame says.
+  take(now, e) {
+    this.now = e;
+    this.state = e.State === "closed" && e.Suspect ? "suspect" : e.State;
+    this.severity = SEVERITY.indexOf(this.state);
+    this.p99 = e.P99 / 1e6;
+    this.text = `${this.address} ${this.state} ${STATES[this.state]?.[0]} ${e.Cause || ""}`.toLowerCase();
+  }
+
+  // sample puts the state of things into the charts.
+  sample(now) {
+    const e = this.now, tick = Math.floor(now / TICK);
+    this.phi.put(tick, e.Phi);
+    this.low.put(tick, e.P50 > 0 ? e.P50 / 1e6 : NaN);
+    this.high.put(tick, e.P99 > 0 ? e.P99 / 1e6 : NaN);
+    this.calls.put(now, e.Picks);
+    this.read.put(now, e.BytesRead);
+    this.written.put(now, e.BytesWritten);
+    if (!this.strip.parts.length) this.strip.enter(Date.parse(e.Since), e.State);
+    this.strip.enter(now, this.state);
+    this.strip.forget(now);
+  }
+}
+
+const FIGURES = ["Calls", "Failures", "Retries", "Hedges"];
+const MAX_EVENTS = 256;
+
+class Client {
+  constructor(name) {
+    this.name = name;
+    this.endpoints = new Map();
+    this.events = []; // the newest last
+    this.seq = 0;
+    this.rates = Object.fromEntries(FIGURES.map((f) => [f, new Rate()]));
+    this.traffic = new Series();
+  }
+
+  take(now, frame, whole) {
+    this.closed = frame.Closed;
+    this.threshold = frame.PhiThreshold;
+    this.stats = frame.Stats;
+    const all = frame.Stats.Endpoints || [];
+    if (whole) {
+      const there = new Set(all.map((e) => e.Address));
+      for (const address of this.endpoints.keys()) if (!there.has(address)) this.endpoints.delete(address);
+    }
+    for (const address of frame.Gone || []) this.endpoints.delete(address);
+    for (const e of all) {
+      if (!this.endpoints.has(e.Address)) this.endpoints.set(e.Address, new Endpoint(e.Address));
+      this.endpoints.get(e.Address).take(now, e);
+    }
+    this.hear(frame.Events, whole);
+    this.sample(now);
+  }
+
+  // hear takes the events that are new. Numbers that begin anew are another client's.
+  hear(events, whole) {
+    if (whole && (events.at(-1)?.Seq ?? 0) < this.seq) { this.events = []; this.seq = 0; }
+    for (const e of events) {
+      if (e.Seq <= this.seq) continue;
+      this.seq = e.Seq;
+      e.time = Date.parse(e.At);
+      this.events.push(e);
+      if (e.State) this.endpoints.get(e.Endpoint || "")?.strip.enter(e.time, e.State);
+    }
+    if (this.events.length > MAX_EVENTS) this.events.splice(0, this.events.length - MAX_EVENTS);
+  }
+
+  sample(now) {
+    let total = 0;
+    for (const e of this.endpoints.values()) { e.sample(now); total += e.calls.get(); }
+    for (const e of this.endpoints.values()) e.share = total ? e.calls.get() / total : 0;
+    for (const f of FIGURES) this.rates[f].put(now, this.stats[f] || 0);
+    this.traffic.put(Math.floor(now / TICK), this.rates.Calls.get());
+    for (const e of this.events.slice(-32)) {
+      if (e.Phi && e.time > now - 2 * TICK) this.endpoints.get(e.Endpoint || "")?.phi.raise(e.Phi);
+    }
+  }
+}

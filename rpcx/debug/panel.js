@@ -1,0 +1,152 @@
+
+// The panel at the side: what happened, one endpoint, and its controls.
+
+// --- events ---
+
+let drawn; // what the list of events shows
+
+function drawEvents() {
+  const about = chosen ? shown.events.filter((e) => (e.Endpoint || "") === chosen.address) : shown.events;
+  const key = `${shown.name} ${chosen?.address} ${about.at(-1)?.Seq} ${about.length}`;
+  if (key === drawn) return;
+  drawn = key;
+  say($("log-title"), chosen ? "Its recent events" : "Recent events");
+  const newest = about.slice(-100).reverse();
+  if (!newest.length) {
+    $("events").replaceChildren(make("li", "Nothing has happened yet.", {class: "none"}));
+    return;
+  }
+  $("events").replaceChildren(...newest.map(eventItem));
+}
+
+function eventItem(e) {
+  const li = make("li");
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("class", "shape");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(document.createElementNS(SVG, "path"));
+  shape(svg, e.Level);
+  const text = make("p");
+  if (e.Endpoint) text.append(make("b", e.Endpoint), " ");
+  text.append(plain(e.Text, e.Endpoint));
+  li.append(svg, make("time", clock(e.time), {datetime: e.At}), text);
+  return li;
+}
+
+// announce tells a screen reader what has changed, but not all of it.
+let told = 0;
+
+function announce() {
+  if (!shown) return;
+  const fresh = shown.events.filter((e) => e.Kind === "breaker" && e.Level !== "info" && e.Seq > (shown.told ?? Infinity));
+  if (shown.told === undefined) shown.told = shown.seq;
+  if (!fresh.length || Date.now() - told < 3000) return;
+  told = Date.now();
+  shown.told = shown.seq;
+  const last = fresh.at(-1);
+  say($("news"), `${fresh.length > 1 ? `${fresh.length} changes. ` : ""}${last.Endpoint || ""} ${last.Text}`);
+}
+
+// --- one endpoint ---
+
+let chosen; // the endpoint in the panel
+
+function choose(e) {
+  chosen = e === chosen ? undefined : e;
+  focused = e || focused;
+  draw();
+  if (chosen && getComputedStyle($("detail")).position === "fixed") requestAnimationFrame(() => $("detail").focus());
+}
+
+function unchoose() {
+  const was = chosen;
+  chosen = undefined;
+  draw();
+  if (was) requestAnimationFrame(() => live.get(was)?.focus({preventScroll: true}));
+}
+
+function drawDetail() {
+  const panel = $("detail");
+  if (chosen && shown.endpoints.get(chosen.address) !== chosen) chosen = shown.endpoints.get(chosen.address);
+  panel.hidden = !chosen;
+  if (!chosen) return;
+  const e = chosen, s = e.now;
+  panel.dataset.state = e.state;
+  say($("detail-title"), e.address || "the connection");
+  say($("detail-state"), `${(STATES[e.state] || [e.state])[0]}: ${reason(e)}`);
+  drawBig(e);
+  drawTiles($("detail-figures"), [
+    ["calls/s", count(e.calls.get())], ["share", percent(e.share)], ["in flight", count(s.InFlight)],
+    ["connections", count(s.Conns)], ["read", bytes(s.BytesRead)], ["written", bytes(s.BytesWritten)],
+    ["attempts", count(s.Picks)], ["trips", count(s.Trips)], ["failed of late", `${count(s.Window.Failures)} of ${count(s.Window.Calls)}`],
+    ...(s.ServerRunning >= 0 ? [["server runs", plural(s.ServerRunning, "request")]] : []),
+    ...(s.Priority ? [["priority", String(s.Priority)]] : []),
+    ...Object.entries(s.Metadata || {}),
+  ]);
+  $("controls").hidden = !controls || e.state === "disabled" || shown.closed;
+}
+
+// drawBig draws the charts of a row once more, larger.
+function drawBig(e) {
+  const box = $("detail-charts");
+  if (!box.childElementCount) {
+    for (const [name, words] of [["strip", "Breaker"], ["phi", "Phi"], ["latency", "Latency"]]) {
+      const cell = $("row").content.querySelector(`.${name}`).cloneNode(true);
+      cell.removeAttribute("role");
+      const figure = make("figure");
+      figure.append(make("figcaption", words), cell);
+      box.append(figure);
+    }
+  }
+  drawStrip(box.querySelector(".strip"), e);
+  drawPhi(box.querySelector(".phi"), e);
+  drawLatency(box.querySelector(".latency"), e);
+}
+
+// --- controls ---
+
+const EFFECTS = {
+  trip: "It takes no calls for 30 seconds, and is then tried with a ping.",
+  drain: "It takes no more calls, and finishes those it has, until it is reset.",
+  reset: "Its breaker is closed, whatever it was, and it takes calls again.",
+};
+let token = ""; // asked for once, and never stored
+
+function ask(action) {
+  const dialog = $("ask"), target = chosen.address, client = shown.name;
+  say($("ask-title"), `${action[0].toUpperCase()}${action.slice(1)} ${target}?`);
+  say($("ask-text"), EFFECTS[action]);
+  say(dialog.querySelector(".primary"), action[0].toUpperCase() + action.slice(1));
+  $("ask-token").hidden = token !== "";
+  $("ask-error").hidden = true;
+  dialog.querySelector("form").onsubmit = (submit) => {
+    submit.preventDefault();
+    command(client, target, action).then((error) => {
+      if (!error) { dialog.close(); return; }
+      $("ask-token").hidden = token !== "";
+      $("ask-error").hidden = false;
+      say($("ask-error"), error);
+    });
+  };
+  dialog.showModal();
+}
+
+// command sends an order, and returns what went wrong.
+async function command(client, endpoint, action) {
+  const field = $("ask-token").querySelector("input");
+  token ||= field.value;
+  try {
+    const answer = await fetch(location.pathname, {
+      method: "POST", headers: {Authorization: `Bearer ${token}`},
+      body: new URLSearchParams({client, endpoint, action}), signal: AbortSignal.timeout(5000),
+    });
+    if (answer.status === 403) { token = ""; field.value = ""; }
+    return answer.ok ? "" : (await answer.text()).replace(/^rpcx: /, "");
+  } catch {
+    return "The page's server does not answer.";
+  }
+}
+
+for (const button of $("controls").children) button.onclick = () => ask(button.dataset.action);
+$("ask").querySelector("[value=cancel]").onclick = () => $("ask").close();
