@@ -154,7 +154,7 @@ var pageFiles embed.FS
 // its one script. It holds nothing of any client: the script fetches that.
 var page = sync.OnceValues(func() (html, policy string) {
 	style := pageFile("page.css")
-	script := pageFile("chart.js") + pageFile("model.js") + pageFile("panel.js") + pageFile("page.js")
+	script := pageFile("chart.js") + pageFile("model.js") + pageFile("rows.js") + pageFile("panel.js") + pageFile("page.js")
 	html = strings.NewReplacer("{{style}}", style, "{{script}}", script).Replace(pageFile("page.html"))
 	policy = "default-src 'none'; style-src " + hashOf(style) + "; script-src " + hashOf(script) +
 		"; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" +

@@ -329,8 +329,13 @@ func TestDebugStreamSaysWhatIsNew(t *testing.T) {
 		for !seen.has("b:1 takes no calls for") {
 			seen = r.must()
 		}
-		require.Len(t, seen.Clients[0].Stats.Endpoints, 1, "the one that has changed")
-		require.Equal(t, "open", seen.Clients[0].Stats.Endpoints[0].State)
+		open := 0
+		for _, e := range seen.Clients[0].Stats.Endpoints {
+			if e.Address == "b:1" && e.State == "open" {
+				open++
+			}
+		}
+		require.Equal(t, 1, open, "%v", seen.Clients[0].Stats.Endpoints)
 		require.NoError(t, c.Close())
 		for !seen.Clients[0].Closed {
 			seen = r.must()

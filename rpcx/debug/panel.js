@@ -130,6 +130,7 @@ function ask(action) {
     });
   };
   dialog.showModal();
+  dialog.querySelector(token ? ".primary" : "input").focus();
 }
 
 // command sends an order, and returns what went wrong.
@@ -142,7 +143,7 @@ async function command(client, endpoint, action) {
       body: new URLSearchParams({client, endpoint, action}), signal: AbortSignal.timeout(5000),
     });
     if (answer.status === 403) { token = ""; field.value = ""; }
-    return answer.ok ? "" : (await answer.text()).replace(/^rpcx: /, "");
+    return answer.ok ? "" : (await answer.text()).trim().replace(/^rpcx: /, "");
   } catch {
     return "The page's server does not answer.";
   }
