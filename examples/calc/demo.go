@@ -18,15 +18,17 @@ var replicaNames = []string{"A", "B", "C"}
 // A demo is the demonstration: a fleet, two clients under the same load, and
 // what is done to the fleet meanwhile.
 type demo struct {
-	wire wire
-	load loadConfig
-	step time.Duration // of the plot
-	work time.Duration // that each call takes
-	list *list         // of the replicas, if rpcx is to follow one
+	wire  wire
+	load  loadConfig
+	step  time.Duration // of the plot
+	work  time.Duration // that each call takes
+	list  *list         // of the replicas, if rpcx is to follow one
+	debug string        // where the live page is served; empty for nowhere
 
 	fleet   fleet
 	clients []*contestant // plain and rpcx
 	rpcx    *contestant   // the one that makes a promise
+	page    *page
 	screen  *screen
 	faults  []fault
 }
@@ -69,6 +71,7 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err := d.connect(stdout); err != nil {
 		return err
 	}
+	defer d.page.close()
 	if err := d.run(ctx); err != nil {
 		return err
 	}
@@ -81,6 +84,7 @@ func (d *demo) parse(args []string, stdout io.Writer) error {
 	d.load.register(fs)
 	fs.DurationVar(&d.step, "step", 2500*time.Millisecond, "time between two events of the plot")
 	fs.DurationVar(&d.work, "work", 20*time.Millisecond, "how long each call takes the server")
+	fs.StringVar(&d.debug, "debug", "", "address to serve the live page of rpcx at, such as 127.0.0.1:8080")
 	resolver := fs.String("resolver", "", `where rpcx learns of the replicas: "file", or file:///path for one of your choice, which must not exist`)
 	if err := parse(fs, args, stdout); err != nil {
 		return err
@@ -110,6 +114,13 @@ func (d *demo) connect(stdout io.Writer) error {
 	client, err := dialer.Dial("tcp", addrs...)
 	if err != nil {
 		return err
+	}
+	if d.page, err = servePage(d.debug, client); err != nil {
+		client.Close()
+		return err
+	}
+	if d.page != nil {
+		fmt.Fprintf(stdout, "What rpcx knows is shown at %s while the demo runs.\n\n", d.page.url)
 	}
 	plain := newContestant("plain", newPlain(d.wire, d.fleet.addrs()), d.load)
 	d.rpcx = newContestant("rpcx", resilient{client}, d.load)

@@ -33,7 +33,7 @@ func TestDemo(t *testing.T) {
 			args := append(w.args(), "-step", "600ms", "-bound", "4500ms")
 			listed := name == "gob"
 			if listed {
-				args = append(args, "-resolver", "file")
+				args = append(args, "-resolver", "file", "-debug", "127.0.0.1:0")
 			}
 			cmd := demoCommand(t, dir, args...)
 			var stdout, stderr bytes.Buffer
@@ -61,6 +61,7 @@ func TestDemo(t *testing.T) {
 				require.NotEqual(t, "never", rows["time to return to B, continued"][1])
 			}
 			if listed {
+				require.Regexp(t, `^What rpcx knows is shown at http://127\.0\.0\.1:\d+/debug/rpcx while`, stdout.String())
 				require.NotEqual(t, "never", rows["time to route around C, unlisted"][1])
 				require.NotEqual(t, "never", rows["time to return to C, listed"][1])
 			}

@@ -25,7 +25,10 @@ import (
 // patience is how long a test waits for what takes a second or two.
 const patience = 40 * time.Second
 
-var shots = flag.String("shots", "", "where screenshots are kept; empty for a directory of the test")
+var (
+	shots   = flag.String("shots", "", "where screenshots are kept; empty for a directory of the test")
+	picture = flag.String("picture", "", "the file of the README's picture, for which the test takes two minutes more")
+)
 
 // chromium returns the browser's path. Where there is none the test is skipped, but
 // not in CI.
@@ -59,7 +62,7 @@ func newTab(t *testing.T) *tab {
 	if b.dir == "" {
 		b.dir = t.TempDir()
 	}
-	require.NoError(t, chromedp.Do(ctx, size(1280, 800, "light"))) // without a deadline, which would be the browser's
+	require.NoError(t, chromedp.Do(ctx, size(1280, 800, 2, "light"))) // without a deadline, which would be the browser's
 	var console sync.WaitGroup
 	messages := chromedp.Console(ctx)
 	console.Go(func() { b.listen(messages) })
@@ -92,13 +95,13 @@ func (b *tab) open(url string) {
 }
 
 // size makes the window so large, and light or dark.
-func size(width, height int64, scheme string) chromedp.Action[chromedp.Void] {
+func size(width, height int64, scale float64, scheme string) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		var mobile []chromedp.EmulateViewportOption
 		if width < 500 {
 			mobile = append(mobile, chromedp.EmulateMobile)
 		}
-		mobile = append(mobile, chromedp.EmulateScale(2))
+		mobile = append(mobile, chromedp.EmulateScale(scale))
 		if _, err := chromedp.EmulateViewport(width, height, mobile...)(ctx, t); err != nil {
 			return err
 		}
@@ -111,7 +114,7 @@ func size(width, height int64, scheme string) chromedp.Action[chromedp.Void] {
 
 func (b *tab) size(width, height int64, scheme string) {
 	b.t.Helper()
-	b.do(size(width, height, scheme))
+	b.do(size(width, height, 2, scheme))
 }
 
 // eval returns what an expression comes to, once it is there if it is a promise.

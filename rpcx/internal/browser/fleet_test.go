@@ -9,6 +9,7 @@ import (
 	"net/rpc"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -65,13 +66,13 @@ func (m *memory) fail(address, text string) {
 }
 
 // client returns a client of servers at these addresses, which ends with the test.
-func (m *memory) client(t *testing.T, addresses ...string) *rpcx.Client {
+func (m *memory) client(t *testing.T, heartbeat time.Duration, addresses ...string) *rpcx.Client {
 	t.Helper()
 	set := make([]rpcx.Endpoint, len(addresses))
 	for i, a := range addresses {
 		set[i] = rpcx.Endpoint{Address: a, Metadata: map[string]string{"zone": "<b>1</b>"}}
 	}
-	d := rpcx.Dialer{NetDial: m.dial, Resolver: rpcx.Static(set...), Subset: -1, Idempotent: func(string) bool { return true }}
+	d := rpcx.Dialer{NetDial: m.dial, Resolver: rpcx.Static(set...), Subset: -1, Heartbeat: heartbeat, Idempotent: func(string) bool { return true }}
 	c, err := d.Dial("tcp")
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })

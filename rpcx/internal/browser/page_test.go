@@ -1,6 +1,9 @@
 package browser_test
 
 import (
+	"os"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -72,6 +75,7 @@ func TestPageFollowsRealProcesses(t *testing.T) {
 		s := chaos.StartServer(t, "127.0.0.1")
 		servers, addrs = append(servers, s), append(addrs, s.Addr)
 	}
+	slices.SortFunc(servers, func(a, b *chaos.Server) int { return strings.Compare(a.Addr, b.Addr) })
 	var known knowledge
 	d := rpcx.Dialer{Trace: known.trace(), Idempotent: func(string) bool { return true }}
 	client, err := d.Dial("tcp", addrs...)
@@ -84,6 +88,9 @@ func TestPageFollowsRealProcesses(t *testing.T) {
 		b.when(inState, s.Addr, "closed")
 	}
 	killed, frozen := servers[1], servers[2]
+	if *picture != "" {
+		eventfulMinutes(servers[0], servers[3])
+	}
 
 	report := func(what string, s *chaos.Server, since time.Time, states, state string) {
 		t.Helper()
@@ -102,6 +109,9 @@ func TestPageFollowsRealProcesses(t *testing.T) {
 	b.when(`document.querySelector("#events").textContent.includes("does not respond: silent for")`)
 	b.when(`document.querySelector("#events").textContent.includes("connection refused")`)
 	b.when(`document.title.startsWith("2 out")`)
+	if *picture != "" {
+		b.paint(*picture)
+	}
 	b.looks("faults")
 
 	at = time.Now()
@@ -112,6 +122,24 @@ func TestPageFollowsRealProcesses(t *testing.T) {
 	report("restarted", killed, at, "closed", "closed")
 	b.when(`document.querySelector("#events").textContent.includes("takes calls again")`)
 	b.shot("recovered-light")
+}
+
+// eventfulMinutes is what a picture needs: a past.
+func eventfulMinutes(a, b *chaos.Server) {
+	for _, step := range []func(){func() {}, a.Freeze, a.Thaw, func() {}, b.Kill, b.Start, func() {}} {
+		step()
+		time.Sleep(14 * time.Second) // in real processes, and for their charts
+	}
+}
+
+// paint keeps the README's picture.
+func (b *tab) paint(file string) {
+	b.t.Helper()
+	time.Sleep(6 * time.Second) // until the shares have followed
+	b.do(size(1280, 640, 1, "light"))
+	png := b.shot("picture")
+	require.NoError(b.t, os.WriteFile(file, png, 0o644))
+	require.Less(b.t, len(png), 200_000, "it is in every clone")
 }
 
 // looks keeps pictures of the page as it is: light, dark, and on a phone, where
