@@ -20,10 +20,16 @@ type clientFrame struct {
 	Name         string
 	Closed       bool
 	PhiThreshold float64 // the phi that convicts
-	Stats        Stats
+	Stats        statsFrame
 	Gone         []string `json:",omitempty"` // endpoints of an earlier frame that are not in use any more
 	Missed       uint64   `json:",omitempty"` // events that made room for others before this frame
 	Events       []entry  // those after the last frame's, the oldest first
+}
+
+// statsFrame is a client's Stats with the endpoints that are to be shown.
+type statsFrame struct {
+	Stats
+	Endpoints []json.RawMessage
 }
 
 // framer makes frames. The first is whole.
@@ -60,9 +66,11 @@ func (f *framer) next(now time.Time) debugFrame {
 }
 
 func (c *framed) next(framing uint64) clientFrame {
+	stats := c.client.Stats()
+	changed := c.changed(framing, stats.Endpoints)
 	out := clientFrame{
-		Name: c.name, Closed: c.client.closed(),
-		PhiThreshold: c.client.convicts, Stats: c.client.Stats(),
+		Name: c.name, Closed: c.client.closed(), PhiThreshold: c.client.convicts,
+		Stats: statsFrame{stats, changed}, Gone: c.gone(framing), // after changed, which has seen who is there
 		Events: c.client.journal.since(c.seq),
 	}
 	if n := len(out.Events); n > 0 {
@@ -71,17 +79,15 @@ func (c *framed) next(framing uint64) clientFrame {
 	} else {
 		out.Events = []entry{} // [] to a reader, not null
 	}
-	out.Stats.Endpoints = c.changed(framing, out.Stats.Endpoints)
-	out.Gone = c.gone(framing)
 	return out
 }
 
 // changed returns the endpoints that are not as they were shown last.
-func (c *framed) changed(framing uint64, all []EndpointStats) []EndpointStats {
+func (c *framed) changed(framing uint64, all []EndpointStats) []json.RawMessage {
 	if c.shown == nil {
 		c.shown = make(map[string]shown, len(all))
 	}
-	out := make([]EndpointStats, 0, len(all))
+	out := make([]json.RawMessage, 0, len(all))
 	for _, e := range all {
 		if e.Cause != nil {
 			e.Cause = errors.New(bounded(words(e.Cause)))
@@ -93,7 +99,7 @@ func (c *framed) changed(framing uint64, all []EndpointStats) []EndpointStats {
 		last, sum := c.shown[e.Address], maphash.Bytes(frameSeed, text)
 		c.shown[e.Address] = shown{sum, framing}
 		if last.framing == 0 || last.sum != sum {
-			out = append(out, e)
+			out = append(out, text)
 		}
 	}
 	return out
