@@ -119,6 +119,7 @@ func TestDebugFiguresTellWhatHappened(t *testing.T) {
 		require.True(t, now.has("a:1 is late to answer (phi 1."), "%q", now.texts())
 		require.True(t, now.has("a:1 does not respond: silent for", "(phi 8"), "%q", now.texts())
 		require.True(t, now.has("a:1 takes no calls for", "a:1 does not respond"), "%q", now.texts())
+		require.False(t, now.has("a:1 lost a connection"), "it goes without saying: %q", now.texts())
 		require.True(t, now.has("b:1 lost a connection after 2"), "%q", now.texts())
 		require.True(t, now.has("b:1 takes no calls for", "refused"), "%q", now.texts())
 
@@ -185,6 +186,7 @@ func TestDebugEscapesWhatOthersSay(t *testing.T) {
 		now := figures(t, h, "/?format=json")
 		require.Equal(t, script, now.Clients[0].Name)
 		require.Contains(t, now.Clients[0].Stats.Endpoints[0].Cause, script)
+		require.Less(t, len(now.Clients[0].Stats.Endpoints[0].Cause), 500)
 		require.True(t, now.has(script, "\uFFFD", "…"), "%q", now.texts())
 		w := get(h, "/?client="+url.QueryEscape("<b>"))
 		require.Equal(t, http.StatusNotFound, w.Code)
@@ -362,6 +364,7 @@ func TestDebugStreamFollowsTheSet(t *testing.T) {
 			now = r.must()
 		}
 		require.Equal(t, []string{"a:1"}, now.Clients[0].Gone)
+		require.Empty(t, r.must().Clients[0].Gone, "once")
 		require.True(t, now.has("endpoints resolved: 1 added, 1 removed, 1 kept"), "%q", now.texts())
 		require.True(t, now.has("c:1 is in use now"), "%q", now.texts())
 		require.Equal(t, "c:1", now.Clients[0].Stats.Endpoints[0].Address)

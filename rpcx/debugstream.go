@@ -27,12 +27,12 @@ func (h *DebugHandler) stream(w http.ResponseWriter, r *http.Request, f *framer)
 		return
 	}
 	defer h.streams.Add(-1)
-	s := sse{w, http.NewResponseController(w)}
-	defer s.begin()()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx passes on what it gets
 	if r.Method == http.MethodHead {
 		return
 	}
-	closing := h.closed(r)
+	s, closing := sse{w, http.NewResponseController(w)}, h.closed(r)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -78,24 +78,15 @@ type sse struct {
 	rc *http.ResponseController
 }
 
-// begin sends the header, and lifts the server's time limits for the request until
-// the function that it returns is called. Where they cannot be, they stay.
-func (s sse) begin() (end func()) {
-	head := s.w.Header()
-	head.Set("Content-Type", "text/event-stream")
-	head.Set("X-Accel-Buffering", "no")                  // nginx passes on what it gets
-	s.rc.SetReadDeadline(time.Time{})                    //nolint:errcheck // see above
-	return func() { s.rc.SetWriteDeadline(time.Time{}) } //nolint:errcheck // likewise
-}
-
-// send writes a frame, and returns how long to wait before the next one.
+// send writes a frame, and returns how long to wait before the next one. Its time limit
+// takes the place of the server's, where that can be had.
 func (s sse) send(f *framer, now time.Time) (pause time.Duration, err error) {
 	data, err := json.Marshal(f.next(now))
 	if err != nil {
 		return 0, err
 	}
 	made := time.Now()
-	s.rc.SetWriteDeadline(made.Add(frameTimeout)) //nolint:errcheck // see begin
+	s.rc.SetWriteDeadline(made.Add(frameTimeout)) //nolint:errcheck // see above
 	for _, part := range [][]byte{[]byte("data: "), data, []byte("\n\n")} {
 		if _, err := s.w.Write(part); err != nil {
 			return 0, err
