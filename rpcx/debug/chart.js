@@ -2,6 +2,7 @@
 
 const TICK = 500; // ms between two samples
 const SAMPLES = 240; // two minutes of them
+const LATE = 12; // samples that may be missed in a row
 const SPAN = TICK * SAMPLES;
 const WIDTH = 120, HEIGHT = 18; // of every chart, in its own units
 
@@ -17,7 +18,7 @@ class Series {
     const missed = this.tick ? tick - this.tick : SAMPLES;
     const last = this.at(0);
     for (let i = 1; i < Math.min(missed, SAMPLES); i++) {
-      this.values[(this.tick + i) % SAMPLES] = missed < 4 ? last : NaN; // a late frame is no gap
+      this.values[(this.tick + i) % SAMPLES] = missed < LATE ? last : NaN; // a late frame is no gap
     }
     if (missed > 0) this.tick = tick;
     this.values[tick % SAMPLES] = value;
@@ -50,7 +51,8 @@ function linePath(points, scale) {
   const step = WIDTH / (points.length - 1);
   points.forEach((v, i) => {
     if (Number.isNaN(v)) { pen = false; return; }
-    d += `${pen ? "L" : "M"}${(i * step).toFixed(1)} ${yOf(scale(v))}`;
+    const at = `${(i * step).toFixed(1)} ${yOf(scale(v))}`;
+    d += pen ? `L${at}` : `M${at}h.01`; // a dot, if nothing follows
     pen = true;
   });
   return d;

@@ -78,7 +78,10 @@ class Endpoint {
     this.state = e.State === "closed" && e.Suspect ? "suspect" : e.State;
     this.severity = SEVERITY.indexOf(this.state);
     this.p99 = e.P99 / 1e6;
-    this.text = `${this.address} ${this.state} ${STATES[this.state]?.[0]} ${e.Cause || ""}`.toLowerCase();
+  }
+
+  matches(wanted) {
+    return `${this.address} ${this.state} ${STATES[this.state]?.[0]} ${this.now.Cause || ""}`.toLowerCase().includes(wanted);
   }
 
   // sample puts the state of things into the charts.
@@ -120,11 +123,22 @@ class Client {
     }
     for (const address of frame.Gone || []) this.endpoints.delete(address);
     for (const e of all) {
-      if (!this.endpoints.has(e.Address)) this.endpoints.set(e.Address, new Endpoint(e.Address));
+      if (!this.endpoints.has(e.Address)) {
+        this.endpoints.set(e.Address, new Endpoint(e.Address));
+        this.ranked = false;
+      }
       this.endpoints.get(e.Address).take(now, e);
     }
     this.hear(frame.Events, whole);
     this.sample(now);
+  }
+
+  // rank numbers the endpoints by address, once for as long as they stay.
+  rank() {
+    if (this.ranked) return;
+    this.ranked = true;
+    const natural = new Intl.Collator("en", {numeric: true});
+    [...this.endpoints.values()].sort((a, b) => natural.compare(a.address, b.address)).forEach((e, i) => { e.rank = i; });
   }
 
   // hear takes the events that are new. Numbers that begin anew are another client's.

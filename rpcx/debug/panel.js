@@ -85,6 +85,8 @@ function drawDetail() {
     ...Object.entries(s.Metadata || {}),
   ]);
   $("controls").hidden = !controls || e.state === "disabled" || shown.closed;
+  const idle = {trip: e.state === "forced-open", drain: e.state === "forced-open", reset: e.state === "closed"};
+  for (const button of $("controls").children) button.disabled = idle[button.dataset.action];
 }
 
 // drawBig draws the charts of a row once more, larger.

@@ -15,7 +15,6 @@ const HEAD_WORDS = {state: "breaker, 2 min", latency: "p50 · p95 · p99"};
 
 let order = "state", only = "", wanted = "", ordered = false, settled = 0;
 let list = []; // of endpoints, as shown
-const natural = new Intl.Collator("en", {numeric: true});
 
 // arrange makes the list, again if need be. Figures change all the time: rows that are
 // sorted by one change places every two seconds at most.
@@ -23,9 +22,10 @@ function arrange() {
   const at = performance.now();
   if (ordered || !shown) return;
   ordered = true;
+  shown.rank();
   const kept = [];
   for (const e of shown.endpoints.values()) {
-    if ((!only || e.state === only) && (!wanted || e.text.includes(wanted))) kept.push(e);
+    if ((!only || e.state === only) && (!wanted || e.matches(wanted))) kept.push(e);
   }
   const before = new Map(list.map((e, i) => [e, i]));
   const hold = order !== "state" && at - settled < 2000 && kept.every((e) => before.has(e));
@@ -33,7 +33,7 @@ function arrange() {
   const by = COLUMNS.find((c) => c[0] === order)[2];
   kept.sort(hold
     ? (a, b) => before.get(a) - before.get(b)
-    : (a, b) => by(a, b) || natural.compare(a.address, b.address));
+    : (a, b) => by(a, b) || a.rank - b.rank);
   list = kept;
 }
 
