@@ -2,11 +2,14 @@ package rpcx_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/rpc/jsonrpc"
 	"os"
 	"time"
@@ -187,4 +190,40 @@ func ExampleAsRetry() {
 		}
 	}
 	// Output: 56
+}
+
+// The live page of a client, where net/rpc has that of its server. Whoever can reach
+// it sees addresses and errors, so that it belongs to where pprof is.
+func ExampleDebugHandler() {
+	addr, stop := replica()
+	defer stop()
+	client, err := rpcx.Dial("tcp", addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
+	mux := http.NewServeMux()
+	mux.Handle("/debug/rpcx", &rpcx.DebugHandler{Clients: map[string]*rpcx.Client{"arith": client}})
+	ops := httptest.NewServer(mux) // or http.ListenAndServe("127.0.0.1:6060", mux)
+	defer ops.Close()
+
+	resp, err := http.Get(ops.URL + "/debug/rpcx?format=json")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var now struct {
+		Clients []struct {
+			Name  string
+			Stats struct{ Endpoints []struct{ State string } }
+		}
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&now); err != nil {
+		log.Fatal(err)
+	}
+	for _, c := range now.Clients {
+		fmt.Println(c.Name, "has an endpoint whose breaker is", c.Stats.Endpoints[0].State)
+	}
+	// Output: arith has an endpoint whose breaker is closed
 }

@@ -1,6 +1,6 @@
 module resilientrpc/rpcx/internal/browser
 
-go 1.26
+go 1.25.0
 
 require (
 	github.com/chromedp/cdproto v0.159.0
