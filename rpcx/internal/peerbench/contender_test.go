@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestMain(m *testing.M) {
+	if child() {
+		return
+	}
+	log.SetOutput(io.Discard) // net/rpc's client logs what is done to it
+	os.Exit(m.Run())
+}
+
+func newFleet(t *testing.T, n int) *fleet {
+	t.Helper()
+	f, err := startFleet(n)
+	require.NoError(t, err)
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// Every contender calls every method, asks every replica that it knows, and learns
+// that one fails.
+func TestContenders(t *testing.T) {
+	f := newFleet(t, 3)
+	for _, c := range contenders {
+		t.Run(c.name, func(t *testing.T) {
+			client, err := c.open(f.addrs(c.wire), options{})
+			require.NoError(t, err)
+			defer client.Close()
+			asked := make(map[uint32]bool)
+			for n := range uint64(12) {
+				for _, m := range []method{echo, square, deposit} {
+					in := Message{N: n, Text: "text"}
+					out, err := client.call(t.Context(), m, in)
+					require.NoError(t, err)
+					require.True(t, m.right(in, out), "%s: %+v for %+v", m, out, in)
+					asked[out.Replica] = true
+				}
+			}
+			want := 3
+			if c.alone {
+				want = 1
+			}
+			require.Len(t, asked, want)
+		})
+	}
+	ran, err := f.executions()
+	require.NoError(t, err)
+	require.Equal(t, 2*len(contenders), ran[1], "each contender's square and deposit")
+}
+
+// A failing replica's answer is an error to all, and the calls of none end with a
+// wrong reply.
+func TestFailingReplicas(t *testing.T) {
+	f := newFleet(t, 1)
+	for _, c := range contenders {
+		t.Run(c.name, func(t *testing.T) {
+			client, err := c.open(f.addrs(c.wire), options{})
+			require.NoError(t, err)
+			defer client.Close()
+			_, err = f.procs[0].tell("failing true")
+			require.NoError(t, err)
+			defer f.procs[0].tell("failing false") //nolint:errcheck // the next contender would tell
+			_, err = client.call(t.Context(), deposit, Message{N: 1})
+			require.ErrorContains(t, err, errBroken.Error())
+		})
+	}
+}
+
+// liar is a client whose replies are wrong.
+type liar struct{}
+
+func (liar) call(_ context.Context, _ method, in Message) (Message, error) {
+	in.N++
+	return in, nil
+}
+
+func (liar) Close() error { return nil }
