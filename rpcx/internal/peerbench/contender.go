@@ -68,7 +68,7 @@ var contenders = []contender{
 	{name: "rpcx", wire: gobWire, dial: dialOurs(nil)},
 	{name: "rpcx both ends", wire: gobServe, dial: dialOurs(codec.NewGobClient)},
 	{name: "rpcx JSON", wire: jsonWire, dial: dialOurs(jsonrpc.NewClientCodec)},
-	{name: "rpcx JSON both ends", wire: jsonServe, dial: dialOurs(jsonrpc.NewClientCodec)},
+	{name: "rpcx JSON-RPC 2 both ends", wire: json2Serve, dial: dialOurs(codec.NewJSON2Client)},
 }
 
 // find returns the contender of the name.

@@ -20,7 +20,6 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"path"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -36,6 +35,7 @@ type section struct {
 
 var sections = []section{
 	{"speed", runSpeed},
+	{"resilience", runResilience},
 }
 
 // output is where a run's results go.
@@ -115,7 +115,7 @@ func printMachine(w io.Writer) {
 	var versions []string
 	for _, m := range info.Deps {
 		if slices.Contains(peers, m.Path) {
-			versions = append(versions, path.Base(strings.TrimSuffix(m.Path, "/v2"))+" "+m.Version)
+			versions = append(versions, m.Path+" "+m.Version)
 		}
 	}
 	fmt.Fprintln(w, strings.Join(versions, ", "))

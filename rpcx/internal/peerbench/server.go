@@ -31,10 +31,10 @@ import (
 type wire int
 
 const (
-	gobWire   wire = iota // stock net/rpc
-	jsonWire              // stock net/rpc/jsonrpc
-	gobServe              // rpcx.Serve
-	jsonServe             // rpcx.Serve with our JSON
+	gobWire    wire = iota // stock net/rpc
+	jsonWire               // stock net/rpc/jsonrpc
+	gobServe               // rpcx.Serve
+	json2Serve             // rpcx.Serve with JSON-RPC 2.0
 	grpcWire
 	connectWire
 	jrpc2Wire
@@ -134,7 +134,7 @@ func servers(c *calc) [wires]func(context.Context, net.Listener) {
 			accept(ctx, lis, func(c net.Conn) { stock.ServeCodec(jsonrpc.NewServerCodec(c)) })
 		},
 		gobServe:    ours(codec.NewGobServer),
-		jsonServe:   ours(codec.NewJSONServer),
+		json2Serve:  ours(codec.NewJSON2Server),
 		grpcWire:    c.serveGRPC,
 		connectWire: c.serveConnect,
 		jrpc2Wire: func(ctx context.Context, lis net.Listener) {
