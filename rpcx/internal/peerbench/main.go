@@ -36,6 +36,7 @@ type section struct {
 var sections = []section{
 	{"speed", runSpeed},
 	{"resilience", runResilience},
+	{"outage", runOutage},
 }
 
 // output is where a run's results go.
