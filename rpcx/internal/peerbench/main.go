@@ -35,6 +35,7 @@ type section struct {
 
 var sections = []section{
 	{"speed", runSpeed},
+	{"idle", runIdle},
 	{"resilience", runResilience},
 	{"outage", runOutage},
 }

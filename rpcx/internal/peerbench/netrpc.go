@@ -17,7 +17,7 @@ func dialPlain(newClient func(io.ReadWriteCloser) *rpc.Client) func([]string, op
 		if err != nil {
 			return nil, err
 		}
-		return plain{newClient(conn)}, nil
+		return connected(plain{newClient(conn)})
 	}
 }
 

@@ -51,16 +51,23 @@ const (
 // stopTime is how long a server that is asked to stop lets calls run.
 const stopTime = time.Second
 
-// child reports whether this process was a server, which has served until its
-// standard input was closed.
+// child reports whether this process was one that another of this program has
+// started, and has done its work: a server until its standard input was closed, or
+// the measurement of an idler.
 func child() bool {
-	addrs := os.Getenv(addrsEnv)
-	if addrs == "" {
+	addrs, order := os.Getenv(addrsEnv), os.Getenv(idleEnv)
+	if addrs == "" && order == "" {
 		return false
 	}
-	log.SetOutput(io.Discard) // net/rpc's server logs what is done to it
-	if err := serve(strings.Split(addrs, ","), os.Getenv(journalEnv)); err != nil {
-		fmt.Fprintln(os.Stderr, "peerbench server:", err)
+	log.SetOutput(io.Discard) // net/rpc logs what is done to it
+	var err error
+	if order != "" {
+		err = idleChild(order)
+	} else {
+		err = serve(strings.Split(addrs, ","), os.Getenv(journalEnv))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "peerbench:", err)
 		os.Exit(1)
 	}
 	return true
