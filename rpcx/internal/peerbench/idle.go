@@ -43,15 +43,18 @@ func runIdle(ctx context.Context, out *output) error {
 	}
 	defer f.Close()
 	t := &table{title: "for each endpoint", head: []string{"", "heap, bytes", "stacks, bytes", "goroutines"}}
+	chart := newChart("An idle endpoint", "KiB of heap and stacks")
+	chart.groups = []string{""}
 	for _, c := range contenders {
 		i, err := idleElsewhere(ctx, idleOrder{c.name, f.addrs(c.wire), clients})
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 		t.add(c.name, number(i.Heap), number(i.Stacks), fmt.Sprintf("%.1f", i.Goroutines))
+		chart.add(c.name, (i.Heap+i.Stacks)/(1<<10))
 	}
 	t.print(out)
-	return nil
+	return chart.save(out.plots, "idle")
 }
 
 // idleElsewhere has the order carried out by a process of its own.

@@ -38,6 +38,7 @@ var sections = []section{
 	{"idle", runIdle},
 	{"resilience", runResilience},
 	{"outage", runOutage},
+	{"features", runFeatures},
 }
 
 // output is where a run's results go.

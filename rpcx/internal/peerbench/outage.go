@@ -71,6 +71,7 @@ Attempts for each call begun while all was down: connections tried, counted wher
 reached the servers after all, counted in their journals. Recovery: until %.0f %% of the calls of half a second succeed.
 `, st.clients, st.rate, st.hold, 100*windowOK)
 	var aims []aim
+	chart := newChart("Attempts for each call while all replicas are down", "")
 	for _, o := range outages {
 		survivors, err := st.play(ctx, o, crowd())
 		if err != nil {
@@ -78,9 +79,13 @@ reached the servers after all, counted in their journals. Recovery: until %.0f %
 		}
 		outageTable(o, survivors).print(out)
 		aims = append(aims, outageAims(o, survivors)...)
+		chart.groups = append(chart.groups, o.name)
+		for _, s := range survivors {
+			chart.add(s.name, s.amplification())
+		}
 	}
 	printAims(out, aims)
-	return nil
+	return chart.save(out.plots, "outage")
 }
 
 // crowd are the contenders that come back at all, and of rpcx the one with stock

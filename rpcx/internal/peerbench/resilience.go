@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -23,12 +24,18 @@ to the first answer of the replica that had it. Duplicates are counted in the se
 rolling restart there are %v.
 `, t.rate, work, whole, patience, t.hold, harm, t.settle)
 	var behind []string
+	lost, longest := newChart("Idempotent calls that failed", "%"), newChart("Longest call", "s")
 	for _, s := range scenarios {
 		outcomes, err := play(ctx, s, t, contenders)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		resilienceTable(s, outcomes).print(out)
+		lost.groups, longest.groups = append(lost.groups, s.name), append(longest.groups, s.name)
+		for _, o := range outcomes {
+			lost.add(o.name, 100-o.success())
+			longest.add(o.name, o.longest.Seconds())
+		}
 		for _, lag := range lags(outcomes) {
 			behind = append(behind, s.name+": "+lag)
 		}
@@ -40,7 +47,7 @@ rolling restart there are %v.
 	for _, b := range behind {
 		fmt.Fprintln(out, "  "+b)
 	}
-	return nil
+	return errors.Join(lost.save(out.plots, "resilience failed"), longest.save(out.plots, "resilience longest"))
 }
 
 // lags compares rpcx with stock servers to those that are not rpcx.

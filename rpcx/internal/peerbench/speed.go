@@ -88,6 +88,7 @@ func runSpeed(ctx context.Context, out *output) error {
 	defer f.Close()
 	var aims []aim
 	for _, size := range g.sizes {
+		chart := newChart("Throughput, echo of "+sized(size), "in relation to net/rpc")
 		for _, callers := range g.callers {
 			cells, err := measure(ctx, f, g, callers, size)
 			if err != nil {
@@ -95,6 +96,13 @@ func runSpeed(ctx context.Context, out *output) error {
 			}
 			speedTable(callers, size, cells).print(out)
 			aims = append(aims, aimsOf(callers, size, cells)...)
+			chart.groups = append(chart.groups, fmt.Sprint(callers, " callers"))
+			for _, c := range cells {
+				chart.add(c.name, 1/c.against(cells[0]))
+			}
+		}
+		if err := chart.save(out.plots, "speed "+sized(size)); err != nil {
+			return err
 		}
 	}
 	printAims(out, aims)
@@ -210,7 +218,7 @@ func drive(ctx context.Context, c client, callers int, text string, length time.
 
 func speedTable(callers, size int, cells []cell) *table {
 	t := &table{
-		title: fmt.Sprintf("%d callers, %s", callers, bytes(size)),
+		title: fmt.Sprintf("%d callers, %s", callers, sized(size)),
 		head:  []string{"", "ns/call", "time against net/rpc", "calls/s", "client CPU ns", "server CPU ns", "client allocs", "client bytes"},
 	}
 	for _, c := range cells {

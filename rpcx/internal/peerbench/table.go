@@ -53,8 +53,8 @@ func span(d time.Duration) string {
 	return d.Round(time.Microsecond).String()
 }
 
-// bytes writes a size as people say it.
-func bytes(n int) string {
+// sized writes a size as people say it.
+func sized(n int) string {
 	if n >= 1<<10 {
 		return fmt.Sprint(n>>10, " KiB")
 	}
