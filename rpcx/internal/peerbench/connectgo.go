@@ -21,6 +21,10 @@ type connectReplica struct {
 	transport *http.Transport
 }
 
+// plainReplies asks for none that are compressed, which is the default, for no other
+// contender compresses.
+var plainReplies = connect.WithAcceptCompression("gzip", nil, nil)
+
 func dialConnect(addrs []string, o options) (client, error) {
 	h := new(byHand)
 	for _, a := range addrs {
@@ -30,7 +34,7 @@ func dialConnect(addrs []string, o options) (client, error) {
 			HTTP2:       &http.HTTP2Config{SendPingTimeout: patience, PingTimeout: patience, WriteByteTimeout: patience},
 		}
 		t.Protocols.SetUnencryptedHTTP2(true)
-		h.lines = append(h.lines, connectReplica{calcpbconnect.NewCalcClient(&http.Client{Transport: t}, "http://"+a), t})
+		h.lines = append(h.lines, connectReplica{calcpbconnect.NewCalcClient(&http.Client{Transport: t}, "http://"+a, plainReplies), t})
 	}
 	return connected(h)
 }

@@ -35,26 +35,30 @@ func TestContenders(t *testing.T) {
 			client, err := c.open(f.addrs(c.wire), options{})
 			require.NoError(t, err)
 			defer client.Close()
-			asked := make(map[uint32]bool)
-			for n := range uint64(12) {
-				for _, m := range []method{echo, square, deposit} {
-					in := Message{N: n, Text: "text"}
-					out, err := client.call(t.Context(), m, in)
-					require.NoError(t, err)
-					require.True(t, m.right(in, out), "%s: %+v for %+v", m, out, in)
-					asked[out.Replica] = true
-				}
+			for _, m := range []method{square, deposit} {
+				in := Message{N: 3, Text: "text"}
+				out, err := client.call(t.Context(), m, in)
+				require.NoError(t, err)
+				require.True(t, m.right(in, out), "%s: %+v for %+v", m, out, in)
 			}
+			asked := make(map[uint32]bool)
 			want := 3
 			if c.alone {
 				want = 1
 			}
-			require.Len(t, asked, want)
+			for n := uint64(0); len(asked) < want; n++ { // the test's own deadline ends it
+				in := Message{N: n, Text: "text"}
+				out, err := client.call(t.Context(), echo, in)
+				require.NoError(t, err)
+				require.True(t, echo.right(in, out), "%+v for %+v", out, in)
+				asked[out.Replica] = true
+			}
+			require.NotContains(t, asked, 0)
 		})
 	}
 	ran, err := f.executions()
 	require.NoError(t, err)
-	require.Equal(t, 2*len(contenders), ran[1], "each contender's square and deposit")
+	require.Equal(t, 2*len(contenders), ran[3], "each contender's square and deposit")
 }
 
 // A failing replica's answer is an error to all, and the calls of none end with a

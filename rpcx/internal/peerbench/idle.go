@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"time"
 )
 
@@ -45,11 +46,18 @@ func runIdle(ctx context.Context, out *output) error {
 	t := &table{title: "for each endpoint", head: []string{"", "heap, bytes", "stacks, bytes", "goroutines"}}
 	chart := newChart("An idle endpoint", "KiB of heap and stacks")
 	chart.groups = []string{""}
-	for _, c := range contenders {
-		i, err := idleElsewhere(ctx, idleOrder{c.name, f.addrs(c.wire), clients})
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
-		}
+	idlers := make([]idler, len(contenders))
+	errs := make([]error, len(contenders))
+	var wg sync.WaitGroup
+	for i, c := range contenders { // side by side, for they are not timed
+		wg.Go(func() { idlers[i], errs[i] = idleElsewhere(ctx, idleOrder{c.name, f.addrs(c.wire), clients}) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for n, c := range contenders {
+		i := idlers[n]
 		t.add(c.name, number(i.Heap), number(i.Stacks), fmt.Sprintf("%.1f", i.Goroutines))
 		chart.add(c.name, (i.Heap+i.Stacks)/(1<<10))
 	}
@@ -72,7 +80,7 @@ func idleElsewhere(ctx context.Context, o idleOrder) (i idler, err error) {
 	cmd.Stderr = os.Stderr
 	answer, err := cmd.Output()
 	if err != nil {
-		return i, err
+		return i, fmt.Errorf("%s: %w", o.Contender, err)
 	}
 	return i, json.Unmarshal(answer, &i)
 }

@@ -35,9 +35,6 @@ type load struct {
 	records []record   // of calls that have ended
 }
 
-// hungAfter is how long a call may take before it counts as hung.
-const hungAfter = 5 * time.Second
-
 func startLoad(ctx context.Context, c client, index int, perSecond float64, origin time.Time) *load {
 	l := &load{
 		client: c, index: uint64(index+1) << 40, interval: time.Duration(float64(time.Second) / perSecond),
@@ -85,10 +82,10 @@ func (l *load) call(ctx context.Context, m method, n uint64) {
 // halt makes no more calls.
 func (l *load) halt() { close(l.over) }
 
-// finish waits for the calls under way until all that are left hang, which end with
-// the client.
-func (l *load) finish(ctx context.Context) ([]record, error) {
-	for deadline := time.Now().Add(hungAfter + time.Second); l.flying.Load() > 0 && time.Now().Before(deadline) && ctx.Err() == nil; {
+// finish waits for the calls under way, and ends those that take longer than grace
+// with the client.
+func (l *load) finish(ctx context.Context, grace time.Duration) ([]record, error) {
+	for deadline := time.Now().Add(grace); l.flying.Load() > 0 && time.Now().Before(deadline) && ctx.Err() == nil; {
 		time.Sleep(10 * time.Millisecond) // real processes take real time
 	}
 	err := l.client.Close()

@@ -91,6 +91,9 @@ func run(ctx context.Context, out *output, only []string) error {
 	}
 	began := time.Now()
 	printMachine(out)
+	if out.quick {
+		fmt.Fprintln(out, "A quick run: its figures are rough, and so are its verdicts.")
+	}
 	for _, s := range sections {
 		if !slices.Contains(only, s.name) {
 			continue

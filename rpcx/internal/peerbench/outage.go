@@ -166,13 +166,7 @@ func (st storm) gather(ctx context.Context, fleet *fleet, who []contender) ([]*f
 // inflict is the outage in time, since the loads began.
 func (st storm) inflict(ctx context.Context, o outage, fleet *fleet, flocks []*flock) (down, up time.Duration, err error) {
 	origin := flocks[0].loads[0].origin
-	each := func(f func(*process) error) {
-		for _, p := range fleet.procs {
-			err = errors.Join(err, f(p))
-		}
-	}
-	err = rest(ctx, st.lead)
-	each(o.begin)
+	err = errors.Join(rest(ctx, st.lead), fleet.each(o.begin))
 	down = time.Since(origin)
 	for _, f := range flocks {
 		f.atBegin = f.dials.Load()
@@ -181,7 +175,7 @@ func (st storm) inflict(ctx context.Context, o outage, fleet *fleet, flocks []*f
 	for _, f := range flocks {
 		f.atEnd = f.dials.Load()
 	}
-	each(o.end)
+	err = errors.Join(err, fleet.each(o.end))
 	up = time.Since(origin)
 	return down, up, errors.Join(err, rest(ctx, st.tail))
 }
@@ -197,7 +191,7 @@ func (f *flock) finish(ctx context.Context) ([]record, error) {
 	for _, l := range f.loads {
 		l.halt()
 		wg.Go(func() {
-			records, err := l.finish(ctx)
+			records, err := l.finish(ctx, 2*whole)
 			mu.Lock()
 			defer mu.Unlock()
 			all, errs = append(all, records...), append(errs, err)

@@ -66,7 +66,7 @@ func (r *rig) outcome(name string, records []record) outcome {
 	}
 	for _, c := range records {
 		o.longest = max(o.longest, c.took)
-		if c.took > hungAfter {
+		if c.took > r.hung {
 			o.hung++
 		}
 		failed := 0

@@ -38,7 +38,10 @@ func (c *chart) save(dir, file string) error {
 	p := plot.New()
 	p.Title.Text, p.Y.Label.Text, p.Legend.Top = c.title, c.unit, true
 	p.Y.Min = 0
-	width := vg.Length(max(3, 50/len(c.names)))
+	// A third of the width is left to the legend, and a quarter of a group's is space.
+	groups := float64(len(c.groups))
+	inches := max(10, 1.8*groups)
+	width := vg.Length(inches*0.9/(1.33*groups)*0.75/float64(len(c.names))) * vg.Inch
 	for i, name := range c.names {
 		bars, err := plotter.NewBarChart(plotter.Values(c.values[name]), width)
 		if err != nil {
@@ -50,10 +53,8 @@ func (c *chart) save(dir, file string) error {
 		p.Legend.Add(name, bars)
 	}
 	p.NominalX(c.groups...)
-	// A margin on the right for the legend.
-	p.X.Max = float64(len(c.groups)) + 0.3*float64(len(c.groups))
-	inches := vg.Length(max(10, 1.6*float64(len(c.groups))))
-	return p.Save(inches*vg.Inch, 5*vg.Inch, filepath.Join(dir, strings.ReplaceAll(file, " ", "-")+".png"))
+	p.X.Min, p.X.Max = -0.5, 1.33*groups-0.5
+	return p.Save(vg.Length(inches)*vg.Inch, 5*vg.Inch, filepath.Join(dir, strings.ReplaceAll(file, " ", "-")+".png"))
 }
 
 // colorOf tells rpcx, net/rpc and the others apart: blue, red and orange, and green,

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -42,11 +43,22 @@ func startFleet(n int) (_ *fleet, err error) {
 			p.addrs[w] = "127.0.0.1:0"
 		}
 		f.procs = append(f.procs, p)
-		if err := p.start(); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
+	}
+	if err := f.each((*process).start); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// each does something with every server at the same time.
+func (f *fleet) each(do func(*process) error) error {
+	errs := make([]error, len(f.procs))
+	var wg sync.WaitGroup
+	for i, p := range f.procs {
+		wg.Go(func() { errs[i] = do(p) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // addrs are the servers' addresses for one wire.

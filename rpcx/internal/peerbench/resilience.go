@@ -19,10 +19,10 @@ func runResilience(ctx context.Context, out *output) error {
 
 All contenders have the same fault at the same time. A call takes %v when all is well. It has a deadline of %v where
 there are deadlines, an attempt waits for %v, and a fault lasts %v. "Harmed" are calls that failed or took more than
-%v. Divert: from the fault's beginning to the last call that was begun before its end and harmed. Return: from its end
-to the first answer of the replica that had it. Duplicates are counted in the servers' journals. Between restarts of a
-rolling restart there are %v.
-`, t.rate, work, whole, patience, t.hold, harm, t.settle)
+%v, "hung" those that took more than %v. Divert: from the fault's beginning to the last call that was begun before its
+end and harmed. Return: from its end to the first answer of the replica that had it. Duplicates are counted in the
+servers' journals. Between the restarts of a rolling restart there are %v.
+`, t.rate, work, whole, patience, t.hold, harm, t.hung, t.settle)
 	var behind []string
 	lost, longest := newChart("Idempotent calls that failed", "%"), newChart("Longest call", "s")
 	for _, s := range scenarios {

@@ -41,8 +41,10 @@ var scenarios = []scenario{
 	{name: "rolling", what: "each of three is asked to stop in order, and started again, with a pause between", begin: roll},
 	{
 		name: "all down", what: "all three are killed, and started again", whole: true,
-		begin: func(_ context.Context, r *rig) error { return r.each(func(p *process) error { p.kill(); return nil }) },
-		end:   func(_ context.Context, r *rig) error { return r.each((*process).start) },
+		begin: func(_ context.Context, r *rig) error {
+			return r.fleet.each(func(p *process) error { p.kill(); return nil })
+		},
+		end: func(_ context.Context, r *rig) error { return r.fleet.each((*process).start) },
 	},
 }
 
@@ -91,12 +93,15 @@ func roll(ctx context.Context, r *rig) error {
 type timing struct {
 	lead, hold, tail time.Duration // before, during and after the fault
 	settle           time.Duration // between restarts
-	rate             float64
+	// hung is how long a call may take before it counts as hung, more than any
+	// deadline.
+	hung time.Duration
+	rate float64
 }
 
 var (
-	fullTiming  = timing{lead: 2 * time.Second, hold: 6 * time.Second, tail: 4 * time.Second, settle: 2 * time.Second, rate: 200}
-	quickTiming = timing{lead: 400 * time.Millisecond, hold: 1500 * time.Millisecond, tail: time.Second, settle: 500 * time.Millisecond, rate: 50}
+	fullTiming  = timing{lead: 2 * time.Second, hold: 6 * time.Second, tail: 4 * time.Second, settle: 2 * time.Second, hung: 5 * time.Second, rate: 200}
+	quickTiming = timing{lead: 300 * time.Millisecond, hold: 1200 * time.Millisecond, tail: 800 * time.Millisecond, settle: 300 * time.Millisecond, hung: whole + time.Second/2, rate: 50}
 )
 
 // A rig is a scenario on its way, with all contenders at the same time: the same
@@ -136,7 +141,7 @@ func play(ctx context.Context, s scenario, t timing, who []contender) (_ []outco
 	}
 	var outcomes []outcome
 	for i, l := range r.loads {
-		records, loadErr := l.finish(ctx)
+		records, loadErr := l.finish(ctx, t.hung)
 		err = errors.Join(err, loadErr)
 		outcomes = append(outcomes, r.outcome(who[i].name, records))
 	}
@@ -188,14 +193,6 @@ func (r *rig) addrs(w wire) ([]string, error) {
 		out = append(out, p.Addr)
 	}
 	return out, nil
-}
-
-func (r *rig) each(f func(*process) error) error {
-	var errs []error
-	for _, p := range r.fleet.procs {
-		errs = append(errs, f(p))
-	}
-	return errors.Join(errs...)
 }
 
 func (r *rig) close() error {

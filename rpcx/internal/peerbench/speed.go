@@ -23,11 +23,10 @@ type grid struct {
 
 var (
 	fullGrid  = grid{callers: []int{1, 16, 128, 1024}, sizes: []int{64, 1 << 10, 64 << 10}, rounds: 7, length: 400 * time.Millisecond}
-	quickGrid = grid{callers: []int{1, 128}, sizes: []int{64}, rounds: 3, length: 150 * time.Millisecond}
+	quickGrid = grid{callers: []int{1, 128}, sizes: []int{64}, rounds: 3, length: 100 * time.Millisecond}
 )
 
-// A sample is what a call took in one round; only nothing, or all of them, may be
-// zero.
+// A sample is what a call took in one round.
 type sample struct {
 	wall   float64 // ns from one end of a call to the next
 	client float64 // ns of CPU in the client's process
@@ -96,7 +95,7 @@ func runSpeed(ctx context.Context, out *output) error {
 			}
 			speedTable(callers, size, cells).print(out)
 			aims = append(aims, aimsOf(callers, size, cells)...)
-			chart.groups = append(chart.groups, fmt.Sprint(callers, " callers"))
+			chart.groups = append(chart.groups, counted(callers))
 			for _, c := range cells {
 				chart.add(c.name, 1/c.against(cells[0]))
 			}
@@ -216,9 +215,16 @@ func drive(ctx context.Context, c client, callers int, text string, length time.
 	}
 }
 
+func counted(callers int) string {
+	if callers == 1 {
+		return "1 caller"
+	}
+	return fmt.Sprint(callers, " callers")
+}
+
 func speedTable(callers, size int, cells []cell) *table {
 	t := &table{
-		title: fmt.Sprintf("%d callers, %s", callers, sized(size)),
+		title: counted(callers) + ", " + sized(size),
 		head:  []string{"", "ns/call", "time against net/rpc", "calls/s", "client CPU ns", "server CPU ns", "client allocs", "client bytes"},
 	}
 	for _, c := range cells {
