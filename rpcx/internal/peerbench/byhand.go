@@ -29,9 +29,9 @@ type line struct {
 
 var errClosed = errors.New("the client is closed")
 
-// call makes one attempt, which has patience.
+// call makes one attempt.
 func (l *line) call(ctx context.Context, m method, in Message) (Message, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, l.o.patience)
 	defer cancel()
 	c, err := l.get(ctx)
 	if err != nil {

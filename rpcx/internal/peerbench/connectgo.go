@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -19,6 +20,7 @@ import (
 type connectReplica struct {
 	calcpbconnect.CalcClient
 	transport *http.Transport
+	patience  time.Duration
 }
 
 // plainReplies asks for none that are compressed, which is the default, for no other
@@ -31,16 +33,16 @@ func dialConnect(addrs []string, o options) (client, error) {
 		t := &http.Transport{
 			DialContext: o.netDial,
 			Protocols:   new(http.Protocols),
-			HTTP2:       &http.HTTP2Config{SendPingTimeout: patience, PingTimeout: patience, WriteByteTimeout: patience},
+			HTTP2:       &http.HTTP2Config{SendPingTimeout: o.patience, PingTimeout: o.patience, WriteByteTimeout: o.patience},
 		}
 		t.Protocols.SetUnencryptedHTTP2(true)
-		h.lines = append(h.lines, connectReplica{calcpbconnect.NewCalcClient(&http.Client{Transport: t}, "http://"+a, plainReplies), t})
+		h.lines = append(h.lines, connectReplica{calcpbconnect.NewCalcClient(&http.Client{Transport: t}, "http://"+a, plainReplies), t, o.patience})
 	}
 	return connected(h)
 }
 
 func (c connectReplica) call(ctx context.Context, m method, in Message) (Message, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	out, err := c.send(ctx, m, connect.NewRequest(toProto(in)))
 	if err == nil {

@@ -35,6 +35,8 @@ type contender struct {
 type options struct {
 	// netDial makes connections.
 	netDial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// patience is how long an attempt waits for its answer.
+	patience time.Duration
 }
 
 // What all contenders are given as far as they can take it, so that none has more
@@ -43,6 +45,9 @@ const (
 	// patience is how long an attempt waits for its answer, and in place of that
 	// Dialer.DetectWithin of rpcx, which has no need of a bound for each attempt.
 	patience = time.Second
+	// endless is in its place where nothing goes wrong, and 1024 large calls at a
+	// time take more than that.
+	endless = time.Hour
 	// tries is how often an idempotent call may be sent in all.
 	tries = 3
 	// whole bounds a call with all its attempts.
@@ -80,6 +85,9 @@ func find(name string) contender {
 func (c contender) open(addrs []string, o options) (client, error) {
 	if o.netDial == nil {
 		o.netDial = (&net.Dialer{Timeout: patience}).DialContext
+	}
+	if o.patience == 0 {
+		o.patience = patience
 	}
 	if c.alone {
 		addrs = addrs[:1]

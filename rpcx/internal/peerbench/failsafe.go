@@ -32,7 +32,7 @@ func dialFailsafe(addrs []string, o options) (client, error) {
 			WithFailureRateThreshold(0.5, 20, 10*time.Second).
 			WithDelay(openFor).WithSuccessThreshold(1).Build()
 		f.breakers = append(f.breakers, b)
-		f.guards = append(f.guards, failsafe.With(b, timeout.New[Message](patience)))
+		f.guards = append(f.guards, failsafe.With(b, timeout.New[Message](o.patience)))
 	}
 	for _, m := range []method{square, deposit} {
 		f.retries[m.idempotent()] = failsafe.With(retrypolicy.NewBuilder[Message]().

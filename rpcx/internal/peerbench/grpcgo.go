@@ -57,7 +57,7 @@ func dialGRPC(config string) func([]string, options) (client, error) {
 			grpc.WithDefaultServiceConfig(config),
 			grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) { return o.netDial(ctx, "tcp", addr) }),
 			// The least that grpc-go takes is 10 s.
-			grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: patience, PermitWithoutStream: true}),
+			grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: o.patience, PermitWithoutStream: true}),
 			// The default's MaxDelay is two minutes.
 			grpc.WithConnectParams(grpc.ConnectParams{
 				Backoff:           backoff.Config{BaseDelay: time.Second, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 5 * time.Second},

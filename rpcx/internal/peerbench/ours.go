@@ -14,10 +14,12 @@ type ours struct{ *rpcx.Client }
 func dialOurs(newCodec func(io.ReadWriteCloser) rpc.ClientCodec) func([]string, options) (client, error) {
 	return func(addrs []string, o options) (client, error) {
 		d := rpcx.Dialer{
-			Codec:        newCodec,
-			NetDial:      o.netDial,
-			DetectWithin: patience,
-			Idempotent:   func(m string) bool { return method(m).idempotent() },
+			Codec:      newCodec,
+			NetDial:    o.netDial,
+			Idempotent: func(m string) bool { return method(m).idempotent() },
+		}
+		if o.patience < endless { // otherwise the defaults do, with pings and all
+			d.DetectWithin = o.patience
 		}
 		c, err := d.Dial("tcp", addrs...)
 		if err != nil {

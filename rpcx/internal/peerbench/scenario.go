@@ -100,7 +100,7 @@ type timing struct {
 }
 
 var (
-	fullTiming  = timing{lead: 2 * time.Second, hold: 6 * time.Second, tail: 4 * time.Second, settle: 2 * time.Second, hung: 5 * time.Second, rate: 200}
+	fullTiming  = timing{lead: 2 * time.Second, hold: 6 * time.Second, tail: 6 * time.Second, settle: 2 * time.Second, hung: 5 * time.Second, rate: 200}
 	quickTiming = timing{lead: 300 * time.Millisecond, hold: 1200 * time.Millisecond, tail: 800 * time.Millisecond, settle: 300 * time.Millisecond, hung: whole + time.Second/2, rate: 50}
 )
 

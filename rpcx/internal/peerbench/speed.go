@@ -22,7 +22,7 @@ type grid struct {
 }
 
 var (
-	fullGrid  = grid{callers: []int{1, 16, 128, 1024}, sizes: []int{64, 1 << 10, 64 << 10}, rounds: 7, length: 400 * time.Millisecond}
+	fullGrid  = grid{callers: []int{1, 16, 128, 1024}, sizes: []int{64, 1 << 10, 64 << 10}, rounds: 7, length: 500 * time.Millisecond}
 	quickGrid = grid{callers: []int{1, 128}, sizes: []int{64}, rounds: 3, length: 100 * time.Millisecond}
 )
 
@@ -128,7 +128,7 @@ func measure(ctx context.Context, f *fleet, g grid, callers, size int) (cells []
 		}
 	}()
 	for _, c := range fast() {
-		client, err := c.open(f.addrs(c.wire), options{})
+		client, err := c.open(f.addrs(c.wire), options{patience: endless})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
