@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"resilientrpc/codec"
+	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/jsonrpc"
 )
 
@@ -70,10 +71,11 @@ var contenders = []contender{
 	{name: "grpc-go+outlier", wire: grpcWire, same: "grpc-go", dial: dialGRPC(outlierConfig)},
 	{name: "connect-go", wire: connectWire, dial: dialConnect},
 	{name: "jrpc2 by hand", wire: jrpc2Wire, dial: dialByHand(dialJRPC2)},
-	{name: "rpcx", wire: gobWire, dial: dialOurs(nil)},
-	{name: "rpcx both ends", wire: gobServe, dial: dialOurs(codec.NewGobClient)},
-	{name: "rpcx JSON", wire: jsonWire, dial: dialOurs(jsonrpc.NewClientCodec)},
-	{name: "rpcx JSON-RPC 2 both ends", wire: json2Serve, dial: dialOurs(codec.NewJSON2Client)},
+	{name: "rpcx", wire: gobWire, dial: dialOurs(nil, nil)},
+	{name: "rpcx hedged", wire: gobWire, same: "rpcx", dial: dialOurs(nil, new(rpcx.Hedge))},
+	{name: "rpcx both ends", wire: gobServe, dial: dialOurs(nil, nil)},
+	{name: "rpcx JSON", wire: jsonWire, dial: dialOurs(jsonrpc.NewClientCodec, nil)},
+	{name: "rpcx JSON-RPC 2 both ends", wire: json2Serve, dial: dialOurs(codec.NewJSON2Client, nil)},
 }
 
 // find returns the contender of the name.

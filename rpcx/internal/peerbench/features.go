@@ -142,7 +142,7 @@ var questions = []question{
 	{
 		text:    "Can calls be hedged?",
 		answers: same("no", "failsafe-go: yes", "rpcx: yes"),
-		source:  "failsafe-go: hedgepolicy; grpc-go: grpc/grpc-go#2823; rpcx: Dialer.Methods and MethodOptions",
+		source:  "failsafe-go: hedgepolicy; grpc-go: grpc/grpc-go#2823; rpcx: Dialer.Hedge",
 	},
 	{
 		text:    "Do retries have a budget?",

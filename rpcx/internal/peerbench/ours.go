@@ -11,11 +11,13 @@ import (
 // ours is a client of rpcx.
 type ours struct{ *rpcx.Client }
 
-func dialOurs(newCodec func(io.ReadWriteCloser) rpc.ClientCodec) func([]string, options) (client, error) {
+// dialOurs dials with a codec, or with gob, and hedges, or none.
+func dialOurs(newCodec func(io.ReadWriteCloser) rpc.ClientCodec, hedge *rpcx.Hedge) func([]string, options) (client, error) {
 	return func(addrs []string, o options) (client, error) {
 		d := rpcx.Dialer{
 			Codec:      newCodec,
 			NetDial:    o.netDial,
+			Hedge:      hedge,
 			Idempotent: func(m string) bool { return method(m).idempotent() },
 		}
 		if o.patience < endless { // otherwise the defaults do, with pings and all

@@ -81,6 +81,8 @@ func colorOf(name string) color.Color {
 		return color.RGBA{0x99, 0x99, 0x99, 0xff}
 	case "rpcx":
 		return color.RGBA{0x00, 0x3f, 0x88, 0xff}
+	case "rpcx hedged":
+		return color.RGBA{0x5b, 0x3f, 0xb0, 0xff}
 	case "rpcx both ends":
 		return color.RGBA{0x00, 0x72, 0xb2, 0xff}
 	case "rpcx JSON":
