@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/rpc"
 	"slices"
@@ -94,7 +95,27 @@ func (c contender) open(addrs []string, o options) (client, error) {
 	if c.alone {
 		addrs = addrs[:1]
 	}
-	return c.dial(addrs, o)
+	client, err := c.dial(addrs, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.name, err)
+	}
+	return client, nil
+}
+
+// openAll opens n clients. If one cannot be opened, none stays open.
+func openAll(n int, open func(i int) (client, error)) ([]client, error) {
+	var all []client
+	for i := range n {
+		c, err := open(i)
+		if err != nil {
+			for _, c := range all {
+				err = errors.Join(err, c.Close())
+			}
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, nil
 }
 
 // An appError is an error that a server's method has returned: the replica works,

@@ -108,19 +108,15 @@ func idle(c contender, addrs []string, clients int) (_ idler, err error) {
 	var before, after runtime.MemStats
 	settle(&before)
 	goroutines := runtime.NumGoroutine()
-	var all []client
+	all, err := openAll(clients, func(int) (client, error) { return c.open(addrs, options{}) })
+	if err != nil {
+		return idler{}, err
+	}
 	defer func() {
 		for _, client := range all {
 			err = errors.Join(err, client.Close())
 		}
 	}()
-	for range clients {
-		client, err := c.open(addrs, options{})
-		if err != nil {
-			return idler{}, err
-		}
-		all = append(all, client)
-	}
 	settle(&after)
 	i := idler{Endpoints: clients * len(addrs)}
 	if c.alone {

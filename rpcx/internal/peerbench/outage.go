@@ -147,7 +147,6 @@ func (st storm) play(ctx context.Context, o outage, who []contender) (_ []surviv
 	if err != nil {
 		return nil, err
 	}
-	// From here on the loads have to be ended.
 	down, up, err := st.inflict(ctx, o, fleet, flocks)
 	var survivors []survivor
 	records := make([][]record, len(flocks))
@@ -169,18 +168,20 @@ func (st storm) play(ctx context.Context, o outage, who []contender) (_ []surviv
 // gather opens all clients and starts their loads.
 func (st storm) gather(ctx context.Context, fleet *fleet, who []contender) ([]*flock, error) {
 	var flocks []*flock
-	origin, index := time.Now(), 0
 	for _, c := range who {
-		f := &flock{contender: c}
-		flocks = append(flocks, f)
-		for range st.clients {
-			client, err := c.open(fleet.addrs(c.wire), options{netDial: f.netDial})
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", c.name, err)
-			}
-			f.loads = append(f.loads, startLoad(ctx, client, index, st.rate, origin))
-			index++
-		}
+		flocks = append(flocks, &flock{contender: c})
+	}
+	clients, err := openAll(len(who)*st.clients, func(i int) (client, error) {
+		f := flocks[i/st.clients]
+		return f.open(fleet.addrs(f.wire), options{netDial: f.netDial})
+	})
+	if err != nil {
+		return nil, err
+	}
+	origin := time.Now()
+	for i, c := range clients {
+		f := flocks[i/st.clients]
+		f.loads = append(f.loads, startLoad(ctx, c, i, st.rate, origin))
 	}
 	return flocks, nil
 }

@@ -119,21 +119,24 @@ type rig struct {
 
 // play runs a scenario, and returns what came of it, by contender.
 func play(ctx context.Context, s scenario, t timing, who []contender) (_ []outcome, err error) {
-	r := &rig{scenario: s, timing: t, proxies: make(map[wire][]*chaos.Proxy), origin: time.Now()}
+	r := &rig{scenario: s, timing: t, proxies: make(map[wire][]*chaos.Proxy)}
 	if r.fleet, err = startFleet(3); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	for i, c := range who {
-		addrs, err := r.addrs(c.wire)
+	clients, err := openAll(len(who), func(i int) (client, error) {
+		addrs, err := r.addrs(who[i].wire)
 		if err != nil {
 			return nil, err
 		}
-		client, err := c.open(addrs, options{})
-		if err != nil {
-			return nil, err
-		}
-		r.loads = append(r.loads, startLoad(ctx, client, i, t.rate, r.origin))
+		return who[i].open(addrs, options{})
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.origin = time.Now()
+	for i, c := range clients {
+		r.loads = append(r.loads, startLoad(ctx, c, i, t.rate, r.origin))
 	}
 	err = r.inflict(ctx)
 	for _, l := range r.loads {

@@ -121,20 +121,22 @@ func fast() []contender {
 
 // measure has all contenders by turns, each with its one client and connection.
 func measure(ctx context.Context, f *fleet, g grid, callers, size int) (cells []cell, err error) {
-	var clients []client
+	who := fast()
+	clients, err := openAll(len(who), func(i int) (client, error) {
+		return who[i].open(f.addrs(who[i].wire), options{patience: endless})
+	})
+	if err != nil {
+		return nil, err
+	}
 	defer func() {
 		for _, c := range clients {
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	for _, c := range fast() {
-		client, err := c.open(f.addrs(c.wire), options{patience: endless})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.name, err)
-		}
-		clients, cells = append(clients, client), append(cells, cell{contender: c})
-		if _, err := round(ctx, client, f, callers, size, g.length/10); err != nil { // to warm up
-			return nil, fmt.Errorf("%s: %w", c.name, err)
+	for i, c := range clients {
+		cells = append(cells, cell{contender: who[i]})
+		if _, err := round(ctx, c, f, callers, size, g.length/10); err != nil { // to warm up
+			return nil, fmt.Errorf("%s: %w", who[i].name, err)
 		}
 	}
 	for range g.rounds {
