@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
@@ -139,9 +140,10 @@ func measure(ctx context.Context, f *fleet, g grid, callers, size int) (cells []
 			return nil, fmt.Errorf("%s: %w", who[i].name, err)
 		}
 	}
+	order := rand.New(rand.NewPCG(1, 1)) // in turns that change, so that none always comes after the same
 	for range g.rounds {
-		for i, client := range clients {
-			s, err := round(ctx, client, f, callers, size, g.length)
+		for _, i := range order.Perm(len(clients)) {
+			s, err := round(ctx, clients[i], f, callers, size, g.length)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", cells[i].name, err)
 			}
