@@ -29,6 +29,10 @@ demo: ## kill and freeze replicas of a calculator under load
 bench: ## run the benchmarks, each beside its baseline
 	go test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: peers
+peers: ## compare rpcx with net/rpc, grpc-go, connect-go and others
+	cd rpcx/internal/peerbench && go run .
+
 .PHONY: ci
 ci: ## run the whole gate, as it must pass before a change goes in
 	.ci/run
