@@ -30,7 +30,8 @@
 // since the node's last sign of life while calls are in flight, so that a node
 // that hangs shows before the first timeout. One within a factor of 1.75 of the
 // fleet's counts as the fleet's. Errors count as far as the node has more of
-// them than the fleet. Suspicion is 1 unless a failure detector says otherwise
+// them than the fleet; errors of the application do so, milder, from a quarter of the
+// calls more than the fleet on. Suspicion is 1 unless a failure detector says otherwise
 // (Node.SetSuspicion).
 //
 // A failing node thus neither looks fast (fasthttp#865) nor, when all fail

@@ -14,6 +14,9 @@ const (
 	errorTau = 5 * time.Second
 	// errorGain is the weight of one call in its node's error rate.
 	errorGain = 0.2
+	// refusalGain is the same for errors of the application: so little that a share of
+	// them that all nodes have looks alike everywhere.
+	refusalGain = 0.05
 )
 
 // tickShift makes a tick of 2^20 ns, about a millisecond, which lets 32 bits
@@ -93,7 +96,8 @@ func (e *ewma) peak(sample float64, tick uint32) {
 	}
 }
 
-// raise takes a lower bound of a latency: it lifts the average or does nothing.
+// raise takes a lower bound of a latency: it lifts the average or does nothing. Where
+// nothing is known, not even of the rest, a bound of perhaps nothing is no news.
 func (e *ewma) raise(sample, rest float64, tick uint32) {
 	for {
 		w := e.word.Load()
@@ -101,25 +105,26 @@ func (e *ewma) raise(sample, rest float64, tick uint32) {
 			v, last := unpack(w)
 			rest += (v - rest) * decay(ticks(last, tick)*latencyRate)
 		}
-		if sample <= rest || e.word.CompareAndSwap(w, pack(sample, tick)) {
+		if rest == 0 || sample <= rest || e.word.CompareAndSwap(w, pack(sample, tick)) {
 			return
 		}
 	}
 }
 
 // count takes one call into an error rate: x is 1 if it failed, else 0.
-func (e *ewma) count(x float64, fleet norm, tick uint32) {
+// Without samples the rate moves toward rest.
+func (e *ewma) count(x, gain, rest, rate float64, tick uint32) {
 	for {
 		w := e.word.Load()
-		v := fleet.errors
+		v := rest
 		if w != 0 {
 			old, last := unpack(w)
-			v += (old - v) * decay(ticks(last, tick)*fleet.forget())
+			v += (old - v) * decay(ticks(last, tick)*rate)
 		}
 		if v == 0 && x == 0 {
 			return // the common case writes nothing
 		}
-		if e.word.CompareAndSwap(w, pack(v+errorGain*(x-v), tick)) {
+		if e.word.CompareAndSwap(w, pack(v+gain*(x-v), tick)) {
 			return
 		}
 	}

@@ -9,9 +9,11 @@ type fleet struct {
 	latency ewma     // mean of the nodes' latencies in nanoseconds, per call
 	errors  ewma     // share of failed calls
 	sound   ewma     // the same of nodes that fail no more than the fleet
-	_       [40]byte
-	total   atomic.Int64 // calls in flight; counted only for policies that ask
-	_       [56]byte
+	// refusals is the share of calls that applications refused.
+	refusals ewma
+	_        [32]byte
+	total    atomic.Int64 // calls in flight; counted only for policies that ask
+	_        [56]byte
 }
 
 const (
@@ -45,6 +47,12 @@ func (f norm) forget() float64 { return errorRate * (1 + haste*f.strain) }
 // penalty returns what a cost is multiplied by for an excess of errors.
 func (f norm) penalty(excess float64) float64 {
 	return 1 + excessPenalty*excess*(1-f.strain*(1-excess))
+}
+
+// refused is the share of calls that applications refused, at most times 0.
+func (f *fleet) refused() float64 {
+	v, _ := unpack(f.refusals.word.Load())
+	return v
 }
 
 func (f *fleet) norm() norm {

@@ -18,6 +18,7 @@ type Node struct {
 	progress atomic.Int64  // when it last answered or left idleness
 	latency  ewma          // peak EWMA of the nanoseconds of successful calls
 	errors   ewma          // share of failed calls
+	refusals ewma          // share of calls that the application refused
 	warming  atomic.Uint32 // the tick in which slow start began; 0 when it is over
 	suspect  suspicion
 	picks    atomic.Uint64
@@ -28,7 +29,7 @@ type Node struct {
 	removed  bool // guarded by owner.mu
 	// suspended is set while Suspend holds it Down; guarded by owner.mu.
 	suspended bool
-	_         [38]byte // 128 bytes, so that the first 64 are one cache line
+	_         [30]byte // 128 bytes, so that the first 64 are one cache line
 }
 
 // NodeStats is a copy of a node's statistics.
@@ -41,6 +42,8 @@ type NodeStats struct {
 	Latency time.Duration
 	// ErrorRate is the recent share of failed calls, from 0 to 1.
 	ErrorRate float64
+	// AppErrorRate is the recent share of calls that ended with AppError.
+	AppErrorRate float64
 	// Picks is how many calls the node has been picked for.
 	Picks uint64
 	// Warming says that the node is in slow start.
@@ -89,6 +92,9 @@ func (n *Node) Stats(now time.Time) NodeStats {
 		InFlight:  n.InFlight(),
 		Latency:   time.Duration(n.latency.at(tickOf(t), latencyRate, fleet.latency)),
 		ErrorRate: n.errors.at(tickOf(t), fleet.forget(), fleet.errors),
+
+		AppErrorRate: n.refusals.at(tickOf(t), errorRate, n.owner.fleet.refused()),
+
 		Picks:     n.picks.Load(),
 		Warming:   !n.warm(t),
 		Suspicion: n.suspect.level(),
@@ -109,6 +115,11 @@ const (
 	// chance. Acting on such a difference would send most calls of a healthy
 	// but idle fleet to the node that had the luckiest samples.
 	alike = 1.75
+	// refusalPenalty is what excessPenalty is, for errors of the application, and
+	// refusalChance the excess of them that is not charged. They are milder: which
+	// calls are refused is often a matter of the calls.
+	refusalPenalty = 20
+	refusalChance  = 0.25
 )
 
 // cost returns what a call to n is expected to cost: its latency in
@@ -128,6 +139,11 @@ func (n *Node) cost(t int64, fleet norm, inflight int64) float64 {
 	}
 	if excess := n.errors.at(tick, fleet.forget(), fleet.errors) - fleet.errors; excess > chance {
 		c *= fleet.penalty(excess)
+	}
+	if refused := n.owner.fleet.refused(); refused > 0 {
+		if excess := n.refusals.at(tick, errorRate, refused) - refused; excess > refusalChance {
+			c *= 1 + refusalPenalty*(excess-refusalChance)
+		}
 	}
 	if n.suspect.any() {
 		c *= n.suspect.factor()
@@ -218,9 +234,11 @@ func (n *Node) end(start, t int64, o Outcome) {
 		latency, _ := unpack(n.latency.word.Load())
 		fleet.observe(latency, tick)
 		n.count(0, tick)
+		n.countRefusal(0, tick)
 	case AppError:
 		n.live(t)
 		n.latency.raise(took, fleet.norm().latency, tick)
+		n.countRefusal(1, tick)
 	case Failure:
 		n.count(1, tick)
 	case Canceled:
@@ -238,11 +256,22 @@ func (n *Node) count(x float64, tick uint32) {
 	}
 	norm := f.norm()
 	before, _ := unpack(n.errors.word.Load())
-	n.errors.count(x, norm, tick)
+	n.errors.count(x, errorGain, norm.errors, norm.forget(), tick)
 	f.errors.share(x, tick)
 	if before-norm.errors <= chance {
 		f.sound.share(x, tick)
 	}
+}
+
+// countRefusal takes one call into the rates of refusals: x is 1 if the application
+// returned an error, else 0.
+func (n *Node) countRefusal(x float64, tick uint32) {
+	f := &n.owner.fleet
+	if x == 0 && f.refusals.word.Load() == 0 {
+		return // nobody has refused yet
+	}
+	n.refusals.count(x, refusalGain, f.refused(), errorRate, tick)
+	f.refusals.share(x, tick)
 }
 
 // live notes a sign of life.
@@ -261,6 +290,7 @@ func (n *Node) renew(t int64) {
 		n.latency.set(fleet.latency, tick)
 	}
 	n.errors.clear()
+	n.refusals.clear()
 	n.live(t)
 	n.startSlow(t)
 }

@@ -7,12 +7,13 @@ type Outcome uint8
 
 const (
 	// Success is a reply without an error. Only its latency may lower the
-	// node's latency, and only it lowers the node's error rate.
+	// node's latency, and only it lowers the node's error rates.
 	Success Outcome = iota
 	// AppError is an error that the server's application returned. The server
 	// is alive, so it counts as progress and is neutral to the error rate. Its
 	// latency may raise the node's latency and never lowers it, or a replica
-	// that refuses everything at once would look like the fastest one.
+	// that refuses everything at once would look like the fastest one. A node that
+	// refuses far more of its calls than the others do is avoided.
 	AppError
 	// Failure is a call that got no answer: the endpoint could not be reached,
 	// broke the connection, or did not answer in time. It counts for the error
