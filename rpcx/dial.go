@@ -2,18 +2,13 @@ package rpcx
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/rpc"
 	"time"
 
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
-	"resilientrpc/codec"
 	"resilientrpc/detector"
 )
 
@@ -61,112 +56,6 @@ func NewClientWithCodec(codec rpc.ClientCodec) *Client {
 		panic(err) // out of reach, as above
 	}
 	return c
-}
-
-// A Dialer holds the options of a [Client]. The zero value is the default, and
-// dialing with it is the same as calling [Dial]. In every field zero means the
-// default and negative means off. Its functions may be called concurrently; the
-// Dialer itself is not changed and may be used again.
-type Dialer struct {
-	// Codec makes the client codec of a connection. Nil means gob;
-	// jsonrpc.NewClientCodec of net/rpc/jsonrpc or of this module fits as it is.
-	Codec func(io.ReadWriteCloser) rpc.ClientCodec
-	// HTTPPath, if not empty, is where CONNECT turns an HTTP connection into
-	// an RPC one.
-	HTTPPath string
-	// NetDial makes connections. Nil means net.Dialer's DialContext. One that does
-	// not return when its context ends is left to itself, and its endpoint has no
-	// other dial until then.
-	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
-	// TLSConfig, if not nil, secures every connection. Its ServerName defaults
-	// to the host of the address.
-	TLSConfig *tls.Config
-	// DialTimeout bounds one connection: dial, TLS and HTTP handshake. Zero
-	// means 2 s.
-	DialTimeout time.Duration
-	// CallTimeout bounds a whole call with all its attempts, like a deadline of
-	// its context. Zero and negative mean no bound: calls to a live server take
-	// as long as they take, and calls to a dead one are ended by the detector.
-	CallTimeout time.Duration
-	// Idempotent tells the methods that do the same when run twice, so that
-	// they may be repeated. Nil means that none is known to be.
-	Idempotent func(serviceMethod string) bool
-	// Methods says the same and more of the methods that a pattern matches: the
-	// name of a method, or its beginning and a star, as in "Arith.Get*" or "*". A
-	// field is taken from the most specific pattern that does not leave it open: the
-	// name itself, then the longest beginning. What all leave open is as the
-	// fields Idempotent, CallTimeout and those of the client say. Nil means none.
-	Methods map[string]MethodOptions
-	// Retry says how often and when calls are tried again.
-	Retry Retry
-	// Hedge lets a call of an idempotent method try a second endpoint when the first
-	// takes long. Nil means off.
-	Hedge *Hedge
-	// Breaker configures the circuit breaker of each endpoint. Its OnChange
-	// must be nil: use Trace.BreakerChanged.
-	Breaker breaker.Config
-	// BreakerPerMethod gives each method of an endpoint a breaker of its own
-	// beside the endpoint's, for methods that depend on different things behind
-	// it: calls of a method that run out of time then close that method only. It
-	// is off by default, because after a fault of the whole endpoint every method
-	// has to find out for itself: two to six times as many calls are lost.
-	BreakerPerMethod bool
-	// Throttle, if not nil, turns away a share of the calls itself while servers
-	// accept too few of them (breaker.Throttle); such a call fails with
-	// breaker.ErrThrottled. It sheds load in proportion where a breaker is all or
-	// nothing. Nil means off.
-	Throttle *breaker.ThrottleConfig
-	// Detector configures the failure detector of each endpoint. Its
-	// FirstInterval defaults to Heartbeat.
-	Detector detector.Config
-	// Balancer picks the endpoint of an attempt. Nil means balancer.P2C().
-	Balancer balancer.Policy
-	// Resolver names the endpoints, now and whenever they change, in place of
-	// Dial's addresses. Endpoints that stay in its set keep their connections and
-	// all that is known of them; those that leave it finish the calls they have;
-	// those that come are connected and get their share little by little. A set
-	// that is refused, as one with an address twice, and an empty one change
-	// nothing, unless it stays empty for 5 minutes. Nil means none.
-	Resolver Resolver
-	// Subset is how many of many endpoints this client uses at least, and so
-	// connects to, pings and watches; it uses more with more traffic. Zero means
-	// 20 if there are 64 endpoints or more, and all of fewer; negative means all.
-	// See balancer.Config.
-	Subset int
-	// Heartbeat is the slot of the detector: a peer that gave no sign of life
-	// in one is pinged. Zero means 1 s. Negative turns pings off, and with them
-	// the detection of peers that hang.
-	Heartbeat time.Duration
-	// DetectWithin, instead of Heartbeat and Detector, is the time within which
-	// a peer that stops answering is to be found, from 40 ms to 24 h: see
-	// detector.Plan, which the pings follow (one each quarter of it while the
-	// connection is idle). Zero leaves it to the two.
-	DetectWithin time.Duration
-	// Conns is the number of connections to each endpoint, of which a call takes
-	// the one with the fewest calls in flight. Zero means 1, which is the fastest
-	// for small calls; more help where large ones hold up small ones.
-	Conns int
-	// MaxInFlight bounds the calls in flight to each endpoint. A call passes over
-	// one that is full, and waits for MaxWait if all are; as many may wait as may
-	// be in flight. Zero and negative mean no bound, as in net/rpc: which number is
-	// right depends on the server, and any other one would refuse calls that it
-	// could take.
-	MaxInFlight int
-	// MaxCalls bounds the calls under way in the client, from the first attempt
-	// to the last, and with them what they need of memory. More wait for MaxWait,
-	// as many again at most. Zero and negative mean no bound.
-	MaxCalls int
-	// MaxWait is how long a call may wait for MaxCalls or MaxInFlight; those that
-	// came first go first. Then it fails with [ErrOverloaded] and is not tried
-	// again. Zero means 1 s; negative means not at all.
-	MaxWait time.Duration
-	// Trace has hooks for what happens. Nil means none.
-	Trace *ClientTrace
-	// Logger gets what an operator may want to know: convictions, failed dials, a
-	// spent retry budget and a resolver's failures as warnings, changes of breakers
-	// and endpoints at level Info, retries and hedges at Debug. What repeats is logged once and
-	// then summed up, at most once a minute for each endpoint. Nil means no log.
-	Logger *slog.Logger
 }
 
 // Dial connects to the replicas at the given addresses, each of which may itself
@@ -299,64 +188,6 @@ func (c *Client) newEndpoint(rep *replica, n *balancer.Node) *endpoint {
 	}
 	e.detector, _ = detector.New(c.dialer.Detector)
 	return e
-}
-
-// maxConns is beyond what any server wants of one client.
-const maxConns = 1024
-
-func (d *Dialer) withDefaults() (Dialer, error) {
-	full := *d
-	switch {
-	case d.DialTimeout < 0:
-		return full, fieldError("DialTimeout", d.DialTimeout, "a positive duration, or 0 for 2s")
-	case d.Breaker.OnChange != nil:
-		return full, errors.New("rpcx: Dialer.Breaker.OnChange is set; use Dialer.Trace.BreakerChanged")
-	case d.Heartbeat > 0 && d.Heartbeat < time.Millisecond:
-		return full, fieldError("Heartbeat", d.Heartbeat, "at least 1ms, 0 for 1s, or a negative one for no pings")
-	case d.Conns < 0 || d.Conns > maxConns:
-		return full, fieldError("Conns", d.Conns, fmt.Sprintf("a number up to %d, or 0 for 1", maxConns))
-	case !(d.Retry.Budget <= 1): // written so that NaN fails
-		return full, fieldError("Retry.Budget", d.Retry.Budget, "a share of calls up to 1, 0 for 0.1, or a negative one for no limit")
-	}
-	if d.Hedge != nil {
-		if err := d.Hedge.check(); err != nil {
-			return full, err
-		}
-	}
-	if d.DetectWithin != 0 {
-		if d.Heartbeat != 0 || d.Detector != (detector.Config{}) {
-			return full, errors.New("rpcx: Dialer.DetectWithin is set beside Heartbeat or Detector; set it alone")
-		}
-		schedule, err := detector.Plan(d.DetectWithin)
-		if err != nil {
-			return full, fieldError("DetectWithin", d.DetectWithin, "from 40ms to 24h, or 0")
-		}
-		full.Heartbeat, full.Detector = schedule.Interval, schedule.Config
-	}
-	if full.Conns == 0 {
-		full.Conns = 1
-	}
-	if full.Codec == nil {
-		full.Codec = codec.NewGobClient
-	}
-	if full.NetDial == nil {
-		full.NetDial = new(net.Dialer).DialContext
-	}
-	if full.DialTimeout == 0 {
-		full.DialTimeout = 2 * time.Second
-	}
-	if full.Heartbeat == 0 {
-		full.Heartbeat = time.Second
-	}
-	if full.Detector.FirstInterval == 0 && full.Heartbeat > 0 {
-		full.Detector.FirstInterval = full.Heartbeat
-	}
-	if full.MaxWait == 0 {
-		full.MaxWait = time.Second
-	}
-	full.Retry = full.Retry.withDefaults()
-	full.Trace = full.Trace.Join(logTrace(full.Logger)).guarded(full.Logger)
-	return full, nil
 }
 
 // dialRounds is how often Dial connects to what is in use of a large fleet, and
