@@ -131,8 +131,8 @@ var questions = []question{
 	},
 	{
 		text:    "Is a replica left that answers each call with an error?",
-		answers: same("no", "grpc-go: outliers", "rpcx: no"),
-		source:  "net/rpc's errors are texts, so that one of the method and one of a broken replica look the same; see the scenario failing",
+		answers: same("no", "grpc-go: outliers", "rpcx: avoided"),
+		source:  "net/rpc's errors are texts, so that one of the method and one of a broken replica look the same; rpcx: balancer.P2C, if the others return far fewer; see the scenario failing",
 	},
 	{
 		text:    "Can calls wait for a connection when none is up?",
