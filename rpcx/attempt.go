@@ -251,7 +251,7 @@ func (t *tap) readFailure(r *rpc.Response) error {
 // once, not when net/rpc announces the end, which tells nobody of it.
 func (t *tap) ReadResponseBody(body any) error {
 	a, ok := body.(*attempt)
-	if t.whole && (!ok && !t.failed || ok && a.state.Load() == queued) {
+	if t.whole && (!ok || a.state.Load() == queued) {
 		// Nobody has asked: net/rpc forgets no request that was sent, so the number is
 		// wrong, and some other call would wait for ever.
 		return t.ended(errStrayReply)

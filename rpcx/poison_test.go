@@ -103,6 +103,16 @@ var poisons = []poison{
 			return nil
 		})
 	}},
+	{name: "error for a request that was not made", json: true, serve: answering(func(id int, _ string) string {
+		return fmt.Sprintf(`{"id":%d,"result":null,"error":"no such method"}`, id+100)
+	}), run: func(_ *simnet.Network, c asyncCaller) error {
+		return within(time.Hour, func() error {
+			if c.Call("Bad.Call", 2, new(int)) == nil {
+				return fmt.Errorf("a stray error was taken")
+			}
+			return nil
+		})
+	}},
 	{name: "peer that does not read", run: func(n *simnet.Network, c asyncCaller) error {
 		n.Stall(poisoned)
 		return within(5*time.Second, func() error {
