@@ -2,6 +2,7 @@ package rpcx
 
 import (
 	"context"
+	"io"
 	"net/rpc"
 	"runtime"
 	"sync"
@@ -54,6 +55,47 @@ func TestAttemptEndsOnce(t *testing.T) {
 		require.False(t, ends.second(a))
 		require.Equal(t, state, a.state.Load())
 	}
+}
+
+// Of a connection that is over, and of a request of which no byte has left.
+func TestWhatIsKnownOfAnAttempt(t *testing.T) {
+	over := &conn{wire: newWire(nil, nil, nil), done: make(chan struct{}), cause: errClosedWire}
+	over.codec = newTap(new(counting), over)
+	over.retired.Store(true) // which asks nothing of an endpoint
+	close(over.done)
+	foreign := new(conn)
+	foreign.retired.Store(true)
+	for name, k := range map[string]struct {
+		conn  *conn
+		state uint32
+		end   error // of the attempt alone
+		err   error // of net/rpc
+		want  Sent
+	}{
+		"it never left":             {conn: over, state: written, err: io.EOF, want: NotSent},
+		"it may have left":          {conn: foreign, state: written, err: io.EOF, want: MaybeSent},
+		"the codec has not seen it": {conn: foreign, state: queued, err: rpc.ErrShutdown, want: NotSent},
+		"the reply was cut short":   {conn: foreign, state: decoding, err: io.ErrUnexpectedEOF, want: Executed},
+		"the method said no":        {conn: foreign, state: decoding, end: rpc.ServerError("no"), want: Executed},
+		"the server was draining":   {conn: foreign, state: decoding, end: errDraining, want: NotSent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := &attempt{err: k.end}
+			a.state.Store(k.state)
+			res := k.conn.settle(a, k.err)
+			require.Error(t, res.err)
+			require.Equal(t, k.want, res.sent)
+		})
+	}
+}
+
+// A retired connection lets those in flight have their answers.
+func TestConnInUseIsNotIdle(t *testing.T) {
+	c := &conn{done: make(chan struct{})}
+	require.True(t, c.enter())
+	c.closeIdle()
+	require.False(t, c.dead())
+	require.True(t, c.enter())
 }
 
 // inPairs has first and second act on the same attempt at the same moment, in two
