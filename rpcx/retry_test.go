@@ -51,6 +51,25 @@ func TestOnlyIdempotentCallsAreRepeated(t *testing.T) {
 	}
 }
 
+// That the last attempt was not sent says nothing of those before it.
+func TestDoubtOfAnEarlierAttemptIsReported(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		synctest.Wait()
+		ended := make(chan error, 1)
+		go func() {
+			ended <- c.CallContext(rpcx.WithIdempotent(t.Context()), "Bank.SlowDeposit", Deposit{ID: 7, Amount: 2}, new(int))
+		}()
+		time.Sleep(time.Second)
+		f.kill("a:1")
+		ce := callError(t, <-ended)
+		require.Greater(t, ce.Attempts, 1)
+		require.Equal(t, rpcx.MaybeSent, ce.Sent)
+		require.Equal(t, 1, f.ledger.count(7), "it ran")
+	})
+}
+
 func TestIdempotentByMethod(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.dialer.Idempotent = func(m string) bool { return m == "Bank.Sleep" }

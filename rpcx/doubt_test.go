@@ -1,0 +1,37 @@
+package rpcx_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/rpcx"
+)
+
+// What waits in memory towards a peer that lives can leave when nobody waits for it
+// any more.
+func TestWhatMayStillLeaveIsInDoubt(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		f.dialer.Heartbeat = -1
+		c := f.dial()
+		defer c.Close()
+		where(t, c, 1)
+		f.Stall("a:1")
+		fill := c.Go("Bank.Unknown", strings.Repeat("x", 1<<20), new(int), nil) // whose reply is short
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := c.CallContext(ctx, "Bank.Deposit", Deposit{ID: 7, Amount: 2}, new(int))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, rpcx.MaybeSent, callError(t, err).Sent)
+		require.Zero(t, f.ledger.count(7))
+		f.Resume("a:1")
+		require.ErrorAs(t, (<-fill.Done).Error, new(rpcx.ServerError))
+		time.Sleep(time.Second)
+		require.Equal(t, 1, f.ledger.count(7), "it has left since")
+	})
+}
