@@ -102,7 +102,7 @@ func TestConnInUseIsNotIdle(t *testing.T) {
 // goroutines which meet before every one, and on the next. It returns how many there
 // were: fewer on a busy machine, where to meet takes long.
 func inPairs(state uint32, first, second func(*attempt)) (all int) {
-	const most, batch = 20_000, 500
+	const most, batch = 20_000, 100
 	for begin := time.Now(); all < most && time.Since(begin) < time.Second/2; all += batch {
 		attempts := make([]attempt, batch)
 		for i := range attempts {
