@@ -87,17 +87,15 @@ func (n *Node) State() State { return State(n.state.Load()) }
 func (n *Node) Stats(now time.Time) NodeStats {
 	t, fleet := n.owner.nanos(now), n.owner.fleet.norm()
 	return NodeStats{
-		State:     n.State(),
-		Weight:    n.Weight(),
-		InFlight:  n.InFlight(),
-		Latency:   time.Duration(n.latency.at(tickOf(t), latencyRate, fleet.latency)),
-		ErrorRate: n.errors.at(tickOf(t), fleet.forget(), fleet.errors),
-
+		State:        n.State(),
+		Weight:       n.Weight(),
+		InFlight:     n.InFlight(),
+		Latency:      time.Duration(n.latency.at(tickOf(t), latencyRate, fleet.latency)),
+		ErrorRate:    n.errors.at(tickOf(t), fleet.forget(), fleet.errors),
 		AppErrorRate: n.refusals.at(tickOf(t), errorRate, n.owner.fleet.refused()),
-
-		Picks:     n.picks.Load(),
-		Warming:   !n.warm(t),
-		Suspicion: n.suspect.level(),
+		Picks:        n.picks.Load(),
+		Warming:      !n.warm(t),
+		Suspicion:    n.suspect.level(),
 	}
 }
 

@@ -31,7 +31,7 @@ type Client struct {
 	nobody   chan *rpc.Call // full for ever: where net/rpc announces what nobody waits for
 	roster   *roster
 	journal  *journal
-	convicts float64 // the phi that does
+	phiLimit float64 // the phi that convicts
 
 	ctx    context.Context // done when the client is closed
 	cancel context.CancelFunc

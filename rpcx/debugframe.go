@@ -69,7 +69,7 @@ func (c *framed) next(framing uint64) clientFrame {
 	stats := c.client.Stats()
 	changed := c.changed(framing, stats.Endpoints)
 	out := clientFrame{
-		Name: c.name, Closed: c.client.closed(), PhiThreshold: c.client.convicts,
+		Name: c.name, Closed: c.client.closed(), PhiThreshold: c.client.phiLimit,
 		Stats: statsFrame{stats, changed}, Gone: c.gone(framing), // after changed, which has seen who is there
 		Events: c.client.journal.since(c.seq),
 	}

@@ -32,7 +32,7 @@ func (h *DebugHandler) stream(w http.ResponseWriter, r *http.Request, f *framer)
 	if r.Method == http.MethodHead {
 		return
 	}
-	s, closing := sse{w, http.NewResponseController(w)}, h.closed(r)
+	s, closing := sse{w, http.NewResponseController(w)}, h.shutdown(r)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -51,9 +51,9 @@ func (h *DebugHandler) stream(w http.ResponseWriter, r *http.Request, f *framer)
 	}
 }
 
-// closed returns a channel that is closed when the request's server shuts down, which
+// shutdown returns a channel that is closed when the request's server shuts down, which
 // would otherwise wait for the stream to end. It is nil if the server is not known.
-func (h *DebugHandler) closed(r *http.Request) <-chan struct{} {
+func (h *DebugHandler) shutdown(r *http.Request) <-chan struct{} {
 	srv, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if srv == nil {
 		return nil

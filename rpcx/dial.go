@@ -163,11 +163,11 @@ func (d *Dialer) newClient(network string) (*Client, error) {
 	if _, err := breaker.New(full.Breaker); err != nil {
 		return nil, err
 	}
-	pattern, err := detector.New(full.Detector)
+	trial, err := detector.New(full.Detector)
 	if err != nil {
 		return nil, err
 	}
-	c.convicts = pattern.Stats(c.born).Threshold
+	c.phiLimit = trial.Stats(c.born).Threshold
 	c.roster = newRoster(c)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil

@@ -69,7 +69,7 @@ func newHedger(h *Hedge) *hedger {
 // would hide the very latencies that say when to hedge.
 func (c *Client) learn(a *attempt, at time.Time) {
 	if h := c.hedger; h != nil && h.delay == 0 && a.hedgeable {
-		h.tail.add(at.Sub(a.started), at.Sub(c.born))
+		h.tail.add(at.Sub(c.born), at.Sub(a.started))
 	}
 }
 

@@ -158,12 +158,10 @@ func (c *Client) conclude(a *attempt, res result) result {
 	c.release(res.at, a.ticket, v.balancer)
 	if res.err == nil {
 		a.endpoint.took.add(res.at.Sub(c.born), res.at.Sub(a.started))
+		c.learn(a, res.at)
 	}
 	if t := c.throttle; t != nil && (v.balancer == balancer.Success || v.balancer == balancer.AppError) {
 		t.Accept(res.at)
-	}
-	if res.err == nil {
-		c.learn(a, res.at)
 	}
 	if hook := c.dialer.Trace.AttemptDone; hook != nil {
 		info := a.info()

@@ -121,7 +121,7 @@ func (s EndpointStats) MarshalJSON() ([]byte, error) {
 	type fields EndpointStats // without this method
 	var cause string
 	if s.Cause != nil {
-		cause = s.Cause.Error()
+		cause = words(s.Cause)
 	}
 	return json.Marshal(struct {
 		fields

@@ -30,8 +30,8 @@ const (
 	tailEvery = 100 * time.Millisecond
 )
 
-// add counts an attempt that took d and ended at now.
-func (t *tail) add(d, now time.Duration) {
+// add counts an attempt that ended at now and took d.
+func (t *tail) add(now, d time.Duration) {
 	t.windows[t.current.Load()].add(d)
 	if (int64(now) >= t.due.Load() || t.p95.Load() == 0) && t.mu.TryLock() {
 		defer t.mu.Unlock()

@@ -3,19 +3,12 @@ package rpcx
 import (
 	"math"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
-
-// percentile is the oracle: it sorts.
-func percentile(all []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(all))
-	return sorted[int(0.95*float64(len(sorted)-1))]
-}
 
 func TestTailIsAsSortingSays(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -37,12 +30,12 @@ func TestTailIsAsSortingSays(t *testing.T) {
 		for i := range int(tailSpan / tailEvery) { // before the windows turn
 			d := draw()
 			all = append(all, d)
-			x.add(d, time.Duration(i)*tailEvery)
+			x.add(time.Duration(i)*tailEvery, d)
 			if i+1 < tailLeast {
 				require.Zero(t, x.slow(), name)
 				continue
 			}
-			want, got := percentile(all), x.slow()
+			want, got := sortedQuantile(all, 0.95), x.slow()
 			require.Greater(t, got, want, name)
 			require.LessOrEqual(t, got, want+want/perOctave+1<<unitBits, "%s: %d", name, i)
 		}
@@ -55,7 +48,7 @@ func TestTailAdapts(t *testing.T) {
 	now := time.Duration(0)
 	feed := func(d, every, during time.Duration) {
 		for end := now + during; now < end; now += every {
-			x.add(d, now)
+			x.add(now, d)
 		}
 	}
 	for _, change := range []struct{ from, to time.Duration }{
@@ -75,7 +68,7 @@ func TestTailAdapts(t *testing.T) {
 func TestTailOfFewCalls(t *testing.T) {
 	var x tail
 	for i := range 1000 {
-		x.add(time.Millisecond, time.Duration(i)*time.Second)
+		x.add(time.Duration(i)*time.Second, time.Millisecond)
 		require.Equal(t, i+1 >= tailLeast, x.slow() > 0)
 	}
 	var all tally
@@ -90,7 +83,7 @@ func TestTailIsSharedAndAllocatesNothing(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for i := range 10_000 {
-				x.add(time.Millisecond, time.Duration(i)*time.Second/10)
+				x.add(time.Duration(i)*time.Second/10, time.Millisecond)
 			}
 		})
 	}
@@ -98,7 +91,7 @@ func TestTailIsSharedAndAllocatesNothing(t *testing.T) {
 	require.Equal(t, upperEdge(bucketOf(time.Millisecond)), x.slow())
 	now := time.Hour
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
-		x.add(time.Millisecond, now)
+		x.add(now, time.Millisecond)
 		now += time.Second
 	}))
 }
@@ -108,7 +101,7 @@ func BenchmarkTail(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {
-			x.add(time.Millisecond, time.Duration(i)*time.Microsecond)
+			x.add(time.Duration(i)*time.Microsecond, time.Millisecond)
 		}
 	})
 }

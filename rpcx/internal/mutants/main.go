@@ -68,8 +68,8 @@ func (m mutant) run(dir string) (killer string, err error) {
 	if err != nil {
 		return "", err
 	}
-	vet := exec.Command("go", "build", "-overlay", overlay, "./"+filepath.Dir(m.file))
-	if out, err := vet.CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-overlay", overlay, "./"+filepath.Dir(m.file))
+	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("the mutant does not compile: %s", out)
 	}
 	test := exec.Command("go", "test", "-overlay", overlay, "-count=1", "-failfast", "-timeout=120s", "./"+filepath.Dir(m.file))
