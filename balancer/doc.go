@@ -16,23 +16,25 @@
 // Ready nodes come before Suspect ones, and Down and Draining ones are never
 // picked. There is no share of failed nodes from which on all are used again:
 // with two of three replicas down it would send two thirds of the calls to
-// them. When all are down, or full (Config.MaxInFlight), Pick says so. Nodes that a call has tried already
-// (PickInfo.Try) are picked again only when there is no other.
+// them. When all are down, or full (Config.MaxInFlight), Pick says so. Nodes that a
+// call has tried already (PickInfo.Try) are picked again only when there is no other.
 //
 // # Score
 //
 // The default policy, P2C, prefers the lowest
 //
-//	latency × (1 + 100·excess errors) × suspicion × (1 + calls in flight · mean weight / weight)
+//	latency × (1 + 100·excess errors) × (1 + 20·excess refusals) × suspicion ×
+//	(1 + calls in flight · mean weight / weight)
 //
 // Latency is the peak EWMA of successful calls (Finagle's: up at once, down over
 // 10 s), drifts to the fleet's while the node is idle, and is at least the time
 // since the node's last sign of life while calls are in flight, so that a node
 // that hangs shows before the first timeout. One within a factor of 1.75 of the
 // fleet's counts as the fleet's. Errors count as far as the node has more of
-// them than the fleet; errors of the application do so, milder, from a quarter of the
-// calls more than the fleet on. Suspicion is 1 unless a failure detector says otherwise
-// (Node.SetSuspicion).
+// them than the fleet. Refusals are errors of the application (AppError), which are
+// often a matter of the calls: only what exceeds the fleet's share by more than a
+// quarter of the calls counts. Suspicion is 1 unless a failure detector says
+// otherwise (Node.SetSuspicion).
 //
 // A failing node thus neither looks fast (fasthttp#865) nor, when all fail
 // alike, hides which one is slow. Nothing is learned from a call that was not

@@ -40,9 +40,9 @@ type attempt struct {
 
 	ctx    context.Context // of the call, or what AttemptStart has made of it
 	method string
-	number int // counted from 1
-	hedge  bool
-	// hedgeable says that others like it want to know how long it takes.
+	number int  // counted from 1
+	hedge  bool // it is the second of a race
+	// hedgeable says that how long it takes says when to hedge others.
 	hedgeable bool
 	started   time.Time
 	endpoint  *endpoint

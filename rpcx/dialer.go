@@ -19,8 +19,9 @@ import (
 
 // A Dialer holds the options of a [Client]. The zero value is the default, and
 // dialing with it is the same as calling [Dial]. In every field zero means the
-// default and negative means off. Its functions may be called concurrently; the
-// Dialer itself is not changed and may be used again.
+// default. Negative means off, or is refused by Dial where there is no off. Its
+// functions may be called concurrently; the Dialer itself is not changed and may be
+// used again.
 type Dialer struct {
 	// Codec makes the client codec of a connection. Nil means gob;
 	// jsonrpc.NewClientCodec of net/rpc/jsonrpc or of this module fits as it is.
@@ -118,8 +119,9 @@ type Dialer struct {
 	Trace *ClientTrace
 	// Logger gets what an operator may want to know: convictions, failed dials, a
 	// spent retry budget and a resolver's failures as warnings, changes of breakers
-	// and endpoints at level Info, retries and hedges at Debug. What repeats is logged once and
-	// then summed up, at most once a minute for each endpoint. Nil means no log.
+	// and endpoints at level Info, retries and hedges at Debug. What repeats is
+	// logged once and then summed up, at most once a minute for each endpoint. Nil
+	// means no log.
 	Logger *slog.Logger
 }
 

@@ -76,7 +76,8 @@
 //
 // # What can be seen
 //
-// [Client.Stats] is the present state. [ClientTrace] has a hook for everything that
+// [Client.Stats] is the present state, and [DebugHandler] a page that shows it and what
+// happened of late, and lets who has its token control endpoints. [ClientTrace] has a hook for everything that
 // happens, [ClientTrace.Join] lets several listen, and [Dialer].Logger gets what an
 // operator may want to know, with what repeats summed up. Two modules of their own
 // listen for OpenTelemetry (resilientrpc/rpcx/otelrpcx) and for Prometheus

@@ -27,10 +27,10 @@ type Hedge struct {
 	// means as long as 95 in 100 successful attempts of such calls have taken of
 	// late; before 100 have been seen nothing is hedged. Negative is refused.
 	Delay time.Duration
-	// Budget is the share of such calls that may be hedged, over the client: every
-	// call adds this much of a hedge, up to a stock of 10. Zero means 0.05, up to 1
-	// is possible. A hedge is charged to Retry.Budget too, so that hedges and retries
-	// together stay within that.
+	// Budget is the share of such calls that may be hedged, up to 1, over the client:
+	// each of them adds this much of a hedge, up to a stock of 10. Zero means 0.05.
+	// Negative is refused. A hedge is charged to Retry.Budget too, so that hedges and
+	// retries together stay within that.
 	Budget float64
 }
 

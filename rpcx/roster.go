@@ -293,7 +293,7 @@ func (r *roster) close(now time.Time, e *endpoint) {
 	r.mu.Lock()
 	e.replica.live.CompareAndSwap(e, nil)
 	r.mu.Unlock()
-	r.client.journal.note(entry{At: now, Kind: "endpoints", Level: neutral, Endpoint: e.addr, Text: "is not in use any more: others of the set do"})
+	r.client.journal.note(entry{At: now, Kind: "endpoints", Level: neutral, Endpoint: e.addr, Text: "is not in use any more: others of the set are"})
 	e.leave(now)
 }
 

@@ -30,7 +30,7 @@ type Stats struct {
 // the breaker, are of one moment; counts are read one by one while calls go on.
 type EndpointStats struct {
 	Address    string
-	State      breaker.State
+	State      breaker.State // of the endpoint's breaker
 	Since      time.Time     // when the state began
 	Cause      error         // why the breaker is not closed
 	RetryAfter time.Duration // while it is open: until the endpoint is tried again
@@ -40,7 +40,7 @@ type EndpointStats struct {
 	Phi        float64       // the detector's level now
 	Connected  bool          // an attempt would find a connection
 	Conns      int           // connections that are open, retired ones included
-	InFlight   int
+	InFlight   int           // attempts under way here, those that wait for a connection included
 	Latency    time.Duration // smoothed, peaks weigh more; 0 before the first call
 	// P50, P95 and P99 are quantiles of how long the successful attempts of the last
 	// half minute to minute took, rounded up by at most an eighth; 0 if there were none.
@@ -48,7 +48,7 @@ type EndpointStats struct {
 	// Share is this endpoint's part, from 0 to 1, of the successful attempts of that
 	// time.
 	Share float64
-	Picks uint64 // attempts that were sent this way
+	Picks uint64 // attempts for which the balancer chose it, whether or not they could be sent
 	// BytesRead and BytesWritten are those of all its connections, written ones as
 	// soon as they wait to leave. They are 0 for a client of NewClientWithCodec, which
 	// does not see its connection.
@@ -56,7 +56,7 @@ type EndpointStats struct {
 	// ServerRunning is how many requests the server ran when it last answered a ping;
 	// -1 if it does not say, as only one of Serve does.
 	ServerRunning int
-	Priority      int
+	Priority      int               // see Endpoint.Priority
 	Metadata      map[string]string // the resolver's, not to be changed
 }
 

@@ -58,7 +58,7 @@ var ofEndpoint = []figure[endpoint]{
 		func(s *endpoint) float64 { return float64(s.InFlight) }, "endpoint"),
 	gauge("rpcx_endpoint_latency_seconds", "Smoothed latency, in which peaks weigh more; 0 before the first call.",
 		func(s *endpoint) float64 { return s.Latency.Seconds() }, "endpoint"),
-	counter("rpcx_endpoint_picks_total", "Attempts that were sent to the endpoint.",
+	counter("rpcx_endpoint_picks_total", "Attempts for which the endpoint was chosen.",
 		func(s *endpoint) float64 { return float64(s.Picks) }, "endpoint"),
 	gauge("rpcx_endpoint_connections", "Open connections.",
 		func(s *endpoint) float64 { return float64(s.Conns) }, "endpoint"),

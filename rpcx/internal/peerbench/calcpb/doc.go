@@ -1,5 +1,5 @@
 // Package calcpb is the comparison's service in protocol buffers, for grpc-go and
-// connect-go. All but this file is generated, with these three in the PATH:
+// connect-go. All but this file is generated, by protoc with these three in the PATH:
 //
 //	go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 //	go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
