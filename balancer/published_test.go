@@ -167,35 +167,6 @@ func TestBlackHoleOfTheApplication(t *testing.T) {
 	}
 }
 
-// Errors of the application that all servers have in common change nothing.
-func TestSharedErrorsOfTheApplication(t *testing.T) {
-	t.Parallel()
-	for _, share := range []float64{.02, .3, .5, .9} {
-		t.Run(fmt.Sprint(share), func(t *testing.T) {
-			slow := 0.0
-			eachSeed(t, func(t *testing.T, seed uint64) {
-				s := newSim(t, 11, nil, seed)
-				s.serve = func(server int) (time.Duration, balancer.Outcome) {
-					if s.rng.Float64() < share {
-						return 200 * time.Microsecond, balancer.AppError
-					}
-					if server == 0 {
-						return s.exp(30 * ms), balancer.Success
-					}
-					return s.exp(10 * ms), balancer.Success
-				}
-				s.open(2000, 15*time.Second)
-				slow += float64(s.shares[0]) / float64(len(s.took)) / seeds
-				assert.LessOrEqual(t, s.quantile(.99), 53*ms)
-				for i, n := range s.shares[1:] {
-					assert.InDelta(t, 1, float64(n)*10/float64(len(s.took)-s.shares[0]), .3, i)
-				}
-			})
-			assert.Less(t, slow, 0.03)
-		})
-	}
-}
-
 // grpc-java#12237, envoy#39737: sampling with replacement keeps sending calls
 // to a hung replica. Of 64 workers about six are caught by surprise for the 30 s
 // of their timeout, which alone costs 6 %; grpc-go's least_request falls to 12 %.
@@ -218,32 +189,47 @@ func TestHungReplica_grpcjava12237(t *testing.T) {
 	})
 }
 
-// Errors that all servers share must not hide that one of them is slow. Charged
-// as latency, 2 % of them give it a share of 4.7 %, as if its latency were not
-// known.
+// Errors that all servers share must not hide that one of them is slow, nor shift
+// calls among the others. Charged as latency, 2 % of failures give the slow one a share
+// of 4.7 %, as if its latency were not known.
 func TestSharedErrors(t *testing.T) {
 	t.Parallel()
-	for _, share := range []float64{.02, .1, .3} {
-		t.Run(fmt.Sprint(share), func(t *testing.T) {
-			slow := 0.0
-			eachSeed(t, func(t *testing.T, seed uint64) {
-				s := newSim(t, 11, nil, seed)
-				s.serve = func(server int) (time.Duration, balancer.Outcome) {
-					if s.rng.Float64() < share {
-						return 200 * time.Microsecond, balancer.Failure
-					}
-					if server == 0 {
-						return s.exp(30 * ms), balancer.Success
-					}
-					return s.exp(10 * ms), balancer.Success
-				}
-				s.open(2000, 15*time.Second)
-				slow += float64(s.shares[0]) / float64(len(s.took)) / seeds
-				assert.LessOrEqual(t, s.quantile(.99), 53*ms)
+	for _, c := range []struct {
+		outcome balancer.Outcome
+		shares  []float64
+	}{
+		{balancer.Failure, []float64{.02, .1, .3}},
+		{balancer.AppError, []float64{.02, .3, .5, .9}},
+	} {
+		for _, share := range c.shares {
+			t.Run(fmt.Sprint(c.outcome, "/", share), func(t *testing.T) {
+				sharedErrors(t, c.outcome, share)
 			})
-			assert.Less(t, slow, 0.03)
-		})
+		}
 	}
+}
+
+func sharedErrors(t *testing.T, outcome balancer.Outcome, share float64) {
+	slow := 0.0
+	eachSeed(t, func(t *testing.T, seed uint64) {
+		s := newSim(t, 11, nil, seed)
+		s.serve = func(server int) (time.Duration, balancer.Outcome) {
+			if s.rng.Float64() < share {
+				return 200 * time.Microsecond, outcome
+			}
+			if server == 0 {
+				return s.exp(30 * ms), balancer.Success
+			}
+			return s.exp(10 * ms), balancer.Success
+		}
+		s.open(2000, 15*time.Second)
+		slow += float64(s.shares[0]) / float64(len(s.took)) / seeds
+		assert.LessOrEqual(t, s.quantile(.99), 53*ms)
+		for i, n := range s.shares[1:] {
+			assert.InDelta(t, 1, float64(n)*10/float64(len(s.took)-s.shares[0]), .3, i)
+		}
+	})
+	assert.Less(t, slow, 0.03)
 }
 
 // A healthy fleet gets even load: not more than 25 % from the least to the most.
