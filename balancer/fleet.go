@@ -5,7 +5,7 @@ import "sync/atomic"
 // A fleet is what the nodes have in common: what a new node is taken for, what
 // an idle one drifts back to, and what a bad one is measured against.
 type fleet struct {
-	_       [64]byte // keeps the shared words off the lines of their neighbours
+	_       [64]byte // keeps the shared words off the lines of their neighbors
 	latency ewma     // mean of the nodes' latencies in nanoseconds, per call
 	errors  ewma     // share of failed calls
 	sound   ewma     // the same of nodes that fail no more than the fleet

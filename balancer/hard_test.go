@@ -44,7 +44,7 @@ func TestFirstPickSkew_envoy31378(t *testing.T) {
 }
 
 // caddy#880: the node after a dead one gets two shares.
-func TestNeighbourOfTheDead_caddy880(t *testing.T) {
+func TestNeighborOfTheDead_caddy880(t *testing.T) {
 	for _, n := range []int{5, 100} { // 100: the dead are still in the snapshot
 		b := fleetOf(t, n, balancer.Config{Policy: balancer.RoundRobin(), Subset: -1})
 		b.SetState(epoch, "0", balancer.Down)

@@ -16,7 +16,7 @@ import (
 //
 // A node that is not eligible, that the call has tried, that is in slow start,
 // or that is full hands the key on to a place that depends on the key, so its
-// keys spread over all others instead of toppling one neighbour after another
+// keys spread over all others instead of toppling one neighbor after another
 // (envoy#12529). Full is 1.25 times the node's fair part of the calls in
 // flight (Mirrokni et al., "Consistent hashing with bounded loads"), and at
 // least 4, so that light traffic stays where it is.

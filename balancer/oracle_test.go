@@ -195,7 +195,7 @@ func moved(a, b []string) float64 {
 	return float64(n) / float64(len(a))
 }
 
-// envoy#12529: a dead node's keys all go to its neighbour, which dies next.
+// envoy#12529: a dead node's keys all go to its neighbor, which dies next.
 func TestHashCascade_envoy12529(t *testing.T) {
 	const n, keys = 10, 50_000
 	b := fleetOf(t, n, balancer.Config{Policy: balancer.Hash()})

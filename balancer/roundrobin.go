@@ -14,7 +14,7 @@ type turnPicker struct{ view *View }
 
 // Pick takes turns from the shared counter until one fits. Because skipped
 // turns are used up, the calls of a node that is left out go to all others
-// rather than to its neighbour (caddy#880).
+// rather than to its neighbor (caddy#880).
 func (p turnPicker) Pick(now time.Time, in PickInfo) *Node {
 	v := p.view
 	return v.first(now, &in, func() *Node { return v.nodes[v.Seq()%uint64(len(v.nodes))] })

@@ -118,8 +118,8 @@ func TestCase05IgnoredProbeGivesItsPermitBack(t *testing.T) {
 	r.is(breaker.Closed)
 }
 
-// Polly 8 closes the circuit when its probe is cancelled.
-func TestCase06CancelledProbeDoesNotClose(t *testing.T) {
+// Polly 8 closes the circuit when its probe is canceled.
+func TestCase06CanceledProbeDoesNotClose(t *testing.T) {
 	b := mustNew(t, breaker.Config{OpenFor: time.Nanosecond})
 	b.Trip(time.Now(), 0, nil)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -101,7 +101,7 @@ class Strip {
   }
 }
 
-// How high a state stands in a strip: it is told from others without its colour.
+// How high a state stands in a strip: it is told from others without its color.
 const HEIGHTS = {closed: 3, disabled: 3, suspect: 8, "half-open": 12, open: 18, "forced-open": 18};
 
 // The shape of a state or a level, likewise.

@@ -167,7 +167,7 @@ func brpc3340(c contender, seed uint64) []float64 {
 	return []float64{p99[0], p99[1], p99[2], p99[2] / p99[0]}
 }
 
-// testbed has 100 clients call 100 servers whose neighbours on the machine leave
+// testbed has 100 clients call 100 servers whose neighbors on the machine leave
 // them three quarters of the time a fifth more and else two fifths less than
 // what they are entitled to, for 5 s on average. The work of a call is normal
 // with a standard deviation as large as its mean, and positive.

@@ -90,7 +90,7 @@ func dyingProbe(t *trial) error {
 	return nil
 }
 
-func cancelledProbeLeaks(t *trial) error {
+func canceledProbeLeaks(t *trial) error {
 	g := t.new(settings{probes: 2})
 	if err := ripen(g); err != nil {
 		return err
@@ -98,14 +98,14 @@ func cancelledProbeLeaks(t *trial) error {
 	for i := range 3 {
 		c, ok := t.hold(g)
 		if !ok {
-			return fmt.Errorf("no permit left after %d cancelled probes", i)
+			return fmt.Errorf("no permit left after %d canceled probes", i)
 		}
 		c.end(context.Canceled)
 	}
 	return nil
 }
 
-func cancelledProbeCloses(t *trial) error {
+func canceledProbeCloses(t *trial) error {
 	g := t.new(settings{})
 	if err := ripen(g); err != nil {
 		return err

@@ -16,14 +16,14 @@ func cancellation(t *trial) error {
 		once(g, fmt.Errorf("call: %w", context.Canceled))
 	}
 	if err := expect(g, closed); err != nil {
-		return fmt.Errorf("after 100 cancelled calls: %w", err)
+		return fmt.Errorf("after 100 canceled calls: %w", err)
 	}
 	for range 20 {
 		once(g, errDown)
 		once(g, fmt.Errorf("call: %w", context.Canceled))
 	}
 	if err := expect(g, open); err != nil {
-		return fmt.Errorf("20 failures among cancelled calls: %w", err)
+		return fmt.Errorf("20 failures among canceled calls: %w", err)
 	}
 	return nil
 }

@@ -158,7 +158,7 @@ func TestRefuse(t *testing.T) {
 	})
 }
 
-// Faults are of one address: its neighbour does not notice.
+// Faults are of one address: its neighbor does not notice.
 func TestFaultsAreLocal(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *simnet.Network) {
 		c, s := connect(t, n)

@@ -111,7 +111,7 @@ func TestStockRPCIsCut(t *testing.T) {
 		<-call.Done
 		require.ErrorIs(t, call.Error, syscall.ECONNRESET)
 		require.ErrorIs(t, client.Call("Arith.Multiply", Args{}, new(int)), rpc.ErrShutdown)
-		time.Sleep(time.Hour) // virtual: the server's handler cannot be cancelled
+		time.Sleep(time.Hour) // virtual: the server's handler cannot be canceled
 	})
 }
 
