@@ -28,7 +28,8 @@ import (
 // GET answers with a page that follows the clients by itself and needs nothing from
 // elsewhere. The same address has the figures as JSON with ?format=json or an Accept
 // header that asks for it, and as server-sent events, twice a second what has changed,
-// with ?format=stream, for 16 readers at a time. ?client=NAME shows only that client.
+// with ?format=stream, for 16 readers at a time. ?client=NAME shows only that client. In
+// both, what stands beside the fields of [Stats] is the page's own, and may change.
 //
 // It shows addresses and the texts of errors to whoever can reach it: let that not be
 // everybody. It starts no goroutine, holds up no client, keeps nothing for a reader

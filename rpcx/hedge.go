@@ -133,9 +133,9 @@ func (c *Client) refundHedge() {
 	c.budget.refund()
 }
 
-// second begins an attempt at another endpoint than that of first, or returns nil if
+// secondAttempt begins an attempt at another endpoint than that of first, or returns nil if
 // none takes one now: a hedge waits for nothing.
-func (r *run) second(ctx context.Context, first *balancer.Node) (*attempt, *conn) {
+func (r *run) secondAttempt(ctx context.Context, first *balancer.Node) (*attempt, *conn) {
 	now := time.Now()
 	ticket, err := r.placeNow(now)
 	if err != nil {

@@ -15,7 +15,9 @@ import (
 type Choice int8
 
 const (
-	No  Choice = -1
+	// No says that it is not so, whatever those further off say.
+	No Choice = -1
+	// Yes says that it is so, likewise.
 	Yes Choice = 1
 )
 

@@ -108,7 +108,7 @@ func (x *race) hedge() {
 // second makes the second attempt, unless nobody else takes one.
 func (x *race) second() bool {
 	first := x.run.endpoint
-	a, c := x.run.second(x.ctx, x.node)
+	a, c := x.run.secondAttempt(x.ctx, x.node)
 	if a == nil {
 		return false
 	}
