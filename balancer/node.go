@@ -114,9 +114,9 @@ const (
 	// but idle fleet to the node that had the luckiest samples.
 	alike = 1.75
 	// refusalPenalty is what excessPenalty is, for errors of the application, and
-	// refusalChance the excess of them that is not charged. They are milder: which
-	// calls are refused is often a matter of the calls.
-	refusalPenalty = 20
+	// refusalChance the excess of them that is not charged: which calls are refused is
+	// often a matter of the calls.
+	refusalPenalty = 100
 	refusalChance  = 0.25
 )
 
@@ -268,8 +268,12 @@ func (n *Node) countRefusal(x float64, tick uint32) {
 	if x == 0 && f.refusals.word.Load() == 0 {
 		return // nobody has refused yet
 	}
-	n.refusals.count(x, refusalGain, f.refused(), errorRate, tick)
-	f.refusals.share(x, tick)
+	refused := f.refused()
+	excess := n.refusals.at(tick, errorRate, refused) - refused
+	n.refusals.count(x, refusalGain, refused, errorRate, tick)
+	if excess <= refusalChance { // or one node that draws most of the calls makes its own the norm
+		f.refusals.share(x, tick)
+	}
 }
 
 // live notes a sign of life.

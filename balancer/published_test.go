@@ -146,10 +146,13 @@ func blackHole(t *testing.T, p balancer.Policy, n, bad int, chance float64, seed
 // lives: it has lost its database, say. Round robin has 66.7 and 90.9 % here.
 func TestBlackHoleOfTheApplication(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{3, 11} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
+	for _, c := range []struct {
+		n    int
+		rate float64
+	}{{2, 200}, {3, 200}, {11, 200}, {2, 2000}, {3, 2000}, {11, 5000}} {
+		t.Run(fmt.Sprint(c.n, " of ", c.rate), func(t *testing.T) {
 			eachSeed(t, func(t *testing.T, seed uint64) {
-				s := newSim(t, n, nil, seed)
+				s := newSim(t, c.n, nil, seed)
 				bad := true
 				s.serve = func(server int) (time.Duration, balancer.Outcome) {
 					if server == 0 && bad {
@@ -157,11 +160,12 @@ func TestBlackHoleOfTheApplication(t *testing.T) {
 					}
 					return s.exp(10 * ms), balancer.Success
 				}
-				s.open(200, 60*time.Second)
-				assert.Greater(t, s.success(), 98.5)
+				span := time.Duration(12000/c.rate) * time.Second
+				s.open(c.rate, span)
+				assert.Greater(t, s.success(), 97.0)
 				bad, s.shares[0] = false, 0
-				s.open(200, s.now+60*time.Second)
-				assert.Greater(t, s.shares[0], 60*200/n/2, "it has its share again")
+				s.open(c.rate, s.now+span+30*time.Second)
+				assert.Greater(t, float64(s.shares[0]), (span+30*time.Second).Seconds()*c.rate/float64(c.n)/2, "it has its share again")
 			})
 		})
 	}

@@ -31,7 +31,7 @@ import (
 // with ?format=stream, for 16 readers at a time. ?client=NAME shows only that client. In
 // both, what stands beside the fields of [Stats] is the page's own, and may change.
 //
-// It shows addresses and the texts of errors to whoever can reach it: let that not be
+// It shows addresses, metadata and the texts of errors to whoever can reach it: let that not be
 // everybody. It starts no goroutine, holds up no client, keeps nothing for a reader
 // that is slow, and does not keep http.Server.Shutdown waiting. It may be used
 // concurrently; its fields must not be changed once it serves.

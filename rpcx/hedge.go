@@ -10,7 +10,9 @@ import (
 
 // Hedge says when a call is sent to a second endpoint because the first one takes
 // long, which cuts the tail of latencies (Dean and Barroso, "The Tail at Scale",
-// 2013). The call gets the answer that comes first. The zero value is the default.
+// 2013). The call gets the answer that comes first; an error of the second attempt, of any
+// kind, counts only if the first one fails, too, or hedges would add the errors of one bad
+// replica to calls that are served by a good one. The zero value is the default.
 //
 // Only calls of idempotent methods are hedged, at most once each: see
 // [MethodOptions].Hedge and [AsRetry] for those that are not. The second attempt goes

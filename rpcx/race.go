@@ -155,13 +155,14 @@ func (x *race) leave(a *attempt) runner {
 	return who
 }
 
-// take takes the result of an attempt. An answer stands, as does what would come of
-// any other attempt too. The caller holds mu.
+// take takes the result of an attempt. An answer stands, and so does an error of the
+// first attempt that any other would end with, too; one of the hedge may be its endpoint's
+// alone. The caller holds mu.
 func (x *race) take(who runner, res result) {
 	x.under--
 	switch {
 	case x.answered:
-	case res.err == nil || !mayRepeat(res, true):
+	case res.err == nil || !who.hedge && !mayRepeat(res, true):
 		x.answered, x.winner, x.res = true, who, res
 	default:
 		x.res = x.res.and(res)
@@ -195,7 +196,7 @@ func (x *race) end() {
 	if x.answered && x.res.err == nil {
 		reflect.ValueOf(x.run.reply).Elem().Set(reflect.ValueOf(x.winner.reply).Elem())
 	}
-	if x.answered && x.winner.hedge && (x.res.err == nil || isServerError(x.res.err)) {
+	if x.answered && x.winner.hedge {
 		x.client.hedgesWon.Add(1)
 	}
 	x.over(x.res)
