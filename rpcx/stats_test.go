@@ -62,6 +62,7 @@ func TestStatsOfCalls(t *testing.T) {
 // What a connection has carried stays counted when it is over.
 func TestStatsOfALostEndpoint(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		f.dialer.Retry.MaxAttempts = -1 // the call waits for nothing
 		c := f.dial()
 		defer c.Close()
 		where(t, c, 10)
@@ -71,7 +72,7 @@ func TestStatsOfALostEndpoint(t *testing.T) {
 		require.Error(t, c.Call("Bank.Where", struct{}{}, new(string)))
 		s := c.Stats().Endpoints[0]
 		require.Equal(t, breaker.Open, s.State)
-		require.WithinDuration(t, start, s.Since, 10*time.Millisecond)
+		require.WithinRange(t, s.Since, start, time.Now())
 		require.Positive(t, s.RetryAfter)
 		require.EqualValues(t, 1, s.Trips)
 		require.Error(t, s.Cause)
