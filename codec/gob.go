@@ -98,6 +98,9 @@ func (s *gobServer) ReadRequestHeader(r *rpc.Request) error {
 
 func (s *gobServer) ReadRequestBody(body any) error { return s.in.decode(body) }
 
+// ReadAhead implements the interface of the same name.
+func (s *gobServer) ReadAhead() bool { return len(s.in.in.bytes()) > s.in.pos }
+
 func (s *gobServer) WriteResponse(r *rpc.Response, body any) error {
 	s.send.Lock()
 	defer s.send.Unlock()

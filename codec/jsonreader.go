@@ -49,6 +49,16 @@ func (r *jsonReader) next() ([]byte, error) {
 	return frame, nil
 }
 
+// ahead reports whether anything but white space has arrived behind the message.
+func (r *jsonReader) ahead() bool {
+	for _, c := range r.in.bytes()[r.pos:] {
+		if !jsonSpace(c) {
+			return true
+		}
+	}
+	return false
+}
+
 // end makes err the end of the stream.
 func (r *jsonReader) end(err error) error {
 	r.err = err

@@ -131,6 +131,9 @@ func (s *jsonServer) ReadRequestBody(body any) error {
 	return err
 }
 
+// ReadAhead implements the interface of the same name.
+func (s *jsonServer) ReadAhead() bool { return len(s.rest) > 0 || s.in.ahead() }
+
 // found notes what is wrong with the request read last, unless that is known.
 func (s *jsonServer) found(code int) {
 	s.mu.Lock()

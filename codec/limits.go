@@ -39,6 +39,15 @@ func (k *keeper) keep(capacity, used int) bool {
 // network; and every request is exactly one Write of a whole frame.
 type WholeFrames interface{ WholeFrames() }
 
+// ReadAhead is implemented by the server codecs of this package. It tells a server
+// that gathers replies whether another request follows the one whose body was read
+// last, so that its reply may follow soon, too.
+type ReadAhead interface {
+	// ReadAhead reports whether some of a further request has arrived. The goroutine
+	// that reads requests may call it after ReadRequestBody.
+	ReadAhead() bool
+}
+
 // maxFrame resolves a MaxFrame field: 0 is the default, negative is no limit.
 func maxFrame(n int64) int64 {
 	switch {
