@@ -84,8 +84,8 @@ func (cfg *ServeConfig) Serve(ctx context.Context, lis net.Listener, server *rpc
 	return errors.Join(err, s.drain())
 }
 
-// serving is one call of Serve. It starts a goroutine for each connection, which
-// starts those of its requests and at times a flusher, and drain waits for them.
+// serving is one call of Serve. It starts a worker for each connection, which starts
+// more of them as they are needed, and at times a flusher, and drain waits for them.
 type serving struct {
 	cfg      ServeConfig
 	server   *rpc.Server
@@ -131,16 +131,14 @@ func (s *serving) accept(ctx context.Context, lis net.Listener) error {
 
 // serve starts to serve a connection, if there is room for it.
 func (s *serving) serve(conn net.Conn) {
-	c := &serverConn{serving: s, conn: conn}
+	c := newServerConn(s, conn)
 	if !s.add(c) {
 		s.log.Warn("connection refused: there are as many as ServeConfig.MaxConns", "max", s.cfg.MaxConns, "from", conn.RemoteAddr())
 		conn.Close()
 		return
 	}
-	s.wg.Go(func() {
-		defer s.remove(c)
-		c.serve()
-	})
+	s.wg.Add(1) // until c is over
+	go c.serve()
 }
 
 func (s *serving) add(c *serverConn) bool {

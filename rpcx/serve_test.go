@@ -245,7 +245,7 @@ func TestServeOutlivesPanics(t *testing.T) {
 				go func() { ended <- cfg.Serve(ctx, lis, server, c.server) }()
 				f.addrs, f.dialer.Codec = []string{"s:1"}, c.client
 				client := f.dial()
-				for _, method := range []string{"Moody.Panic", "Moody.Exit"} {
+				for _, method := range []string{"Moody.Exit", "Moody.Panic", "Moody.Exit"} {
 					var args any = 1
 					if method == "Moody.Panic" {
 						args = "the secret"

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/rpc"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -43,41 +42,73 @@ type health struct {
 }
 
 // serverConn is one connection of a server. It lets replies gather, and refuses
-// requests while the server drains.
+// requests while the server drains. Its workers take turns: one reads a request and
+// runs it, and another one reads on meanwhile.
 type serverConn struct {
 	*serving
-	conn  net.Conn
-	wire  *wire
-	codec rpc.ServerCodec
+	conn   net.Conn
+	stream *serverStream
+	codec  rpc.ServerCodec
+	ahead  codec.ReadAhead // codec, if it can tell
 
-	sending  sync.Mutex // held while codec takes a reply
-	requests sync.WaitGroup
-	pending  atomic.Int64 // requests read and not answered
-	running  atomic.Int64 // of these, those that are not refused
-	ending   atomic.Bool
+	workers atomic.Int64  // goroutines, of which one reads until there is no more to read
+	turn    chan struct{} // the spare worker is told here to read; closed when there is no more
+	spare   atomic.Bool   // there is one: a worker that waits for its turn, or soon does
+
+	sending sync.Mutex   // held while codec takes a reply
+	pending atomic.Int64 // requests read and not answered
+	running atomic.Int64 // of these, those that are not refused
+	ending  atomic.Bool
 }
 
-// serve serves the connection until there is nothing more to read, and every
-// request has been answered.
+func newServerConn(s *serving, conn net.Conn) *serverConn {
+	w := newWire(conn, s.wg.Go, func(error) { conn.Close() }) //nolint:errcheck // the write's error came first
+	return &serverConn{serving: s, conn: conn, stream: newServerStream(w), turn: make(chan struct{})}
+}
+
+// serve is the first worker.
 func (c *serverConn) serve() {
-	c.wire = newWire(c.conn, c.wg.Go, func(error) { c.conn.Close() }) //nolint:errcheck // the write's error came first
-	c.codec = c.newCodec(c.wire)
-	c.requests.Add(1)
-	c.next()
-	c.requests.Wait()
-	c.close()
+	c.codec = c.newCodec(c.stream)
+	c.ahead, _ = c.codec.(codec.ReadAhead)
+	c.workers.Add(1)
+	c.work()
 }
 
-// next reads a request and runs it. As soon as it is read, another goroutine reads
-// the next one: net/rpc's ServeCodec runs methods in goroutines of its own, where
-// nobody could catch their panics.
-func (c *serverConn) next() {
-	defer c.requests.Done()
-	reserveStack(1)
+// work reads requests and runs them, for as long as it is needed. net/rpc's
+// ServeCodec starts a goroutine for each of them, which costs as much as the codec,
+// and in which nobody could catch a panic.
+func (c *serverConn) work() {
 	q := &request{serverConn: c}
-	defer q.end()
-	c.server.ServeRequest(q) //nolint:errcheck // what there is to say, the client was told
-	q.returned = true
+	defer q.leave() // whatever ends the goroutine, be it the method
+	reserveStack(1)
+	for {
+		q.run()
+		if !q.passed || !c.spare.CompareAndSwap(false, true) {
+			return
+		}
+		if _, more := <-c.turn; !more {
+			return
+		}
+	}
+}
+
+// pass has another worker read: the spare one, or else a new one.
+func (c *serverConn) pass() {
+	select {
+	case c.turn <- struct{}{}:
+		c.spare.Store(false)
+	default:
+		c.workers.Add(1)
+		go c.work()
+	}
+}
+
+// over ends the connection with its last worker: there is nothing more to read, and
+// every request has been answered.
+func (c *serverConn) over() {
+	c.close()
+	c.remove(c)
+	c.wg.Done()
 }
 
 // reserveStack has the runtime enlarge the stack of a new goroutine once, while
@@ -112,19 +143,11 @@ func (c *serverConn) done() {
 	}
 }
 
-// reply writes a reply. Only the last one of those that are due carries it to the
-// connection itself; the others are left to a flusher, for which they gather.
-func (c *serverConn) reply(r *rpc.Response, body any) error {
-	err := c.write(r, body)
-	c.wire.send(c.pending.Add(-1) == 0)
-	return err
-}
-
 func (c *serverConn) write(r *rpc.Response, body any) error {
 	c.sending.Lock()
 	defer c.sending.Unlock()
-	c.wire.cork()
-	defer c.wire.uncork()
+	c.stream.cork()
+	defer c.stream.uncork()
 	return c.codec.WriteResponse(r, body)
 }
 
@@ -139,7 +162,7 @@ func (c *serverConn) endIfIdle() {
 
 // close lets what waits leave, and ends the connection.
 func (c *serverConn) close() {
-	c.wire.settle()
+	c.stream.settle()
 	if half, ok := c.conn.(interface{ CloseWrite() error }); ok && c.draining.Load() && half.CloseWrite() == nil {
 		c.conn.SetReadDeadline(time.Now().Add(lingering)) //nolint:errcheck // then it lingers as long as the client
 		io.Copy(io.Discard, c.conn)                       //nolint:errcheck // its end is all that counts
@@ -154,9 +177,28 @@ type request struct {
 	method   string
 	read     bool // its header was
 	passed   bool // the reading goes on elsewhere
+	followed bool // by another request, which has begun to arrive
 	refused  bool // the server drains
 	answered bool // or at least tried
 	returned bool // from net/rpc's server, and not by a panic
+}
+
+// run reads a request and runs it.
+func (q *request) run() {
+	*q = request{serverConn: q.serverConn}
+	defer q.end()
+	q.server.ServeRequest(q) //nolint:errcheck // what there is to say, the client was told
+	q.returned = true
+}
+
+// leave ends a worker, and the work if it was to read.
+func (q *request) leave() {
+	if !q.passed {
+		close(q.turn)
+	}
+	if q.workers.Add(-1) == 0 {
+		q.over()
+	}
 }
 
 // ReadRequestHeader implements rpc.ServerCodec.
@@ -172,13 +214,12 @@ func (q *request) ReadRequestHeader(r *rpc.Request) error {
 }
 
 // ReadRequestBody implements rpc.ServerCodec. The next request may be read while
-// this one runs; those that have arrived already are, so that replies gather.
+// this one runs.
 func (q *request) ReadRequestBody(body any) error {
 	err := q.codec.ReadRequestBody(body)
+	q.followed = q.ahead != nil && q.ahead.ReadAhead()
 	q.passed = true
-	q.requests.Add(1)
-	go q.next()
-	runtime.Gosched()
+	q.pass()
 	return err
 }
 
@@ -192,6 +233,17 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 	}
 	q.answered = true
 	return q.reply(r, body)
+}
+
+// reply writes a reply. If it is the last one that is due, it carries it to the
+// connection itself; what others may join is left to them, or to a flusher.
+func (q *request) reply(r *rpc.Response, body any) error {
+	err := q.write(r, body)
+	last := q.pending.Add(-1) == 0
+	if !q.followed || !q.stream.takesAlong() {
+		q.stream.send(last)
+	}
+	return err
 }
 
 // Close implements rpc.ServerCodec; ServeRequest does not call it.

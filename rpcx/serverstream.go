@@ -1,0 +1,43 @@
+package rpcx
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// gatherFor is how long a reply may wait for others: long beside what reading the
+// next request takes, short beside a round trip that anybody would notice.
+const gatherFor = 200 * time.Microsecond
+
+// serverStream is the wire as a server's codec sees it. It knows where its reader is,
+// and so whether a reply may wait: a reader on its way through what has arrived either
+// comes to requests whose replies take it along, or comes back for more, and sees to it.
+type serverStream struct {
+	*wire
+	born    time.Time
+	waiting atomic.Bool  // the reader is in Read, or about to be
+	since   atomic.Int64 // when it came out of there, or what waited last left, since born
+}
+
+func newServerStream(w *wire) *serverStream { return &serverStream{wire: w, born: time.Now()} }
+
+// Read implements io.Reader.
+func (s *serverStream) Read(p []byte) (int, error) {
+	s.waiting.Store(true) // before looking, so that who has just written sees it, or this what was written
+	s.send(false)
+	n, err := s.wire.Read(p)
+	s.since.Store(int64(time.Since(s.born)))
+	s.waiting.Store(false)
+	return n, err
+}
+
+// takesAlong reports whether a reply that was just written, of a request behind which
+// there is another one, need not be sent. That ends after gatherFor: methods that compute
+// may keep the reader from its turn.
+func (s *serverStream) takesAlong() bool {
+	if s.waiting.Load() {
+		return false
+	}
+	now, since := int64(time.Since(s.born)), s.since.Load()
+	return now-since < int64(gatherFor) || !s.since.CompareAndSwap(since, now)
+}
