@@ -135,7 +135,7 @@ func (c *conn) hand(a *attempt, mayLeave bool) {
 func (c *conn) write(a *attempt) {
 	c.rc.Go(a.method, a, a, a.announced(c.ep.client.nobody))
 	if c.wire != nil {
-		c.wire.flush()
+		c.wire.flush(c.inflight.Load() > 1)
 	} else {
 		<-c.slot
 	}
@@ -145,15 +145,19 @@ func (c *conn) write(a *attempt) {
 }
 
 func (c *conn) await(ctx context.Context, a *attempt) result {
-	if c.prompt && ctx.Done() == nil { // a select costs twice as much
-		return c.settle(a, (<-a.done).Error)
+	left, over := ctx.Done(), c.done
+	if c.prompt { // the end of the connection ends the attempt
+		if left == nil { // a select costs twice as much
+			return c.settle(a, (<-a.done).Error)
+		}
+		over = nil // and each case costs
 	}
 	select {
 	case call := <-a.done:
 		return c.settle(a, call.Error)
-	case <-c.done:
+	case <-over:
 		return c.give(a, c.cause)
-	case <-ctx.Done():
+	case <-left:
 		return c.give(a, ctx.Err())
 	}
 }

@@ -64,7 +64,7 @@ func TestServeHoldsNoReplyBack(t *testing.T) {
 					client.Go("Nap.Take", d, new(int), done)
 				}
 				w.uncork()
-				w.flush()
+				w.flush(false)
 				for _, d := range []time.Duration{0, time.Minute, time.Hour} {
 					require.NoError(t, (<-done).Error)
 					require.Equal(t, d, time.Since(begin))

@@ -56,8 +56,10 @@ type wire struct {
 	queued atomic.Int64  // bytes ever written into buf; changed under mu
 	// received is the bytes that ever came.
 	received atomic.Int64
-	corked   atomic.Bool // a request is being written: it leaves whole
-	full     atomic.Bool // highWater is reached; changed under mu
+	// gathering says that somebody is in gather, and sends soon.
+	gathering atomic.Bool
+	corked    atomic.Bool // a request is being written: it leaves whole
+	full      atomic.Bool // highWater is reached; changed under mu
 
 	mu       sync.Mutex    // protects following
 	buf      []byte        // waits to leave
@@ -104,7 +106,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	}
 	w.mu.Unlock()
 	if !w.corked.Load() {
-		w.flush()
+		w.flush(false)
 	}
 	return len(p), nil
 }
@@ -190,13 +192,25 @@ func (w *wire) makeRoom() {
 }
 
 // flush sees to it that what was written leaves. It does not wait for the peer:
-// where the write could block, another goroutine does it.
-func (w *wire) flush() {
+// where the write could block, another goroutine does it. Crowd says that others may
+// be about to write.
+func (w *wire) flush(crowd bool) {
 	here := w.kernel && w.queued.Load()-w.read.Load() <= inlineLimit
-	if here {
-		runtime.Gosched() // others who are about to write then leave with us
+	if here && crowd && !w.gather() {
+		return
 	}
 	w.send(here)
+}
+
+// gather lets others write who are about to, so that it leaves together. It returns
+// false if somebody is at it already, who takes along what was written before.
+func (w *wire) gather() bool {
+	if w.gathering.Swap(true) {
+		return false
+	}
+	runtime.Gosched()
+	w.gathering.Store(false)
+	return true
 }
 
 // send carries what was written to the connection, unless a goroutine is at it
