@@ -15,6 +15,9 @@ const (
 	post    = "rpcx/post.go"
 	hedge   = "rpcx/hedge.go"
 	race    = "rpcx/race.go"
+	writer  = "rpcx/wire.go"
+	stream  = "rpcx/serverstream.go"
+	worker  = "rpcx/serverconn.go"
 )
 
 var mutants = []mutant{
@@ -76,4 +79,15 @@ var mutants = []mutant{
 	{"each attempt has a reply of its own", race, "a.owner, a.reply = x, reflect.New(reflect.TypeOf(x.run.reply).Elem()).Interface()", "a.owner = x"},
 	{"both attempts have the deadline of the call", race, "c.post(a, x.deadline) != nil", "c.post(a, time.Time{}) != nil"},
 	{"a hedge that is being made is given up with its call", race, "if gone {", "if gone && false {"},
+
+	// What has been written leaves.
+	{"who gathers writes of others sends them", writer, "w.gathering.Store(false)", "_ = 0"},
+	{"a server's reader sends the replies that wait before it waits", stream, "s.send(false)", "_ = 0"},
+	{"a reply waits for no reader who waits", stream, "if s.waiting.Load() {", "if false {"},
+	{"a reply waits for no more than gatherFor", stream, "now-since < int64(gatherFor) ||", "true ||"},
+
+	// A server's workers.
+	{"somebody reads on while a method runs", worker, "\tq.pass()\n", ""},
+	{"a worker whose method ends its goroutine is counted", worker, "\tdefer q.leave() // whatever ends the goroutine, be it the method\n", ""},
+	{"the spare worker ends with the connection", worker, "close(q.turn)", "_ = 0"},
 }

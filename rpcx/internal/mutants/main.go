@@ -1,5 +1,6 @@
-// Command mutants breaks, one at a time, the rules on which at most once and hedges
-// rest, and shows that a test notices each: run it at the root of the module, as
+// Command mutants breaks, one at a time, the rules on which at most once, hedges and
+// the gathering of writes rest, and shows that a test notices each: run it at the root
+// of the module, as
 //
 //	go run ./rpcx/internal/mutants
 //

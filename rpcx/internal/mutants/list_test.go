@@ -1,0 +1,20 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The mutants take minutes and are run by hand; that each still finds its place is
+// looked at here.
+func TestListFollowsTheCode(t *testing.T) {
+	for _, m := range mutants {
+		source, err := os.ReadFile(filepath.Join("..", "..", "..", m.file))
+		require.NoError(t, err)
+		require.Equal(t, 1, bytes.Count(source, []byte(m.old)), "%s: %s: %s", m.file, m.rule, m.old)
+	}
+}
