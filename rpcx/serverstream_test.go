@@ -1,8 +1,16 @@
 package rpcx
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/rpc"
+	"runtime"
+	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/leak"
 	"resilientrpc/rpcx/internal/simnet"
 )
 
@@ -75,4 +84,72 @@ func TestServeHoldsNoReplyBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Mixed is a service whose methods take their time in every way.
+type Mixed struct{}
+
+// Do implements a method.
+func (Mixed) Do(n int, reply *int) error {
+	switch *reply = n; n % 16 {
+	case 0:
+		time.Sleep(time.Duration(n%5) * time.Millisecond)
+	case 1:
+		for begin := time.Now(); time.Since(begin) < 2*gatherFor; {
+		}
+	case 2:
+		panic(n)
+	case 3:
+		runtime.Goexit()
+	case 4:
+		return errors.New(strconv.Itoa(n))
+	}
+	return nil
+}
+
+// Whatever methods do, and however requests arrive, each has its own answer.
+func TestServeAnswersAll(t *testing.T) {
+	leak.Check(t)
+	server := rpc.NewServer()
+	require.NoError(t, server.Register(Mixed{}))
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	cfg := ServeConfig{Logger: slog.New(slog.DiscardHandler)}
+	go func() { ended <- cfg.Serve(ctx, lis, server, nil) }()
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			c, err := rpc.Dial("tcp", lis.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			done := make(chan *rpc.Call, 500)
+			for n := range cap(done) {
+				c.Go("Mixed.Do", i*cap(done)+n, new(int), done)
+			}
+			for range cap(done) {
+				call := <-done
+				if want := wantOf(call.Args.(int)); fmt.Sprint(call.Error) != want || call.Error == nil && *call.Reply.(*int) != call.Args {
+					t.Errorf("call %v has the answer %v and the error %v; want %s", call.Args, *call.Reply.(*int), call.Error, want)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	stop()
+	require.NoError(t, <-ended)
+}
+
+func wantOf(n int) string {
+	switch n % 16 {
+	case 2, 3:
+		return "rpcx: the method panicked"
+	case 4:
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprint(error(nil))
 }
