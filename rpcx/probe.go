@@ -2,7 +2,9 @@ package rpcx
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"syscall"
 	"time"
 
 	"resilientrpc/breaker"
@@ -115,7 +117,7 @@ func (p *prober) excuse(now time.Time, fault detector.Fault) {
 func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	at := p.next
 	s := p.breaker.Stats(now)
-	if s.State == breaker.Open && p.pings && p.client.short(now) {
+	if s.State == breaker.Open && p.pings && (isRefused(s.Cause) || p.client.short(now)) {
 		p.breaker.Hasten(now)
 		s = p.breaker.Stats(now)
 	}
@@ -141,6 +143,10 @@ func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	}
 	return earlier(at, p.next)
 }
+
+// isRefused reports whether the peer's host has said that nobody listens: a process that
+// is being restarted, to which it is no burden to be asked often.
+func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 // endSlot pings where the slot saw no sign of life, whatever the breaker says:
 // calls may wait on connections that take no others.

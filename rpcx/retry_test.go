@@ -180,6 +180,7 @@ func TestDownEndpointIsProbedAtAPace(t *testing.T) {
 // is needed.
 func TestEndpointsAreTriedMoreOftenWhenFewAreLeft(t *testing.T) {
 	inFleet(t, 5, func(t *testing.T, f *fleet) {
+		f.dialer.DialTimeout = 100 * time.Millisecond
 		c := f.dial()
 		defer c.Close()
 		synctest.Wait()
@@ -188,11 +189,11 @@ func TestEndpointsAreTriedMoreOftenWhenFewAreLeft(t *testing.T) {
 			time.Sleep(5 * time.Minute)
 			return f.Dials("a:1") - before
 		}
-		f.kill("a:1")
+		f.vanish("a:1")
 		time.Sleep(time.Minute) // the intervals have grown
 		alone := dials()
 		for _, addr := range f.addrs[1:3] {
-			f.kill(addr)
+			f.vanish(addr)
 		}
 		many := dials()
 		require.InDelta(t, 80, alone, 20, "every 2.5 to 5 s")
@@ -205,7 +206,7 @@ func TestEndpointsAreTriedMoreOftenWhenFewAreLeft(t *testing.T) {
 				time.Sleep(10 * time.Millisecond)
 			}
 			require.Less(t, time.Since(begin), 2100*time.Millisecond)
-			f.kill("a:1")
+			f.vanish("a:1")
 		}
 	})
 }
