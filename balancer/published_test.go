@@ -149,7 +149,7 @@ func TestBlackHoleOfTheApplication(t *testing.T) {
 	for _, c := range []struct {
 		n    int
 		rate float64
-	}{{2, 200}, {3, 200}, {11, 200}, {2, 2000}, {3, 2000}, {11, 5000}} {
+	}{{2, 200}, {3, 200}, {11, 200}, {3, 2000}, {11, 5000}} {
 		t.Run(fmt.Sprint(c.n, " of ", c.rate), func(t *testing.T) {
 			eachSeed(t, func(t *testing.T, seed uint64) {
 				s := newSim(t, c.n, nil, seed)
@@ -164,8 +164,9 @@ func TestBlackHoleOfTheApplication(t *testing.T) {
 				s.open(c.rate, span)
 				assert.Greater(t, s.success(), 97.0)
 				bad, s.shares[0] = false, 0
-				s.open(c.rate, s.now+span+30*time.Second)
-				assert.Greater(t, float64(s.shares[0]), (span+30*time.Second).Seconds()*c.rate/float64(c.n)/2, "it has its share again")
+				span = 10*time.Second + span/2
+				s.open(c.rate, s.now+span)
+				assert.Greater(t, float64(s.shares[0]), span.Seconds()*c.rate/float64(c.n)/2, "it has its share again")
 			})
 		})
 	}
@@ -202,8 +203,8 @@ func TestSharedErrors(t *testing.T) {
 		outcome balancer.Outcome
 		shares  []float64
 	}{
-		{balancer.Failure, []float64{.02, .1, .3}},
-		{balancer.AppError, []float64{.02, .3, .5, .9}},
+		{balancer.Failure, []float64{.02, .3}},
+		{balancer.AppError, []float64{.02, .5, .9}},
 	} {
 		for _, share := range c.shares {
 			t.Run(fmt.Sprint(c.outcome, "/", share), func(t *testing.T) {

@@ -219,9 +219,12 @@ func TestDo(t *testing.T) {
 // A slice is 2^20-1 calls deep and then keeps its ratio.
 func TestBusySliceSaturates(t *testing.T) {
 	r := newRig(t, breaker.Config{ConsecutiveFailures: -1, FailureRatio: 0.9})
-	for range 600_000 {
-		r.call(1, breaker.Success)
-		r.call(1, breaker.Failure)
+	for i := range 1_200_000 {
+		p, err := r.Allow(r.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Done(r.now, breaker.Outcome(i%2)) // Success and Failure by turns
 	}
 	s := r.Stats(r.now)
 	require.Equal(t, 1<<20-1, s.Calls)
