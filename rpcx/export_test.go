@@ -27,3 +27,13 @@ func (c *Client) Outside() map[balancer.State]int {
 
 // Streams returns how many readers the handler has.
 func (h *DebugHandler) Streams() int64 { return h.streams.Load() }
+
+// InUse returns how many use the client's connections.
+func (c *Client) InUse() (n int64) {
+	for _, e := range c.endpoints() {
+		for _, conn := range e.pool.all() {
+			n += conn.inflight.Load()
+		}
+	}
+	return n
+}

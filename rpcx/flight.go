@@ -110,7 +110,7 @@ func (f *flight) sendHedged(a *attempt) bool {
 
 // sendNow sends the attempt if nothing has to be waited for.
 func (f *flight) sendNow(a *attempt) bool {
-	c := a.ready()
+	c := a.endpoint.ready(a.started)
 	if c == nil {
 		return false
 	}

@@ -135,25 +135,26 @@ func (c *Client) refundHedge() {
 	c.budget.refund()
 }
 
-// secondAttempt begins an attempt at another endpoint than that of first, or returns nil if
-// none takes one now: a hedge waits for nothing.
+// secondAttempt begins an attempt at another endpoint than that of first, with the
+// connection for it, or returns nil if none takes one now: a hedge waits for nothing. The
+// connection is asked for before anything is noted or told of an attempt.
 func (r *run) secondAttempt(ctx context.Context, first *balancer.Node) (*attempt, *conn) {
 	now := time.Now()
 	ticket, err := r.placeNow(now)
 	if err != nil {
 		return nil, nil
 	}
-	if e := ticket.Node().Value().(*replica).live.Load(); ticket.Node() == first || e == nil || !e.pool.connected() {
+	var c *conn
+	if e := ticket.Node().Value().(*replica).live.Load(); e != nil && ticket.Node() != first {
+		c = e.ready(now)
+	}
+	if c == nil {
 		r.client.release(now, ticket, balancer.NotSent)
 		return nil, nil
 	}
 	a, _ := r.begin(ctx, now, ticket, nil, true)
 	if a == nil {
-		return nil, nil
-	}
-	c := a.ready()
-	if c == nil {
-		r.client.conclude(a, result{err: errClosedWire, own: true, at: now})
+		c.unready()
 		return nil, nil
 	}
 	return a, c

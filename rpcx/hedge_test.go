@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -417,6 +418,43 @@ func TestHedgeWaitsForNoRoom(t *testing.T) {
 	}
 }
 
+// A hedge for which its connection has no room is no attempt: neither hooks nor errors
+// tell of it.
+func TestHedgeThatCannotBeSentIsNoAttempt(t *testing.T) {
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			var begun []string
+			inRace(t, 2, func(d *rpcx.Dialer) {
+				d.Retry.MaxAttempts = -1
+				d.Idempotent = func(m string) bool { return m == "Bank.Where" }
+				d.Trace = d.Trace.Join(&rpcx.ClientTrace{
+					AttemptStart: func(ctx context.Context, i rpcx.AttemptInfo) context.Context {
+						if i.Method == "Bank.Where" {
+							begun = append(begun, i.Endpoint)
+						}
+						return ctx
+					},
+				})
+			}, func(t *testing.T, h *hedged) {
+				h.Stall("b:1")
+				h.reverse.Store(true)
+				for range 100 { // far more than what is kept in memory
+					h.Go("Bank.Echo", strings.Repeat("x", 64<<10), new(string), nil)
+				}
+				synctest.Wait()
+				h.reverse.Store(false)
+				h.answersAfter("a:1", time.Second)
+				time.AfterFunc(500*time.Millisecond, func() { h.Cut("a:1") })
+				err := callError(t, way.call(h.Client, "Bank.Where", struct{}{}, new(string)))
+				require.Equal(t, 1, err.Attempts)
+				require.Equal(t, "a:1", err.Endpoint)
+				require.Equal(t, []string{"a:1"}, begun)
+				require.Zero(t, h.Stats().Hedges)
+			})
+		})
+	}
+}
+
 // A call is hedged once, however often it is tried.
 func TestOneHedgeForEachCall(t *testing.T) {
 	for _, way := range bothWays {
@@ -458,6 +496,7 @@ func TestHedgeIsRefusedByTheMethodsBreaker(t *testing.T) {
 			require.Equal(t, "a:1", reply)
 		}
 		require.Equal(t, before, h.Stats().Hedges)
+		require.Zero(t, h.InUse(), "the connections for them were left")
 		h.spend(budgetBurst) // another method's
 	})
 }

@@ -11,18 +11,26 @@ import (
 // with the answer, a timer at the deadline, whoever ends the connection, or the
 // writer, if the codec refuses it.
 
-// ready returns a connection on which the attempt can be sent without a wait, in use
+// ready returns a connection on which an attempt can be sent without a wait, in use
 // for it, or nil.
-func (a *attempt) ready() *conn {
-	c := a.endpoint.pool.pick().conn.Load()
+func (e *endpoint) ready(now time.Time) *conn {
+	c := e.pool.pick().conn.Load()
 	if c == nil || !c.enter() {
 		return nil
 	}
-	if !c.hasRoom(a.started) {
+	if !c.hasRoom(now) {
 		c.release()
 		return nil
 	}
 	return c
+}
+
+// unready undoes ready: there is nothing to be sent.
+func (c *conn) unready() {
+	if c.wire == nil {
+		<-c.slot
+	}
+	c.release()
 }
 
 // post sends such an attempt, for which there must be room. If it returns an error,

@@ -46,7 +46,7 @@ type runner struct {
 // start sends the first attempt. It returns false if that cannot be done at once: then
 // the attempt is as it was, and the race will not be over.
 func (x *race) start(a *attempt) bool {
-	c := a.ready()
+	c := a.endpoint.ready(a.started)
 	if c == nil {
 		return false
 	}
