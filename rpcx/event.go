@@ -45,7 +45,7 @@ type RetryInfo struct {
 	Err     error         // why
 }
 
-// HedgeInfo tells of a second attempt that is about to be made beside a first one.
+// HedgeInfo tells of a second attempt that was sent beside a first one.
 type HedgeInfo struct {
 	Method   string
 	Attempt  int           // the second one, counted from 1

@@ -129,7 +129,7 @@ func (c *Client) payHedge() bool {
 	return true
 }
 
-// refundHedge takes payHedge back: the hedge was not made.
+// refundHedge takes payHedge back: the hedge was not sent.
 func (c *Client) refundHedge() {
 	c.hedger.budget.refund()
 	c.budget.refund()

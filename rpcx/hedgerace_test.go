@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -89,6 +90,77 @@ func TestEndWhileTheHedgeIsMade(t *testing.T) {
 			}
 		})
 	}
+}
+
+// inUnsent is inRace with hedges whose connections end before they are sent, if that
+// is wanted: cut ends them.
+func inUnsent(t *testing.T, n int, budget float64, cut func(*hedged), f func(*testing.T, *hedged)) {
+	t.Helper()
+	var fl *hedged
+	inRace(t, n, func(d *rpcx.Dialer) {
+		d.Heartbeat = 0
+		d.Hedge.Budget, d.Retry.Budget = budget, budget
+		d.Trace = d.Trace.Join(&rpcx.ClientTrace{AttemptStart: func(ctx context.Context, i rpcx.AttemptInfo) context.Context {
+			if i.Hedge && i.Attempt == 2 && fl.Stats().Calls == 1 {
+				cut(fl)
+				time.Sleep(hedgeDelay) // until that is known
+			}
+			return ctx
+		}})
+	}, func(t *testing.T, h *hedged) {
+		fl = h
+		f(t, h)
+	})
+}
+
+// A second attempt whose connection ends before it is sent is no hedge: it is not
+// counted, told of or paid for.
+func TestHedgeThatWasNotSent(t *testing.T) {
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			inUnsent(t, 2, 1e-3, func(h *hedged) { h.Cut("b:1") }, func(t *testing.T, h *hedged) {
+				h.answersAfter("a:1", 100*time.Millisecond)
+				require.NoError(t, way.call(h.Client, "Bank.Where", struct{}{}, new(string)))
+				require.Equal(t, []string{"attempt at b:1", "attempt at a:1", "call"}, h.told())
+				require.Equal(t, rpcx.NotSent, h.ended()[0].Sent)
+				require.Zero(t, h.Stats().Hedges)
+				require.InDelta(t, budgetBurst, h.Stats().Budget, 0)
+				synctest.Wait()
+				require.Zero(t, h.InUse())
+				time.Sleep(time.Minute) // b:1 is back
+				h.spend(budgetBurst)
+			})
+		})
+	}
+}
+
+// The call may have another one, then.
+func TestHedgeAfterOneThatWasNotSent(t *testing.T) {
+	for _, way := range bothWays {
+		t.Run(way.name, func(t *testing.T) {
+			inUnsent(t, 4, 1, func(h *hedged) { h.Cut("a:1"); h.Cut("b:1") }, func(t *testing.T, h *hedged) {
+				h.answersAfter("a:1", 100*time.Millisecond)
+				h.answersAfter("c:1", 100*time.Millisecond)
+				reply := ""
+				require.NoError(t, way.call(h.Client, "Bank.Where", struct{}{}, &reply))
+				require.Equal(t, "d:1", reply)
+				require.Equal(t, []string{"attempt at a:1", "attempt at b:1", "hedge at d:1", "attempt at d:1", "call"}, h.told())
+				require.EqualValues(t, 1, h.Stats().Hedges)
+			})
+		})
+	}
+}
+
+// However fast it is, the end of a hedge waits for the hook that tells of it.
+func TestHedgeIsToldOfBeforeItsEnd(t *testing.T) {
+	inRace(t, 2, func(d *rpcx.Dialer) {
+		slow := rpcx.ClientTrace{Hedge: func(context.Context, rpcx.HedgeInfo) { time.Sleep(hedgeDelay) }}
+		d.Trace = slow.Join(d.Trace)
+	}, func(t *testing.T, h *hedged) {
+		h.answersAfter("a:1", time.Second)
+		require.Equal(t, map[string]int{"b:1": 1}, where(t, h.Client, 1))
+		require.Equal(t, []string{"hedge at b:1", "attempt at b:1", "call"}, h.told())
+	})
 }
 
 func TestCloseDuringRace(t *testing.T) {

@@ -37,6 +37,16 @@ func (c *conn) unready() {
 // the attempt was not sent, and its owner is told nothing; after errFull, when
 // others have outrun it to the room, it may be posted again.
 func (c *conn) post(a *attempt, deadline time.Time) error {
+	if err := c.submit(a, deadline); err != nil {
+		return err
+	}
+	c.meet(a)
+	return nil
+}
+
+// submit is post but for the last step, meet, which is left to the caller. Until then
+// the owner is told of no end, and the attempt is the caller's.
+func (c *conn) submit(a *attempt, deadline time.Time) error {
 	if !c.enlist(a, deadline) {
 		if c.wire == nil {
 			<-c.slot
@@ -49,7 +59,6 @@ func (c *conn) post(a *attempt, deadline time.Time) error {
 		a.refusal = nil
 		return errFull
 	}
-	c.meet(a)
 	return nil
 }
 

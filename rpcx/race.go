@@ -105,24 +105,34 @@ func (x *race) hedge() {
 	x.sent()
 }
 
-// second makes the second attempt, unless nobody else takes one.
+// second makes the second attempt. It returns false if there is none, or none that its
+// connection took: that one ends like any other, but is no hedge, and the call may yet
+// have one.
 func (x *race) second() bool {
 	first := x.run.endpoint
 	a, c := x.run.secondAttempt(x.ctx, x.node)
 	if a == nil {
 		return false
 	}
+	x.enter(a, c)
+	if err := c.submit(a, x.deadline); err != nil {
+		x.landed(a, result{err: err, own: true})
+		c.release()
+		return false
+	}
+	x.announce(a, first)
+	c.meet(a)
+	return true
+}
+
+// announce counts and tells of the hedge. It has been sent, and not ended: that waits for
+// meet, however fast the answer is.
+func (x *race) announce(a *attempt, first string) {
 	x.run.hedged = true
 	x.client.hedges.Add(1)
 	if hook := x.client.dialer.Trace.Hedge; hook != nil {
 		hook(x.ctx, HedgeInfo{Method: a.method, Attempt: a.number, Endpoint: a.endpoint.addr, First: first, Delay: x.delay})
 	}
-	x.enter(a, c)
-	if err := c.post(a, x.deadline); err != nil {
-		x.landed(a, result{err: err, own: true})
-		c.release()
-	}
-	return true
 }
 
 // landed implements owner.

@@ -48,9 +48,10 @@ type ClientTrace struct {
 	// because Retry.Budget is spent. Wait is 0.
 	BudgetExhausted func(context.Context, RetryInfo)
 
-	// Hedge is called before a call that takes long is sent to a second endpoint. The
-	// hooks of its two attempts may run at the same time, and AttemptDone of the one
-	// that comes late after CallDone.
+	// Hedge is called when a call that takes long has been sent to a second endpoint,
+	// before that attempt ends. The hooks of its two attempts may run at the same time,
+	// and AttemptDone of the one that comes late after CallDone. A second attempt whose
+	// connection ends before it is sent is no hedge: AttemptDone alone tells of it.
 	Hedge func(context.Context, HedgeInfo)
 
 	// ConnStart is called before a dial.
