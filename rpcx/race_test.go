@@ -28,11 +28,11 @@ func TestBothFail(t *testing.T) {
 
 // A hedge is charged to both budgets or to none.
 func TestHedgeIsPaidTwiceOrNotAtAll(t *testing.T) {
-	full := int64(budgetBurst * 1000)
+	full := int64(budgetBurst * repetition)
 	c := &Client{budget: newBudget(0.1), hedger: newHedger(&Hedge{})}
 	require.True(t, c.payHedge())
-	require.Equal(t, full-1000, c.budget.stock.Load())
-	require.Equal(t, full-1000, c.hedger.budget.stock.Load())
+	require.Equal(t, full-repetition, c.budget.stock.Load())
+	require.Equal(t, full-repetition, c.hedger.budget.stock.Load())
 	c.refundHedge()
 	c.refundHedge() // beyond the stock, for which there is no room
 	require.Equal(t, full, c.budget.stock.Load())
@@ -42,7 +42,7 @@ func TestHedgeIsPaidTwiceOrNotAtAll(t *testing.T) {
 	require.False(t, c.payHedge())
 	require.Equal(t, full, c.hedger.budget.stock.Load())
 	c.budget.stock.Store(full)
-	c.hedger.budget.stock.Store(999)
+	c.hedger.budget.stock.Store(repetition - 1)
 	require.False(t, c.payHedge())
 	require.Equal(t, full, c.budget.stock.Load())
 
@@ -51,6 +51,22 @@ func TestHedgeIsPaidTwiceOrNotAtAll(t *testing.T) {
 	require.True(t, c.payHedge())
 	c.refundHedge()
 	require.Equal(t, full, c.hedger.budget.stock.Load())
+}
+
+// Of however small a share, calls add up to one repetition, and no sooner.
+func TestSmallBudgetsAreExact(t *testing.T) {
+	for _, every := range []int{10, 20, 1000, 10_000, 1_000_000} {
+		b := newBudget(1 / float64(every))
+		for range budgetBurst {
+			require.True(t, b.withdraw())
+		}
+		for range every - 1 {
+			b.deposit()
+		}
+		require.False(t, b.withdraw(), "one in %d", every)
+		b.deposit()
+		require.True(t, b.withdraw(), "one in %d", every)
+	}
 }
 
 // The attempt's timer may see the deadline before the context does.

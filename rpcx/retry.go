@@ -38,6 +38,9 @@ const (
 	defaultAttempts = 3
 	defaultBudget   = 0.1
 	budgetBurst     = 10
+	// repetition is one repetition in the units of a budget, in which shares are
+	// counted: what is no multiple of a billionth is rounded up to one.
+	repetition = 1_000_000_000
 )
 
 func defaultBackOff() backoff.BackOff {
@@ -68,7 +71,7 @@ func (r Retry) withDefaults() Retry {
 	return r
 }
 
-// budget is the stock of repetitions, in thousandths.
+// budget is the stock of repetitions, in billionths of one.
 type budget struct {
 	stock atomic.Int64
 	share int64 // what each call adds; negative for no limit
@@ -77,9 +80,9 @@ type budget struct {
 func newBudget(share float64) *budget {
 	b := &budget{share: -1}
 	if share >= 0 {
-		b.share = int64(math.Ceil(share * 1000))
+		b.share = int64(math.Ceil(share * repetition))
 	}
-	b.stock.Store(budgetBurst * 1000)
+	b.stock.Store(budgetBurst * repetition)
 	return b
 }
 
@@ -88,14 +91,14 @@ func (b *budget) deposit() { b.add(b.share) }
 // refund takes a withdraw back.
 func (b *budget) refund() {
 	if b.share >= 0 {
-		b.add(1000)
+		b.add(repetition)
 	}
 }
 
 func (b *budget) add(n int64) {
 	for n > 0 {
 		old := b.stock.Load()
-		if old >= budgetBurst*1000 || b.stock.CompareAndSwap(old, min(old+n, budgetBurst*1000)) {
+		if old >= budgetBurst*repetition || b.stock.CompareAndSwap(old, min(old+n, budgetBurst*repetition)) {
 			return
 		}
 	}
@@ -106,7 +109,7 @@ func (b *budget) level() float64 {
 	if b.share < 0 {
 		return -1
 	}
-	return float64(b.stock.Load()) / 1000
+	return float64(b.stock.Load()) / repetition
 }
 
 func (b *budget) withdraw() bool {
@@ -115,10 +118,10 @@ func (b *budget) withdraw() bool {
 	}
 	for {
 		old := b.stock.Load()
-		if old < 1000 {
+		if old < repetition {
 			return false
 		}
-		if b.stock.CompareAndSwap(old, old-1000) {
+		if b.stock.CompareAndSwap(old, old-repetition) {
 			return true
 		}
 	}
