@@ -66,8 +66,8 @@ func (h *DebugHandler) act(w http.ResponseWriter, r *http.Request) {
 // knows reports whether the request brings the token. How long that takes says
 // nothing of it.
 func (h *DebugHandler) knows(r *http.Request) bool {
-	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") { // RFC 9110, 11.1
 		given = r.PostForm.Get("token")
 	}
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(h.Token))

@@ -28,6 +28,23 @@ func post(h http.Handler, token string, fields ...string) *httptest.ResponseReco
 	return request(h, http.MethodPost, "/debug/rpcx", form.Encode(), header...)
 }
 
+// The names of schemes are not case-sensitive (RFC 9110); tokens are.
+func TestDebugTakesTheSchemeInAnyCase(t *testing.T) {
+	h := &rpcx.DebugHandler{Token: "sesame", Logger: slog.New(slog.DiscardHandler)}
+	for given, want := range map[string]int{
+		"Bearer sesame": http.StatusNotFound, // the client, that is
+		"bearer sesame": http.StatusNotFound,
+		"BEARER sesame": http.StatusNotFound,
+		"Bearer Sesame": http.StatusForbidden,
+		"Basic sesame":  http.StatusForbidden,
+		"Bearersesame":  http.StatusForbidden,
+		"Bearer":        http.StatusForbidden,
+		"":              http.StatusForbidden,
+	} {
+		require.Equal(t, want, request(h, http.MethodPost, "/", "", "Authorization", given).Code, given)
+	}
+}
+
 // With a token, endpoints can be tripped, drained and reset, and all of it is told.
 func TestDebugControls(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
