@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 )
 
 // A DebugHandler shows clients as they are at the moment, what /debug/rpc is to the
@@ -33,7 +34,8 @@ import (
 //
 // It shows addresses, metadata and the texts of errors to whoever can reach it: let that not be
 // everybody. It starts no goroutine, holds up no client, keeps nothing for a reader
-// that is slow, and does not keep http.Server.Shutdown waiting. It may be used
+// that is slow, and does not keep http.Server.Shutdown waiting, unless it hears of the
+// server only then: by a stream that is the first GET to come from it. It may be used
 // concurrently; its fields must not be changed once it serves.
 type DebugHandler struct {
 	// Clients are those that are shown, by the names they are to have on the page.
@@ -52,10 +54,10 @@ type DebugHandler struct {
 
 	streams atomic.Int64 // under way
 
-	mu       sync.Mutex                       // protects following
-	closing  map[*http.Server]<-chan struct{} // closed when the server shuts down
-	refused  int                              // wrong tokens since the last line of the log
-	nextLine time.Time                        // when the next one may be logged
+	mu       sync.Mutex                                    // protects following
+	closing  map[weak.Pointer[http.Server]]<-chan struct{} // closed when the server shuts down
+	refused  int                                           // wrong tokens since the last line of the log
+	nextLine time.Time                                     // when the next one may be logged
 }
 
 // ServeHTTP answers with the page, with the figures, or to an action.
@@ -88,6 +90,7 @@ func (h *DebugHandler) disallow(w http.ResponseWriter, text string) {
 
 // show answers a GET in the format that was asked for.
 func (h *DebugHandler) show(w http.ResponseWriter, r *http.Request) {
+	closing := h.shutdown(r) // also if it is no stream: one may come while the server shuts down
 	query := r.URL.Query()
 	f, err := h.newFramer(query)
 	if err != nil {
@@ -103,7 +106,7 @@ func (h *DebugHandler) show(w http.ResponseWriter, r *http.Request) {
 		out.SetIndent("", "  ")
 		out.Encode(f.next(time.Now())) //nolint:errcheck // the reader has gone
 	case "stream":
-		h.stream(w, r, f)
+		h.stream(w, r, f, closing)
 	default:
 		http.Error(w, fmt.Sprintf("rpcx: there is no format %q; use html, json or stream", format), http.StatusBadRequest)
 	}

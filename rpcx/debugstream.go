@@ -3,8 +3,10 @@ package rpcx
 import (
 	"encoding/json"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
+	"weak"
 )
 
 const (
@@ -17,9 +19,9 @@ const (
 	frameTimeout = 10 * time.Second
 )
 
-// stream sends frames until the reader or the server has had enough. A slow reader
+// stream sends frames until the reader or the server, by closing, has had enough. A slow reader
 // gets fewer: the next frame is made once the last one is gone.
-func (h *DebugHandler) stream(w http.ResponseWriter, r *http.Request, f *framer) {
+func (h *DebugHandler) stream(w http.ResponseWriter, r *http.Request, f *framer, closing <-chan struct{}) {
 	if h.streams.Add(1) > maxStreams {
 		h.streams.Add(-1)
 		w.Header().Set("Retry-After", "5")
@@ -32,7 +34,7 @@ func (h *DebugHandler) stream(w http.ResponseWriter, r *http.Request, f *framer)
 	if r.Method == http.MethodHead {
 		return
 	}
-	s, closing := sse{w, http.NewResponseController(w)}, h.shutdown(r)
+	s := sse{w, http.NewResponseController(w)}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -52,24 +54,34 @@ func (h *DebugHandler) stream(w http.ResponseWriter, r *http.Request, f *framer)
 }
 
 // shutdown returns a channel that is closed when the request's server shuts down, which
-// would otherwise wait for the stream to end. It is nil if the server is not known.
+// would otherwise wait for streams to end. It is nil if the server is not known. Of a
+// shutdown that has begun before the server's first request here nobody can tell.
 func (h *DebugHandler) shutdown(r *http.Request) <-chan struct{} {
 	srv, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if srv == nil {
 		return nil
 	}
+	key := weak.Make(srv)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if c := h.closing[srv]; c != nil {
+	if c := h.closing[key]; c != nil {
 		return c
 	}
 	if h.closing == nil {
-		h.closing = make(map[*http.Server]<-chan struct{})
+		h.closing = make(map[weak.Pointer[http.Server]]<-chan struct{})
 	}
 	c := make(chan struct{})
-	h.closing[srv] = c
+	h.closing[key] = c
 	srv.RegisterOnShutdown(sync.OnceFunc(func() { close(c) }))
+	runtime.AddCleanup(srv, h.forget, key)
 	return c
+}
+
+// forget is told that nobody has the server any more.
+func (h *DebugHandler) forget(srv weak.Pointer[http.Server]) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.closing, srv)
 }
 
 // sse writes server-sent events.

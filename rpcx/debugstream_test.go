@@ -2,9 +2,12 @@ package rpcx_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -175,4 +178,55 @@ func TestDebugStreamEndsWithItsServer(t *testing.T) {
 		}
 		page.CloseIdleConnections()
 	})
+}
+
+// A stream that has been asked for before Shutdown may begin after it.
+func TestDebugStreamThatBeginsDuringShutdown(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		srv, down := new(http.Server), make(chan error, 1)
+		h := &rpcx.DebugHandler{Clients: map[string]*rpcx.Client{"bank": c}}
+		page := f.pageServer(srv, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.FormValue("format") == "stream" {
+				go func() {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					down <- srv.Shutdown(ctx)
+				}()
+				time.Sleep(time.Second) // somebody's middleware
+			}
+			h.ServeHTTP(w, r)
+		}))
+		defer srv.Close()
+		defer page.CloseIdleConnections()
+		resp, err := page.Get("http://page:1/") // the page comes before its stream
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		r := stream(t, page)
+		defer r.body.Close()
+		require.NoError(t, <-down)
+	})
+}
+
+// A handler that outlives its servers does not keep them.
+func TestDebugHandlerForgetsServers(t *testing.T) {
+	h := new(rpcx.DebugHandler)
+	gone := make(chan struct{})
+	func() {
+		srv := new(http.Server)
+		runtime.AddCleanup(srv, func(c chan struct{}) { close(c) }, gone)
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		h.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithValue(t.Context(), http.ServerContextKey, srv)))
+		require.Equal(t, 1, h.Servers())
+	}()
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		select {
+		case <-gone:
+			return h.Servers() == 0
+		default:
+			return false
+		}
+	}, time.Minute, time.Millisecond)
 }

@@ -37,3 +37,10 @@ func (c *Client) InUse() (n int64) {
 	}
 	return n
 }
+
+// Servers returns how many servers the handler knows.
+func (h *DebugHandler) Servers() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.closing)
+}
