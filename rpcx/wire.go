@@ -19,9 +19,10 @@ const (
 	// highWater is how many bytes may wait in memory before callers have to.
 	highWater = 1 << 20
 	// keepBuffer is the largest buffer that is kept for reuse in any case, and
-	// keepLarge the largest that is while its size is needed.
+	// keepLarge the largest that is while one of so many writes needs its size.
 	keepBuffer = 64 << 10
 	keepLarge  = 4 << 20
+	keepWrites = 16
 	// pieceSize is how much is written at once.
 	pieceSize = 256 << 10
 	// writeStall is how long the kernel may refuse bytes before the connection
@@ -64,6 +65,7 @@ type wire struct {
 	mu       sync.Mutex    // protects following
 	buf      []byte        // waits to leave
 	spare    []byte        // the other buffer, while it is not being written
+	small    int           // writes since one has needed a quarter of its buffer
 	handed   int64         // of the bytes queued, those that can have left
 	flushing bool          // a goroutine is in drain
 	err      error         // the connection is over
@@ -357,7 +359,10 @@ func (w *wire) unwritten(ofPiece, behind int) {
 func (w *wire) give(b []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if cap(b) <= keepBuffer || cap(b) <= keepLarge && len(b) > cap(b)/4 {
+	if w.small++; len(b) > cap(b)/4 {
+		w.small = 0
+	}
+	if cap(b) <= keepBuffer || cap(b) <= keepLarge && w.small < keepWrites {
 		w.spare = b[:0]
 	}
 }

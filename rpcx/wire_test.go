@@ -96,6 +96,34 @@ func TestWriteDeadlineDoesNotOutliveItsWrite(t *testing.T) {
 	require.True(t, c.deadlines[1].IsZero())
 }
 
+// Frames of all sizes by turns must not have a new buffer grow for each large one; and
+// what a large one has left behind is let go when there are only small ones.
+func TestBuffersAreKeptWhileTheyAreNeeded(t *testing.T) {
+	w := scriptedWire(&scripted{room: 1 << 40}, true)
+	large, little := make([]byte, pieceSize), make([]byte, 100)
+	write := func(p []byte) {
+		w.cork()
+		_, err := w.Write(p)
+		require.NoError(t, err)
+		w.uncork()
+		w.send(true)
+	}
+	turns := func() {
+		write(large)
+		for range keepWrites / 2 {
+			write(little)
+		}
+	}
+	turns()
+	turns()
+	w.conn.(*scripted).deadlines = make([]time.Time, 0, 1<<10)
+	require.LessOrEqual(t, testing.AllocsPerRun(10, turns), 1.0, "which is the flusher")
+	for range keepWrites + 2 {
+		write(little)
+	}
+	require.LessOrEqual(t, cap(w.buf)+cap(w.spare), 2*keepBuffer)
+}
+
 // Callers that all find room must not all use it.
 func TestMemoryTowardsAPeerThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
