@@ -378,7 +378,7 @@ func TestHedgeBudget(t *testing.T) {
 		{1, -1, 1, 1},
 	} {
 		inRace(t, 2, func(d *rpcx.Dialer) { d.Hedge.Budget, d.Retry.Budget = c.hedge, c.retry }, func(t *testing.T, h *hedged) {
-			const calls = 1000
+			const calls = 250 // more of them in one bubble crash the race detector: every hedge is a goroutine of a timer
 			h.answersAfter("a:1", 20*time.Millisecond)
 			h.answersAfter("b:1", 20*time.Millisecond)
 			where(t, h.Client, calls)
