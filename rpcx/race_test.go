@@ -69,6 +69,21 @@ func TestSmallBudgetsAreExact(t *testing.T) {
 	}
 }
 
+// An attempt that lands while its caller leaves is not used again: the caller may have got
+// hold of it, and would end another call in its place.
+func TestAttemptOfOneWhoLeavesIsNotReused(t *testing.T) {
+	for _, cause := range []error{nil, context.Canceled} {
+		for i := range 2 {
+			a, x := new(attempt), &race{cause: cause}
+			x.runners[i] = runner{attempt: a, hedge: i == 1}
+			who := x.leave(a)
+			require.Equal(t, i == 1, who.hedge)
+			require.Nil(t, x.runners[i].attempt, "whoever leaves later finds nothing to drop")
+			require.Equal(t, cause != nil, a.borrowed)
+		}
+	}
+}
+
 // The attempt's timer may see the deadline before the context does.
 func TestLateByTheClock(t *testing.T) {
 	deadline := time.Now().Add(time.Hour)

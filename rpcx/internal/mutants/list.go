@@ -82,6 +82,7 @@ var mutants = []mutant{
 	{"each attempt has a reply of its own", race, "a.owner, a.reply = x, reflect.New(reflect.TypeOf(x.run.reply).Elem()).Interface()", "a.owner = x"},
 	{"both attempts have the deadline of the call", race, "c.post(a, x.deadline) != nil", "c.post(a, time.Time{}) != nil"},
 	{"a hedge that is being made is given up with its call", race, "if gone {", "if gone && false {"},
+	{"an attempt is not reused after the caller left", race, "if x.cause != nil {", "if false {"},
 
 	// What has been written leaves.
 	{"who gathers writes of others sends them", writer, "w.gathering.Store(false)", "_ = 0"},
