@@ -145,7 +145,8 @@ func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 }
 
 // isRefused reports whether the peer's host has said that nobody listens: a process that
-// is being restarted, to which it is no burden to be asked often.
+// is being restarted, to which it is no burden to be asked often. Windows has another
+// number for it: there such a peer waits like any other.
 func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 // endSlot pings where the slot saw no sign of life, whatever the breaker says:

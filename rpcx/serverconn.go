@@ -75,7 +75,7 @@ func (c *serverConn) serve() {
 }
 
 // work reads requests and runs them, for as long as it is needed. net/rpc's
-// ServeCodec starts a goroutine for each of them, which costs as much as the codec,
+// ServeCodec starts a goroutine for each of them, whose stack has to grow every time,
 // and in which nobody could catch a panic.
 func (c *serverConn) work() {
 	q := &request{serverConn: c}

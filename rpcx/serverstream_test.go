@@ -93,7 +93,7 @@ type Mixed struct{}
 func (Mixed) Do(n int, reply *int) error {
 	switch *reply = n; n % 16 {
 	case 0:
-		time.Sleep(time.Duration(n%5) * time.Millisecond)
+		time.Sleep(time.Duration(n%5) * time.Millisecond) // real sockets: what the method takes
 	case 1:
 		for begin := time.Now(); time.Since(begin) < 2*gatherFor; {
 		}

@@ -355,7 +355,7 @@ func (w *wire) unwritten(ofPiece, behind int) {
 	w.atRest()
 }
 
-// give returns a buffer for reuse.
+// give returns a buffer for reuse. Package codec has a like rule for its own.
 func (w *wire) give(b []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
