@@ -32,14 +32,14 @@ type conn struct {
 	inflight atomic.Int64
 	retired  atomic.Bool
 	answered atomic.Bool  // a reply has come
-	heard    atomic.Int64 // when the last one came, since Client.born
+	heard    atomic.Int64 // when the last one came, since core.born
 	pong     atomic.Int64 // when the last answer to a ping came, likewise
 
 	// The prober's.
 	ping    *attempt      // on its way, nil if none
 	said    health        // the reply to it
 	blocked bool          // there was no room for one
-	asked   time.Duration // since when the peer owes a sign of life, since Client.born
+	asked   time.Duration // since when the peer owes a sign of life, since core.born
 
 	mu    sync.Mutex // protects following
 	first *attempt   // of those with an owner that are on their way: a ring

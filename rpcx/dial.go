@@ -79,7 +79,7 @@ func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...s
 			return nil, err
 		}
 	}
-	c, err := d.newClient(network)
+	c, err := d.newCore(network)
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +93,11 @@ func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...s
 		err = c.first(ctx)
 	}
 	if err != nil {
-		c.Close()
+		c.close() //nolint:errcheck // the error of dialing says more
 		return nil, err
 	}
 	c.watch(resolver != nil)
-	return c, nil
+	return newClient(c), nil
 }
 
 // resolver returns who names the endpoints, or nil if the addresses do.
@@ -124,7 +124,7 @@ func (d *Dialer) single(connect func(*endpoint) *conn) (*Client, error) {
 	fixed.Retry = Retry{MaxAttempts: -1} // there is nowhere else to go
 	fixed.Hedge = nil
 	fixed.Conns = 1
-	c, err := fixed.newClient("")
+	c, err := fixed.newCore("")
 	if err != nil {
 		return nil, err
 	}
@@ -133,16 +133,16 @@ func (d *Dialer) single(connect func(*endpoint) *conn) (*Client, error) {
 	e.fixed = true
 	e.adopt(&e.pool.lanes[0], connect(e))
 	c.watch(false)
-	return c, nil
+	return newClient(c), nil
 }
 
-// newClient returns a client without endpoints.
-func (d *Dialer) newClient(network string) (*Client, error) {
+// newCore returns what a client without endpoints consists of.
+func (d *Dialer) newCore(network string) (*core, error) {
 	full, err := d.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{dialer: full, network: network, born: time.Now(), budget: newBudget(full.Retry.Budget), journal: new(journal)}
+	c := &core{dialer: full, network: network, born: time.Now(), budget: newBudget(full.Retry.Budget), journal: new(journal)}
 	c.dialer.Trace = full.Trace.Join(c.journal.trace())
 	c.underway.idle = make(chan struct{}, 1)
 	if c.balancer, err = balancer.New(balancer.Config{Policy: full.Balancer, Subset: full.Subset, MaxInFlight: full.MaxInFlight}); err != nil {
@@ -174,8 +174,8 @@ func (d *Dialer) newClient(network string) (*Client, error) {
 }
 
 // newEndpoint returns the endpoint of a replica. The configurations of its breaker
-// and its detector have been found valid by newClient.
-func (c *Client) newEndpoint(rep *replica, n *balancer.Node) *endpoint {
+// and its detector have been found valid by newCore.
+func (c *core) newEndpoint(rep *replica, n *balancer.Node) *endpoint {
 	e := &endpoint{
 		client: c, replica: rep, addr: rep.listed.Load().Address, node: n, pings: c.dialer.Heartbeat > 0,
 		pool: newPool(c.dialer.Conns), wake: make(chan struct{}, 1),
@@ -195,7 +195,7 @@ func (c *Client) newEndpoint(rep *replica, n *balancer.Node) *endpoint {
 const dialRounds = 3
 
 // first connects to all endpoints in use at once and waits for one.
-func (c *Client) first(ctx context.Context) error {
+func (c *core) first(ctx context.Context) error {
 	var errs []error
 	for range dialRounds {
 		more := c.endpoints()[len(errs):] // the order of what is in use stays
@@ -217,7 +217,7 @@ func (c *Client) first(ctx context.Context) error {
 
 // firstOf returns an error of each endpoint if none can be reached, and otherwise
 // nil or the context's error.
-func (c *Client) firstOf(ctx context.Context, endpoints []*endpoint) (failed []error, err error) {
+func (c *core) firstOf(ctx context.Context, endpoints []*endpoint) (failed []error, err error) {
 	type dialed struct {
 		i   int
 		err error
@@ -249,7 +249,7 @@ func (c *Client) firstOf(ctx context.Context, endpoints []*endpoint) (failed []e
 }
 
 // watch starts the probers, and the roster if the endpoints may change.
-func (c *Client) watch(resolved bool) {
+func (c *core) watch(resolved bool) {
 	c.roster.start()
 	if resolved || len(c.balancer.InUse(time.Now())) < len(c.balancer.Nodes()) {
 		c.background(func() { c.roster.run(c.ctx) })

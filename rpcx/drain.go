@@ -16,7 +16,7 @@ type drain struct {
 }
 
 // begin counts a call, which then must end, or reports that it may not be made.
-func (c *Client) begin() bool {
+func (c *core) begin() bool {
 	c.underway.calls.Add(1)
 	if c.underway.over.Load() || c.closed() {
 		c.end()
@@ -25,7 +25,7 @@ func (c *Client) begin() bool {
 	return true
 }
 
-func (c *Client) end() {
+func (c *core) end() {
 	if c.underway.calls.Add(-1) == 0 && c.underway.over.Load() {
 		select {
 		case c.underway.idle <- struct{}{}:

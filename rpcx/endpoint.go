@@ -16,7 +16,7 @@ import (
 // endpoint is one replica: its breaker, its detector and its connections. The
 // breaker is the only gate; all else trips it or asks it.
 type endpoint struct {
-	client   *Client
+	client   *core
 	replica  *replica // what it is the endpoint of
 	addr     string
 	fixed    bool // lives on one given connection and never dials
@@ -28,7 +28,7 @@ type endpoint struct {
 
 	pool    *pool
 	running atomic.Int64 // what the server said to the last ping: see health
-	took    latencies    // since Client.born
+	took    latencies    // since core.born
 
 	last atomic.Pointer[conn] // the newest, which may be over or retired
 	wake chan struct{}        // has room for one; wakes the prober

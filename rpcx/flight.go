@@ -14,19 +14,20 @@ import (
 // next attempt, a connection or room to write, it has a goroutine of its own.
 type flight struct {
 	run
+	caller   *Client // not collected before the call has ended
 	call     *Call
 	ctx      context.Context // has no deadline
 	deadline time.Time       // zero if there is none
 }
 
 // launch begins a call of Go.
-func (c *Client) launch(call *Call) {
+func (c *core) launch(call *Call, caller *Client) {
 	if !c.begin() {
 		deliver(call, ErrShutdown)
 		return
 	}
 	ctx := context.Background()
-	f := &flight{call: call, run: c.newRun(ctx, call.ServiceMethod, call.Args, call.Reply)}
+	f := &flight{caller: caller, call: call, run: c.newRun(ctx, call.ServiceMethod, call.Args, call.Reply)}
 	if t := f.options.timeout; t > 0 {
 		f.deadline = f.started.Add(t)
 	}

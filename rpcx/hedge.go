@@ -69,7 +69,7 @@ func newHedger(h *Hedge) *hedger {
 
 // learn takes a successful attempt into account. Losers are among them: else hedges
 // would hide the very latencies that say when to hedge.
-func (c *Client) learn(a *attempt, at time.Time) {
+func (c *core) learn(a *attempt, at time.Time) {
 	if h := c.hedger; h != nil && h.delay == 0 && a.hedgeable {
 		h.tail.add(at.Sub(c.born), at.Sub(a.started))
 	}
@@ -118,7 +118,7 @@ func isFresh(reply any) bool {
 }
 
 // payHedge charges a hedge to both budgets, or to none.
-func (c *Client) payHedge() bool {
+func (c *core) payHedge() bool {
 	if !c.hedger.budget.withdraw() {
 		return false
 	}
@@ -130,7 +130,7 @@ func (c *Client) payHedge() bool {
 }
 
 // refundHedge takes payHedge back: the hedge was not sent.
-func (c *Client) refundHedge() {
+func (c *core) refundHedge() {
 	c.hedger.budget.refund()
 	c.budget.refund()
 }

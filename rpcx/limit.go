@@ -258,7 +258,7 @@ func (r *run) placeAt(ctx context.Context, place *list.Element) (balancer.Ticket
 }
 
 // capacity is how many may wait for an endpoint, as that of a limiter is.
-func (c *Client) capacity() int {
+func (c *core) capacity() int {
 	sum, most := 0, c.dialer.MaxInFlight
 	for _, n := range c.balancer.Nodes() {
 		sum += most

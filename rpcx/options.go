@@ -159,7 +159,7 @@ func contextOptions(ctx context.Context) callOptions {
 
 // options decides what holds for one call. Who is closest to it is asked first: its
 // context, then Dialer.Methods, then the Dialer.
-func (c *Client) options(ctx context.Context, method string) callOptions {
+func (c *core) options(ctx context.Context, method string) callOptions {
 	o, m := contextOptions(ctx), c.patterns.find(method)
 	switch {
 	case o.idempotent:

@@ -102,7 +102,7 @@ func TestOptionsAgainstADumbOracle(t *testing.T) {
 		}
 		table, err := newMethodTable(d.Methods)
 		require.NoError(t, err)
-		c := &Client{dialer: d, patterns: table}
+		c := &core{dialer: d, patterns: table}
 		ctx := t.Context()
 		for _, with := range []func(context.Context) context.Context{WithIdempotent, AsRetry} {
 			if rng.IntN(3) == 0 {
@@ -117,7 +117,7 @@ func TestOptionsAgainstADumbOracle(t *testing.T) {
 func TestOptionsDoNotAllocate(t *testing.T) {
 	table, err := newMethodTable(map[string]MethodOptions{"Arith.*": {Idempotent: Yes}, "Arith.Get*": {}, "*": {}})
 	require.NoError(t, err)
-	c := &Client{patterns: table}
+	c := &core{patterns: table}
 	require.Zero(t, testing.AllocsPerRun(100, func() { c.options(context.Background(), "Arith.GetAll") }))
 }
 
@@ -130,7 +130,7 @@ func BenchmarkOptions(b *testing.B) {
 		b.Fatal(err)
 	}
 	byHeart := func(method string) bool { return strings.HasPrefix(method, "Arith.") }
-	for name, c := range map[string]*Client{
+	for name, c := range map[string]*core{
 		"func":     {dialer: Dialer{Idempotent: byHeart}},
 		"patterns": {patterns: table},
 	} {

@@ -19,7 +19,7 @@ type race struct {
 	deadline time.Time       // zero if there is none
 	over     func(result)    // told once of the end, with no lock held
 
-	client *Client
+	client *core
 	node   *balancer.Node // of the first attempt
 
 	mu       sync.Mutex  // protects following

@@ -29,7 +29,7 @@ func TestBothFail(t *testing.T) {
 // A hedge is charged to both budgets or to none.
 func TestHedgeIsPaidTwiceOrNotAtAll(t *testing.T) {
 	full := int64(budgetBurst * repetition)
-	c := &Client{budget: newBudget(0.1), hedger: newHedger(&Hedge{})}
+	c := &core{budget: newBudget(0.1), hedger: newHedger(&Hedge{})}
 	require.True(t, c.payHedge())
 	require.Equal(t, full-repetition, c.budget.stock.Load())
 	require.Equal(t, full-repetition, c.hedger.budget.stock.Load())

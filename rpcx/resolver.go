@@ -58,7 +58,7 @@ const firstSetWithin = 10 * time.Second
 // resolve runs the resolver until the client is closed. Client.background starts
 // it, and Close waits for it. The resolver may change its set once deliver has
 // returned.
-func (c *Client) resolve(r Resolver) {
+func (c *core) resolve(r Resolver) {
 	send := func(d delivery) {
 		select {
 		case c.roster.deliveries <- d:
@@ -73,7 +73,7 @@ func (c *Client) resolve(r Resolver) {
 }
 
 // firstSet waits for a set that can be used, through failures of the resolver.
-func (c *Client) firstSet(ctx context.Context) error {
+func (c *core) firstSet(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, firstSetWithin)
 	defer cancel()
 	var last error

@@ -49,7 +49,7 @@ type replica struct {
 // endpoint to each replica that the balancer uses. All of that is done in run's
 // goroutine, or before it is there, in Dial's; use, kick and all are for everybody.
 type roster struct {
-	client     *Client
+	client     *core
 	deliveries chan delivery
 	wake       chan struct{} // has room for one
 	emptied    time.Time     // when the set was found empty; zero if it is not
@@ -60,14 +60,14 @@ type roster struct {
 	live    map[*endpoint]struct{} // until their probers end
 }
 
-func newRoster(c *Client) *roster {
+func newRoster(c *core) *roster {
 	return &roster{
 		client: c, deliveries: make(chan delivery), wake: make(chan struct{}, 1),
 		live: make(map[*endpoint]struct{}),
 	}
 }
 
-// run is the roster's goroutine. Client.watch starts it and Close waits for it.
+// run is the roster's goroutine. core.watch starts it and Close waits for it.
 func (r *roster) run(ctx context.Context) {
 	tick := time.NewTicker(tending)
 	defer tick.Stop()

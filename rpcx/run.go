@@ -15,7 +15,7 @@ import (
 // concluded; where somebody waits for the call (loop), that is done in one
 // goroutine, and otherwise (flight) in whatever goroutine the attempt ends in.
 type run struct {
-	client  *Client
+	client  *core
 	method  string
 	args    any
 	reply   any
@@ -146,7 +146,7 @@ func (r *run) begin(ctx context.Context, now time.Time, ticket balancer.Ticket, 
 }
 
 // conclude tells all who learn from an attempt what came of it, and lets go of it.
-func (c *Client) conclude(a *attempt, res result) result {
+func (c *core) conclude(a *attempt, res result) result {
 	if res.at.IsZero() {
 		res.at = time.Now()
 	}
@@ -173,7 +173,7 @@ func (c *Client) conclude(a *attempt, res result) result {
 }
 
 // release gives an endpoint back to the balancer: somebody may wait for it.
-func (c *Client) release(now time.Time, ticket balancer.Ticket, o balancer.Outcome) {
+func (c *core) release(now time.Time, ticket balancer.Ticket, o balancer.Outcome) {
 	ticket.Done(now, o)
 	c.room.poke()
 }

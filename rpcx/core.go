@@ -1,0 +1,166 @@
+package rpcx
+
+import (
+	"context"
+	"errors"
+	"net/rpc"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"resilientrpc/balancer"
+	"resilientrpc/breaker"
+	"resilientrpc/detector"
+)
+
+// core is what a [Client] and its goroutines share. It does not refer to the Client,
+// which can therefore be collected while the goroutines run.
+type core struct {
+	dialer   Dialer // with its defaults filled in
+	network  string
+	balancer *balancer.Balancer
+	born     time.Time // when the client was made: times of its own count from there
+	budget   *budget
+	throttle *breaker.Throttle // nil unless Dialer.Throttle
+	patterns *methodTable      // nil unless Dialer.Methods
+	limit    *limiter          // nil unless Dialer.MaxCalls
+	room     *queue            // for an endpoint below Dialer.MaxInFlight; nil without
+	hedger   *hedger           // nil unless Dialer.Hedge
+	attempts attemptPool
+	nobody   chan *rpc.Call // full for ever: where net/rpc announces what nobody waits for
+	roster   *roster
+	journal  *journal
+	phiLimit float64 // the phi that convicts
+
+	ctx    context.Context // done when the client is closed
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // probers, flushers and the first dials
+
+	isolated atomic.Int64 // when most peers were last silent together, since born; 0 never
+
+	mu   sync.Mutex // protects following
+	over bool       // Close was called: nothing is added to wg
+
+	underway                 drain
+	calls, failures, retries atomic.Uint64
+	hedges, hedgesWon        atomic.Uint64
+}
+
+// close is [Client.Close].
+func (c *core) close() error {
+	c.mu.Lock()
+	if c.over {
+		c.mu.Unlock()
+		return ErrShutdown
+	}
+	c.over = true
+	c.mu.Unlock()
+	c.cancel()
+	var errs []error
+	for _, e := range c.roster.all() {
+		for _, conn := range e.pool.all() {
+			conn.fail(ErrShutdown)
+		}
+		if e.fixed {
+			conn := e.last.Load()
+			conn.fail(ErrShutdown) // it may be failing: then this waits until it has closed
+			errs = append(errs, conn.err)
+		}
+	}
+	c.wg.Wait()
+	return errors.Join(errs...)
+}
+
+// abandon closes a client that was dropped without Close. What was given to it belongs
+// to its owner, and only the watching ends.
+func (c *core) abandon() {
+	for _, e := range c.roster.all() {
+		if e.fixed {
+			c.cancel()
+			return
+		}
+	}
+	c.close() //nolint:errcheck // there is no caller
+}
+
+func (c *core) closed() bool { return c.ctx.Err() != nil }
+
+// background runs f in a goroutine that Close waits for, or not at all once the
+// client is closed.
+func (c *core) background(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return
+	}
+	c.wg.Go(f)
+}
+
+// endpoints returns those in use.
+func (c *core) endpoints() []*endpoint {
+	var out []*endpoint
+	for _, n := range c.balancer.InUse(time.Now()) {
+		if e := n.Value().(*replica).live.Load(); e != nil {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// short reports whether at most half of the endpoints take calls: then those that
+// do not are tried more often.
+func (c *core) short(now time.Time) bool {
+	up, used := c.balancer.Up(now)
+	return 2*up <= used
+}
+
+// crowd reports whether most peers have fallen silent together, now or in the last
+// slot: those that were spared first are asked nothing any more.
+func (c *core) crowd(now time.Time, slot time.Duration) detector.Fault {
+	var all []*detector.Detector
+	for _, e := range c.endpoints() {
+		all = append(all, e.detector)
+	}
+	at := int64(now.Sub(c.born))
+	if detector.Crowd(now, suspectPhi, all...) == detector.Isolated {
+		c.isolated.Store(at)
+	}
+	if last := c.isolated.Load(); last > 0 && at-last < int64(slot) {
+		return detector.Isolated
+	}
+	return detector.NoFault
+}
+
+// invoke is the life of a call that somebody waits for.
+func (c *core) invoke(ctx context.Context, method string, args, reply any) error {
+	r := c.newRun(ctx, method, args, reply)
+	if t := r.options.timeout; t > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, t)
+		defer cancel()
+	}
+	ctx = r.start(ctx)
+	return r.over(ctx, r.limited(ctx, r.started))
+}
+
+// newRun is the beginning of every call.
+func (c *core) newRun(ctx context.Context, method string, args, reply any) run {
+	c.calls.Add(1)
+	r := run{client: c, method: method, args: args, reply: reply, options: c.options(ctx, method), started: time.Now()}
+	if o := &r.options; o.hasKey {
+		r.pick.Key, r.pick.HasKey = balancer.KeyOf(o.key), true
+	}
+	return r
+}
+
+// unavailable says which endpoint may be back first, and why it is away.
+func (c *core) unavailable(now time.Time) error {
+	u := &unavailableError{}
+	for _, e := range c.endpoints() {
+		s := e.breaker.Stats(now)
+		if s.State != breaker.Closed && (u.open == nil || s.RetryAfter < u.open.RetryAfter) {
+			u.open, u.at = &breaker.OpenError{State: s.State, RetryAfter: s.RetryAfter, Cause: s.Cause}, e.addr
+		}
+	}
+	return u
+}
