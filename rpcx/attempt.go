@@ -77,6 +77,7 @@ type attempt struct {
 	unseen bool
 
 	borrowed bool // net/rpc or the codec may still hold it
+	unsure   bool // it counts in conn.unsure
 }
 
 // owner is told of the end of an attempt, in the goroutine that ended it, with no
@@ -182,11 +183,13 @@ func (t *tap) WriteRequest(r *rpc.Request, body any) error {
 		a.start = w.cork()
 		defer func() { a.end = w.uncork() }()
 	}
+	a.unsure = t.conn.mayTakeLong(a.method)
 	if !a.state.CompareAndSwap(queued, written) {
 		return errWithdrawn
 	}
 	err := t.ClientCodec.WriteRequest(r, a.args)
 	if err == nil {
+		t.conn.wrote(a)
 		return nil
 	}
 	a.refusal = err
@@ -219,9 +222,7 @@ func (t *tap) ReadResponseHeader(r *rpc.Response) error {
 		t.conn.proof(t.now)
 	}
 	t.conn.hasAnswered()
-	if r.ServiceMethod == pingMethod {
-		t.conn.pong.Store(int64(t.now.Sub(t.conn.ep.client.born)))
-	}
+	t.conn.received(r.ServiceMethod, t.now)
 	t.failure, t.failed = nil, r.Error != ""
 	// net/rpc would keep an error to itself, and not say whose it is: without one it
 	// asks for the body, and names the attempt.
@@ -251,6 +252,9 @@ func (t *tap) readFailure(r *rpc.Response) error {
 // once, not when net/rpc announces the end, which tells nobody of it.
 func (t *tap) ReadResponseBody(body any) error {
 	a, ok := body.(*attempt)
+	if ok && a.state.Load() != queued && a.unsure {
+		t.conn.unsure.Add(-1)
+	}
 	if t.whole && (!ok || a.state.Load() == queued) {
 		// Nobody has asked: net/rpc forgets no request that was sent, so the number is
 		// wrong, and some other call would wait for ever.

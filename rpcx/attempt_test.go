@@ -25,7 +25,7 @@ func (c *counting) WriteRequest(*rpc.Request, any) error {
 }
 
 func TestWithdrawnAttemptIsNotWritten(t *testing.T) {
-	codec, c := new(counting), new(conn)
+	codec, c := new(counting), &conn{ep: new(endpoint)}
 	c.codec = newTap(codec, c)
 	a := new(attempt)
 	require.Equal(t, result{err: context.Canceled}, c.give(a, context.Canceled), "not sent")
@@ -60,7 +60,7 @@ func TestAttemptEndsOnce(t *testing.T) {
 // Of a connection that is over, and of a request of which no byte has left.
 func TestWhatIsKnownOfAnAttempt(t *testing.T) {
 	over := &conn{wire: newWire(nil, nil, nil), done: make(chan struct{}), cause: errClosedWire}
-	over.codec = newTap(new(counting), over)
+	over.ep, over.codec = new(endpoint), newTap(new(counting), over)
 	over.retired.Store(true) // which asks nothing of an endpoint
 	close(over.done)
 	foreign := new(conn)
@@ -130,7 +130,7 @@ func inPairs(state uint32, first, second func(*attempt)) (all int) {
 
 // What is withdrawn as unseen must not leave: it would be sent again.
 func TestNothingIsWrittenAndUnseen(t *testing.T) {
-	codec, c := new(counting), new(conn)
+	codec, c := new(counting), &conn{ep: new(endpoint)}
 	c.codec = newTap(codec, c)
 	withdrawn := 0
 	all := inPairs(queued, func(a *attempt) {

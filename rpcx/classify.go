@@ -31,7 +31,7 @@ type judgment struct {
 // classify is the one place where an attempt's end is judged; its rows are those
 // of the table in the package documentation. patience is how long the attempt
 // was given, if a deadline ended it: see judgeTimeout.
-func classify(r result, patience time.Duration, usual func() time.Duration) judgment {
+func classify(r result, patience time.Duration, usual func(string) time.Duration) judgment {
 	switch {
 	case r.err == nil:
 		return judgment{breaker.Success, balancer.Success}
@@ -45,7 +45,7 @@ func classify(r result, patience time.Duration, usual func() time.Duration) judg
 		// A caller who gave up says nothing of the server (rubyist/circuitbreaker#42).
 		return judgment{breaker.Ignored, balancer.Canceled}
 	case errors.Is(r.err, context.DeadlineExceeded):
-		return judgeTimeout(r, patience, usual())
+		return judgeTimeout(r, patience, usual(""))
 	case isDecodeError(r.err):
 		// The server answered; caller and server disagree on a type.
 		return judgment{breaker.Success, balancer.AppError}

@@ -213,7 +213,7 @@ func TestLateReplyIsNotDecoded(t *testing.T) {
 		require.Error(t, c.CallContext(ctx, "Bank.Sleep", 2*time.Second, &name))
 		time.Sleep(5 * time.Second)
 		require.Equal(t, "mine", name)
-		require.Equal(t, 1, f.Dials("a:1"), "the connection lives")
+		require.Equal(t, 2, f.Dials("a:1"), "the connection lives, and one has asked how pings are taken")
 		require.Equal(t, map[string]int{"a:1": 3}, where(t, c, 3))
 	})
 }
@@ -295,6 +295,7 @@ func TestConcurrentCallersShareOneDial(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
+		time.Sleep(5 * time.Second) // how it takes pings is known
 		f.Delay("a:1", 100*time.Millisecond)
 		before := f.Dials("a:1")
 		f.Cut("a:1")

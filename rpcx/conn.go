@@ -31,15 +31,21 @@ type conn struct {
 
 	inflight atomic.Int64
 	retired  atomic.Bool
+	scout    atomic.Bool  // it carries no calls: see scout
 	answered atomic.Bool  // a reply has come
 	heard    atomic.Int64 // when the last one came, since core.born
-	pong     atomic.Int64 // when the last answer to a ping came, likewise
+	pinged   atomic.Int64 // when the last ping was sent, likewise; 0 if none was
+	pong     atomic.Int64 // when the last answer to one came, likewise
+
+	sent, replies atomic.Int64 // requests written, pings included, and answers to them
+	before        atomic.Int64 // sent when the last ping was
+	unsure        atomic.Int64 // requests of methods whose usual latency is no short one, or not known
 
 	// The prober's.
-	ping    *attempt      // on its way, nil if none
-	said    health        // the reply to it
-	blocked bool          // there was no room for one
-	asked   time.Duration // since when the peer owes a sign of life, since core.born
+	ping  *attempt      // on its way, nil if none
+	said  health        // the reply to it
+	owing bool          // the peer owes a sign of life
+	asked time.Duration // since when, since core.born
 
 	mu    sync.Mutex // protects following
 	first *attempt   // of those with an owner that are on their way: a ring
@@ -92,7 +98,7 @@ func (c *conn) do(ctx context.Context, now time.Time, a *attempt) result {
 
 // room waits until a request may be written.
 func (c *conn) room(ctx context.Context, now time.Time) error {
-	c.ep.detector.Expect(now)
+	c.expect(now)
 	if c.wire != nil {
 		return c.wire.wait(ctx)
 	}
@@ -108,7 +114,7 @@ func (c *conn) room(ctx context.Context, now time.Time) error {
 
 // hasRoom is room without the wait.
 func (c *conn) hasRoom(now time.Time) bool {
-	c.ep.detector.Expect(now)
+	c.expect(now)
 	if c.wire != nil {
 		return !c.wire.full.Load()
 	}
@@ -241,64 +247,6 @@ func (c *conn) dead() bool {
 		return false
 	}
 }
-
-// proof notes a sign of life from the peer.
-func (c *conn) proof(now time.Time) {
-	c.heard.Store(int64(now.Sub(c.ep.client.born)))
-	c.ep.detector.Heartbeat(now)
-}
-
-// watch asks the peer for a sign of life if the last slot saw none on this
-// connection, and reports for how long it owes an answer. Other connections to
-// the same peer may be alive meanwhile, and so the endpoint's detector content.
-// One whose encoder is retired cannot ask; it ends with the others when the peer
-// is convicted, or by TCP's keep-alive.
-func (c *conn) watch(ctx context.Context, now time.Time, slot time.Duration) (owed time.Duration) {
-	at, heard := now.Sub(c.ep.client.born), time.Duration(c.heard.Load())
-	if c.ping != nil {
-		select {
-		case <-c.ping.done:
-			if errors.Is(c.ping.err, errDraining) {
-				c.retire()
-			}
-			c.ping = nil
-			c.ep.running.Store(int64(c.said.Running))
-			c.tellPing()
-		default:
-			c.ep.detector.Expect(now) // bytes that came were life, and no answer
-			return at - max(c.asked, heard)
-		}
-	}
-	if at-heard < slot/2 {
-		c.blocked = false
-		return 0
-	}
-	if c.wire != nil && c.wire.full.Load() { // a ping must not wait, and what waits asks enough
-		if !c.blocked {
-			c.blocked, c.asked = true, at
-		}
-		c.ep.detector.Expect(now)
-		return at - max(c.asked, heard)
-	}
-	if c.room(ctx, now) == nil {
-		c.said = health{}
-		c.ping, c.asked, c.blocked = newPing(&c.said), at, false
-		c.hand(c.ping, false)
-	}
-	return 0
-}
-
-// tellPing reports the last ping, which is over, if it was answered. If not, so is
-// the connection.
-func (c *conn) tellPing() {
-	took := time.Duration(c.pong.Load()) - c.asked
-	if hook := c.ep.client.dialer.Trace.Ping; hook != nil && took >= 0 {
-		hook(PingInfo{Endpoint: c.ep.addr, Started: c.ep.client.born.Add(c.asked), Duration: took})
-	}
-}
-
-// excuse lets the answer to a ping be owed only since now.
-func (c *conn) excuse(now time.Time) { c.asked = now.Sub(c.ep.client.born) }
 
 // hasAnswered notes that a reply has come.
 func (c *conn) hasAnswered() {

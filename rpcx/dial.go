@@ -236,11 +236,7 @@ func (c *core) firstOf(ctx context.Context, endpoints []*endpoint) (failed []err
 			if d.err == nil {
 				return nil, nil
 			}
-			errs[d.i] = d.err
-			var dial *dialError
-			if errors.As(d.err, &dial) {
-				errs[d.i] = dial.err
-			}
+			errs[d.i] = dialCause(d.err)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

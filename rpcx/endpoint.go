@@ -26,9 +26,16 @@ type endpoint struct {
 	methods  *methods // nil unless Dialer.BreakerPerMethod
 	detector *detector.Detector
 
-	pool    *pool
-	running atomic.Int64 // what the server said to the last ping: see health
-	took    latencies    // since core.born
+	pool        *pool
+	pingSupport atomic.Uint32 // a PingSupport
+	strikes     atomic.Int64  // connections in a row that ended right behind a ping
+	// beside is the largest number of older requests that were unanswered while a ping was
+	// answered. A silence in which the peer owes no more than that is a bad sign; beyond it,
+	// the peer may be one that handles so many requests at a time.
+	beside    atomic.Int64
+	lookEarly atomic.Bool  // the prober is to look soon, or about to
+	running   atomic.Int64 // what the server said to the last ping: see health
+	took      latencies    // since core.born
 
 	last atomic.Pointer[conn] // the newest, which may be over or retired
 	wake chan struct{}        // has room for one; wakes the prober
@@ -69,17 +76,17 @@ func blame(method *breaker.Permit, res result, o breaker.Outcome) breaker.Outcom
 	return o
 }
 
-// allow asks the endpoint's breaker. While pings are on they are what lets an
+// allow asks the endpoint's breaker. Where pings are answered they are what lets an
 // endpoint back in, so that no user's call has to be the guinea pig.
 func (e *endpoint) allow(now time.Time) (breaker.Permit, error) {
-	if e.pings && e.breaker.State(now) == breaker.HalfOpen {
+	if e.probing() && e.breaker.State(now) == breaker.HalfOpen {
 		return breaker.Permit{}, &breaker.OpenError{State: breaker.HalfOpen, Cause: e.breaker.Stats(now).Cause}
 	}
 	return e.breaker.Allow(now)
 }
 
 // usual is the endpoint's latency of late, 0 if none is known.
-func (e *endpoint) usual() time.Duration { return e.node.Stats(time.Now()).Latency }
+func (e *endpoint) usual(string) time.Duration { return e.node.Stats(time.Now()).Latency }
 
 // call makes an attempt and waits for its end.
 func (e *endpoint) call(now time.Time, a *attempt) result {
@@ -120,30 +127,23 @@ func (e *endpoint) connect(ctx context.Context, l *lane) (*conn, error) {
 	return l.get(ctx, e.client.ctx, func() (*conn, error) { return e.dial(l) })
 }
 
-// dial makes the connection. A dial that fails is evidence enough that nobody is
-// there: the breaker opens without waiting for more.
+// dial makes the connection of a lane. A dial that fails is evidence enough that the
+// peer is not there: the breaker opens without waiting for more.
 func (e *endpoint) dial(l *lane) (*conn, error) {
-	ctx, cancel := context.WithTimeout(e.client.ctx, e.client.dialer.DialTimeout)
-	defer cancel()
 	trace, started := e.client.dialer.Trace, time.Now()
 	if hook := trace.ConnStart; hook != nil {
 		hook(ConnInfo{Endpoint: e.addr})
 	}
-	rwc, err := l.within(ctx, e.addr, func() (net.Conn, error) {
-		return e.client.dialer.connect(ctx, e.client.network, e.addr, e.replica.listed.Load().Metadata[MetadataHost])
-	})
+	c, err := e.open(l)
 	if hook := trace.ConnDone; hook != nil {
-		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(started), Err: err})
+		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(started), Err: dialCause(err)})
 	}
 	if err != nil {
-		if e.client.closed() {
-			return nil, ErrShutdown
+		if !errors.Is(err, ErrShutdown) {
+			e.breaker.Trip(time.Now(), 0, err)
 		}
-		err = &dialError{err}
-		e.breaker.Trip(time.Now(), 0, err)
 		return nil, err
 	}
-	c := newConn(e, rwc, e.client.dialer.Codec)
 	e.adopt(l, c)
 	switch { // Close or leave may have looked before adopt
 	case e.client.closed():
@@ -153,6 +153,22 @@ func (e *endpoint) dial(l *lane) (*conn, error) {
 		return nil, errLeft
 	}
 	return c, nil
+}
+
+// open makes a connection.
+func (e *endpoint) open(l *lane) (*conn, error) {
+	ctx, cancel := context.WithTimeout(e.client.ctx, e.client.dialer.DialTimeout)
+	defer cancel()
+	rwc, err := l.within(ctx, e.addr, func() (net.Conn, error) {
+		return e.client.dialer.connect(ctx, e.client.network, e.addr, e.replica.listed.Load().Metadata[MetadataHost])
+	})
+	if err != nil {
+		if e.client.closed() {
+			return nil, ErrShutdown
+		}
+		return nil, &dialError{err}
+	}
+	return newConn(e, rwc, e.client.dialer.Codec), nil
 }
 
 // adopt makes c the connection of a lane, unless it has ended already.
@@ -186,6 +202,12 @@ func (e *endpoint) drop(c *conn) {
 func (e *endpoint) lost(c *conn) {
 	if e.pool.remove(c) {
 		e.detector.Forget(time.Now())
+	}
+	if c.scout.Load() {
+		return
+	}
+	if e.pings && !e.fixed && c.endedByPing() {
+		e.strike()
 	}
 	if hook := e.client.dialer.Trace.ConnClosed; hook != nil {
 		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(c.born), Err: c.cause})
@@ -242,9 +264,9 @@ func (e *endpoint) state() balancer.State {
 	switch s := e.gate; {
 	case e.left.Load():
 		return balancer.Ready // nothing is known of it any more
-	case s == breaker.Open, s == breaker.ForcedOpen, s == breaker.HalfOpen && e.pings:
+	case s == breaker.Open, s == breaker.ForcedOpen, s == breaker.HalfOpen && e.probing():
 		return balancer.Down
-	case s == breaker.HalfOpen, e.suspect, e.fresh:
+	case e.suspect, e.fresh, s == breaker.HalfOpen && !e.pings:
 		return balancer.Suspect
 	}
 	return balancer.Ready

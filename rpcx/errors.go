@@ -131,6 +131,15 @@ type dialError struct{ err error }
 func (e *dialError) Error() string { return e.err.Error() }
 func (e *dialError) Unwrap() error { return e.err }
 
+// dialCause is the error that a dial returned, without our wrapping.
+func dialCause(err error) error {
+	var dial *dialError
+	if errors.As(err, &dial) {
+		return dial.err
+	}
+	return err
+}
+
 // readError is the text and identity net/rpc gives to a connection that ended.
 func readError(err error) error {
 	if errors.Is(err, io.EOF) {

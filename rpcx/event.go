@@ -71,6 +71,12 @@ type PingInfo struct {
 	Err      error // nil if the peer answered, as any server does
 }
 
+// PingSupportInfo says that an endpoint is pinged no more, or is again.
+type PingSupportInfo struct {
+	Endpoint string
+	Support  PingSupport
+}
+
 // BreakerInfo is one change of an endpoint's breaker.
 type BreakerInfo struct {
 	Endpoint string

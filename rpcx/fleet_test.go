@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"resilientrpc/codec"
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/simnet"
 )
@@ -167,4 +168,12 @@ func callError(t *testing.T, err error) *rpcx.CallError {
 	require.ErrorAs(t, err, &ce)
 	require.Equal(t, ce.Err.Error(), err.Error(), "the text is the cause's")
 	return ce
+}
+
+// oneByOne serves one request of a connection at a time and ends the connection behind
+// a request that it cannot serve, as consul and nomad do.
+func oneByOne(s *rpc.Server, c io.ReadWriteCloser) {
+	defer c.Close()
+	for server := codec.NewGobServer(c); s.ServeRequest(server) == nil; {
+	}
 }

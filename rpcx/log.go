@@ -55,6 +55,7 @@ func logTrace(log *slog.Logger) *ClientTrace {
 		ConnDone:        l.connDone,
 		BreakerChanged:  l.breakerChanged,
 		Suspicion:       l.suspicion,
+		PingSupport:     l.pingSupport,
 		ViewsDiffer:     l.viewsDiffer,
 		Resolved:        l.resolved,
 	}
@@ -109,6 +110,15 @@ func (l *eventLog) suspicion(i SuspicionInfo) {
 	}
 	attrs = append(attrs, slog.Duration("silence", i.Silence), slog.Any("fault", i.Fault))
 	l.tell(context.Background(), slog.LevelWarn, s, "peer does not respond", attrs...)
+}
+
+func (l *eventLog) pingSupport(i PingSupportInfo) {
+	level, msg := slog.LevelInfo, "peer is pinged again"
+	if i.Support.stopped() {
+		level, msg = slog.LevelWarn, "peer is pinged no more: if it hangs, its calls wait longer, and calls try it when it was away"
+	}
+	l.tell(context.Background(), level, subject{event: "pings " + i.Support.String(), endpoint: i.Endpoint}, msg,
+		slog.String("endpoint", i.Endpoint), slog.Any("pings", i.Support))
 }
 
 func (l *eventLog) viewsDiffer(i ViewsInfo) {

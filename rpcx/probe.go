@@ -11,15 +11,6 @@ import (
 	"resilientrpc/detector"
 )
 
-// pingMethod is registered nowhere. A net/rpc server answers a call of it with
-// "can't find service", which is as good a sign of life as any.
-const pingMethod = "rpcx.Ping"
-
-// newPing returns an attempt that is nobody's call.
-func newPing(reply *health) *attempt {
-	return &attempt{method: pingMethod, args: struct{}{}, reply: reply}
-}
-
 // grayErrors is the share of failed calls from which on an endpoint is failing in
 // the eyes of those who call it.
 const grayErrors = 0.5
@@ -41,10 +32,24 @@ type prober struct {
 	wait   time.Duration // before it connects for the first time
 	slot   time.Duration // Dialer.Heartbeat
 	next   time.Time     // when the current slot ends
+	look   time.Time     // when to look early at what is owed; zero if that was not asked for
 	redial time.Time     // when lost connections are made again; zero if there are none
 	phi    float64       // as the balancer knows it
 	guard  detector.Guard
 	gray   detector.Gray
+
+	scout    *scout       // nil if there is none
+	scouting bool         // one is being connected
+	scouts   chan scouted // to this prober
+	side     lane         // of scouts; it has no connection
+	refused  bool         // the last scout was refused: the peer takes no further connections
+
+	trying     bool       // a trial is under way
+	trials     chan trial // to this prober
+	unanswered int        // trials in a row on which nothing came
+
+	calls uint64 // of the client, when the last slot ended
+	quiet int    // slots in a row without one
 }
 
 func newProber(e *endpoint, wait time.Duration) *prober {
@@ -52,10 +57,16 @@ func newProber(e *endpoint, wait time.Duration) *prober {
 	if slot < 0 {
 		slot = time.Second
 	}
-	return &prober{endpoint: e, wait: wait, slot: slot, guard: detector.Guard{Tolerance: slot / 4}}
+	return &prober{
+		endpoint: e, wait: wait, slot: slot, guard: detector.Guard{Tolerance: slot / 4},
+		scouts: make(chan scouted), trials: make(chan trial),
+	}
 }
 
 func (p *prober) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer p.dropScout(errClosedWire)
 	p.begin(ctx)
 	now := time.Now()
 	p.next = now.Add(p.slot)
@@ -69,6 +80,14 @@ func (p *prober) run(ctx context.Context) {
 			return
 		case <-p.wake:
 			planned = time.Time{}
+		case s := <-p.scouts:
+			planned = time.Time{}
+			p.scoutArrived(ctx, time.Now(), s)
+		case <-p.scoutEnded():
+			planned = time.Time{}
+		case t := <-p.trials:
+			planned = time.Time{}
+			p.concludeTrial(t)
 		case <-timer.C:
 		}
 		now = time.Now()
@@ -116,8 +135,9 @@ func (p *prober) excuse(now time.Time, fault detector.Fault) {
 // step does what is due now and returns when to wake next.
 func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	at := p.next
+	at = p.checkScout(ctx, now, at)
 	s := p.breaker.Stats(now)
-	if s.State == breaker.Open && p.pings && (isRefused(s.Cause) || p.client.short(now)) {
+	if s.State == breaker.Open && p.pings && !p.forgotten() && (isRefused(s.Cause) || p.client.short(now)) {
 		p.breaker.Hasten(now)
 		s = p.breaker.Stats(now)
 	}
@@ -129,9 +149,11 @@ func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	case breaker.ForcedOpen:
 	default:
 		if p.pings {
-			p.judge(now)
+			if !p.judge(now) {
+				at = earlier(at, p.wakeup())
+			}
 			p.mend(ctx, now)
-			at = p.wakeup()
+			at = p.lookEarlyAt(ctx, now, at)
 			if !p.redial.IsZero() {
 				at = earlier(at, p.redial)
 			}
@@ -152,11 +174,33 @@ func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 // endSlot pings where the slot saw no sign of life, whatever the breaker says:
 // calls may wait on connections that take no others.
 func (p *prober) endSlot(ctx context.Context, now time.Time) {
-	if p.pings {
+	p.noteUse()
+	if p.pings && !p.forgotten() {
 		p.ping(ctx, now)
 		p.compare(now)
 	}
 }
+
+// A client that makes no calls for forgottenAfter slots watches its endpoints in every
+// forgottenEvery-th slot only.
+const (
+	forgottenAfter = 60
+	forgottenEvery = 10
+)
+
+// noteUse notes whether the slot that ends saw a call.
+func (p *prober) noteUse() {
+	calls := p.client.calls.Load()
+	if calls != p.calls || p.client.underway.calls.Load() > 0 {
+		p.quiet = 0
+	} else {
+		p.quiet++
+	}
+	p.calls = calls
+}
+
+// forgotten reports whether this slot is one that is left out because the client makes no calls.
+func (p *prober) forgotten() bool { return p.quiet >= forgottenAfter && p.quiet%forgottenEvery != 0 }
 
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
@@ -180,12 +224,19 @@ func (p *prober) wakeup() time.Time {
 	return p.next.Add(p.slot)
 }
 
-// judge acts on the detector's level.
-func (p *prober) judge(now time.Time) {
+// judge acts on the detector's level. It reports whether the peer is suspect, and not
+// yet convicted.
+func (p *prober) judge(now time.Time) (waits bool) {
+	for _, c := range p.pool.all() {
+		if c.busy() {
+			p.detector.Excuse(now)
+		}
+	}
 	p.setPhi(p.detector.Phi(now))
-	if p.detector.Suspect(now) {
+	waits = p.detector.Suspect(now)
+	if waits && now.Sub(p.detector.Stats(now).OwedSince) >= p.patience(now) {
 		p.convict(now, p.phi)
-		return
+		return false
 	}
 	if suspect := p.phi >= suspectPhi; p.setSuspect(now, suspect) {
 		verdict := Trusted
@@ -194,6 +245,7 @@ func (p *prober) judge(now time.Time) {
 		}
 		p.suspicion(SuspicionInfo{Endpoint: p.addr, Verdict: verdict, Phi: p.phi})
 	}
+	return waits
 }
 
 // setPhi tells the balancer of the level.
@@ -216,6 +268,7 @@ func (p *prober) convict(now time.Time, phi float64) {
 	p.setSuspect(now, false)
 	p.setPhi(0)
 	p.suspicion(info)
+	p.dropScout(cause)
 	for _, c := range p.pool.all() {
 		c.fail(cause)
 	}
@@ -255,12 +308,17 @@ func (p *prober) reconnect(ctx context.Context) {
 // connection that stays silent although the peer is trusted: its other
 // connections live.
 func (p *prober) ping(ctx context.Context, now time.Time) {
-	timeout := p.detector.Stats(now).Timeout
+	usual, silent := p.usualPatience(now), false
 	for _, c := range p.pool.all() {
-		if owed := c.watch(ctx, now, p.slot); owed > 0 && owed >= timeout {
+		owed := c.watch(now, p.slot)
+		silent = silent || owed >= p.slot/2 && c.explained()
+		if owed > 0 && owed >= p.connPatience(c, usual) {
 			c.fail(&unresponsiveError{addr: p.addr, silence: owed, conn: true})
+		} else if owed >= usual && p.scoutLives(now) {
+			p.relieve(c)
 		}
 	}
+	p.keepScout(ctx, now, silent)
 }
 
 // compare lays the detector's view beside that of the calls.
@@ -270,46 +328,4 @@ func (p *prober) compare(now time.Time) {
 	if hook := p.client.dialer.Trace.ViewsDiffer; changed && hook != nil {
 		hook(ViewsInfo{Endpoint: p.addr, Verdict: verdict})
 	}
-}
-
-// tryAgain is a half-open breaker's probe: a connection and an answered ping, on
-// which no user's call depends. With pings off, users' calls are the probes.
-func (p *prober) tryAgain(ctx context.Context, now time.Time) time.Time {
-	if !p.pings {
-		return now.Add(p.slot)
-	}
-	permit, err := p.breaker.Allow(now)
-	if err != nil {
-		return now.Add(p.slot / 4)
-	}
-	ctx, cancel := context.WithTimeout(ctx, p.slot)
-	defer cancel()
-	outcome := breaker.Success
-	if err = p.try(ctx); err != nil {
-		outcome = breaker.Failure
-	}
-	ended := time.Now()
-	if hook := p.client.dialer.Trace.Ping; hook != nil {
-		hook(PingInfo{Endpoint: p.addr, Probe: true, Started: now, Duration: ended.Sub(now), Err: err})
-	}
-	permit.Done(ended, outcome)
-	now = ended
-	return now.Add(max(p.breaker.Stats(now).RetryAfter, time.Millisecond))
-}
-
-// try connects, unless it is connected, and pings. A connection on which no answer
-// comes is not tried again.
-func (p *prober) try(ctx context.Context) error {
-	c, err := p.connect(ctx, &p.pool.lanes[0])
-	if err != nil {
-		return err
-	}
-	var said health
-	r := c.do(ctx, time.Now(), newPing(&said))
-	p.running.Store(int64(said.Running))
-	if r.err == nil || isServerError(r.err) {
-		return nil
-	}
-	c.fail(&unresponsiveError{addr: p.addr, silence: p.slot})
-	return r.err
 }

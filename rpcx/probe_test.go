@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"resilientrpc/rpcx"
 )
 
 // The longer a server is away, the less often it is asked, up to five seconds; but one
@@ -23,6 +25,8 @@ func TestReturnOfAReplica(t *testing.T) {
 				client := f.dial()
 				defer client.Close()
 				where(t, client, 10)
+				stop := regularly(client)
+				defer stop()
 				c.fault(f, "a:1")
 				time.Sleep(time.Minute)
 				before := f.Dials("a:1")
@@ -36,6 +40,23 @@ func TestReturnOfAReplica(t *testing.T) {
 			})
 		})
 	}
+}
+
+// regularly makes a call every ten seconds: endpoints of a client that makes none are
+// asked less often.
+func regularly(c *rpcx.Client) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-time.After(10 * time.Second):
+				c.Call("Bank.Where", struct{}{}, new(string)) //nolint:errcheck // that it is made counts
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
 }
 
 // vanish does to a server what cutting its cable does.

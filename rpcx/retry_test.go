@@ -185,6 +185,8 @@ func TestEndpointsAreTriedMoreOftenWhenFewAreLeft(t *testing.T) {
 		c := f.dial()
 		defer c.Close()
 		synctest.Wait()
+		stop := regularly(c)
+		defer stop()
 		dials := func() int {
 			before := f.Dials("a:1")
 			time.Sleep(5 * time.Minute)

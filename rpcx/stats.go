@@ -38,6 +38,7 @@ type EndpointStats struct {
 	Window     Window        // what the breaker decides by
 	Suspect    bool          // phi has reached 1: others are preferred
 	Phi        float64       // the detector's level now
+	Pings      PingSupport   // how it takes pings
 	Connected  bool          // an attempt would find a connection
 	Conns      int           // connections that are open, retired ones included
 	InFlight   int           // attempts under way here, those that wait for a connection included
@@ -95,7 +96,7 @@ func (e *endpoint) stats(now time.Time) (EndpointStats, uint64) {
 	return EndpointStats{
 		Address: e.addr, State: b.State, Since: b.Since, Cause: b.Cause, RetryAfter: b.RetryAfter, Trips: b.Trips,
 		Window:  Window{Calls: b.Calls, Failures: b.Failures, Slow: b.Slow},
-		Suspect: phi >= suspectPhi, Phi: phi, Connected: e.pool.connected(), Conns: conns,
+		Suspect: phi >= suspectPhi, Phi: phi, Pings: e.support(), Connected: e.pool.connected(), Conns: conns,
 		InFlight: n.InFlight, Latency: n.Latency, P50: took.quantile(.5), P95: took.quantile(.95), P99: took.quantile(.99),
 		Picks: n.Picks, BytesRead: bytes.read, BytesWritten: bytes.written,
 		ServerRunning: int(e.running.Load()) - 1,

@@ -64,6 +64,9 @@ type ClientTrace struct {
 	// the end of the slot, and after every try of an endpoint whose breaker is
 	// half-open, before the breaker is told.
 	Ping func(PingInfo)
+	// PingSupport is called when an endpoint has shown that it ignores pings, or that its
+	// connections end behind them, and is pinged no more; and if it answers one after all.
+	PingSupport func(PingSupportInfo)
 	// BreakerChanged is called for every change of an endpoint's breaker, in
 	// order for each endpoint.
 	BreakerChanged func(BreakerInfo)
@@ -101,6 +104,7 @@ func (t *ClientTrace) Join(u *ClientTrace) *ClientTrace {
 		ConnDone:        join(t.ConnDone, u.ConnDone),
 		ConnClosed:      join(t.ConnClosed, u.ConnClosed),
 		Ping:            join(t.Ping, u.Ping),
+		PingSupport:     join(t.PingSupport, u.PingSupport),
 		BreakerChanged:  join(t.BreakerChanged, u.BreakerChanged),
 		Suspicion:       join(t.Suspicion, u.Suspicion),
 		ViewsDiffer:     join(t.ViewsDiffer, u.ViewsDiffer),
@@ -164,6 +168,7 @@ func (t *ClientTrace) guarded(log *slog.Logger) *ClientTrace {
 		ConnDone:        guard(log, t.ConnDone),
 		ConnClosed:      guard(log, t.ConnClosed),
 		Ping:            guard(log, t.Ping),
+		PingSupport:     guard(log, t.PingSupport),
 		BreakerChanged:  guard(log, t.BreakerChanged),
 		Suspicion:       guard(log, t.Suspicion),
 		ViewsDiffer:     guard(log, t.ViewsDiffer),

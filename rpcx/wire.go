@@ -57,6 +57,7 @@ type wire struct {
 	queued atomic.Int64  // bytes ever written into buf; changed under mu
 	// received is the bytes that ever came.
 	received atomic.Int64
+	reading  atomic.Bool // the codec's reader waits for bytes
 	// gathering says that somebody is in gather, and sends soon.
 	gathering atomic.Bool
 	corked    atomic.Bool // a request is being written: it leaves whole
@@ -84,7 +85,9 @@ func newWire(conn io.ReadWriteCloser, start func(func()), fail func(error)) *wir
 
 // Read reads from the connection; the codec's reader is its only caller.
 func (w *wire) Read(p []byte) (int, error) {
+	w.reading.Store(true)
 	n, err := w.conn.Read(p)
+	w.reading.Store(false)
 	w.received.Add(int64(n))
 	if n > 0 && w.heard != nil {
 		w.now = time.Now()

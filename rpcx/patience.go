@@ -1,0 +1,102 @@
+package rpcx
+
+import (
+	"context"
+	"math"
+	"slices"
+	"time"
+)
+
+// patient is how long a silence must last to convict a peer that may have a reason for
+// it, in multiples of what the detector asks for: one that owes more than it has ever
+// owed beside an answer, or what it may need long for, and that answers over another
+// connection or cannot be asked. It may be a server that handles one request, or four,
+// at a time.
+const patient = 12
+
+// usualPatience is the silence that convicts a peer of net/rpc.
+func (p *prober) usualPatience(now time.Time) time.Duration { return p.detector.Stats(now).Timeout }
+
+func times(n, d time.Duration) time.Duration {
+	if d > math.MaxInt64/n {
+		return d
+	}
+	return n * d
+}
+
+// patience is the silence that convicts this peer now.
+func (p *prober) patience(now time.Time) time.Duration {
+	usual := p.usualPatience(now)
+	if p.support().stopped() || (p.fixed || p.refused) && slices.ContainsFunc(p.pool.all(), (*conn).explained) {
+		return times(patient, usual)
+	}
+	return usual // of a peer that may have a reason, the scout would have heard
+}
+
+// connPatience is the silence that ends one connection of a peer that lives.
+func (p *prober) connPatience(c *conn, usual time.Duration) time.Duration {
+	if p.support().stopped() || c.explained() {
+		return times(patient, usual)
+	}
+	return usual
+}
+
+// scoutLives reports whether the scout has heard from the peer in the last slot or so.
+func (p *prober) scoutLives(now time.Time) bool {
+	s := p.scout
+	return s != nil && !s.conn.dead() && s.conn.replies.Load() > 0 && s.conn.silentFor(now) < 2*p.slot
+}
+
+// keepScout sends a scout where one is needed: to ask how the peer takes pings, or
+// whether it lives although a connection is silent. One that is needed no more ends.
+func (p *prober) keepScout(ctx context.Context, now time.Time, silent bool) {
+	unknown := p.support() == PingsUnknown && !p.pool.empty()
+	switch {
+	case p.fixed || p.support().stopped():
+		p.dropScout(errClosedWire)
+	case p.scout == nil && (unknown || silent):
+		p.sendScout(ctx)
+	case p.scout != nil && !unknown && !silent:
+		p.dropScout(errClosedWire)
+	case p.scout != nil:
+		p.scout.conn.watch(now, p.slot)
+	}
+}
+
+// lookEarlyAt looks at what the peer owes an eighth of a slot after an attempt asked for
+// it, again and again as long as the peer owes more than it has shown to answer beside. A ping
+// at that time shows what it does before it matters. It returns at, or when to look next.
+func (p *prober) lookEarlyAt(ctx context.Context, now, at time.Time) time.Time {
+	switch {
+	case !p.lookEarly.Load():
+		return at
+	case p.look.IsZero():
+		p.look = now.Add(p.slot / 8)
+	case !now.Before(p.look):
+		p.look = time.Time{}
+		if !p.lookNow(ctx, now) {
+			p.lookEarly.Store(false)
+			return at
+		}
+		p.look = now.Add(p.slot / 8)
+	}
+	return earlier(at, p.look)
+}
+
+// lookNow asks the peer for an answer beside those that it owes for some time. It
+// reports whether it owes others.
+func (p *prober) lookNow(ctx context.Context, now time.Time) (again bool) {
+	for _, c := range p.pool.all() {
+		switch {
+		case p.fixed || c.ping != nil || c.outstanding() <= p.beside.Load() || p.support().stopped():
+		case c.silentFor(now) < p.slot/8:
+			again = true
+		case p.mayPing(c) && !c.wire.full.Load():
+			c.sendPing(now)
+		case p.support() == PingsUnknown:
+			p.sendScout(ctx)
+			again = true
+		}
+	}
+	return again
+}

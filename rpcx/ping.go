@@ -1,0 +1,171 @@
+package rpcx
+
+import (
+	"errors"
+	"time"
+)
+
+// pingMethod is registered nowhere. A net/rpc server answers a call of it with
+// "can't find service", which is as good a sign of life as any.
+const pingMethod = "rpcx.Ping"
+
+// newPing returns an attempt that belongs to no call.
+func newPing(reply *health) *attempt {
+	return &attempt{method: pingMethod, args: struct{}{}, reply: reply}
+}
+
+// outstanding is the number of requests that the peer has not answered, those of
+// callers that have left included.
+func (c *conn) outstanding() int64 {
+	replies := c.replies.Load() // first, or a request between the two loads would be missing
+	return max(0, c.sent.Load()-replies)
+}
+
+// proof notes a sign of life from the peer.
+func (c *conn) proof(now time.Time) {
+	c.heard.Store(int64(now.Sub(c.ep.client.born)))
+	c.ep.detector.Heartbeat(now)
+}
+
+// expect notes that the peer is about to owe an answer to a request. The prober looks
+// early at a peer that owes more than it has ever owed beside an answer: see
+// endpoint.beside.
+func (c *conn) expect(now time.Time) {
+	e := c.ep
+	e.detector.Expect(now)
+	if e.pings && !e.lookEarly.Load() && c.outstanding() >= e.beside.Load() && e.lookEarly.CompareAndSwap(false, true) {
+		e.kick()
+	}
+}
+
+// mayTakeLong reports whether a request of the method may be answered later than a
+// silence becomes suspicious, for all that is known of the method.
+func (c *conn) mayTakeLong(method string) bool {
+	if !c.ep.pings || method == pingMethod || c.outstanding() < c.ep.beside.Load() {
+		return false // a silence beside it is suspicious in any case
+	}
+	usual := c.ep.usual(method)
+	return usual == 0 || 4*usual >= c.ep.client.dialer.Heartbeat
+}
+
+// wrote counts a request.
+func (c *conn) wrote(a *attempt) {
+	c.sent.Add(1)
+	if a.unsure {
+		c.unsure.Add(1)
+	}
+}
+
+// explained reports whether the requests that the peer owes an answer to may explain
+// its silence: there are more of them than it has ever owed beside an answer, and some
+// may take long.
+func (c *conn) explained() bool {
+	owed := c.outstanding()
+	if c.ping != nil {
+		owed--
+	}
+	return owed > c.ep.beside.Load() && c.unsure.Load() > 0
+}
+
+// received counts a reply, and notes what the answer to a ping shows. The reader calls
+// it.
+func (c *conn) received(method string, now time.Time) {
+	if method == pingMethod {
+		c.pong.Store(int64(now.Sub(c.ep.client.born)))
+		if c.ep.support() != PingsUnknown {
+			c.ep.answersPings(c.before.Load() - c.replies.Load())
+		}
+	}
+	c.replies.Add(1)
+}
+
+// busy reports whether the reader is not waiting for bytes: it decodes what has come,
+// and a silence meanwhile is not the peer's.
+func (c *conn) busy() bool { return c.wire != nil && !c.wire.reading.Load() }
+
+// silentFor is how long ago the last sign of life was.
+func (c *conn) silentFor(now time.Time) time.Duration {
+	return now.Sub(c.ep.client.born) - time.Duration(c.heard.Load())
+}
+
+// watch asks the peer for a sign of life if half a slot saw none on this connection,
+// and returns for how long the peer owes one. Other connections to the same peer
+// may be alive meanwhile, and the endpoint's detector content with them. A connection
+// that may not be pinged, or whose encoder is retired, owes what its requests do.
+func (c *conn) watch(now time.Time, slot time.Duration) (owed time.Duration) {
+	c.settlePing()
+	at := now.Sub(c.ep.client.born)
+	if c.busy() {
+		c.heard.Store(int64(at))
+	}
+	silent := c.silentFor(now)
+	if pong := time.Duration(c.pong.Load()); pong > 0 && at-pong > c.ep.aftermath() && !c.scout.Load() {
+		c.ep.strikes.Store(0)
+	}
+	if c.ping == nil && silent >= slot/2 && c.ep.mayPing(c) && !c.wire.full.Load() {
+		c.sendPing(now)
+		return 0
+	}
+	// A full wire cannot take a ping, and what it holds asks enough.
+	if owes := c.ping != nil || silent >= slot/2 && (c.wire != nil && c.wire.full.Load() || c.outstanding() > 0); !owes {
+		c.owing = false
+		return 0
+	}
+	if !c.owing {
+		c.owing, c.asked = true, at
+	}
+	c.ep.detector.Expect(now) // bytes that came were life, and no answer
+	return min(at-c.asked, silent)
+}
+
+// sendPing asks for a sign of life. It is not called while the wire is full.
+func (c *conn) sendPing(now time.Time) {
+	c.ep.detector.Expect(now)
+	c.said = health{}
+	c.before.Store(c.sent.Load())
+	c.pinged.Store(int64(now.Sub(c.ep.client.born)))
+	c.ping, c.asked, c.owing = newPing(&c.said), now.Sub(c.ep.client.born), true
+	c.hand(c.ping, false)
+}
+
+// settlePing notes what the last ping came to, if it is over.
+func (c *conn) settlePing() {
+	if c.ping == nil {
+		return
+	}
+	select {
+	case <-c.ping.done:
+	default:
+		return
+	}
+	if errors.Is(c.ping.err, errDraining) {
+		c.retire()
+	}
+	if c.ep.fixed && !c.dead() {
+		c.ep.answersPings(0)
+	}
+	c.ping, c.owing = nil, false
+	c.ep.running.Store(int64(c.said.Running))
+	c.tellPing()
+}
+
+// tellPing reports the last ping, which is over, if it was answered. If not, so is
+// the connection.
+func (c *conn) tellPing() {
+	took := time.Duration(c.pong.Load()) - c.asked
+	if hook := c.ep.client.dialer.Trace.Ping; hook != nil && took >= 0 {
+		hook(PingInfo{Endpoint: c.ep.addr, Started: c.ep.client.born.Add(c.asked), Duration: took})
+	}
+}
+
+// endedByPing reports whether the peer has ended the connection right behind a ping.
+func (c *conn) endedByPing() bool {
+	if errors.Is(c.cause, ErrUnresponsive) || errors.Is(c.cause, ErrShutdown) || errors.Is(c.cause, errClosedWire) {
+		return false
+	}
+	pinged, answered := c.pinged.Load(), c.pong.Load()
+	return pinged > answered || answered > 0 && time.Since(c.ep.client.born)-time.Duration(answered) <= c.ep.aftermath()
+}
+
+// excuse lets the answer to a ping be owed only since now.
+func (c *conn) excuse(now time.Time) { c.asked = now.Sub(c.ep.client.born) }

@@ -1,0 +1,113 @@
+package rpcx
+
+import (
+	"fmt"
+	"time"
+)
+
+// PingSupport says how an endpoint takes pings, which are calls of a method that it
+// does not have. A server of net/rpc answers them, beside whatever else it does.
+type PingSupport uint8
+
+const (
+	// PingsUnknown says that no ping was sent yet, or none has come to an end.
+	PingsUnknown PingSupport = iota
+	// PingsAnswered says that the last ping was answered, with whatever answer.
+	PingsAnswered
+	// PingsIgnored says that the endpoint answers calls and no pings. It is not
+	// pinged any more.
+	PingsIgnored
+	// PingsFatal says that the endpoint's connections end right behind pings. It is
+	// not pinged any more.
+	PingsFatal
+)
+
+// String returns "unknown", "answered", "ignored" or "fatal".
+func (s PingSupport) String() string {
+	switch s {
+	case PingsUnknown:
+		return "unknown"
+	case PingsAnswered:
+		return "answered"
+	case PingsIgnored:
+		return "ignored"
+	case PingsFatal:
+		return "fatal"
+	}
+	return fmt.Sprintf("PingSupport(%d)", uint8(s))
+}
+
+// MarshalText implements encoding.TextMarshaler, with String's words.
+func (s PingSupport) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// stopped reports whether the endpoint is pinged no more.
+func (s PingSupport) stopped() bool { return s == PingsIgnored || s == PingsFatal }
+
+// support is what is known of the endpoint's answers to pings.
+func (e *endpoint) support() PingSupport { return PingSupport(e.pingSupport.Load()) } //nolint:gosec // it holds nothing else
+
+// setSupport notes what was learned of it.
+func (e *endpoint) setSupport(s PingSupport) {
+	old := PingSupport(e.pingSupport.Swap(uint32(s))) //nolint:gosec // likewise
+	if old == s {
+		return
+	}
+	if hook := e.client.dialer.Trace.PingSupport; hook != nil && (s.stopped() || old.stopped()) {
+		hook(PingSupportInfo{Endpoint: e.addr, Support: s})
+	}
+	e.publish(time.Now()) // whether a half-open breaker admits calls depends on it
+	e.kick()
+}
+
+// answersPings notes an answer to a ping that came before the answers to so many older
+// requests: it shows that the peer answers beside them.
+func (e *endpoint) answersPings(older int64) {
+	for {
+		known := e.beside.Load()
+		if older <= known || e.beside.CompareAndSwap(known, older) {
+			break
+		}
+	}
+	e.setSupport(PingsAnswered)
+}
+
+// fatalAfter is how many connections in a row must end right behind a ping before that
+// is the ping's doing, and no accident.
+const fatalAfter = 2
+
+// aftermath is how long after an answer to a ping the end of the connection may be
+// the ping's doing: there are servers that answer an unknown method, and then hang up.
+func (e *endpoint) aftermath() time.Duration { return e.client.dialer.Heartbeat / 8 }
+
+// strike notes that a connection ended right behind a ping, and reports whether that is
+// no accident any more. An endpoint that has answered pings before is asked once more,
+// over connections that carry no calls.
+func (e *endpoint) strike() bool {
+	if e.strikes.Add(1) < fatalAfter {
+		return false
+	}
+	e.strikes.Store(0)
+	if e.support() == PingsAnswered {
+		e.setSupport(PingsUnknown)
+		return false
+	}
+	e.setSupport(PingsFatal)
+	return true
+}
+
+// probing reports whether pings, and not calls, try an endpoint that is away.
+func (e *endpoint) probing() bool { return e.pings && !e.support().stopped() }
+
+// mayPing reports whether a ping can do no harm on c. Until an endpoint has answered
+// one, pings have a connection of their own: there are servers that end a connection
+// behind an unknown method, and calls may be on it. A connection that was given has no
+// other beside it; it is pinged only while it owes an answer.
+func (e *endpoint) mayPing(c *conn) bool {
+	switch {
+	case !e.pings || c.wire == nil:
+		return false
+	case e.support() == PingsAnswered:
+		return true
+	}
+	return e.fixed && c.outstanding() > 0
+}
