@@ -96,6 +96,7 @@ func TestDebugFiguresTellWhatHappened(t *testing.T) {
 		c := f.dial()
 		defer c.Close()
 		h := &rpcx.DebugHandler{Clients: map[string]*rpcx.Client{"bank": c}}
+		time.Sleep(2 * time.Second) // it is known that they answer pings
 		where(t, c, 10)
 		was := figures(t, h, "/debug/rpcx?format=json")
 		require.True(t, was.Whole)

@@ -26,8 +26,13 @@ func times(n, d time.Duration) time.Duration {
 
 // patience is the silence that convicts this peer now.
 func (p *prober) patience(now time.Time) time.Duration {
-	usual := p.usualPatience(now)
-	if p.support().stopped() || (p.fixed || p.refused) && slices.ContainsFunc(p.pool.all(), (*conn).explained) {
+	usual, conns := p.usualPatience(now), p.pool.all()
+	explained := slices.ContainsFunc(conns, (*conn).explained)
+	asked := slices.ContainsFunc(conns, func(c *conn) bool { return c.outstanding() > 0 })
+	switch s := p.support(); {
+	case s == PingsUnknown && !asked:
+		return math.MaxInt64 // it may be one that ignores pings, and no call waits for it
+	case s.stopped(), explained && (p.fixed || p.refused || s == PingsUnknown):
 		return times(patient, usual)
 	}
 	return usual // of a peer that may have a reason, the scout would have heard

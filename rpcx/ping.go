@@ -72,7 +72,7 @@ func (c *conn) explained() bool {
 func (c *conn) received(method string, now time.Time) {
 	if method == pingMethod {
 		c.pong.Store(int64(now.Sub(c.ep.client.born)))
-		if c.ep.support() != PingsUnknown {
+		if c.ep.fixed || c.ep.support() != PingsUnknown {
 			c.ep.answersPings(c.before.Load() - c.replies.Load())
 		}
 	}
@@ -140,9 +140,6 @@ func (c *conn) settlePing() {
 	}
 	if errors.Is(c.ping.err, errDraining) {
 		c.retire()
-	}
-	if c.ep.fixed && !c.dead() {
-		c.ep.answersPings(0)
 	}
 	c.ping, c.owing = nil, false
 	c.ep.running.Store(int64(c.said.Running))
