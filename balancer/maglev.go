@@ -52,8 +52,8 @@ func newMaglev(nodes []*Node) *maglev {
 
 // populate returns which of the nodes has each of size slots. A node of the
 // largest weight takes a slot in each round, one of a w-th of it in every w-th,
-// and each takes one in the first. What that is more than a light node's part, less
-// than a slot, the heavier nodes have less.
+// and each takes one in the first, also if its part is less than a slot. The
+// difference is missing from the parts of heavier nodes.
 //
 // The work does not depend on the weights: each round takes a slot at least, and
 // looks only at the nodes that have their turn in it.

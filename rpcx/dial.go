@@ -86,6 +86,7 @@ func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...s
 	if resolver == nil {
 		err = c.roster.take(time.Now(), set).Err
 	} else {
+		c.roster.refresher, _ = resolver.(Refresher)
 		c.background(func() { c.resolve(resolver) })
 		err = c.firstSet(ctx)
 	}

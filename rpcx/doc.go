@@ -27,8 +27,10 @@
 // A [Dialer].Resolver says which endpoints there are, and says so again when that
 // changes. An endpoint that leaves finishes the calls it has; one that comes is
 // connected within a second, gets calls little by little, and until then only if
-// no other can take them. Of a large fleet a client uses a part, [Dialer].Subset;
-// the rest is a line in a list: no connection, no ping, no breaker.
+// no other can take them. While all endpoints are down, a resolver that asks its
+// source from time to time is told to ask now ([Refresher]). Of a large fleet a
+// client uses a part, [Dialer].Subset; the rest is a line in a list: no connection,
+// no ping, no breaker.
 //
 // # What is tried again
 //

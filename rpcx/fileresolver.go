@@ -43,7 +43,7 @@ type fileResolver struct {
 // Watch implements Resolver.
 func (f *fileResolver) Watch(ctx context.Context, deliver func([]Endpoint, error)) error {
 	var last *string // nil if the file could not be read
-	return poll(ctx, deliver, func(ctx context.Context) ([]Endpoint, time.Duration, error) {
+	return poll(ctx, deliver, nil, func(ctx context.Context) ([]Endpoint, time.Duration, error) {
 		text, err := f.settled(ctx, last)
 		var set []Endpoint
 		if last = text; err == nil {

@@ -18,7 +18,12 @@ import (
 // Names are looked up as net.Dial does: in the hosts file, and with the search list
 // and ndots of resolv.conf. A DNS server may be named before the path, with its port
 // unless that is 53, as in dns://10.0.0.53/calc.internal:1234; it alone is asked, and
-// for the name as it stands. An address without a scheme has no resolver: nil.
+// for the name as it stands. IPv4 and IPv6 addresses are asked for separately: if one
+// of the two cannot be learned, the addresses that it had stay, with those of the
+// other. The DNS is asked again when the TTL ends, after one second to five minutes,
+// and every three seconds while all endpoints are down.
+//
+// An address without a scheme has no resolver: nil.
 func resolverFor(network, address string) (Resolver, error) {
 	scheme, rest, ok := strings.Cut(address, "://")
 	if !ok {
@@ -77,7 +82,7 @@ func newServiceResolver(network string, u *url.URL) (Resolver, error) {
 
 // newDNSResolver returns a resolver whose name is the path of u.
 func newDNSResolver(network string, u *url.URL) (*dnsResolver, error) {
-	r := &dnsResolver{url: u.String(), family: "ip", server: u.Host, name: strings.TrimPrefix(u.Path, "/"), dial: new(net.Dialer).DialContext}
+	r := &dnsResolver{url: u.String(), family: "ip", server: u.Host, name: strings.TrimPrefix(u.Path, "/"), dial: new(net.Dialer).DialContext, now: make(refreshes, 1)}
 	switch {
 	case strings.HasPrefix(network, "unix"):
 		return nil, fmt.Errorf("rpcx: the address %q is for TCP, not for the network %q", u, network)

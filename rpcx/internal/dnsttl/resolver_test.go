@@ -27,7 +27,7 @@ func underSimnet(t *testing.T, f func(*testing.T, *dnstest.Server, *simnet.Netwo
 	})
 }
 
-func resolver(n *simnet.Network) (*net.Resolver, *dnsttl.TTL) {
+func resolver(n *simnet.Network) (*net.Resolver, *dnsttl.Observer) {
 	return dnsttl.Resolver(func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return n.DialContext(ctx, network, "ns")
 	})
