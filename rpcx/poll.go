@@ -3,9 +3,12 @@ package rpcx
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/cenkalti/backoff/v4"
 )
 
 // refreshes are requests to ask a source now; there is room for one.
@@ -20,7 +23,8 @@ func (r refreshes) request() {
 
 // poll watches a source that has to be asked: ask returns the set, or why it could
 // not be learned, and how long to wait before it is called again, unless that is
-// requested. With both, the set is the best there is. What has not changed is not
+// requested. With both, the set is the best there is. A *backoff.PermanentError ends
+// the watch. What has not changed is not
 // delivered anew, a failure neither; after a failure the set is, so that the client
 // knows of the failure's end.
 func poll(ctx context.Context, deliver func([]Endpoint, error), now refreshes, ask func(context.Context) ([]Endpoint, time.Duration, error)) error {
@@ -38,6 +42,10 @@ func poll(ctx context.Context, deliver func([]Endpoint, error), now refreshes, a
 		set, wait, err := ask(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		var permanent *backoff.PermanentError
+		if errors.As(err, &permanent) {
+			return permanent.Err
 		}
 		if err == nil || set != nil {
 			set = arrange(set)

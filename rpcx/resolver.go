@@ -43,7 +43,8 @@ type Endpoint struct {
 const MetadataHost = "host"
 
 // Static returns the resolver of a set that does not change, for endpoints with
-// weights or priorities that are known beforehand.
+// weights or priorities that are known beforehand. Dial fails at once if there are
+// none, if two have the same address, or if one cannot be an address of the network.
 func Static(endpoints ...Endpoint) Resolver { return static(slices.Clone(endpoints)) }
 
 type static []Endpoint

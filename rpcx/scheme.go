@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+
+	"resilientrpc/rpcx/internal/hostport"
 )
 
 // resolverFor returns the resolver that an address with a scheme names, for
@@ -64,6 +66,9 @@ func newHostResolver(network string, u *url.URL) (Resolver, error) {
 	if err != nil || r.name == "" || r.port == "" {
 		return nil, fmt.Errorf("rpcx: the address %q does not end in a host and a port; write dns:///host:port", u)
 	}
+	if _, err := hostport.Port(r.port); err != nil {
+		return nil, fmt.Errorf("rpcx: the address %q has %w", u, err)
+	}
 	r.name = r.absolute(r.name)
 	return r, nil
 }
@@ -84,7 +89,7 @@ func newServiceResolver(network string, u *url.URL) (Resolver, error) {
 func newDNSResolver(network string, u *url.URL) (*dnsResolver, error) {
 	r := &dnsResolver{url: u.String(), family: "ip", server: u.Host, name: strings.TrimPrefix(u.Path, "/"), dial: new(net.Dialer).DialContext, now: make(refreshes, 1)}
 	switch {
-	case strings.HasPrefix(network, "unix"):
+	case isUnix(network):
 		return nil, fmt.Errorf("rpcx: the address %q is for TCP, not for the network %q", u, network)
 	case r.name == "" || strings.Contains(r.name, "/"):
 		return nil, fmt.Errorf("rpcx: the address %q does not have one name after the server; write %s:///name", u, u.Scheme)
