@@ -35,8 +35,15 @@ type Dialer struct {
 	// A NetDial that does not return when its context ends is left to itself, and its
 	// endpoint has no other dial until then.
 	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
-	// TLSConfig, if not nil, secures every connection. Its ServerName defaults
-	// to the host of the address.
+	// TLSConfig, if not nil, secures every connection. Its ServerName, the name that
+	// the certificates of all endpoints must have, defaults to the host of the address,
+	// or to what the resolver names the endpoint: with srv:/// that is the target of the
+	// SRV record. If the DNS, or another registry, is not authenticated, that default
+	// proves nothing: an attacker can answer with a name of their own, for which they
+	// have a valid certificate. Set ServerName then (RFC 6125 asks for the service's
+	// domain), or let VerifyConnection compare ConnectionState.ServerName with the
+	// domain of the servers. The host in dns:///host:port is the caller's own, and
+	// needs neither.
 	TLSConfig *tls.Config
 	// DialTimeout bounds one connection: the look-up of its name, the dial to all of
 	// its addresses, TLS and HTTP handshake. Zero means 2 s.

@@ -39,7 +39,8 @@ type Endpoint struct {
 }
 
 // MetadataHost is the key under which [Endpoint].Metadata has the name of the server
-// where Address has none: what Dialer.TLSConfig's ServerName defaults to.
+// where Address has none: what Dialer.TLSConfig's ServerName defaults to. It is as
+// trustworthy as the source of the set.
 const MetadataHost = "host"
 
 // Static returns the resolver of a set that does not change, for endpoints with

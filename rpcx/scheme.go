@@ -25,6 +25,9 @@ import (
 // other. The DNS is asked again when the TTL ends, after one second to five minutes,
 // and every three seconds while all endpoints are down.
 //
+// With TLS, a server of srv:/// is verified as the target of its record, which is what
+// the DNS says: see Dialer.TLSConfig. The name in dns:/// is the caller's.
+//
 // An address without a scheme has no resolver: nil.
 func resolverFor(network, address string) (Resolver, error) {
 	scheme, rest, ok := strings.Cut(address, "://")

@@ -114,5 +114,7 @@ func TestTruncatedAnswer(t *testing.T) {
 		least, ok := ttl.Least()
 		require.True(t, ok)
 		require.Equal(t, want.ttl, least)
+		require.Len(t, ttl.Asked(dnsttl.TypeA), 1, "each name once")
+		require.Empty(t, ttl.Asked(dnsttl.TypeAAAA))
 	}
 }
