@@ -115,6 +115,26 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
+// BenchmarkUpdateOfUnequalWeights replaces one of 5000 endpoints of which one has a
+// weight as an SRV record may have it. The baseline has equal weights.
+func BenchmarkUpdateOfUnequalWeights(b *testing.B) {
+	const n = 5000
+	for _, name := range []string{"P2C", "WeightedRoundRobin", "Hash"} {
+		for _, weight := range []int{1, 65535, 1_000_000} {
+			b.Run(fmt.Sprintf("%s/heaviest=%d", name, weight), func(b *testing.B) {
+				lb, start := seasoned(b, policies()[name], n)
+				eps := endpoints(n)
+				eps[7].Weight = weight
+				for b.Loop() {
+					eps[0].ID += "'"
+					require.NoError(b, lb.Update(start.Add(time.Minute), eps))
+				}
+				require.Len(b, lb.Nodes(), n)
+			})
+		}
+	}
+}
+
 // pickUntil picks without pause and then sends how long the slowest of 99.9 % of
 // its picks took: the rest is what the scheduler and the collector do.
 func pickUntil(lb *balancer.Balancer, stop <-chan struct{}, slowest chan<- time.Duration) {

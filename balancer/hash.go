@@ -14,6 +14,10 @@ import (
 // 2.4/N of 200, 10/N of 10,000. Crossing 1,000 or 16,000 endpoints moves nearly
 // all.
 //
+// Keys are spread by weight: a node has at least 15/16 of its part, but for two slots
+// of the table, and at most one slot more than its part. The table has 65,537 slots or
+// more, and every node one at least, however small its weight is beside the others'.
+//
 // A node that is not eligible, that the call has tried, that is in slow start,
 // or that is full hands the key on to a place that depends on the key, so its
 // keys spread over all others instead of toppling one neighbor after another

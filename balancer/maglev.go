@@ -6,7 +6,7 @@ import (
 )
 
 // Table sizes are prime, as Maglev needs, and have at least 16 slots for a node,
-// so that no node has more than a sixteenth over its part. There are few of them
+// so that of equal nodes none has more than a sixteenth over its part. There are few of them
 // because a change of size moves nearly all keys, and none is larger than it
 // must be, because to fill it is what an update costs.
 const (
@@ -51,7 +51,12 @@ func newMaglev(nodes []*Node) *maglev {
 }
 
 // populate returns which of the nodes has each of size slots. A node of the
-// largest weight takes a slot in each round, one of a w-th of it in every w-th.
+// largest weight takes a slot in each round, one of a w-th of it in every w-th,
+// and each takes one in the first, also if its part is less than a slot. The
+// difference is missing from the parts of heavier nodes.
+//
+// The work does not depend on the weights: each round takes a slot at least, and
+// looks only at the nodes that have their turn in it.
 func populate(ids []string, weights []int, size int) []int32 {
 	table := make([]int32, size)
 	for slot := range table {
@@ -64,21 +69,16 @@ func populate(ids []string, weights []int, size int) []int32 {
 	// A bit for each slot, nearly all of which are looked at in vain several times,
 	// fits into the nearest cache.
 	taken := make([]uint64, size/64+1)
-	most := int64(slices.Max(weights))
-	due := make([]int64, len(ids))
-	for round, left := int64(1), size; ; round++ {
-		for i := range ids {
-			if round*int64(weights[i]) < due[i] {
-				continue
-			}
-			due[i] += most
+	turns := newTurns(weights, size)
+	for left := size; ; {
+		for _, i := range turns.next() {
 			at := place[i]
 			for taken[at>>6]>>(at&63)&1 != 0 {
 				if at += step[i]; at >= size {
 					at -= size
 				}
 			}
-			table[at], place[i] = int32(i), at
+			table[at], place[i] = i, at
 			taken[at>>6] |= 1 << (at & 63)
 			if left--; left == 0 {
 				return table

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -123,6 +124,96 @@ func paperMaglev(ids []string, size int) []int32 {
 			if n++; n == size {
 				return entry
 			}
+		}
+	}
+}
+
+// populate against the plain way of filling a table with weights: each round asks each
+// node whether it is its turn.
+func TestMaglevAgainstPlainRounds(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		ids, weights := make([]string, 1+rng.IntN(60)), make([]int, 60)
+		weights = weights[:len(ids)]
+		for i := range ids {
+			ids[i], weights[i] = fmt.Sprint("host-", i), 1+rng.IntN(1<<rng.IntN(12))
+		}
+		require.Equal(t, plainMaglev(ids, weights, 1009), balancer.Populate(ids, weights, 1009), "%v", weights)
+	}
+}
+
+func plainMaglev(ids []string, weights []int, size int) []int32 {
+	table, due := slices.Repeat([]int32{-1}, size), make([]int, len(ids))
+	most := slices.Max(weights)
+	for round, left := 1, size; ; round++ {
+		for i, id := range ids {
+			if round*weights[i] < due[i] {
+				continue
+			}
+			due[i] += most
+			at, step := balancer.Permutation(id, size)
+			for table[at] >= 0 {
+				at = (at + step) % size
+			}
+			table[at] = int32(i)
+			if left--; left == 0 {
+				return table
+			}
+		}
+	}
+}
+
+// What the comment of populate promises of the parts.
+func TestMaglevParts(t *testing.T) {
+	const size, n = 65537, 1000
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, most := range []int{1, 2, 100, 65535, 1_000_000} {
+		ids, weights, total := make([]string, n), make([]int, n), 0
+		for i := range ids {
+			ids[i], weights[i] = fmt.Sprint("host-", i), 1
+			if i%100 == 7 {
+				weights[i] = 1 + rng.IntN(most)
+			}
+			total += weights[i]
+		}
+		got := make([]int, n)
+		for _, i := range balancer.Populate(ids, weights, size) {
+			got[i]++
+		}
+		for i, w := range weights {
+			part := float64(size) * float64(w) / float64(total)
+			require.LessOrEqual(t, float64(got[i]), part+1, "weight %d of %d", w, total)
+			require.GreaterOrEqual(t, float64(got[i]), part*15/16-2, "weight %d of %d", w, total)
+			require.NotZero(t, got[i])
+		}
+	}
+}
+
+// A weight of 65535 in one SRV record, beside thousands of 1, made an update take
+// some hundred times as long: each slot of the table was a round through all nodes.
+func TestMaglevWithOneHugeWeightIsAsFast(t *testing.T) {
+	const size, n = 262147, 5000
+	ids, even := make([]string, n), slices.Repeat([]int{1}, n)
+	for i := range ids {
+		ids[i] = fmt.Sprint("host-", i)
+	}
+	fastest := func(weights []int) time.Duration {
+		least := time.Hour
+		for range 3 {
+			begin := time.Now()
+			balancer.Populate(ids, weights, size)
+			least = min(least, time.Since(begin))
+		}
+		return least
+	}
+	base := fastest(even)
+	for _, most := range []int{65535, 1_000_000} {
+		for _, every := range []int{n, 100, 2} {
+			weights := slices.Clone(even)
+			for i := 0; i < n; i += every {
+				weights[i] = most - i
+			}
+			require.Less(t, fastest(weights), 12*base, "one of %d in %d nodes", most, every)
 		}
 	}
 }

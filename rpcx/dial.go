@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/rpc"
+	"slices"
 	"time"
 
 	"resilientrpc/balancer"
@@ -60,8 +61,10 @@ func NewClientWithCodec(codec rpc.ClientCodec) *Client {
 
 // Dial connects to the replicas at the given addresses, each of which may itself
 // be a comma-separated list. It returns as soon as one is connected, and fails if
-// none can be reached. With Dialer.Resolver there must be no address, and Dial waits
-// for the first set of endpoints, up to 10 s.
+// none can be reached, or at once if the list cannot be right: an address twice, or one
+// without a port. With Dialer.Resolver there must be no address, and Dial waits for the
+// first set of endpoints, up to 10 s. It does not wait for a resolver that has given up,
+// as that of a file does which is not there.
 func (d *Dialer) Dial(network string, addresses ...string) (*Client, error) {
 	return d.DialContext(context.Background(), network, addresses...)
 }
@@ -74,18 +77,32 @@ func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...s
 		return nil, err
 	}
 	var set []Endpoint
-	if resolver == nil {
-		if set, err = splitAddresses(network, addresses); err != nil {
-			return nil, err
+	fixed, isStatic := resolver.(static)
+	switch {
+	case resolver == nil:
+		set, err = splitAddresses(network, addresses)
+		if err == nil && len(set) > 1 { // what is wrong with one, net.Dial says best
+			err = d.checkAddresses(network, set)
 		}
+	case isStatic && len(fixed) == 0:
+		err = errors.New("rpcx: Static has no endpoints; name at least one")
+	case isStatic:
+		err = d.checkAddresses(network, fixed)
+	}
+	if err != nil {
+		return nil, err
 	}
 	c, err := d.newCore(network)
 	if err != nil {
 		return nil, err
 	}
-	if resolver == nil {
+	switch {
+	case resolver == nil:
 		err = c.roster.take(time.Now(), set).Err
-	} else {
+	case isStatic:
+		err = c.roster.hear(time.Now(), delivery{set: slices.Clone(fixed)})
+	default:
+		c.roster.refresher, _ = resolver.(Refresher)
 		c.background(func() { c.resolve(resolver) })
 		err = c.firstSet(ctx)
 	}
@@ -96,7 +113,7 @@ func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...s
 		c.close() //nolint:errcheck // the error of dialing says more
 		return nil, err
 	}
-	c.watch(resolver != nil)
+	c.watch(resolver != nil && !isStatic)
 	return newClient(c), nil
 }
 

@@ -2,6 +2,7 @@ package rpcx_test
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -9,11 +10,13 @@ import (
 	"net/rpc"
 	stdjson "net/rpc/jsonrpc"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/dnstest"
 	"resilientrpc/rpcx/internal/leak"
 	"resilientrpc/rpcx/jsonrpc"
 )
@@ -88,6 +91,41 @@ func TestTLS(t *testing.T) {
 			require.ErrorContains(t, err, "elsewhere.invalid")
 		})
 	}
+}
+
+// The names that a service has in SRV records come from the DNS, which anybody on the way
+// may answer for, with the name of a server of their own and a certificate of it that is
+// valid. TLSConfig can hold the client to a name that does not come from there.
+func TestServiceOverTLS(t *testing.T) {
+	leak.Check(t)
+	ts := httptest.NewTLSServer(nil) // has a certificate for example.com
+	defer ts.Close()
+	roots := ts.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	lis, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: ts.TLS.Certificates})
+	require.NoError(t, err)
+	accept(t, lis, (*rpc.Server).ServeConn)
+
+	s := new(dnstest.Server)
+	url := "srv://" + s.Listen(t) + "/_calc._tcp.calc.internal"
+	port := uint16(lis.Addr().(*net.TCPAddr).Port)
+	s.Set("_calc._tcp.calc.internal.", dnstest.TypeSRV, dnstest.Answer{TTL: 30, Records: []dnstest.Record{dnstest.SRV(0, 0, port, "example.com.")}})
+	s.Set("example.com.", dnstest.TypeA, addressesOf("127.0.0.1"))
+
+	multiplies(t, rpcx.Dialer{TLSConfig: &tls.Config{RootCAs: roots}}, "tcp", url) // the target's name
+	fixed := rpcx.Dialer{TLSConfig: &tls.Config{RootCAs: roots, ServerName: "calc.internal"}}
+	_, err = fixed.Dial("tcp", url)
+	require.ErrorContains(t, err, "not calc.internal")
+	fixed.TLSConfig.ServerName = "example.com"
+	multiplies(t, fixed, "tcp", url)
+
+	within := rpcx.Dialer{TLSConfig: &tls.Config{RootCAs: roots, VerifyConnection: func(s tls.ConnectionState) error {
+		if !strings.HasSuffix(s.ServerName, ".calc.internal") {
+			return fmt.Errorf("%s is no server of calc.internal", s.ServerName)
+		}
+		return nil
+	}}}
+	_, err = within.Dial("tcp", url)
+	require.ErrorContains(t, err, "example.com is no server of calc.internal")
 }
 
 func TestUnixSocket(t *testing.T) {

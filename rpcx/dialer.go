@@ -29,15 +29,24 @@ type Dialer struct {
 	// HTTPPath, if not empty, is where CONNECT turns an HTTP connection into
 	// an RPC one.
 	HTTPPath string
-	// NetDial makes connections. Nil means net.Dialer's DialContext. One that does
-	// not return when its context ends is left to itself, and its endpoint has no
-	// other dial until then.
+	// NetDial makes connections. Nil means net.Dialer's DialContext, but that the
+	// addresses of a name are tried 250 ms or less after each other, up to 16 of them,
+	// until one connects (RFC 8305): one that drops packets does not use up the time.
+	// A NetDial that does not return when its context ends is left to itself, and its
+	// endpoint has no other dial until then.
 	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
-	// TLSConfig, if not nil, secures every connection. Its ServerName defaults
-	// to the host of the address.
+	// TLSConfig, if not nil, secures every connection. Its ServerName, the name that
+	// the certificates of all endpoints must have, defaults to the host of the address,
+	// or to what the resolver names the endpoint: with srv:/// that is the target of the
+	// SRV record. If the DNS, or another registry, is not authenticated, that default
+	// proves nothing: an attacker can answer with a name of their own, for which they
+	// have a valid certificate. Set ServerName then (RFC 6125 asks for the service's
+	// domain), or let VerifyConnection compare ConnectionState.ServerName with the
+	// domain of the servers. The host in dns:///host:port is the caller's own, and
+	// needs neither.
 	TLSConfig *tls.Config
-	// DialTimeout bounds one connection: dial, TLS and HTTP handshake. Zero
-	// means 2 s.
+	// DialTimeout bounds one connection: the look-up of its name, the dial to all of
+	// its addresses, TLS and HTTP handshake. Zero means 2 s.
 	DialTimeout time.Duration
 	// CallTimeout bounds a whole call with all its attempts, like a deadline of
 	// its context. Zero and negative mean no bound: calls to a live server take
@@ -120,8 +129,8 @@ type Dialer struct {
 	// Logger gets what an operator may want to know: convictions, failed dials, a
 	// spent retry budget and a resolver's failures as warnings, changes of breakers
 	// and endpoints at level Info, retries and hedges at Debug. What repeats is
-	// logged once and then summed up, at most once a minute for each endpoint. Nil
-	// means no log.
+	// logged once and then summed up, at most once a minute for each endpoint, or for
+	// each text of a resolver's failure. Nil means no log.
 	Logger *slog.Logger
 }
 
@@ -164,7 +173,7 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 		full.Codec = codec.NewGobClient
 	}
 	if full.NetDial == nil {
-		full.NetDial = new(net.Dialer).DialContext
+		full.NetDial = netDial
 	}
 	if full.DialTimeout == 0 {
 		full.DialTimeout = 2 * time.Second

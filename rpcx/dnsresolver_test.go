@@ -34,14 +34,19 @@ func inZone(t *testing.T, f func(*testing.T, *zone)) {
 // watch watches an address; all servers are z.
 func (z *zone) watch(network, address string) *watched {
 	z.t.Helper()
+	w := watch(z.t, z.resolver(network, address))
+	synctest.Wait()
+	return w
+}
+
+func (z *zone) resolver(network, address string) Resolver {
+	z.t.Helper()
 	r, err := resolverFor(network, address)
 	require.NoError(z.t, err)
 	r.(*dnsResolver).dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return z.net.DialContext(ctx, network, "192.0.2.53:53")
 	}
-	w := watch(z.t, r)
-	synctest.Wait()
-	return w
+	return r
 }
 
 // hosts sets the addresses of calc.example, and that it has none of type AAAA.

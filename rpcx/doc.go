@@ -25,10 +25,15 @@
 // # Endpoints that come and go
 //
 // A [Dialer].Resolver says which endpoints there are, and says so again when that
-// changes. An endpoint that leaves finishes the calls it has; one that comes is
+// changes. Three are built in, and written as an address: dns:///host:port,
+// srv:///_service._tcp.domain, and file:///path, where each line is an address. With
+// TLS, mind that the names of an SRV record are what the DNS says ([Dialer].TLSConfig).
+// An endpoint that leaves finishes the calls it has; one that comes is
 // connected within a second, gets calls little by little, and until then only if
-// no other can take them. Of a large fleet a client uses a part, [Dialer].Subset;
-// the rest is a line in a list: no connection, no ping, no breaker.
+// no other can take them. While all endpoints are down, a resolver that asks its
+// source from time to time is told to ask now ([Refresher]). Of a large fleet a
+// client uses a part, [Dialer].Subset; the rest is a line in a list: no connection,
+// no ping, no breaker.
 //
 // # What is tried again
 //

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"github.com/cenkalti/backoff/v4"
 )
 
 const (
@@ -20,6 +22,9 @@ const (
 	// fileSettle is how long a file has to stay the same to be taken: one that is
 	// written in place is seen empty, and then half.
 	fileSettle = 50 * time.Millisecond
+	// fileUnfinished is the same for one whose last line has no newline at its end: it
+	// may be half an address.
+	fileUnfinished = 5 * time.Second
 	// maxFileSize is that of some 500,000 endpoints.
 	maxFileSize = 16 << 20
 )
@@ -32,9 +37,15 @@ const (
 //	10.0.0.2:1234 weight=2
 //	10.9.0.1:1234 priority=1 # only if all others are down
 //
-// The file may be written in place or replaced by another under its name, also
-// through symbolic links, as Kubernetes does with a ConfigMap. A line that is not
-// understood is a failure to learn the set, however good the others are.
+// The file is UTF-8 text, with or without a byte order mark. It may be written in place
+// or replaced by another under its name, also through symbolic links, as Kubernetes
+// does with a ConfigMap. If its last line does not end in a newline, the writer may not
+// be done with it: such a file is used once it has not been changed for 5 seconds.
+//
+// A line that is not understood is a failure to learn the set, however good the others
+// are. After a failure the last set stays in use, and the file is read again every
+// second. A file that cannot be used when it is first read ends the watch: it is more
+// likely that its name is wrong than that it will be there in a moment.
 type fileResolver struct {
 	network string
 	path    string
@@ -43,64 +54,85 @@ type fileResolver struct {
 // Watch implements Resolver.
 func (f *fileResolver) Watch(ctx context.Context, deliver func([]Endpoint, error)) error {
 	var last *string // nil if the file could not be read
-	return poll(ctx, deliver, func(ctx context.Context) ([]Endpoint, time.Duration, error) {
+	used := false
+	return poll(ctx, deliver, nil, func(ctx context.Context) ([]Endpoint, time.Duration, error) {
 		text, err := f.settled(ctx, last)
 		var set []Endpoint
 		if last = text; err == nil {
 			set, err = f.parse(*text)
 		}
-		if err != nil {
+		if !used && err == nil && len(set) == 0 {
+			err = errors.New("it names no endpoint; write an address a line")
+		}
+		switch {
+		case err == nil:
+			used = true
+		case used:
 			err = fmt.Errorf("rpcx: resolve %s: %w", f.path, err)
+		default:
+			err = backoff.Permanent(fmt.Errorf("resolve %s: %w", f.path, err))
 		}
 		return set, fileInterval, err
 	})
 }
 
-// settled returns the content of the file when it is the last one, or stays the same
-// for a while.
+// settled returns the content of the file when it is the last one, or has stayed the
+// same for a while.
 func (f *fileResolver) settled(ctx context.Context, last *string) (*string, error) {
-	text, err := f.read()
-	for err == nil && (last == nil || text != *last) {
+	var seen *string
+	var since time.Time
+	for {
+		text, modified, err := f.read()
+		now := time.Now()
+		switch {
+		case err != nil:
+			return nil, err
+		case last != nil && text == *last:
+			return &text, nil
+		case seen == nil || text != *seen:
+			seen, since = &text, now
+		case isFinished(text), now.Sub(modified) >= fileUnfinished, now.Sub(since) >= fileUnfinished:
+			return &text, nil
+		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-time.After(fileSettle):
 		}
-		seen := text
-		last = &seen
-		text, err = f.read()
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &text, nil
 }
 
-// read returns the content of the file, at most maxFileSize. It opens nothing else:
-// a named pipe would block.
-func (f *fileResolver) read() (string, error) {
+func isFinished(text string) bool { return text == "" || strings.HasSuffix(text, "\n") }
+
+// read returns the content of the file, at most maxFileSize, and when it was changed.
+// It opens nothing else: a named pipe would block.
+func (f *fileResolver) read() (text string, modified time.Time, err error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
-		return "", err
+		return "", modified, err
 	}
 	if !info.Mode().IsRegular() {
-		return "", errors.New("not a regular file")
+		return "", modified, errors.New("not a regular file")
 	}
 	file, err := os.Open(f.path)
 	if err != nil {
-		return "", err
+		return "", modified, err
 	}
 	defer file.Close()
 	b, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
 	if len(b) > maxFileSize {
-		return "", fmt.Errorf("longer than %d bytes", maxFileSize)
+		return "", modified, fmt.Errorf("longer than %d bytes", maxFileSize)
 	}
-	return string(b), err
+	return string(b), info.ModTime(), err
 }
 
 func (f *fileResolver) parse(text string) ([]Endpoint, error) {
+	if !utf8.ValidString(text) || strings.Contains(text, "\x00") {
+		return nil, errors.New("not UTF-8 text; save it in that encoding")
+	}
+	text = strings.TrimPrefix(text, "\ufeff")
 	var set []Endpoint
-	at := make(map[string]int)
+	at := make(map[string]int) // by canonical address
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
@@ -111,14 +143,18 @@ func (f *fileResolver) parse(text string) ([]Endpoint, error) {
 		if len(fields) == 0 {
 			continue
 		}
-		e, err := f.parseLine(fields)
-		if err == nil && at[e.Address] > 0 {
-			err = fmt.Errorf("the address %q is on line %d too; list it once and set its weight", e.Address, at[e.Address])
+		canonical, err := canonicalAddress(f.network, fields[0])
+		if err == nil && at[canonical] > 0 {
+			err = fmt.Errorf("the address %q is on line %d too; list it once and set its weight", fields[0], at[canonical])
+		}
+		var e Endpoint
+		if err == nil {
+			e, err = parseLine(fields)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
-		at[e.Address] = number
+		at[canonical] = number
 		set = append(set, e)
 	}
 	return set, nil
@@ -126,13 +162,8 @@ func (f *fileResolver) parse(text string) ([]Endpoint, error) {
 
 func isComment(field string) bool { return strings.HasPrefix(field, "#") }
 
-func (f *fileResolver) parseLine(fields []string) (Endpoint, error) {
+func parseLine(fields []string) (Endpoint, error) {
 	e := Endpoint{Address: fields[0]}
-	if !strings.HasPrefix(f.network, "unix") {
-		if _, port, err := net.SplitHostPort(e.Address); err != nil || port == "" || strings.Contains(port, "#") {
-			return e, fmt.Errorf("the address %q is not of the form host:port, followed by a space", e.Address)
-		}
-	}
 	seen := make(map[string]bool)
 	for _, field := range fields[1:] {
 		key, value, _ := strings.Cut(field, "=")

@@ -2,6 +2,7 @@ package rpcx
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -37,13 +38,17 @@ func (r *replicas) write(text string) {
 
 func (r *replicas) watch() {
 	r.t.Helper()
+	resolver, err := resolverFor("tcp", fileURL(r.path))
+	require.NoError(r.t, err)
+	r.watched = watch(r.t, resolver)
+}
+
+func fileURL(path string) string {
 	slash := ""
 	if runtime.GOOS == "windows" {
 		slash = "/"
 	}
-	resolver, err := resolverFor("tcp", "file://"+slash+filepath.ToSlash(r.path))
-	require.NoError(r.t, err)
-	r.watched = watch(r.t, resolver)
+	return "file://" + slash + filepath.ToSlash(path)
 }
 
 // soon is longer than a change takes to be seen.
@@ -51,17 +56,19 @@ const soon = fileInterval + 3*fileSettle
 
 func TestFile(t *testing.T) {
 	inFile(t, func(t *testing.T, r *replicas) {
-		r.write("# the replicas of calc\n\n\tb:1 weight=2# no comment\n")
+		r.write("a:1\n")
 		r.watch()
+		require.Equal(t, []string{"a:1"}, addresses(t, r.within(soon)))
+		r.write("# the replicas of calc\n\n\tb:1 weight=2# no comment\n")
 		require.ErrorContains(t, failure(t, r.within(soon)), `line 3: weight=2#; want a number`)
-		r.write("# the replicas of calc\r\n\r\n\tb:1 priority=3 weight=2 # strong\r\n[::1]:1#")
+		r.write("# the replicas of calc\r\n\r\n\tb:1 priority=3 weight=2 # strong\r\n[::1]:1#\r\n")
 		require.ErrorContains(t, failure(t, r.within(soon)), `line 4: the address "[::1]:1#"`)
-		r.write("# the replicas of calc\r\n\r\n\tb:1 priority=3 weight=2 # strong\r\n[::1]:1")
+		r.write("# the replicas of calc\r\n\r\n\tb:1 priority=3 weight=2 # strong\r\n[::1]:1 \t\r\n")
 		ds := r.within(soon)
 		require.Len(t, ds, 1)
 		require.Equal(t, []Endpoint{{Address: "[::1]:1"}, {Address: "b:1", Weight: 2, Priority: 3}}, ds[0].set)
 
-		r.write("[::1]:1\nb:1 weight=2 priority=3")
+		r.write("[::1]:1\nb:1 weight=2 priority=3\n")
 		require.Empty(t, r.within(soon), "the same, said differently")
 		r.write("# none\n")
 		require.Empty(t, addresses(t, r.within(soon)))
@@ -71,8 +78,9 @@ func TestFile(t *testing.T) {
 
 func TestFileThatIsWrittenInPlace(t *testing.T) {
 	inFile(t, func(t *testing.T, r *replicas) {
+		r.write("old:1\n")
 		r.watch()
-		require.ErrorIs(t, failure(t, r.within(soon)), os.ErrNotExist)
+		require.Equal(t, []string{"old:1"}, addresses(t, r.within(soon)))
 		whole := "a:1234\nb:1234\nc:1234\n"
 		for written := range whole { // the halves make sense too
 			r.write(whole[:written])
@@ -86,6 +94,114 @@ func TestFileThatIsWrittenInPlace(t *testing.T) {
 		require.Equal(t, []string{"a:1234"}, addresses(t, r.within(soon)))
 		require.ErrorIs(t, r.stop(), context.Canceled)
 	})
+}
+
+// Half of an address is one too: a replica on port 12 instead of 1234, in a file that was
+// read while it was written.
+func TestFileThatIsCutInMidLine(t *testing.T) {
+	for _, cut := range []string{"a:1234\nb:12", "a:1234\nb", "a:1234\nb:1234 wei", "a:12", "a:1234\nb:1234\r"} {
+		inFile(t, func(t *testing.T, r *replicas) {
+			r.write("old:1\n")
+			r.watch()
+			require.Equal(t, []string{"old:1"}, addresses(t, r.within(soon)))
+			r.write(cut)
+			require.Empty(t, r.within(fileUnfinished-time.Second), "%q", cut)
+			r.write("a:1234\nb:1234\n")
+			require.Equal(t, []string{"a:1234", "b:1234"}, addresses(t, r.within(soon)))
+			require.ErrorIs(t, r.stop(), context.Canceled)
+		})
+		inFile(t, func(t *testing.T, r *replicas) {
+			r.write(cut)
+			r.watch()
+			require.Empty(t, r.within(fileUnfinished-time.Second), "nor is it used at first: %q", cut)
+			r.write("a:1234\nb:1234\n")
+			require.Equal(t, []string{"a:1234", "b:1234"}, addresses(t, r.within(soon)))
+			require.ErrorIs(t, r.stop(), context.Canceled)
+		})
+	}
+}
+
+// The newline may never come.
+func TestFileWithoutANewlineAtItsEnd(t *testing.T) {
+	inFile(t, func(t *testing.T, r *replicas) {
+		r.write("a:1\nb:1")
+		r.watch()
+		require.Empty(t, r.within(fileUnfinished-time.Millisecond))
+		require.Equal(t, []string{"a:1", "b:1"}, addresses(t, r.within(soon)))
+		r.write("a:1\nc:1")
+		require.Empty(t, r.within(fileUnfinished-time.Millisecond))
+		require.Equal(t, []string{"a:1", "c:1"}, addresses(t, r.within(soon)))
+		require.ErrorIs(t, r.stop(), context.Canceled)
+	})
+	inFile(t, func(t *testing.T, r *replicas) {
+		r.write("a:1\nb:1")
+		old := time.Now().Add(-fileUnfinished)
+		require.NoError(t, os.Chtimes(r.path, old, old))
+		r.watch()
+		require.Equal(t, []string{"a:1", "b:1"}, addresses(t, r.within(soon)), "it has not been changed for long")
+		require.ErrorIs(t, r.stop(), context.Canceled)
+	})
+}
+
+// What Windows' editors put before the text was a part of the first address, and that
+// replica not found.
+func TestFileWithAByteOrderMark(t *testing.T) {
+	inFile(t, func(t *testing.T, r *replicas) {
+		r.write("\ufeffa:1\r\nb:1\r\n")
+		r.watch()
+		require.Equal(t, []string{"a:1", "b:1"}, addresses(t, r.within(soon)))
+		r.write("\ufeff# calc\nc:1\n")
+		require.Equal(t, []string{"c:1"}, addresses(t, r.within(soon)))
+		r.write("c:1\n\ufeffd:1\n") // two files put together
+		require.ErrorContains(t, failure(t, r.within(soon)), "line 2: the address \"\\ufeffd:1\" has a character that no host has")
+		r.write("\xff\xfea\x00:\x001\x00\n\x00\n")
+		require.ErrorContains(t, failure(t, r.within(soon)), "not UTF-8 text")
+		r.write("a\x00:\x001\x00\n\x00\n")
+		require.Empty(t, r.within(soon), "the same failure")
+		require.ErrorIs(t, r.stop(), context.Canceled)
+	})
+}
+
+// A file that cannot be right fails Dial at once, and not after 10 s.
+func TestFileThatCannotBeRight(t *testing.T) {
+	for name, c := range map[string]struct {
+		write func(path string) error
+		want  string
+	}{
+		"missing":   {func(string) error { return nil }, "no such file"},
+		"directory": {func(path string) error { return os.Mkdir(path, 0o700) }, "not a regular file"},
+		"unreadable": {func(path string) error {
+			if os.WriteFile(path, []byte("a:1\n"), 0) != nil || os.Geteuid() == 0 || runtime.GOOS == "windows" {
+				return errors.ErrUnsupported
+			}
+			return nil
+		}, "permission denied"},
+		"empty":         {text(""), "it names no endpoint; write an address a line"},
+		"comments only": {text("# a:1\n\n"), "it names no endpoint"},
+		"twice":         {text("a:1\nb:1\na:1\n"), `line 3: the address "a:1" is on line 1 too`},
+		"no port":       {text("a:1\nb\n"), `line 2: the address "b" is not of the form host:port`},
+		"port 99999":    {text("a:1\nb:99999\n"), `line 2: the address "b:99999" has the port "99999"; want a number from 1 to 65535`},
+		"port 0":        {text("a:0\n"), `has the port "0"; want`},
+		"port -1":       {text("a:-1\n"), `has the port "-1"; want`},
+		"port name":     {text("a:calc-of-no-one\n"), `has the port "calc-of-no-one", which is no number`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFile(t, func(t *testing.T, r *replicas) {
+				if err := c.write(r.path); err != nil {
+					t.Skip(err)
+				}
+				begin := time.Now()
+				_, err := Dial("tcp", fileURL(r.path))
+				require.ErrorContains(t, err, c.want)
+				require.ErrorContains(t, err, "resolve "+r.path)
+				require.Less(t, time.Since(begin), time.Second)
+			})
+		})
+	}
+}
+
+func text(s string) func(string) error {
+	return func(path string) error { return os.WriteFile(path, []byte(s), 0o600) }
 }
 
 // Size and time of the new file are those of the old one.
@@ -151,6 +267,7 @@ func TestFileErrorsNameTheLine(t *testing.T) {
 		{"tcp", "a:1 priority=-1", `line 1: priority=-1; want a number from 0 to 1000000`},
 		{"tcp", "a:1 weight=1 weight=2", `line 1: weight is set twice`},
 		{"tcp", "a:1\n#\n a:1", `line 3: the address "a:1" is on line 1 too`},
+		{"tcp", "a:80\nA.:http", `line 2: the address "A.:http" is on line 1 too`},
 		{"unix", "/run/a\n/run/b x", `line 2: "x" is unknown`},
 	} {
 		f := fileResolver{network: c.network}

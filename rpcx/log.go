@@ -33,7 +33,7 @@ type eventLog struct {
 }
 
 // subject is what lines may be alike in.
-type subject struct{ event, endpoint, method string }
+type subject struct{ event, endpoint, method, text string }
 
 type episode struct {
 	quiet  time.Time // until when nothing more is logged
@@ -127,17 +127,17 @@ func (l *eventLog) viewsDiffer(i ViewsInfo) {
 }
 
 func (l *eventLog) resolved(i ResolvedInfo) {
-	s := subject{event: "resolved"}
 	switch {
 	case i.Err != nil:
+		s := subject{event: "resolved", text: i.Err.Error()} // another failure is no repetition
 		l.tell(context.Background(), slog.LevelWarn, s, "endpoints not resolved", slog.Int("kept", i.Kept), slog.Any("err", i.Err))
 	case i.Added+i.Removed > 0:
-		l.end(slog.LevelInfo, s, "endpoints resolved again")
+		l.endResolved()
 		// Each one: the next says what changed since, and not what this one did.
 		l.log.LogAttrs(context.Background(), slog.LevelInfo, "endpoints resolved",
 			slog.Int("added", i.Added), slog.Int("removed", i.Removed), slog.Int("kept", i.Kept))
 	default:
-		l.end(slog.LevelInfo, s, "endpoints resolved again")
+		l.endResolved()
 	}
 }
 
@@ -194,20 +194,35 @@ func (l *eventLog) forget(now time.Time) {
 
 // end logs that an episode is over, if its begin was logged.
 func (l *eventLog) end(level slog.Level, s subject, msg string, attrs ...slog.Attr) {
-	if times := l.close(s); times > 0 && l.log.Enabled(context.Background(), level) {
+	l.mu.Lock()
+	times := 0
+	if e := l.episodes[s]; e != nil {
+		times = e.close()
+	}
+	l.mu.Unlock()
+	if times > 0 && l.log.Enabled(context.Background(), level) {
 		l.log.LogAttrs(context.Background(), level, msg, append(attrs, slog.Int("events", times))...)
 	}
 }
 
-// close ends an episode and returns how many events it had, 0 if its begin was not
-// logged.
-func (l *eventLog) close(s subject) (times int) {
+// endResolved is end for all failures to resolve the endpoints.
+func (l *eventLog) endResolved() {
+	times := 0
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	e := l.episodes[s]
-	if e == nil {
-		return 0
+	for s, e := range l.episodes {
+		if s.event == "resolved" {
+			times += e.close()
+		}
 	}
+	l.mu.Unlock()
+	if times > 0 && l.log.Enabled(context.Background(), slog.LevelInfo) {
+		l.log.LogAttrs(context.Background(), slog.LevelInfo, "endpoints resolved again", slog.Int("events", times))
+	}
+}
+
+// close ends an episode and returns how many events it had, 0 if its begin was not
+// logged. The log's mu is held.
+func (e *episode) close() (times int) {
 	if e.logged {
 		times, e.held = e.times, 0
 	}

@@ -1,6 +1,7 @@
 package rpcx_test
 
 import (
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -73,6 +74,31 @@ func TestLogSumsUp(t *testing.T) {
 		require.Contains(t, log.with(`msg="breaker changed"`)[0], "level=INFO")
 		require.Len(t, log.with(`msg="breaker closed"`), 1)
 		require.Empty(t, log.with("level=DEBUG"))
+	})
+}
+
+// A failure that is another than the last is not summed up with it, and two that take
+// turns are not a line each time.
+func TestLogOfAnotherFailureOfTheResolver(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		var log lines
+		f.dialer.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		c, sets := f.resolve("a:1")
+		defer c.Close()
+		for range 10 {
+			sets.saySet(nil, errors.New("no such file"))
+			sets.saySet(nil, errors.New("permission denied"))
+			time.Sleep(time.Second)
+		}
+		require.Len(t, log.with("no such file"), 1)
+		require.Len(t, log.with("permission denied"), 1)
+		time.Sleep(time.Minute)
+		sets.saySet(nil, errors.New("permission denied"))
+		require.Len(t, log.with("suppressed=9"), 1)
+		sets.say("a:1")
+		require.Len(t, log.with(`"endpoints resolved again" events=21`), 1)
+		sets.saySet(nil, errors.New("no such file"))
+		require.Len(t, log.with("no such file"), 2)
 	})
 }
 

@@ -3,42 +3,66 @@ package rpcx
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/cenkalti/backoff/v4"
 )
 
+// refreshes are requests to ask a source now; there is room for one.
+type refreshes chan struct{}
+
+func (r refreshes) request() {
+	select {
+	case r <- struct{}{}:
+	default:
+	}
+}
+
 // poll watches a source that has to be asked: ask returns the set, or why it could
-// not be learned, and how long to wait before it is called again. What has not
-// changed is not delivered anew, a failure neither; after a failure the set is, so
-// that the client knows of the failure's end.
-func poll(ctx context.Context, deliver func([]Endpoint, error), ask func(context.Context) ([]Endpoint, time.Duration, error)) error {
+// not be learned, and how long to wait before it is called again, unless that is
+// requested. With both, the set is the best there is. A *backoff.PermanentError ends
+// the watch. What has not changed is not
+// delivered anew, a failure neither; after a failure the set is, so that the client
+// knows of the failure's end.
+func poll(ctx context.Context, deliver func([]Endpoint, error), now refreshes, ask func(context.Context) ([]Endpoint, time.Duration, error)) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var last []Endpoint
-	failure := "none yet"
+	var last []Endpoint // nil at first
+	failure := ""
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-timer.C:
+		case <-now:
 		}
 		set, wait, err := ask(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case err != nil:
-			if err.Error() != failure {
-				deliver(nil, err)
-			}
-			failure = err.Error()
-		default:
+		}
+		var permanent *backoff.PermanentError
+		if errors.As(err, &permanent) {
+			return permanent.Err
+		}
+		if err == nil || set != nil {
 			set = arrange(set)
-			if failure != "" || !slices.EqualFunc(set, last, sameEndpoint) {
+			over := err == nil && failure != ""
+			if last == nil || over || !slices.EqualFunc(set, last, sameEndpoint) {
 				deliver(set, nil)
 			}
-			last, failure = set, ""
+			last = set
 		}
+		said := ""
+		if err != nil {
+			said = err.Error()
+		}
+		if said != failure && err != nil {
+			deliver(nil, err)
+		}
+		failure = said
 		timer.Reset(wait)
 	}
 }

@@ -90,7 +90,7 @@ func failure(t *testing.T, ds []told) error {
 type polled func(context.Context) ([]Endpoint, time.Duration, error)
 
 func (p polled) Watch(ctx context.Context, deliver func([]Endpoint, error)) error {
-	return poll(ctx, deliver, p)
+	return poll(ctx, deliver, nil, p)
 }
 
 func TestPollDeliversChanges(t *testing.T) {

@@ -13,10 +13,21 @@ type Resolver interface {
 	// Watch delivers the whole set of endpoints, as soon as it is known and each
 	// time that it changes, until ctx ends. A failure to learn the set is
 	// delivered as err with a nil set; the resolver goes on trying by itself, and
-	// the client keeps the last good set. Watch returns only when ctx is done or it
+	// the client keeps the last good set. A failure to learn a part of it is delivered
+	// after the set. Watch returns only when ctx is done or it
 	// gives up for good (its error says why); deliver is not called after it has
 	// returned, nor concurrently.
 	Watch(ctx context.Context, deliver func(set []Endpoint, err error)) error
+}
+
+// A Refresher is a Resolver whose source is asked from time to time, as the DNS is when
+// the TTL of its answer ends.
+type Refresher interface {
+	Resolver
+	// Refresh lets Watch ask the source now. The client calls it when it finds all
+	// endpoints in use down, and at most every 3 s for as long as they are: the set may
+	// have changed since the source was asked. Refresh does not wait for the answer.
+	Refresh()
 }
 
 // An Endpoint is one replica as a [Resolver] delivers it.
@@ -28,11 +39,13 @@ type Endpoint struct {
 }
 
 // MetadataHost is the key under which [Endpoint].Metadata has the name of the server
-// where Address has none: what Dialer.TLSConfig's ServerName defaults to.
+// where Address has none: what Dialer.TLSConfig's ServerName defaults to. It is as
+// trustworthy as the source of the set.
 const MetadataHost = "host"
 
 // Static returns the resolver of a set that does not change, for endpoints with
-// weights or priorities that are known beforehand.
+// weights or priorities that are known beforehand. Dial fails at once if there are
+// none, if two have the same address, or if one cannot be an address of the network.
 func Static(endpoints ...Endpoint) Resolver { return static(slices.Clone(endpoints)) }
 
 type static []Endpoint

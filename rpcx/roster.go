@@ -30,6 +30,9 @@ const (
 	// rest how long it is left alone at least.
 	tending = time.Second
 	rest    = 100 * time.Millisecond
+	// refreshEvery is how often a resolver is asked to refresh while all endpoints in
+	// use are down.
+	refreshEvery = 3 * time.Second
 )
 
 // errLeft is what a call gets that was given an endpoint as it left. It goes to
@@ -53,6 +56,8 @@ type roster struct {
 	deliveries chan delivery
 	wake       chan struct{} // has room for one
 	emptied    time.Time     // when the set was found empty; zero if it is not
+	refresher  Refresher     // the resolver, if it is one
+	refreshed  time.Time     // when it was last asked to refresh
 	round      uint64        // counts tendings
 
 	mu      sync.Mutex             // protects following
@@ -79,7 +84,9 @@ func (r *roster) run(ctx context.Context) {
 		case d := <-r.deliveries:
 			r.hear(time.Now(), d) //nolint:errcheck // it has been reported
 		case <-wake:
-			r.tend(time.Now(), 0)
+			now := time.Now()
+			r.tend(now, 0)
+			r.refresh(now)
 			wake, rested = nil, time.After(rest)
 		case <-rested:
 			wake, rested = r.wake, nil
@@ -88,7 +95,20 @@ func (r *roster) run(ctx context.Context) {
 				r.hear(now, delivery{}) //nolint:errcheck // likewise
 			}
 			r.tend(now, 0)
+			r.refresh(now)
 		}
+	}
+}
+
+// refresh lets the resolver look for other endpoints when none of those that it has
+// named last can be used (gocql#1713).
+func (r *roster) refresh(now time.Time) {
+	if r.refresher == nil || now.Sub(r.refreshed) < refreshEvery {
+		return
+	}
+	if up, used := r.client.balancer.Up(now); up == 0 && used > 0 {
+		r.refreshed = now
+		r.refresher.Refresh()
 	}
 }
 

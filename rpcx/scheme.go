@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+
+	"resilientrpc/rpcx/internal/hostport"
 )
 
 // resolverFor returns the resolver that an address with a scheme names, for
@@ -18,7 +20,15 @@ import (
 // Names are looked up as net.Dial does: in the hosts file, and with the search list
 // and ndots of resolv.conf. A DNS server may be named before the path, with its port
 // unless that is 53, as in dns://10.0.0.53/calc.internal:1234; it alone is asked, and
-// for the name as it stands. An address without a scheme has no resolver: nil.
+// for the name as it stands. IPv4 and IPv6 addresses are asked for separately: if one
+// of the two cannot be learned, the addresses that it had stay, with those of the
+// other. The DNS is asked again when the TTL ends, after one second to five minutes,
+// and every three seconds while all endpoints are down.
+//
+// With TLS, a server of srv:/// is verified as the target of its record, which is what
+// the DNS says: see Dialer.TLSConfig. The name in dns:/// is the caller's.
+//
+// An address without a scheme has no resolver: nil.
 func resolverFor(network, address string) (Resolver, error) {
 	scheme, rest, ok := strings.Cut(address, "://")
 	if !ok {
@@ -59,6 +69,9 @@ func newHostResolver(network string, u *url.URL) (Resolver, error) {
 	if err != nil || r.name == "" || r.port == "" {
 		return nil, fmt.Errorf("rpcx: the address %q does not end in a host and a port; write dns:///host:port", u)
 	}
+	if _, err := hostport.Port(r.port); err != nil {
+		return nil, fmt.Errorf("rpcx: the address %q has %w", u, err)
+	}
 	r.name = r.absolute(r.name)
 	return r, nil
 }
@@ -77,9 +90,9 @@ func newServiceResolver(network string, u *url.URL) (Resolver, error) {
 
 // newDNSResolver returns a resolver whose name is the path of u.
 func newDNSResolver(network string, u *url.URL) (*dnsResolver, error) {
-	r := &dnsResolver{url: u.String(), family: "ip", server: u.Host, name: strings.TrimPrefix(u.Path, "/"), dial: new(net.Dialer).DialContext}
+	r := &dnsResolver{url: u.String(), family: "ip", server: u.Host, name: strings.TrimPrefix(u.Path, "/"), dial: new(net.Dialer).DialContext, now: make(refreshes, 1)}
 	switch {
-	case strings.HasPrefix(network, "unix"):
+	case isUnix(network):
 		return nil, fmt.Errorf("rpcx: the address %q is for TCP, not for the network %q", u, network)
 	case r.name == "" || strings.Contains(r.name, "/"):
 		return nil, fmt.Errorf("rpcx: the address %q does not have one name after the server; write %s:///name", u, u.Scheme)

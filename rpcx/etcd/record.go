@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/hostport"
 )
 
 // maxNumber is the largest weight that the balancer takes, and priority.
@@ -49,10 +50,14 @@ func encode(e rpcx.Endpoint) (string, error) {
 	return string(b), err
 }
 
+// check returns why no client can use the endpoint. Its address is one of TCP, or of a
+// Unix socket.
 func check(e rpcx.Endpoint) error {
-	switch {
+	switch _, err := hostport.Canonical(e.Address); {
 	case e.Address == "":
 		return errors.New("the address is empty")
+	case err != nil && !strings.HasPrefix(e.Address, "/") && !strings.HasPrefix(e.Address, "@"): // Unix sockets
+		return err
 	case e.Weight < 0 || e.Weight > maxNumber:
 		return fmt.Errorf("the weight is %d; want a number from 0 to %d", e.Weight, maxNumber)
 	case e.Priority < 0 || e.Priority > maxNumber:

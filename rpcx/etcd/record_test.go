@@ -4,7 +4,23 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"resilientrpc/rpcx"
 )
+
+// A replica that can never be reached is not registered, and left out of the set.
+func TestAddressesThatCannotBeRight(t *testing.T) {
+	for _, address := range []string{"", "a", "a:", "a:0", "a:99999", "a:-1", "a:no-such-service", "\ufeffa:1"} {
+		_, err := decode(address, nil)
+		require.Error(t, err, "%q", address)
+		_, err = encode(rpcx.Endpoint{Address: address})
+		require.Error(t, err, "%q", address)
+	}
+	for _, address := range []string{"a:1", ":1", "[::1]:1", "a:http", "/run/calc.sock", "@calc"} {
+		_, err := decode(address, nil)
+		require.NoError(t, err)
+	}
+}
 
 // What is understood comes back when it is written and read.
 func FuzzRecord(f *testing.F) {

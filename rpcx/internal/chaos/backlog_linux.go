@@ -19,9 +19,9 @@ func (s sockets) Close() error {
 	return errors.Join(errs...)
 }
 
-// fullBacklog listens at addr with the shortest queue there is, fills it, and
+// FullBacklog listens at addr with the shortest queue there is, fills it, and
 // accepts nothing: the kernel then drops every SYN.
-func fullBacklog(addr string) (_ io.Closer, err error) {
+func FullBacklog(addr string) (_ io.Closer, err error) {
 	ap, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return nil, err

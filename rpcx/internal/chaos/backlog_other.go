@@ -7,5 +7,5 @@ import (
 	"net"
 )
 
-// fullBacklog listens at addr and accepts nothing.
-func fullBacklog(addr string) (io.Closer, error) { return net.Listen("tcp", addr) }
+// FullBacklog listens at addr and accepts nothing.
+func FullBacklog(addr string) (io.Closer, error) { return net.Listen("tcp", addr) }

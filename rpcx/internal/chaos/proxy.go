@@ -139,7 +139,7 @@ func (p *Proxy) deafen() {
 
 // fill listens with a queue that is full.
 func (p *Proxy) fill() error {
-	full, err := fullBacklog(p.Addr)
+	full, err := FullBacklog(p.Addr)
 	if err != nil {
 		return fmt.Errorf("chaos: no full backlog at %s: %w", p.Addr, err)
 	}

@@ -5,6 +5,12 @@ import (
 	"time"
 )
 
+// The types of a question for the addresses of a host (RFC 1035, 3596).
+const (
+	TypeA    = 1
+	TypeAAAA = 28
+)
+
 const (
 	headerSize   = 12 // ID, flags and four counts
 	questionTail = 4  // type and class
@@ -48,6 +54,27 @@ func least(msg []byte) (time.Duration, bool) {
 		return 0, false
 	}
 	return time.Duration(ttl) * time.Second, true
+}
+
+// question returns the name, as it is in the message, and the type of the first
+// question in msg.
+func question(msg []byte) (name string, kind uint16, ok bool) {
+	if len(msg) < headerSize {
+		return "", 0, false
+	}
+	b := msg[headerSize:]
+	n, ok := nameSize(b)
+	if !ok || len(b) < n+questionTail {
+		return "", 0, false
+	}
+	return string(b[:n]), binary.BigEndian.Uint16(b[n:]), true
+}
+
+// noSuchName returns the name of which a response says that it does not exist.
+func noSuchName(msg []byte) (name string, ok bool) {
+	const nameError = 3
+	name, _, ok = question(msg)
+	return name, ok && msg[2]&0x80 != 0 && msg[3]&0xF == nameError
 }
 
 // skip returns what comes after a name and n bytes.

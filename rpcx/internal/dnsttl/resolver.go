@@ -1,6 +1,7 @@
-// Package dnsttl lets net.Resolver tell for how long an answer holds.
+// Package dnsttl lets net.Resolver tell for how long an answer holds, and for which
+// names it has asked.
 //
-// net.Resolver returns records without their TTL. It lets its user make the
+// net.Resolver returns records without either. It lets its user make the
 // connections to the name servers, though, so the responses can be read as they
 // pass: the lookup stays net's own, with resolv.conf, hosts file, search list and
 // the change to TCP for long answers, and no other resolver is needed.
@@ -11,49 +12,83 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
 
-// A TTL is the smallest one of all answers that a resolver has received. Its
-// methods may be called concurrently.
-type TTL struct {
+// An Observer reads what passes between a resolver and its name servers. Its methods
+// may be called concurrently.
+type Observer struct {
 	mu    sync.Mutex // protects following
 	least time.Duration
 	known bool
+	asked map[uint16][]string // names by type of the question, each once, in order
+	none  map[string]bool     // names that do not exist
 }
 
-// Least returns the smallest TTL so far, and false if there was none: the name was
-// found in the hosts file, is an address itself, or was not found.
-func (t *TTL) Least() (time.Duration, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.least, t.known
+// Least returns the smallest TTL of all answers so far, and false if there was none:
+// the name was found in the hosts file, is an address itself, or was not found.
+func (o *Observer) Least() (time.Duration, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.least, o.known
 }
 
-// see reads a response. It may be a forged one, which net is going to drop: the
-// worst that comes of it is a TTL that is too small.
-func (t *TTL) see(msg []byte) {
-	ttl, ok := least(msg)
+// Asked returns the names that have been asked for with a question of the given type,
+// as they are in a message. With a search list there may be several: a lookup asks for
+// one after the other, and ends with the first that has an answer.
+func (o *Observer) Asked(kind uint16) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.asked[kind])
+}
+
+// NoSuchName reports whether a name, as Asked returns it, does not exist (RFC 8020):
+// it has no records of any type.
+func (o *Observer) NoSuchName(name string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.none[name]
+}
+
+// query reads a query.
+func (o *Observer) query(msg []byte) {
+	name, kind, ok := question(msg)
 	if !ok {
 		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.known || ttl < t.least {
-		t.least, t.known = ttl, true
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !slices.Contains(o.asked[kind], name) { // it may be repeated, or go to several servers
+		o.asked[kind] = append(o.asked[kind], name)
 	}
 }
 
-// Resolver returns a resolver of Go's own kind on every system, and the TTL of what
+// response reads a response. It may be a forged one, which net is going to drop: the
+// worst that comes of it is a TTL that is too small, or a name that is not waited for.
+func (o *Observer) response(msg []byte) {
+	ttl, ok := least(msg)
+	name, none := noSuchName(msg)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if none {
+		o.none[name] = true
+	}
+	if ok && (!o.known || ttl < o.least) {
+		o.least, o.known = ttl, true
+	}
+}
+
+// Resolver returns a resolver of Go's own kind on every system, and an observer of what
 // it looks up. It asks through connections that dial makes. When a lookup's context
 // ends, so does the lookup, which net's own would let run into its timeout.
-func Resolver(dial func(ctx context.Context, network, address string) (net.Conn, error)) (*net.Resolver, *TTL) {
-	ttl := new(TTL)
+func Resolver(dial func(ctx context.Context, network, address string) (net.Conn, error)) (*net.Resolver, *Observer) {
+	o := &Observer{asked: make(map[uint16][]string), none: make(map[string]bool)}
 	return &net.Resolver{
 		PreferGo: true,
-		// A part of the answer, or the answer for a name of the search list that is
-		// not first, must not pass for the whole when there was a failure before.
+		// The answer for a name of the search list that is not first must not be
+		// taken when there was a failure before.
 		StrictErrors: true,
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dial(ctx, network, address)
@@ -66,11 +101,11 @@ func Resolver(dial func(ctx context.Context, network, address string) (net.Conn,
 				}
 			})
 			if p, ok := conn.(packetConn); ok {
-				return &packets{p, ttl}, nil
+				return &packets{p, o}, nil
 			}
-			return &stream{Conn: conn, ttl: ttl}, nil
+			return &stream{Conn: conn, observer: o}, nil
 		},
-	}, ttl
+	}, o
 }
 
 // packetConn is what net takes for a connection of packets: one message each.
@@ -81,13 +116,18 @@ type packetConn interface {
 
 type packets struct {
 	packetConn
-	ttl *TTL
+	observer *Observer
+}
+
+func (p *packets) Write(b []byte) (int, error) {
+	p.observer.query(b)
+	return p.packetConn.Write(b)
 }
 
 func (p *packets) Read(b []byte) (int, error) {
 	n, err := p.packetConn.Read(b)
 	if err == nil {
-		p.ttl.see(b[:n])
+		p.observer.response(b[:n])
 	}
 	return n, anonymous(err)
 }
@@ -96,8 +136,14 @@ func (p *packets) Read(b []byte) (int, error) {
 // reads from it.
 type stream struct {
 	net.Conn
-	ttl  *TTL
-	read []byte // of the message that is under way, its length included
+	observer *Observer
+	read     []byte // of the message that is under way, its length included
+}
+
+// Write is given a whole query, as net does.
+func (s *stream) Write(b []byte) (int, error) {
+	s.observer.query(b[min(2, len(b)):])
+	return s.Conn.Write(b)
 }
 
 func (s *stream) Read(b []byte) (int, error) {
@@ -108,7 +154,7 @@ func (s *stream) Read(b []byte) (int, error) {
 		if len(s.read) < end {
 			break
 		}
-		s.ttl.see(s.read[2:end])
+		s.observer.response(s.read[2:end])
 		s.read = s.read[end:]
 	}
 	return n, anonymous(err)

@@ -27,7 +27,7 @@ func underSimnet(t *testing.T, f func(*testing.T, *dnstest.Server, *simnet.Netwo
 	})
 }
 
-func resolver(n *simnet.Network) (*net.Resolver, *dnsttl.TTL) {
+func resolver(n *simnet.Network) (*net.Resolver, *dnsttl.Observer) {
 	return dnsttl.Resolver(func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return n.DialContext(ctx, network, "ns")
 	})
@@ -114,5 +114,7 @@ func TestTruncatedAnswer(t *testing.T) {
 		least, ok := ttl.Least()
 		require.True(t, ok)
 		require.Equal(t, want.ttl, least)
+		require.Len(t, ttl.Asked(dnsttl.TypeA), 1, "each name once")
+		require.Empty(t, ttl.Asked(dnsttl.TypeAAAA))
 	}
 }
