@@ -81,7 +81,8 @@ type gobServer struct {
 	out  gobWriter
 	// trial encodes replies that hold interfaces once more, ahead of out, whose
 	// encoder could not be used after a failure in the middle of one.
-	trial *gob.Encoder
+	trial     *gob.Encoder
+	trialSize counter // what trial has sent of the last reply
 
 	once sync.Once // closes conn
 	err  error     // what closing it returned
@@ -125,14 +126,25 @@ func (s *gobServer) try(body any) error {
 		return nil
 	}
 	if s.trial == nil {
-		s.trial = gob.NewEncoder(io.Discard)
+		s.trial = gob.NewEncoder(&s.trialSize)
 	}
+	s.trialSize = 0
 	err := encodeGob(s.trial, body)
-	if err != nil {
+	if err != nil || s.trialSize > keepBuffer { // it keeps room for as much
 		s.trial = nil
+	}
+	if err != nil {
 		return &EncodeError{err}
 	}
 	return nil
+}
+
+// counter counts what is written to it.
+type counter int
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
 }
 
 func (s *gobServer) Close() error {

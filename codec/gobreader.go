@@ -53,7 +53,7 @@ func (r *gobReader) next() (gobHeader, error) {
 		return gobHeader{}, r.err
 	}
 	r.in.release(r.pos)
-	r.pos, r.body = 0, gobBody{}
+	r.pos, r.body, r.cur = 0, gobBody{}, cursor{} // cur may lie in a buffer that was let go
 	h, err := r.readHeader()
 	if err != nil {
 		r.err = err
@@ -99,6 +99,9 @@ func (r *gobReader) readHeader() (h gobHeader, err error) {
 
 // share returns b as a string, the previous one if it is the same.
 func (r *gobReader) share(b []byte) string {
+	if len(b) > keepText {
+		return string(b)
+	}
 	if r.text != string(b) {
 		r.text = string(b)
 	}
@@ -231,7 +234,22 @@ func (r *gobReader) decode(v any) error {
 		return &DecodeError{err}
 	}
 	r.fed = len(r.defs)
+	if b.end-b.start > keepBuffer {
+		r.shed()
+	}
 	return nil
+}
+
+// gobZero is an int, in a message of its own.
+var gobZero = []byte{3, 2 * gobInt, 0, 0}
+
+// shed has the decoder receive another message: it keeps its copy of the last one
+// until then.
+func (r *gobReader) shed() {
+	r.feed = gobFeed{gobZero}
+	if decodeGob(r.dec, nil) != nil {
+		r.dec = nil // out of reach
+	}
 }
 
 func decodeGob(dec *gob.Decoder, v any) (err error) {

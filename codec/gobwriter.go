@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/gob"
 	"io"
 	"reflect"
@@ -13,28 +14,42 @@ type gobWriter struct {
 	max     int64
 	retired error // why nothing more may be written
 
-	enc      *gob.Encoder // writes to out
-	headerID int64        // of the header's type
+	enc       *gob.Encoder // writes to out
+	prototype any          // of a header
+	headerID  int64        // of its type
+	// longest is the length of the longest frame that enc has encoded, which it
+	// keeps room for.
+	longest int
 	// out is the frame in the making. Between frames it holds definitions of
 	// types that the encoder believes the peer has, and that leave with the
 	// next frame.
 	out     []byte
-	keeper  keeper // of out
+	keeper  keeper // of out, and of enc
 	scratch []byte
 
 	interfaces map[reflect.Type]bool // what delicate has found out
+	// defined are the types of bodies that enc believes the peer to know, and dynamic
+	// says that there may be others, of what interfaces have held.
+	defined map[reflect.Type]bool
+	dynamic bool
 }
 
 // init prepares a writer of headers of the prototype's type. The encoder is told
 // of that type first, so that it does not define it again if a body uses it.
 func (w *gobWriter) init(conn io.Writer, max int64, prototype any) {
-	w.conn, w.max = conn, max
-	w.enc = gob.NewEncoder((*gobSink)(w))
-	if err := w.enc.Encode(prototype); err != nil {
-		w.retired = err // out of reach: net/rpc's headers can be encoded
-		return
-	}
+	w.conn, w.max, w.prototype = conn, max, prototype
+	w.defined = make(map[reflect.Type]bool)
+	w.interfaces = make(map[reflect.Type]bool)
+	w.begin()
 	w.headerID = w.keepDefinitions(0)
+}
+
+// begin makes an encoder that has sent the header's type.
+func (w *gobWriter) begin() {
+	w.enc = gob.NewEncoder((*gobSink)(w))
+	if err := w.enc.Encode(w.prototype); err != nil {
+		w.retired = err // out of reach: net/rpc's headers can be encoded
+	}
 }
 
 // gobSink is the writer as its own encoder sees it.
@@ -53,23 +68,64 @@ func (w *gobWriter) write(h gobHeader, body any) error {
 	definitions := len(w.out)
 	w.header(h)
 	err := encodeGob(w.enc, body)
-	if size := int64(len(w.out)); err == nil && size > w.max {
-		err = &FrameError{Size: size, Max: w.max, knob: gobKnob}
+	size := len(w.out)
+	if err == nil && int64(size) > w.max {
+		err = &FrameError{Size: int64(size), Max: w.max, knob: gobKnob}
 	}
 	if err != nil {
 		w.undo(definitions, body, err)
+		w.renew() // how much the encoder has taken is not known
 		return &EncodeError{err}
 	}
+	w.note(reflect.TypeOf(body))
 	n, err := w.conn.Write(w.out)
 	if err == nil && n < len(w.out) {
 		err = io.ErrShortWrite
 	}
-	if !w.keeper.keep(cap(w.out), len(w.out)) {
-		w.out = nil
-	}
 	w.out = w.out[:0]
 	w.retired = err
+	w.shed(size)
 	return err
+}
+
+// note remembers a type that enc has sent.
+func (w *gobWriter) note(t reflect.Type) {
+	if !w.defined[t] {
+		w.defined[t] = true
+		w.dynamic = w.dynamic || w.delicate(t)
+	}
+}
+
+// shed gives up what a frame of the given size has taken, unless it is to be kept.
+func (w *gobWriter) shed(size int) {
+	w.longest = max(w.longest, size)
+	if !w.keeper.keep(max(cap(w.out), w.longest), size) {
+		w.renew()
+	}
+}
+
+// renew gives up all buffers. Package gob's Encoder keeps its own for good, so that it
+// is replaced by one that has sent the same types: their definitions are the same in
+// all of a process. What interfaces held cannot be told.
+func (w *gobWriter) renew() {
+	kept := bytes.Clone(w.out)
+	w.longest = 0
+	if !w.dynamic && w.retired == nil {
+		w.begin()
+		for t := range w.defined {
+			encodeGob(w.enc, zero(t)) //nolint:errcheck // a type is sent ahead of its value
+		}
+	}
+	w.out = kept
+}
+
+// zero returns a value of type t that is not nil, be it of pointers.
+func zero(t reflect.Type) any {
+	v := reflect.New(t).Elem()
+	for p := v; p.Kind() == reflect.Pointer; p = p.Elem() {
+		p.Set(reflect.New(p.Type().Elem()))
+	}
+	return v.Interface()
 }
 
 // header appends a header as gob encodes a struct: the fields that are not zero,
@@ -89,9 +145,12 @@ func (w *gobWriter) header(h gobHeader) {
 		field(3)
 		b = append(appendUint(b, uint64(len(h.errmsg))), h.errmsg...)
 	}
-	w.scratch = append(b, 0)
-	w.out = appendUint(w.out, uint64(len(w.scratch)))
-	w.out = append(w.out, w.scratch...)
+	b = append(b, 0)
+	w.out = appendUint(w.out, uint64(len(b)))
+	w.out = append(w.out, b...)
+	if cap(b) <= keepBuffer {
+		w.scratch = b
+	}
 }
 
 // undo takes back a frame that is not to be sent, but for the definitions in it:
@@ -99,8 +158,12 @@ func (w *gobWriter) header(h gobHeader) {
 // be told apart from it, so that after one nothing more can be written.
 func (w *gobWriter) undo(start int, body any, cause error) {
 	w.keepDefinitions(start)
-	if body != nil && w.delicate(reflect.TypeOf(body)) {
+	switch {
+	case body == nil:
+	case w.delicate(reflect.TypeOf(body)):
 		w.retired = cause
+	case len(w.out) > start:
+		w.note(reflect.TypeOf(body))
 	}
 }
 
@@ -109,9 +172,6 @@ func (w *gobWriter) delicate(t reflect.Type) bool {
 	holds, known := w.interfaces[t]
 	if !known {
 		holds = holdsInterface(t, make(map[reflect.Type]bool))
-		if w.interfaces == nil {
-			w.interfaces = make(map[reflect.Type]bool)
-		}
 		w.interfaces[t] = holds
 	}
 	return holds

@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"encoding/json"
 	"io"
 	"net/rpc"
 )
@@ -48,18 +47,4 @@ func notNull(value []byte) []byte {
 		return nil
 	}
 	return value
-}
-
-// decodeJSON decodes a value that was received whole. Panics of the decoders of
-// the caller's own types become errors.
-func decodeJSON(value []byte, v any) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &DecodeError{panicError("json", p)}
-		}
-	}()
-	if err := json.Unmarshal(value, v); err != nil {
-		return &DecodeError{err}
-	}
-	return nil
 }

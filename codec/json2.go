@@ -67,6 +67,7 @@ func (c *json2Client) Notify(method string, args any) error {
 			return err
 		}
 		w.text("}")
+		c.notified.Store(true) // before it is sent: the answer may be faster
 		return nil
 	})
 }

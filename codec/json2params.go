@@ -1,8 +1,6 @@
 package codec
 
 import (
-	"encoding"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -22,16 +20,15 @@ func (c *jsonClient) params(w *jsonWriter, body any) error {
 		w.out = w.out[:start]
 	case !c.wrap && (first == '{' || first == '['):
 		w.out = append(w.out[:value-1], w.out[value:]...)
+		if first == '[' && hasOneElement(w.out[value-1:]) {
+			w.out[len(w.out)-1] = ' '
+			w.text("]")
+		}
 	default:
 		w.text("]")
 	}
 	return nil
 }
-
-var (
-	unmarshaler     = reflect.TypeFor[json.Unmarshaler]()
-	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
-)
 
 // decodeParams decodes parameters, nil if there are none, into a method's
 // argument, a pointer. See JSON2.NewServer for the rules.
@@ -56,6 +53,22 @@ func decodeParams(params []byte, arg any) error {
 	return err
 }
 
+// hasOneElement reports whether a well-formed array has just one.
+func hasOneElement(array []byte) bool {
+	value, rest := jsonToken(array[1:])
+	next, _ := jsonToken(rest)
+	return value != nil && next == nil
+}
+
+// isArgument reports whether the parameters, an array with one element, are the
+// whole argument and not a wrapper of it. Only a space tells: in front of the
+// closing bracket and nowhere else at the array's ends, as params puts it and
+// hardly anything else does.
+func isArgument(params []byte) bool {
+	n := len(params)
+	return params[n-2] == ' ' && !jsonSpace(params[n-3]) && !jsonSpace(params[1])
+}
+
 func decodePositional(params []byte, elements [][]byte, arg any) error {
 	v := reflect.ValueOf(arg)
 	for v.Kind() == reflect.Pointer && v.Elem().Kind() == reflect.Pointer && !v.Elem().IsNil() {
@@ -63,22 +76,32 @@ func decodePositional(params []byte, elements [][]byte, arg any) error {
 	}
 	itself := v.Type().Implements(unmarshaler)
 	text := v.Type().Implements(textUnmarshaler)
-	switch v = v.Elem(); v.Kind() {
-	case reflect.Slice, reflect.Array, reflect.Interface:
+	v = v.Elem()
+	if itself || v.Kind() == reflect.Interface {
+		return decodeAny(params, elements, arg)
+	}
+	switch v.Kind() {
+	case reflect.Slice, reflect.Array:
 		return decodeJSON(params, arg)
 	case reflect.Struct:
 		object := len(elements) == 1 && elements[0][0] == '{'
-		if !itself && !text && !object {
+		if !text && !object {
 			return decodeFields(elements, v)
 		}
 	}
-	switch {
-	case len(elements) == 1:
+	if len(elements) == 1 {
 		return decodeJSON(elements[0], arg)
-	case itself:
-		return decodeJSON(params, arg)
 	}
 	return &DecodeError{fmt.Errorf("codec: %d positional parameters, want 1", len(elements))}
+}
+
+// decodeAny decodes parameters into what may take any JSON value: one by itself is
+// the value.
+func decodeAny(params []byte, elements [][]byte, arg any) error {
+	if len(elements) == 1 && !isArgument(params) && decodeJSON(elements[0], arg) == nil {
+		return nil
+	}
+	return decodeJSON(params, arg)
 }
 
 var errTooManyParams = errors.New("codec: more positional parameters than the argument has fields")

@@ -66,7 +66,7 @@ func (m *jsonRequest) flaw(frame []byte) string {
 	switch {
 	case frame[0] != '{':
 		return "not an object"
-	case string(m.version) != `"2.0"`:
+	case !m.version2():
 		return `jsonrpc is not "2.0"`
 	case len(m.method) == 0 || m.method[0] != '"':
 		return "method is not a string"
@@ -78,6 +78,15 @@ func (m *jsonRequest) flaw(frame []byte) string {
 		return "id is not a string, a number or null"
 	}
 	return ""
+}
+
+// version2 also accepts the number, which a marshaller may have made shorter.
+func (m *jsonRequest) version2() bool {
+	switch string(m.version) {
+	case `"2.0"`, "2.0", "2":
+		return true
+	}
+	return false
 }
 
 func jsonIDAllowed(id []byte) bool {

@@ -102,9 +102,11 @@ func TestJSONEnd(t *testing.T) {
 	for name, replies := range map[string]string{
 		"not an object":           `5 {"id":1,"result":5}`,
 		"not JSON":                `HTTP/1.1 400 Bad Request`,
-		"bad grammar":             `{"id":1,"result":}`,
+		"no end of a string":      "{\"id\":1,\"result\":\"x}\n{\"id\":2,\"result\":5}",
+		"quote not escaped":       `{"id":1,"result":"say "5" now"}`,
+		"foreign quotes":          `{"id":1,"result":'5'}`,
+		"comment":                 `{"id":1,"result":5/*}*/}`,
 		"wrong bracket":           `{"id":1,"result":5]}`,
-		"newline in a string":     "{\"id\":1,\"result\":\"\n\"}",
 		"unending":                `{"id":1,"result":5`,
 		"array":                   `[{"id":1,"result":5}]`,
 		"result without id":       `{"result":5}`,

@@ -7,6 +7,7 @@ import (
 	"net/rpc"
 	"strconv"
 	"sync"
+	"sync/atomic"
 )
 
 // jsonClient is the client codec of both versions of JSON-RPC.
@@ -17,20 +18,28 @@ type jsonClient struct {
 	v2   bool
 	wrap bool // JSON2.Wrap
 
-	// The reply received last. Its result lies in the reader's buffer.
-	result    []byte
-	hasResult bool
-	failure   *Error // its error object
+	reply jsonReceived // the reply received last
 
 	send sync.Mutex // orders writes: of requests, and of notifications
+	// notified says that a notification was sent. Answers without an id may be to it
+	// from then on.
+	notified atomic.Bool
 
-	mu      sync.Mutex // protects following
-	pending map[uint64]string
+	pending jsonPending[string] // the methods of requests
+}
+
+// jsonReceived is what the client has to tell of a reply.
+type jsonReceived struct {
+	result    []byte // nil for null; lies in the reader's buffer
+	hasResult bool
+	failure   *Error // the error object
+	flaw      error  // json's error, of a reply that is not JSON
 }
 
 func newJSONClient(conn io.ReadWriteCloser, max int64, knob string) *jsonClient {
-	c := &jsonClient{conn: conn, pending: make(map[uint64]string)}
+	c := &jsonClient{conn: conn}
 	c.in.init(conn, max, knob)
+	c.in.scan.multiline = true
 	c.out.init(conn, max, knob)
 	return c
 }
@@ -40,7 +49,7 @@ func (c *jsonClient) WholeFrames() {}
 
 func (c *jsonClient) WriteRequest(r *rpc.Request, body any) error {
 	// Before it is sent: the answer may be faster than this goroutine.
-	c.remember(r.Seq, r.ServiceMethod)
+	c.pending.put(r.Seq, r.ServiceMethod)
 	c.send.Lock()
 	defer c.send.Unlock()
 	err := c.out.write(func(w *jsonWriter) error {
@@ -53,7 +62,7 @@ func (c *jsonClient) WriteRequest(r *rpc.Request, body any) error {
 		return nil
 	})
 	if err != nil {
-		c.forget(r.Seq)
+		c.pending.take(r.Seq)
 	}
 	return err
 }
@@ -75,79 +84,86 @@ func (c *jsonClient) request(w *jsonWriter, method string, body any) error {
 	return nil
 }
 
-func (c *jsonClient) remember(seq uint64, method string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.pending[seq] = method
-}
-
-func (c *jsonClient) forget(seq uint64) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	method := c.pending[seq]
-	delete(c.pending, seq)
-	return method
-}
-
-// only returns the one request that waits for its answer, if it is one.
-func (c *jsonClient) only() (uint64, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for seq := range c.pending {
-		return seq, len(c.pending) == 1
-	}
-	return 0, false
-}
-
 func (c *jsonClient) ReadResponseHeader(r *rpc.Response) error {
+	c.reply = jsonReceived{} // it may be large, and the next one long in coming
 	var m jsonReply
-	for {
-		frame, err := c.in.next()
-		if err != nil {
-			return c.in.end(err)
-		}
-		if m.read(frame, c.v2); !m.request() {
-			break
-		}
-	}
-	c.result, c.hasResult, c.failure = notNull(m.result), m.result != nil, nil
-	seq, err := c.seq(&m)
+	seq, flaw, err := c.next(&m)
 	if err != nil {
 		return c.in.end(err)
 	}
-	r.Seq, r.ServiceMethod, r.Error = seq, c.forget(seq), ""
-	if m.failure != nil {
+	method, _ := c.pending.take(seq)
+	r.Seq, r.ServiceMethod, r.Error = seq, method, ""
+	c.reply = jsonReceived{result: notNull(m.result), hasResult: m.result != nil, flaw: flaw}
+	if m.failure != nil && flaw == nil {
 		e, object := jsonError(m.failure)
 		r.Error = e.Error()
 		if object || c.v2 {
-			c.failure = e
+			c.reply.failure = e
 		}
 	}
 	return nil
 }
 
-// jsonReply has the members of a reply as they are written.
-type jsonReply struct {
-	id, result []byte
-	failure    []byte // nil if null
-	method     bool   // present
+// next reads the next reply to a request of ours.
+func (c *jsonClient) next(m *jsonReply) (seq uint64, flaw, err error) {
+	for {
+		frame, flaw, err := c.in.next()
+		if err != nil {
+			return 0, nil, err
+		}
+		if !m.read(frame, flaw == nil, c.v2) {
+			return 0, nil, errJSONStream
+		}
+		if m.request() {
+			continue
+		}
+		if seq, err = c.seq(m); err != errNotOurs { //nolint:errorlint // made here, never wrapped
+			return seq, flaw, err
+		}
+	}
 }
 
-// read takes the members from a message. Their names are compared as
-// encoding/json does in version 1.0, and exactly in version 2.0, which says so.
-func (m *jsonReply) read(frame []byte, exact bool) {
+// jsonReply has the members of a reply as they are written; nil if absent.
+type jsonReply struct {
+	id, result []byte
+	failure    []byte // nil if it is none
+	method     bool   // present
+	ids        bool   // there are several that differ
+}
+
+// read takes the members from a message, which need not be valid JSON. It returns
+// false if they cannot be told apart. Their names are compared as encoding/json
+// does in version 1.0, and exactly in version 2.0, which says so.
+func (m *jsonReply) read(frame []byte, valid, exact bool) bool {
 	*m = jsonReply{}
-	for name, value := range jsonMembers(frame) {
-		switch {
-		case named(name, "id", exact):
-			m.id = value
-		case named(name, "result", exact):
-			m.result = value
-		case named(name, "error", exact):
-			m.failure = notNull(value)
-		case named(name, "method", exact):
-			m.method = true
+	if valid {
+		for name, value := range jsonMembers(frame) {
+			m.member(name, value, exact)
 		}
+	} else if !looseMembers(frame, func(name, value []byte) { m.member(name, value, exact) }) {
+		return false
+	}
+	// Some peers write an error in any case, and false, 0 or "" for none.
+	if m.result != nil && (exact || notNull(m.result) != nil) {
+		switch string(m.failure) {
+		case "false", "0", `""`:
+			m.failure = nil
+		}
+	}
+	return true
+}
+
+func (m *jsonReply) member(name, value []byte, exact bool) {
+	switch {
+	case named(name, "id", exact):
+		m.ids = m.ids || m.id != nil && !bytes.Equal(m.id, value)
+		m.id = value
+	case named(name, "result", exact):
+		m.result = value
+	case named(name, "error", exact):
+		m.failure = notNull(value)
+	case named(name, "method", exact):
+		m.method = true
 	}
 }
 
@@ -159,16 +175,35 @@ func named(name []byte, want string, exact bool) bool {
 	return string(name) == want || !exact && len(name) >= len(want) && bytes.EqualFold(name, []byte(want))
 }
 
-// seq reads the id of a reply. An error without one is a request that the peer
-// could not read; it can be told whose it is if only one waits.
+// errNotOurs is the seq of a reply that is passed over.
+var errNotOurs = errors.New("codec: a reply to none of our requests")
+
+// seq reads the id of a reply.
 func (c *jsonClient) seq(m *jsonReply) (uint64, error) {
-	if seq, ok := jsonSeq(m.id); ok {
+	switch seq, ok := jsonSeq(m.id); {
+	case m.ids:
+		return 0, errors.New("codec: a reply has several ids")
+	case ok:
 		return seq, nil
+	case notNull(m.id) != nil:
+		return 0, errors.New("codec: a reply has an id that no request had")
 	}
-	if m.failure == nil {
-		return 0, errors.New("codec: a reply has no id that a request had")
-	}
-	if seq, ok := c.only(); ok {
+	return c.anonymous(m)
+}
+
+// anonymous attributes a reply without an id. As an error it is the answer to a
+// request that the peer could not read; it can be told whose it is if only one
+// waits, and no notification is out whose answer it may be.
+func (c *jsonClient) anonymous(m *jsonReply) (uint64, error) {
+	waiting, seq := c.pending.some()
+	switch {
+	case m.failure == nil && m.result == nil:
+		return 0, errors.New("codec: a reply has neither an id, nor a result, nor an error")
+	case waiting == 0 || c.notified.Load():
+		return 0, errNotOurs
+	case m.failure == nil:
+		return 0, errors.New("codec: a result has no id that a request had")
+	case waiting == 1:
 		return seq, nil
 	}
 	e, _ := jsonError(m.failure)
@@ -179,27 +214,32 @@ func (c *jsonClient) seq(m *jsonReply) (uint64, error) {
 // some peers return it.
 func jsonSeq(id []byte) (uint64, bool) {
 	id = bytes.TrimSuffix(unquoted(id), []byte(".0"))
+	if len(id) > 1 && id[0] == '0' {
+		return 0, false // not as we have written it
+	}
 	seq, err := strconv.ParseUint(string(id), 10, 64)
 	return seq, err == nil
 }
 
 // ReadError implements ErrorReader.
 func (c *jsonClient) ReadError() error {
-	if c.failure == nil {
+	if c.reply.failure == nil {
 		return nil
 	}
-	return c.failure
+	return c.reply.failure
 }
 
 var errNoResult = errors.New("codec: the reply has neither a result nor an error")
 
 func (c *jsonClient) ReadResponseBody(body any) error {
-	switch {
+	switch r := &c.reply; {
 	case body == nil:
 		return nil
-	case c.result != nil:
-		return decodeJSON(c.result, body)
-	case c.hasResult && c.v2: // null, which is as good as any other value
+	case r.flaw != nil:
+		return &DecodeError{r.flaw}
+	case r.result != nil:
+		return decodeJSON(r.result, body)
+	case r.hasResult && c.v2: // null, which is as good as any other value
 		return decodeJSON([]byte("null"), body)
 	}
 	return &DecodeError{errNoResult}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -25,6 +26,8 @@ const (
 // text of a method's error and nothing else, so that it goes out as the message
 // with CodeServerError.
 type Error struct {
+	// Code is 0 if it is absent or null, and CodeServerError if it is anything but an
+	// integer that an int holds.
 	Code    int             `json:"code"`
 	Message string          `json:"message"`
 	Data    json.RawMessage `json:"data,omitempty"` // as received; nil if absent
@@ -52,30 +55,36 @@ func jsonError(failure []byte) (e *Error, object bool) {
 		e.Message = jsonErrorText(failure)
 		return e, false
 	}
+	coded := false
 	for name, value := range jsonMembers(failure) {
 		switch {
-		case bytes.EqualFold(name, []byte("code")):
-			e.Code = jsonCode(value)
+		case bytes.EqualFold(name, []byte("code")) && notNull(value) != nil:
+			e.Code, coded = jsonCode(value)
 		case bytes.EqualFold(name, []byte("message")):
 			e.Message = jsonErrorText(value)
 		case bytes.EqualFold(name, []byte("data")) && notNull(value) != nil:
 			e.Data = bytes.Clone(value)
 		}
 	}
-	if e.Message == "" && e.Code == 0 {
-		e.Message = string(failure) // nobody's convention: show it all
+	if e.Message == "" && !coded {
+		e.Message = string(failure) // no convention: show it all
 	}
 	return e, true
 }
 
-// jsonCode reads an error code, which some peers put in quotes or write as a
-// float. It is 0 if it is no number.
-func jsonCode(value []byte) int {
-	f, err := strconv.ParseFloat(string(unquoted(value)), 64)
-	if err != nil || f < -1<<53 || f > 1<<53 {
-		return 0
+// jsonCode reads an error code, which some peers put in quotes or write as a float.
+// It is CodeServerError, and ok false, if it is no integer, or none that an int
+// holds.
+func jsonCode(value []byte) (code int, ok bool) {
+	text := string(unquoted(value))
+	if n, err := strconv.Atoi(text); err == nil {
+		return n, true
 	}
-	return int(f)
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > min(1<<53, math.MaxInt) {
+		return CodeServerError, false
+	}
+	return int(f), true
 }
 
 // unquoted takes quotes off, if there are any.

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -29,8 +30,7 @@ type jsonServer struct {
 	send sync.Mutex // protects following, and the order of replies
 	out  jsonWriter
 
-	mu      sync.Mutex // protects following
-	pending map[uint64]jsonCall
+	pending jsonPending[jsonCall]
 
 	once sync.Once // closes conn
 	err  error     // what closing it returned
@@ -45,7 +45,7 @@ type jsonCall struct {
 }
 
 func newJSONServer(conn io.ReadWriteCloser, max int64, knob string) *jsonServer {
-	s := &jsonServer{conn: conn, pending: make(map[uint64]jsonCall)}
+	s := &jsonServer{conn: conn}
 	s.in.init(conn, max, knob)
 	s.out.init(conn, max, knob)
 	return s
@@ -58,9 +58,7 @@ func (s *jsonServer) ReadRequestHeader(r *rpc.Request) error {
 	}
 	s.seq++
 	r.Seq = s.seq
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pending[s.seq] = call
+	s.pending.put(s.seq, call)
 	return nil
 }
 
@@ -68,13 +66,13 @@ func (s *jsonServer) ReadRequestHeader(r *rpc.Request) error {
 func (s *jsonServer) next(r *rpc.Request) (jsonCall, error) {
 	r.ServiceMethod, s.params = "", nil
 	for len(s.rest) == 0 {
-		s.batch = nil
-		frame, err := s.in.next()
+		s.rest, s.batch = nil, nil
+		frame, malformed, err := s.frame()
 		switch {
-		case err == errJSONStream && s.v2: //nolint:errorlint // made here, never wrapped
-			return refused(CodeParseError, "Parse error"), nil
 		case err != nil:
-			return jsonCall{}, s.in.end(err)
+			return jsonCall{}, err
+		case malformed:
+			return refused(CodeParseError, "Parse error"), nil
 		case !s.v2:
 			return s.request(frame, r), nil
 		case frame[0] == '{':
@@ -90,6 +88,24 @@ func (s *jsonServer) next(r *rpc.Request) (jsonCall, error) {
 	call := s.request2(one, r)
 	call.batch = s.batch
 	return call, nil
+}
+
+// frame receives a message, or input that is malformed and has to be answered. It
+// is the last then, because it may be of another protocol that carries the bytes of
+// a third party, as HTTP from a browser does. One line with balanced brackets is
+// not: HTTP's first line has, in front of its end, more than brackets could enclose.
+func (s *jsonServer) frame() (frame []byte, malformed bool, err error) {
+	if s.in.err != nil {
+		return nil, false, s.in.err
+	}
+	frame, flaw, err := s.in.next()
+	if flaw != nil && (!s.v2 || bytes.IndexByte(frame, '\n') >= 0) {
+		err = s.in.end(errJSONStream)
+	}
+	if s.v2 && (flaw != nil || err == errJSONStream) { //nolint:errorlint // made here, never wrapped
+		return nil, true, nil
+	}
+	return frame, false, err
 }
 
 // request reads a request of version 1.0. One that makes no sense is left to the
@@ -123,7 +139,7 @@ func (s *jsonServer) ReadRequestBody(body any) error {
 	case s.params == nil:
 		err = &DecodeError{errNoParams}
 	default:
-		err = decodeJSON(s.params, &[1]any{body})
+		err = unmarshal(owned(s.params, body), &[1]any{body})
 	}
 	if err != nil {
 		s.found(CodeInvalidParams)
@@ -136,19 +152,15 @@ func (s *jsonServer) ReadAhead() bool { return len(s.rest) > 0 || s.in.ahead() }
 
 // found notes what is wrong with the request read last, unless that is known.
 func (s *jsonServer) found(code int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if call := s.pending[s.seq]; call.code == 0 {
-		call.code = code
-		s.pending[s.seq] = call
-	}
+	s.pending.update(s.seq, func(call *jsonCall) {
+		if call.code == 0 {
+			call.code = code
+		}
+	})
 }
 
 func (s *jsonServer) WriteResponse(r *rpc.Response, body any) error {
-	s.mu.Lock()
-	call, ok := s.pending[r.Seq]
-	delete(s.pending, r.Seq)
-	s.mu.Unlock()
+	call, ok := s.pending.take(r.Seq)
 	if !ok {
 		return errors.New("codec: reply to a request that does not wait for one")
 	}

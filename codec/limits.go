@@ -11,6 +11,8 @@ const (
 	keepBuffer = 256 << 10
 	keepMost   = 8 << 20
 	keepFrames = 16
+	// keepText is the length of the longest method that is kept to share its string.
+	keepText = 1 << 10
 )
 
 // keeper decides whether a buffer is kept.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/big"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -152,6 +153,20 @@ func (Echo) MakeLoose(mode string, out *Loose) error {
 
 // Long answers with a string of n bytes.
 func (Echo) Long(n int, out *string) error { *out = strings.Repeat("x", n); return nil }
+
+// waits has a channel for each name that Wait was called with.
+var waits sync.Map
+
+func waitFor(name string) chan struct{} {
+	c, _ := waits.LoadOrStore(name, make(chan struct{}))
+	return c.(chan struct{})
+}
+
+// Wait answers once Release has been called with the same name.
+func (Echo) Wait(name string, out *string) error { <-waitFor(name); *out = name; return nil }
+
+// Release waits for such a call.
+func (Echo) Release(name string, out *bool) error { waitFor(name) <- struct{}{}; return nil }
 
 // Fail answers with the given error.
 func (Echo) Fail(text string, out *int) error { return errors.New(text) }

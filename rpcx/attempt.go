@@ -157,8 +157,11 @@ type tap struct {
 	// wait for the network.
 	whole  bool
 	errors codec.ErrorReader // nil if the codec has texts only
+	// issued is the first sequence number that no request has had: net/rpc counts.
+	issued atomic.Uint64
 
 	// Of the reply that is being read.
+	seq     uint64
 	now     time.Time
 	failed  bool  // it is an error
 	failure error // its error object
@@ -187,6 +190,7 @@ func (t *tap) WriteRequest(r *rpc.Request, body any) error {
 	if !a.state.CompareAndSwap(queued, written) {
 		return errWithdrawn
 	}
+	t.issued.Store(r.Seq + 1) // before it is sent: the answer may be faster
 	err := t.ClientCodec.WriteRequest(r, a.args)
 	if err == nil {
 		t.conn.wrote(a)
@@ -211,6 +215,7 @@ func (t *tap) retired() bool {
 // ReadResponseHeader implements rpc.ClientCodec. Any reply, even an error, is
 // proof of life.
 func (t *tap) ReadResponseHeader(r *rpc.Response) error {
+	t.failure = nil // it may be large, and the next reply long in coming
 	if err := t.ClientCodec.ReadResponseHeader(r); err != nil {
 		t.conn.fail(readError(err))
 		return err
@@ -222,8 +227,7 @@ func (t *tap) ReadResponseHeader(r *rpc.Response) error {
 		t.conn.proof(t.now)
 	}
 	t.conn.hasAnswered()
-	t.conn.received(r.ServiceMethod, t.now)
-	t.failure, t.failed = nil, r.Error != ""
+	t.seq, t.failed = r.Seq, r.Error != ""
 	// net/rpc would keep an error to itself, and not say whose it is: without one it
 	// asks for the body, and names the attempt.
 	if t.failed {
@@ -252,19 +256,15 @@ func (t *tap) readFailure(r *rpc.Response) error {
 // once, not when net/rpc announces the end, which tells nobody of it.
 func (t *tap) ReadResponseBody(body any) error {
 	a, ok := body.(*attempt)
-	if ok && a.state.Load() != queued && a.unsure {
-		t.conn.unsure.Add(-1)
-	}
-	if t.whole && (!ok || a.state.Load() == queued) {
-		// Nobody has asked: net/rpc forgets no request that was sent, so the number is
-		// wrong, and some other call would wait for ever.
+	if t.whole && t.seq >= t.issued.Load() {
+		// The number is wrong, and the call that it should have would wait for ever.
 		return t.ended(errStrayReply)
 	}
-	if !ok {
+	if !ok { // net/rpc waits for it no more: an answer that came before comes again
 		return t.ended(t.ClientCodec.ReadResponseBody(nil))
 	}
-	if w := t.conn.wire; w != nil && a.state.Load() != queued { // its place is known
-		w.answered(a.start)
+	if a.state.Load() != queued { // its place is known
+		t.conn.received(a, t.now)
 	}
 	mine, err := t.read(a)
 	t.ended(err) //nolint:errcheck // it is returned below

@@ -67,14 +67,20 @@ func (c *conn) explained() bool {
 	return owed > c.ep.beside.Load() && c.unsure.Load() > 0
 }
 
-// received counts a reply, and notes what the answer to a ping shows. The reader calls
-// it.
-func (c *conn) received(method string, now time.Time) {
-	if method == pingMethod {
+// received counts a reply to an attempt, and notes what the answer to a ping shows. The
+// reader calls it.
+func (c *conn) received(a *attempt, now time.Time) {
+	if c.wire != nil {
+		c.wire.answered(a.start)
+	}
+	if a.method == pingMethod {
 		c.pong.Store(int64(now.Sub(c.ep.client.born)))
 		if c.ep.fixed || c.ep.support() != PingsUnknown {
 			c.ep.answersPings(c.before.Load() - c.replies.Load())
 		}
+	}
+	if a.unsure {
+		c.unsure.Add(-1)
 	}
 	c.replies.Add(1)
 }
