@@ -93,9 +93,9 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// The names that a service has in SRV records come from the DNS, which anybody on the way
-// may answer for, with the name of a server of their own and a certificate of it that is
-// valid. TLSConfig can hold the client to a name that does not come from there.
+// The names of a service's servers come from the DNS. An attacker on the path can answer
+// with a name of their own, for which they have a valid certificate. TLSConfig can hold
+// the client to a name that does not come from the DNS.
 func TestServiceOverTLS(t *testing.T) {
 	leak.Check(t)
 	ts := httptest.NewTLSServer(nil) // has a certificate for example.com

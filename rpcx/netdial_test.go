@@ -67,14 +67,14 @@ func (d *dialTable) dial(ctx context.Context, target string) (net.Conn, error) {
 }
 
 // inTable dials the targets within DialTimeout.
-func inTable(t *testing.T, d *dialTable, targets []string, check func(conn net.Conn, errs []error, took time.Duration)) {
+func inTable(t *testing.T, d *dialTable, targets []string, check func(t *testing.T, conn net.Conn, errs []error, took time.Duration)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		d.since = time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		conn, errs := dialFirst(ctx, targets, d.dial)
-		check(conn, errs, time.Since(d.since))
+		check(t, conn, errs, time.Since(d.since))
 		synctest.Wait()
 		require.Zero(t, d.running, "what is not needed is canceled")
 		want := 0
@@ -89,18 +89,18 @@ const ms = time.Millisecond
 
 func TestDialTriesTheNextAddressMeanwhile(t *testing.T) {
 	d := &dialTable{after: map[string]time.Duration{"b": 10 * ms, "c": 0}}
-	inTable(t, d, []string{"a", "b", "c"}, func(conn net.Conn, _ []error, took time.Duration) {
+	inTable(t, d, []string{"a", "b", "c"}, func(t *testing.T, conn net.Conn, _ []error, took time.Duration) {
 		require.Equal(t, "b", conn.(*countedConn).target)
 		require.Equal(t, attemptDelay+10*ms, took)
 		require.Len(t, d.begun, 2, "not more than needed")
 	})
 	d = &dialTable{after: map[string]time.Duration{"a": 300 * ms, "b": 10 * ms}, err: map[string]error{"b": syscall.ECONNREFUSED}}
-	inTable(t, d, []string{"a", "b"}, func(conn net.Conn, _ []error, took time.Duration) {
+	inTable(t, d, []string{"a", "b"}, func(t *testing.T, conn net.Conn, _ []error, took time.Duration) {
 		require.Equal(t, "a", conn.(*countedConn).target, "slow is not dead")
 		require.Equal(t, 300*ms, took)
 	})
 	d = &dialTable{after: map[string]time.Duration{"a": ms, "b": ms, "c": ms}, err: map[string]error{"a": syscall.ECONNREFUSED, "b": syscall.ECONNREFUSED}}
-	inTable(t, d, []string{"a", "b", "c"}, func(conn net.Conn, _ []error, took time.Duration) {
+	inTable(t, d, []string{"a", "b", "c"}, func(t *testing.T, conn net.Conn, _ []error, took time.Duration) {
 		require.Equal(t, "c", conn.(*countedConn).target)
 		require.Equal(t, 3*ms, took, "the next one at once after an error")
 	})
@@ -113,7 +113,7 @@ func TestDialOfManyAddresses(t *testing.T) {
 		targets = append(targets, fmt.Sprint(i))
 	}
 	d := &dialTable{}
-	inTable(t, d, targets, func(conn net.Conn, errs []error, took time.Duration) {
+	inTable(t, d, targets, func(t *testing.T, conn net.Conn, errs []error, took time.Duration) {
 		require.Nil(t, conn)
 		require.Len(t, errs, maxAddresses)
 		for _, err := range errs {
@@ -123,7 +123,7 @@ func TestDialOfManyAddresses(t *testing.T) {
 		require.LessOrEqual(t, d.begun[maxAddresses-1], time.Second)
 	})
 	d = &dialTable{after: map[string]time.Duration{targets[maxAddresses-1]: 0}}
-	inTable(t, d, targets, func(conn net.Conn, _ []error, took time.Duration) {
+	inTable(t, d, targets, func(t *testing.T, conn net.Conn, _ []error, took time.Duration) {
 		require.NotNil(t, conn)
 		require.LessOrEqual(t, took, time.Second)
 	})
@@ -132,7 +132,7 @@ func TestDialOfManyAddresses(t *testing.T) {
 // Two that connect at the same time are one connection.
 func TestDialClosesWhatIsNotNeeded(t *testing.T) {
 	d := &dialTable{after: map[string]time.Duration{"a": attemptDelay + 5*ms, "b": 5 * ms, "c": time.Hour}}
-	inTable(t, d, []string{"a", "b", "c"}, func(conn net.Conn, _ []error, _ time.Duration) { require.NotNil(t, conn) })
+	inTable(t, d, []string{"a", "b", "c"}, func(t *testing.T, conn net.Conn, _ []error, _ time.Duration) { require.NotNil(t, conn) })
 }
 
 func TestSelectAddresses(t *testing.T) {
