@@ -29,6 +29,7 @@ type endpoint struct {
 	pool    *pool
 	running atomic.Int64 // what the server said to the last ping: see health
 	took    latencies    // since core.born
+	paces   paces        // likewise
 
 	last atomic.Pointer[conn] // the newest, which may be over or retired
 	wake chan struct{}        // has room for one; wakes the prober
@@ -77,9 +78,6 @@ func (e *endpoint) allow(now time.Time) (breaker.Permit, error) {
 	}
 	return e.breaker.Allow(now)
 }
-
-// usual is the endpoint's latency of late, 0 if none is known.
-func (e *endpoint) usual() time.Duration { return e.node.Stats(time.Now()).Latency }
 
 // call makes an attempt and waits for its end.
 func (e *endpoint) call(now time.Time, a *attempt) result {

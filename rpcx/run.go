@@ -150,9 +150,12 @@ func (c *core) conclude(a *attempt, res result) result {
 	if res.at.IsZero() {
 		res.at = time.Now()
 	}
-	v := classify(res, res.at.Sub(a.started), a.endpoint.usual)
+	v := classify(res, res.at.Sub(a.started), func() time.Duration { return a.endpoint.usual(a.method) })
 	if a.endpoint.methods != nil {
 		v.breaker = blame(&a.inner, res, v.breaker)
+	}
+	if v.breaker == breaker.Success { // an answer of any kind
+		a.endpoint.paces.add(a.method, res.at.Sub(c.born), res.at.Sub(a.started))
 	}
 	a.permit.Done(res.at, v.breaker)
 	c.release(res.at, a.ticket, v.balancer)
