@@ -27,6 +27,7 @@ type endpoint struct {
 	detector *detector.Detector
 
 	pool    *pool
+	redials redials
 	running atomic.Int64 // what the server said to the last ping: see health
 	took    latencies    // since core.born
 	paces   paces        // likewise
@@ -39,10 +40,9 @@ type endpoint struct {
 	round  uint64    // the last one in which it was in use
 	unused time.Time // since when it has not been; zero while it is
 
-	mu      sync.Mutex    // protects following
+	mu      sync.Mutex    // protects following, and what the balancer is told
 	gate    breaker.State // as of the breaker's last event
 	suspect bool
-	fresh   bool // came at run time, and its first connection is on its way
 }
 
 // admit asks the breakers, the endpoint's and the method's, to let an attempt in.
@@ -101,7 +101,8 @@ func (e *endpoint) connection(ctx context.Context, now time.Time) (*conn, time.T
 
 // unconnected is the end of an attempt that found no connection.
 func unconnected(err error) result {
-	return result{err: err, own: errors.Is(err, ErrShutdown) || errors.Is(err, errLeft)}
+	var d *dialError
+	return result{err: err, own: errors.Is(err, ErrShutdown) || errors.Is(err, errLeft) || errors.As(err, &d) && d.blameless}
 }
 
 // connect returns the connection of a lane, and makes it if there is none.
@@ -115,11 +116,13 @@ func (e *endpoint) connect(ctx context.Context, l *lane) (*conn, error) {
 	if e.left.Load() {
 		return nil, errLeft
 	}
+	if err := e.redials.refuse(time.Now()); err != nil {
+		return nil, err
+	}
 	return l.get(ctx, e.client.ctx, func() (*conn, error) { return e.dial(l) })
 }
 
-// dial makes the connection. A dial that fails is evidence enough that nobody is
-// there: the breaker opens without waiting for more.
+// dial makes the connection.
 func (e *endpoint) dial(l *lane) (*conn, error) {
 	ctx, cancel := context.WithTimeout(e.client.ctx, e.client.dialer.DialTimeout)
 	defer cancel()
@@ -137,9 +140,7 @@ func (e *endpoint) dial(l *lane) (*conn, error) {
 		if e.client.closed() {
 			return nil, ErrShutdown
 		}
-		err = &dialError{err}
-		e.breaker.Trip(time.Now(), 0, err)
-		return nil, err
+		return nil, e.dialFailed(time.Now(), err)
 	}
 	c := newConn(e, rwc, e.client.dialer.Codec)
 	e.adopt(l, c)
@@ -163,6 +164,7 @@ func (e *endpoint) adopt(l *lane, c *conn) {
 		c.retire() // it would have no prober
 		return
 	}
+	e.redials.succeed()
 	l.conn.Store(c)
 	if c.dead() {
 		e.drop(c)
@@ -170,13 +172,18 @@ func (e *endpoint) adopt(l *lane, c *conn) {
 	} else if c.retired.Load() {
 		e.drop(c)
 	}
-	e.met()
+	e.publish(time.Now())
+	e.kick() // the prober need not connect any more
 }
 
 // drop takes c away from further calls; other connections stay.
 func (e *endpoint) drop(c *conn) {
+	had := false
 	for i := range e.pool.lanes {
-		e.pool.lanes[i].conn.CompareAndSwap(c, nil)
+		had = e.pool.lanes[i].conn.CompareAndSwap(c, nil) || had
+	}
+	if had {
+		e.publish(time.Now())
 	}
 }
 
@@ -188,9 +195,10 @@ func (e *endpoint) lost(c *conn) {
 	if hook := e.client.dialer.Trace.ConnClosed; hook != nil {
 		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(c.born), Err: c.cause})
 	}
-	if c.answered.Load() || e.left.Load() { // one that never did waits for the next slot
-		e.kick()
+	if !c.answered.Load() && !e.left.Load() {
+		e.redials.fail(time.Now(), c, nil)
 	}
+	e.kick()
 }
 
 // kick wakes the prober.
@@ -219,33 +227,44 @@ func (e *endpoint) tell(method string, ev breaker.Event) {
 	}
 }
 
-// publish tells the balancer what the breaker and the detector think. The balancer
-// may call a user's policy, so no lock is held; whoever comes in between is seen
-// afterwards.
+// publish tells the balancer what the breaker and the detector think, and whether there
+// is a connection. An endpoint that has left tells nothing: the node may have another
+// one by now.
 func (e *endpoint) publish(now time.Time) {
-	for state := e.state(); ; {
-		e.client.balancer.SetNodeState(now, e.node, state)
-		e.client.room.poke() // it may be back
-		next := e.state()
-		if next == state {
-			return
-		}
-		state = next
+	e.mu.Lock()
+	if !e.left.Load() {
+		e.client.balancer.SetNodeState(now, e.node, e.state())
 	}
+	e.mu.Unlock()
+	e.client.room.poke() // it may be back
 }
 
+// state is the endpoint's state for the balancer. Without a connection, others are
+// preferred: a call would wait for the dial. The caller holds mu.
 func (e *endpoint) state() balancer.State {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	switch s := e.gate; {
-	case e.left.Load():
-		return balancer.Ready // nothing is known of it any more
 	case s == breaker.Open, s == breaker.ForcedOpen, s == breaker.HalfOpen && e.pings:
 		return balancer.Down
-	case s == breaker.HalfOpen, e.suspect, e.fresh:
+	case e.suspect, !e.fixed && !e.pool.connected():
 		return balancer.Suspect
 	}
-	return balancer.Ready
+	return balancer.Ready // half-open, too: calls are to try it
+}
+
+// suspend tells the balancer to use others, unless it is short of them.
+func (e *endpoint) suspend(now time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.left.Load() && e.client.balancer.Suspend(now, e.node)
+}
+
+// setSuspicion tells the balancer of the detector's level.
+func (e *endpoint) setSuspicion(phi float64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.left.Load() {
+		e.node.SetSuspicion(phi)
+	}
 }
 
 // setSuspect notes a change of the detector's level and reports whether it is one.
@@ -260,23 +279,14 @@ func (e *endpoint) setSuspect(now time.Time, suspect bool) bool {
 	return changed
 }
 
-// met says that the first connection was made, or could not be.
-func (e *endpoint) met() {
-	e.mu.Lock()
-	fresh := e.fresh
-	e.fresh = false
-	e.mu.Unlock()
-	if fresh {
-		e.publish(time.Now())
-		e.kick() // the prober waits for its turn to connect
-	}
-}
-
 // leave takes the endpoint out of service: calls in flight have their answers, and
 // then the connections close, and last the prober ends.
 func (e *endpoint) leave(now time.Time) {
+	e.mu.Lock()
 	e.left.Store(true)
-	e.publish(now)
+	e.client.balancer.SetNodeState(now, e.node, balancer.Suspect) // it is not connected
+	e.node.SetSuspicion(0)
+	e.mu.Unlock()
 	for _, c := range e.pool.all() {
 		c.retire()
 	}

@@ -34,6 +34,8 @@ type lane struct {
 	conn  atomic.Pointer[conn] // nil while there is none
 	dials singleflight.Group
 	stray <-chan struct{} // closed when a dial returns that was given up; nil if none was
+
+	mending atomic.Bool // it is being connected, and no call waits for that
 }
 
 func newPool(lanes int) *pool {
@@ -60,14 +62,14 @@ func (p *pool) pick() *lane {
 // connected reports whether any lane is.
 func (p *pool) connected() bool { return p.pick().conn.Load() != nil }
 
-// full reports whether every lane is.
-func (p *pool) full() bool {
+// lacking reports whether there is a lane that is neither connected nor being mended.
+func (p *pool) lacking() bool {
 	for i := range p.lanes {
-		if p.lanes[i].conn.Load() == nil {
-			return false
+		if l := &p.lanes[i]; l.conn.Load() == nil && !l.mending.Load() {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // add makes c a live connection, and reports whether it is the only one.

@@ -3,7 +3,6 @@ package rpcx
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"syscall"
 	"time"
 
@@ -38,13 +37,14 @@ var levels = [...]float64{.5, .75, suspectPhi, 1.5, 2, 3, 4}
 // with the last connection of an endpoint that has left.
 type prober struct {
 	*endpoint
-	wait   time.Duration // before it connects for the first time
+	wait   time.Duration // before it connects for the first time; negative if Dial does that
 	slot   time.Duration // Dialer.Heartbeat
 	next   time.Time     // when the current slot ends
 	redial time.Time     // when lost connections are made again; zero if there are none
 	phi    float64       // as the balancer knows it
 	guard  detector.Guard
 	gray   detector.Gray
+	calls  uint64 // of the client, when mend last looked
 }
 
 func newProber(e *endpoint, wait time.Duration) *prober {
@@ -83,10 +83,7 @@ func (p *prober) run(ctx context.Context) {
 // begin connects an endpoint that came at run time, when its turn has come or a
 // call has done so. Pings or not, no call is to wait for it.
 func (p *prober) begin(ctx context.Context) {
-	p.mu.Lock()
-	fresh := p.fresh
-	p.mu.Unlock()
-	if !fresh {
+	if p.wait < 0 {
 		return
 	}
 	timer := time.NewTimer(p.wait)
@@ -98,7 +95,6 @@ func (p *prober) begin(ctx context.Context) {
 		return
 	}
 	p.reconnect(ctx)
-	p.met()
 }
 
 // excuse blames ourselves: a process that wakes late was paused, and has not
@@ -130,12 +126,11 @@ func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	default:
 		if p.pings {
 			p.judge(now)
-			p.mend(ctx, now)
 			at = p.wakeup()
-			if !p.redial.IsZero() {
-				at = earlier(at, p.redial)
-			}
 		}
+	}
+	if p.mend(now); !p.redial.IsZero() {
+		at = earlier(at, p.redial)
 	}
 	if !now.Before(p.next) {
 		p.endSlot(ctx, now)
@@ -199,7 +194,7 @@ func (p *prober) judge(now time.Time) {
 // setPhi tells the balancer of the level.
 func (p *prober) setPhi(phi float64) {
 	p.phi = phi
-	p.node.SetSuspicion(phi)
+	p.setSuspicion(phi)
 }
 
 // convict ends the connections, and with them every call that waits on the peer,
@@ -209,7 +204,7 @@ func (p *prober) convict(now time.Time, phi float64) {
 	info := SuspicionInfo{Endpoint: p.addr, Verdict: Spared, Phi: phi, Silence: cause.silence}
 	info.Fault = p.client.crowd(now, p.slot)
 	gated := p.breaker.State(now) != breaker.Disabled
-	if gated && info.Fault == detector.NoFault && p.client.balancer.Suspend(now, p.node) {
+	if gated && info.Fault == detector.NoFault && p.suspend(now) {
 		info.Verdict = Convicted
 		p.breaker.Trip(now, 0, cause)
 	}
@@ -218,20 +213,6 @@ func (p *prober) convict(now time.Time, phi float64) {
 	p.suspicion(info)
 	for _, c := range p.pool.all() {
 		c.fail(cause)
-	}
-}
-
-// mend replaces lost connections before a call needs them, but within a quarter of a
-// slot rather than at once: a server that goes away leaves all its clients together.
-func (p *prober) mend(ctx context.Context, now time.Time) {
-	switch {
-	case p.pool.full() || p.fixed || p.left.Load():
-		p.redial = time.Time{}
-	case p.redial.IsZero():
-		p.redial = now.Add(rand.N(min(p.slot/4, rejoinSpread)))
-	case !now.Before(p.redial):
-		p.redial = time.Time{}
-		p.reconnect(ctx)
 	}
 }
 
@@ -288,11 +269,19 @@ func (p *prober) tryAgain(ctx context.Context, now time.Time) time.Time {
 	if err = p.try(ctx); err != nil {
 		outcome = breaker.Failure
 	}
+	var d *dialError
+	blameless := errors.As(err, &d) && d.blameless
+	if blameless {
+		outcome = breaker.Ignored
+	}
 	ended := time.Now()
 	if hook := p.client.dialer.Trace.Ping; hook != nil {
 		hook(PingInfo{Endpoint: p.addr, Probe: true, Started: now, Duration: ended.Sub(now), Err: err})
 	}
 	permit.Done(ended, outcome)
+	if blameless {
+		return p.redials.due()
+	}
 	now = ended
 	return now.Add(max(p.breaker.Stats(now).RetryAfter, time.Millisecond))
 }
@@ -300,7 +289,7 @@ func (p *prober) tryAgain(ctx context.Context, now time.Time) time.Time {
 // try connects, unless it is connected, and pings. A connection on which no answer
 // comes is not tried again.
 func (p *prober) try(ctx context.Context) error {
-	c, err := p.connect(ctx, &p.pool.lanes[0])
+	c, err := p.connect(ctx, p.pool.pick())
 	if err != nil {
 		return err
 	}
