@@ -18,46 +18,60 @@ import (
 	"resilientrpc/rpcx"
 )
 
-// A virtual address with three servers behind it, of which one is gone, and one that
-// takes connections only to drop them: the endpoint works all the same
-// (servicetalk#2457, kubernetes#24322, cilium#36427).
+// A virtual address with three servers behind it, of which one is gone, or takes
+// connections only to drop them: the endpoint works all the same (servicetalk#2457,
+// kubernetes#24322, cilium#36427).
 func TestVirtualAddressWithADeadServer(t *testing.T) {
 	for name, fault := range map[string]func(*fleet, string){
 		"refused":  (*fleet).kill,
 		"vanished": (*fleet).vanish,
-		"dropped":  func(f *fleet, addr string) { f.Cut(addr) },
+		"dropped":  (*fleet).kill,
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
-				for _, a := range []string{"a1:1", "a2:1", "a3:1"} {
+				servers := []string{"a1:1", "a2:1", "a3:1"}
+				for _, a := range servers {
 					f.start(a)
 				}
-				var dials atomic.Int64
-				dropping := name == "dropped"
-				f.dialer.NetDial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-					addr := fmt.Sprintf("a%d:1", dials.Add(1)%3+1)
-					c, err := f.DialContext(ctx, network, addr)
-					if addr == "a3:1" && dropping && err == nil && dials.Load() > 3 {
+				ln := f.Listen("drop:1")
+				go func() {
+					for {
+						c, err := ln.Accept()
+						if err != nil {
+							return
+						}
 						c.Close()
 					}
-					return c, err
+				}()
+				var dials atomic.Int64
+				f.dialer.NetDial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+					n := dials.Add(1) - 1
+					if n > 3 && n%3 == 0 && name == "dropped" {
+						return f.DialContext(ctx, network, "drop:1")
+					}
+					return f.DialContext(ctx, network, servers[n%3])
 				}
 				f.dialer.Conns = 3
+				f.dialer.Idempotent = func(string) bool { return name == "dropped" } // a call may be written before the end is seen
 				c := f.dial()
 				defer c.Close()
 				where(t, c, 30)
 				time.Sleep(2 * time.Second)
-				where(t, c, 30)
 				require.Equal(t, 3, c.Stats().Endpoints[0].Conns)
 
-				fault(f, "a3:1")
+				fault(f, "a1:1")
 				synctest.Wait()
-				for range 1000 {
+				for i := range 1000 {
+					if i%100 == 50 && f.Open("a2:1") > 0 && f.Open("a3:1") > 0 {
+						f.Cut("a2:1") // one works
+						synctest.Wait()
+					}
 					_, err := hurried(t, c)
 					require.NoError(t, err)
 					require.Equal(t, breaker.Closed, c.Stats().Endpoints[0].State)
 					time.Sleep(20 * time.Millisecond)
 				}
+				require.Greater(t, dials.Load(), int64(6))
 			})
 		})
 	}
