@@ -31,6 +31,7 @@ type conn struct {
 
 	inflight atomic.Int64
 	retired  atomic.Bool
+	counted  atomic.Bool  // its end was counted as a failure of the endpoint
 	answered atomic.Bool  // a reply has come
 	heard    atomic.Int64 // when the last one came, since core.born
 	pong     atomic.Int64 // when the last answer to a ping came, likewise
@@ -175,6 +176,14 @@ func (c *conn) give(a *attempt, cause error) result {
 // settle says what came of an attempt that has ended, with the error, if any, that
 // ended it for net/rpc.
 func (c *conn) settle(a *attempt, err error) result {
+	r := c.outcome(a, err)
+	if r.err != nil && !r.own && c.dead() && errors.Is(r.err, c.cause) {
+		r.lost = c
+	}
+	return r
+}
+
+func (c *conn) outcome(a *attempt, err error) result {
 	if a.state.Load() == abandoned {
 		if a.unseen {
 			return result{err: a.cause}

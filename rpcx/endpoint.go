@@ -55,21 +55,6 @@ func (e *endpoint) admit(a *attempt) error {
 	return err
 }
 
-// blame tells the method's breaker what is the method's doing, running out of time
-// or not, and returns what is left for the endpoint's: its connections.
-func blame(method *breaker.Permit, res result, o breaker.Outcome) breaker.Outcome {
-	switch {
-	case o != breaker.Failure:
-		method.Done(res.at, o)
-		return o
-	case errors.Is(res.err, context.DeadlineExceeded):
-		method.Done(res.at, o)
-		return breaker.Ignored
-	}
-	method.Done(res.at, breaker.Ignored)
-	return o
-}
-
 // allow asks the endpoint's breaker. While pings are on they are what lets an
 // endpoint back in, so that no user's call has to be the guinea pig.
 func (e *endpoint) allow(now time.Time) (breaker.Permit, error) {

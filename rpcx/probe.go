@@ -48,10 +48,7 @@ type prober struct {
 }
 
 func newProber(e *endpoint, wait time.Duration) *prober {
-	slot := e.client.dialer.Heartbeat
-	if slot < 0 {
-		slot = time.Second
-	}
+	slot := e.client.slot()
 	return &prober{endpoint: e, wait: wait, slot: slot, guard: detector.Guard{Tolerance: slot / 4}}
 }
 
@@ -162,7 +159,7 @@ func earlier(a, b time.Time) time.Time {
 
 // wakeup is when the detector reaches its next level, or the end of the next slot.
 func (p *prober) wakeup() time.Time {
-	next := p.detector.Stats(p.next).Threshold
+	next := p.client.phiLimit
 	for _, level := range levels {
 		if level > p.phi {
 			next = min(next, level)
