@@ -28,9 +28,10 @@ type endpoint struct {
 
 	pool    *pool
 	redials redials
-	running atomic.Int64 // what the server said to the last ping: see health
-	took    latencies    // since core.born
-	paces   paces        // likewise
+	running atomic.Int64  // what the server said to the last ping: see health
+	took    latencies     // since core.born
+	paces   paces         // likewise
+	judged  atomic.Uint64 // attempts whose end has told something of the endpoint
 
 	last atomic.Pointer[conn] // the newest, which may be over or retired
 	wake chan struct{}        // has room for one; wakes the prober

@@ -37,14 +37,15 @@ var levels = [...]float64{.5, .75, suspectPhi, 1.5, 2, 3, 4}
 // with the last connection of an endpoint that has left.
 type prober struct {
 	*endpoint
-	wait   time.Duration // before it connects for the first time; negative if Dial does that
-	slot   time.Duration // Dialer.Heartbeat
-	next   time.Time     // when the current slot ends
-	redial time.Time     // when lost connections are made again; zero if there are none
-	phi    float64       // as the balancer knows it
-	guard  detector.Guard
-	gray   detector.Gray
-	calls  uint64 // of the client, when mend last looked
+	wait     time.Duration // before it connects for the first time; negative if Dial does that
+	slot     time.Duration // Dialer.Heartbeat
+	next     time.Time     // when the current slot ends
+	redial   time.Time     // when lost connections are made again; zero if there are none
+	phi      float64       // as the balancer knows it
+	guard    detector.Guard
+	gray     detector.Gray
+	compared uint64 // endpoint.judged when compare last looked
+	calls    uint64 // of the client, when mend last looked
 }
 
 func newProber(e *endpoint, wait time.Duration) *prober {
@@ -241,8 +242,15 @@ func (p *prober) ping(ctx context.Context, now time.Time) {
 	}
 }
 
-// compare lays the detector's view beside that of the calls.
+// compare lays the detector's view beside that of the calls, of which there is one only
+// while the endpoint takes calls, and some have ended since it was last asked.
 func (p *prober) compare(now time.Time) {
+	judged := p.judged.Load()
+	used := judged != p.compared
+	p.compared = judged
+	if s := p.breaker.State(now); !used || s != breaker.Closed && s != breaker.Disabled {
+		return
+	}
 	failing := p.node.Stats(now).ErrorRate >= grayErrors
 	verdict, changed := p.gray.Observe(now, p.suspect, failing)
 	if hook := p.client.dialer.Trace.ViewsDiffer; changed && hook != nil {

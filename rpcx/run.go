@@ -158,6 +158,9 @@ func (c *core) conclude(a *attempt, res result) result {
 	if e.methods != nil {
 		v.breaker = v.besides(&a.inner, res.at)
 	}
+	if v.balancer <= balancer.Failure {
+		e.judged.Add(1)
+	}
 	a.permit.Done(res.at, v.breaker)
 	c.release(res.at, a.ticket, v.balancer)
 	if res.err == nil {
