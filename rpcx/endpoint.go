@@ -269,9 +269,10 @@ func (e *endpoint) setSuspect(now time.Time, suspect bool) bool {
 // then the connections close, and last the prober ends.
 func (e *endpoint) leave(now time.Time) {
 	e.mu.Lock()
-	e.left.Store(true)
-	e.client.balancer.SetNodeState(now, e.node, balancer.Suspect) // it is not connected
-	e.node.SetSuspicion(0)
+	if !e.left.Swap(true) {
+		e.client.balancer.SetNodeState(now, e.node, balancer.Suspect) // it is not connected
+		e.node.SetSuspicion(0)
+	}
 	e.mu.Unlock()
 	for _, c := range e.pool.all() {
 		c.retire()
