@@ -59,8 +59,8 @@ func NewClientWithCodec(codec rpc.ClientCodec) *Client {
 }
 
 // Dial connects to the replicas at the given addresses, each of which may itself
-// be a comma-separated list. It returns as soon as one is connected, and fails if
-// none can be reached. With Dialer.Resolver there must be no address, and Dial waits
+// be a comma-separated list. It returns as soon as one is connected, to which calls go
+// until others are, and fails if none can be reached. With Dialer.Resolver there must be no address, and Dial waits
 // for the first set of endpoints, up to 10 s.
 func (d *Dialer) Dial(network string, addresses ...string) (*Client, error) {
 	return d.DialContext(context.Background(), network, addresses...)

@@ -98,7 +98,7 @@ type Dialer struct {
 	// connection is idle). Zero leaves it to the two.
 	DetectWithin time.Duration
 	// Conns is the number of connections to each endpoint, of which a call takes
-	// the one with the fewest calls in flight. Zero means 1, which is the fastest
+	// the one with the fewest calls in flight, while others may be missing. Zero means 1, which is the fastest
 	// for small calls; more help where large ones hold up small ones.
 	Conns int
 	// MaxInFlight bounds the calls in flight to each endpoint. A call passes over
