@@ -77,12 +77,16 @@ func (e *endpoint) call(now time.Time, a *attempt) result {
 // connection returns the connection for an attempt and the time, which may have
 // passed while it was made.
 func (e *endpoint) connection(ctx context.Context, now time.Time) (*conn, time.Time, error) {
-	l := e.pool.pick()
-	if c := l.conn.Load(); c != nil {
+	if c := e.pool.pick().conn.Load(); c != nil {
 		return c, now, nil
 	}
-	c, err := e.connect(ctx, l)
-	return c, time.Now(), err
+	for {
+		arrived := e.pool.arrival()
+		c, err := e.connectUnless(ctx, e.pool.pick(), arrived)
+		if err != errArrived { //nolint:errorlint // made by lane.get
+			return c, time.Now(), err
+		}
+	}
 }
 
 // unconnected is the end of an attempt that found no connection.
@@ -93,6 +97,12 @@ func unconnected(err error) result {
 
 // connect returns the connection of a lane, and makes it if there is none.
 func (e *endpoint) connect(ctx context.Context, l *lane) (*conn, error) {
+	return e.connectUnless(ctx, l, nil)
+}
+
+// connectUnless is connect for a caller who takes any lane: it ends with errArrived once
+// another one is connected.
+func (e *endpoint) connectUnless(ctx context.Context, l *lane, arrived <-chan struct{}) (*conn, error) {
 	if c := l.conn.Load(); c != nil {
 		return c, nil
 	}
@@ -105,7 +115,7 @@ func (e *endpoint) connect(ctx context.Context, l *lane) (*conn, error) {
 	if err := e.redials.refuse(time.Now()); err != nil {
 		return nil, err
 	}
-	return l.get(ctx, e.client.ctx, func() (*conn, error) { return e.dial(l) })
+	return l.get(ctx, e.client.ctx, arrived, func() (*conn, error) { return e.dial(l) })
 }
 
 // dial makes the connection.
@@ -158,6 +168,7 @@ func (e *endpoint) adopt(l *lane, c *conn) {
 	} else if c.retired.Load() {
 		e.drop(c)
 	}
+	e.pool.arrive()
 	e.publish(time.Now())
 	e.kick() // the prober need not connect any more
 }

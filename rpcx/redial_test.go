@@ -316,3 +316,23 @@ func TestDialFailsWithTheLocalCause(t *testing.T) {
 	_, err := d.Dial("tcp", "a:1,b:1")
 	require.ErrorIs(t, err, syscall.EMFILE)
 }
+
+// A call that waits for a dial that hangs takes the first connection that there is.
+func TestCallTakesTheFirstConnectionOfSeveral(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		f.aliases(50)
+		f.dialer.Conns = 3
+		c := f.dial()
+		defer c.Close()
+		time.Sleep(time.Second)
+		where(t, c, 30)
+		f.Blackhole("a4:1")
+		f.each(3, f.Cut)
+		synctest.Wait()
+		begin := time.Now()
+		where(t, c, 1)
+		require.Less(t, time.Since(begin), time.Second)
+		where(t, c, 100)
+		require.Zero(t, c.Stats().Endpoints[0].Trips)
+	})
+}
