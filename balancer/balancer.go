@@ -2,6 +2,7 @@ package balancer
 
 import (
 	"cmp"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 // concurrently; Pick and Ticket.Done never wait for each other or for anyone.
 type Balancer struct {
 	policy    Policy
+	initial   State   // of new nodes
 	slowStart float64 // ticks; not positive if off
 	seeded    bool
 	limit     int64   // calls in flight of a node; 0 for any number
@@ -37,10 +39,13 @@ type Balancer struct {
 	fleet fleet
 }
 
-// New returns a balancer without endpoints. At present every Config is valid and
-// the error is nil.
+// New returns a balancer without endpoints, or an error that names the field of c that
+// makes no sense.
 func New(c Config) (*Balancer, error) {
-	b := &Balancer{policy: c.Policy, seeded: c.Seed != 0, limit: int64(max(c.MaxInFlight, 0))}
+	if c.Initial > Suspect {
+		return nil, fmt.Errorf("balancer: Config.Initial is %v; want Ready or Suspect", c.Initial)
+	}
+	b := &Balancer{policy: c.Policy, initial: c.Initial, seeded: c.Seed != 0, limit: int64(max(c.MaxInFlight, 0))}
 	if b.policy == nil {
 		b.policy = P2C()
 	}
@@ -77,7 +82,7 @@ func (b *Balancer) Pick(now time.Time, in PickInfo) (Ticket, error) {
 		return Ticket{}, ErrNoEndpoints
 	}
 	t := b.nanos(now)
-	if b.stale.Load() && t-s.built >= int64(coalesce) {
+	if b.stale.Load() && s.due(t) {
 		s = b.rebuild(t)
 	}
 	for {
@@ -147,8 +152,8 @@ func (b *Balancer) Nodes() []*Node {
 // InUse returns the nodes that this client needs as things are, in its own order:
 // all of Nodes, or its subset of them, which holds as many that are up as
 // Config.Subset says and those that are down among them. A node that is not of
-// these need not be connected or watched, and is left in state Ready. The caller
-// must not change the slice; it is the same one while nothing has changed.
+// these need not be connected or watched, and should be in state Config.Initial. The
+// caller must not change the slice; it is the same one while nothing has changed.
 func (b *Balancer) InUse(now time.Time) []*Node {
 	s := b.current.Load()
 	if s == nil {

@@ -28,6 +28,11 @@ type Config struct {
 	// done. 0 and negative mean no limit.
 	MaxInFlight int
 
+	// Initial is the state in which endpoints begin: Ready or Suspect. 0 means Ready.
+	// An owner whose endpoints have to be connected first lets them begin as
+	// Suspect, so that others are preferred until then.
+	Initial State
+
 	// Seed makes the balancer's random choices repeatable, for tests and
 	// simulations. Hash does not depend on it. 0 means a random seed, and
 	// costs less when many processors pick at once.

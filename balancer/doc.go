@@ -65,7 +65,7 @@
 //
 // Pick reads an immutable snapshot of the nodes by state and checks the state of
 // the node it picks. A change of state takes effect at once. The snapshot is
-// rebuilt at once for up to 64 endpoints, and for more at most every 10 ms, by
+// rebuilt by the next Pick for up to 64 endpoints, and for more at most every 10 ms, by
 // the first Pick that is due or would go down a tier.
 //
 // # Time

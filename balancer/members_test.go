@@ -224,3 +224,37 @@ func TestPolicyIsCalledWithoutALock(t *testing.T) {
 	b.SetState(at(time.Minute), fmt.Sprint(7), balancer.Down)
 	assert.Zero(t, w.held)
 }
+
+// Whoever tells of a state may hold a lock that the policy's author knows nothing of.
+func TestStatesAreSetWithoutThePolicy(t *testing.T) {
+	for _, size := range []int{3, 200} {
+		counter := &countingPolicy{Policy: balancer.P2C()}
+		b := fleetOf(t, size, balancer.Config{Policy: counter})
+		nodes := b.InUse(epoch)
+		before := counter.pickers
+		for i, n := range nodes {
+			require.True(t, b.SetNodeState(at(time.Duration(i)*time.Minute), n, balancer.Suspect))
+		}
+		require.True(t, b.Suspend(at(time.Hour), nodes[0]))
+		require.Equal(t, before, counter.pickers)
+		require.NotSame(t, nodes[0], pick(t, b, at(time.Hour), balancer.PickInfo{}).Node())
+		require.Greater(t, counter.pickers, before)
+	}
+}
+
+func TestEndpointsBeginInTheInitialState(t *testing.T) {
+	_, err := balancer.New(balancer.Config{Initial: balancer.Down})
+	require.ErrorContains(t, err, "Config.Initial is down")
+	b := fleetOf(t, 3, balancer.Config{Initial: balancer.Suspect})
+	for _, n := range b.Nodes() {
+		require.Equal(t, balancer.Suspect, n.State())
+	}
+	pick(t, b, epoch, balancer.PickInfo{}).Done(epoch, balancer.NotSent) // for want of others
+	b.SetState(epoch, "1", balancer.Ready)
+	require.NoError(t, b.Update(epoch, endpoints(5)))
+	require.Equal(t, balancer.Ready, b.Nodes()[1].State(), "it stays listed")
+	require.Equal(t, balancer.Suspect, b.Nodes()[4].State())
+	for range 50 {
+		require.Equal(t, 1, index(pick(t, b, epoch, balancer.PickInfo{}).Node()))
+	}
+}

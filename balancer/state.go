@@ -7,10 +7,11 @@ import "strconv"
 type State uint8
 
 const (
-	// Ready is an endpoint without known fault. It is the state of a new one.
+	// Ready is an endpoint without known fault.
 	Ready State = iota
-	// Suspect is an endpoint that has been silent for longer than usual. It is
-	// picked only when no Ready one can be.
+	// Suspect is an endpoint that may not be able to serve at once: it is not
+	// connected, or has been silent for longer than usual. It is picked only when no
+	// Ready one can be.
 	Suspect
 	// Down is an endpoint whose breaker is open. It is never picked.
 	Down

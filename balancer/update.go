@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Changes of members and states take effect at once on each node, where Pick
-// checks them. The snapshot, whose making costs time for every node, follows:
-// at once if that is cheap or the last one is older than coalesce, and else
-// with the first Pick after that, so that no flapping fleet is rebuilt more
+// Changes of states take effect at once on each node, where Pick checks them. The
+// snapshot, whose making costs time for every node and calls the policy, follows
+// with the next Pick if that is cheap or the last one is older than coalesce, and
+// else with the first Pick after that, so that no flapping fleet is rebuilt more
 // often.
 const (
 	coalesce  = 10 * time.Millisecond
@@ -17,7 +17,7 @@ const (
 
 // Update replaces the list of endpoints. An endpoint whose ID was listed
 // before keeps its node with all statistics and its state, and takes over the
-// new Weight and Value. A new one starts Ready, is taken for as fast as the
+// new Weight and Value. A new one starts in Config.Initial, is taken for as fast as the
 // others are, and starts slowly unless it is of the first Update. A removed
 // one gets no more calls; its tickets stay valid.
 //
@@ -52,6 +52,7 @@ func (b *Balancer) replace(t int64, eps []Endpoint) {
 		n := old.find(eps[i].ID)
 		if n == nil {
 			n = newNode(b, &eps[i])
+			n.state.Store(uint32(b.initial))
 			if !first {
 				n.renew(t)
 			}
@@ -85,14 +86,12 @@ func (b *Balancer) SetState(now time.Time, id string, s State) bool {
 }
 
 // SetNodeState is SetState for a caller that has the node. It returns false if
-// the node has been removed.
+// the node has been removed. It does not call the Policy, so that its caller may hold
+// a lock.
 func (b *Balancer) SetNodeState(now time.Time, n *Node, s State) bool {
 	b.mu.Lock()
-	ok, changed := b.setState(now, n, s)
-	b.mu.Unlock()
-	if changed {
-		b.refresh(b.nanos(now))
-	}
+	defer b.mu.Unlock()
+	ok, _ := b.setState(now, n, s)
 	return ok
 }
 
@@ -114,6 +113,7 @@ func (b *Balancer) setState(now time.Time, n *Node, s State) (ok, changed bool) 
 	}
 	n.state.Store(uint32(s))
 	b.generation.Add(1)
+	b.stale.Store(true)
 	return true, true
 }
 
@@ -124,21 +124,18 @@ func (b *Balancer) setState(now time.Time, n *Node, s State) (ok, changed bool) 
 // use instead. Endpoints that are down on proof, such as a refused connection,
 // are not suspects, and endpoints that drain do not count. Of callers at the same
 // time no more than half succeed, too. It is true for a node that is Down already
-// and false for one that has been removed.
+// and false for one that has been removed. Like SetNodeState, it does not call the
+// Policy.
 func (b *Balancer) Suspend(now time.Time, n *Node) bool {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	if n.owner == b && !n.removed && n.State() != Down && !b.spare(n) {
-		b.mu.Unlock()
 		return false
 	}
 	ok, changed := b.setState(now, n, Down)
 	if changed {
 		n.suspended = true
 		b.suspended++
-	}
-	b.mu.Unlock()
-	if changed {
-		b.refresh(b.nanos(now))
 	}
 	return ok
 }
@@ -155,14 +152,9 @@ func (b *Balancer) spare(n *Node) bool {
 	return 2*(b.suspended+1) <= serving
 }
 
-// refresh rebuilds the snapshot now or leaves it to a later Pick.
-func (b *Balancer) refresh(t int64) {
-	s := b.current.Load()
-	if s == nil || len(s.members.nodes) <= cheapSize || t-s.built >= int64(coalesce) {
-		b.rebuild(t)
-		return
-	}
-	b.stale.Store(true)
+// due reports whether a stale snapshot is to be replaced before it is used.
+func (s *snapshot) due(t int64) bool {
+	return len(s.members.nodes) <= cheapSize || t-s.built >= int64(coalesce)
 }
 
 // rebuild publishes a snapshot that holds at least all changes made before the

@@ -264,3 +264,11 @@ func stepWall(t time.Time, d time.Duration) time.Time {
 	}
 	return t
 }
+
+// A time before the first one that a detector was given is no silence of centuries.
+func TestSuspectBeforeTheFirstTime(t *testing.T) {
+	d := newDetector(t, detector.Config{})
+	d.Forget(start.Add(time.Second))
+	require.False(t, d.Suspect(start))
+	require.Zero(t, d.Phi(start))
+}

@@ -236,8 +236,9 @@ func (d *Detector) Phi(now time.Time) float64 {
 // Suspect reports whether Phi has reached Config.Threshold at now. It compares
 // the silence with a published length and computes no logarithm.
 func (d *Detector) Suspect(now time.Time) bool {
-	base := d.base.Load() // nil if nothing was ever owed
-	return base != nil && int64(now.Sub(*base))+epoch-d.start() >= d.timeout.Load()
+	// Without a base nothing was ever owed. A time before it counts as the base: the
+	// difference could overflow.
+	return d.base.Load() != nil && d.at(now)-d.start() >= d.timeout.Load()
 }
 
 // Deadline returns the first nanosecond at which Phi is phi or more if nothing

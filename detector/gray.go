@@ -43,12 +43,16 @@ type Gray struct {
 
 	differ  Verdict // how they differ, Agree if they do not
 	since   time.Time
+	last    time.Time // when Observe was called last
 	verdict Verdict
 }
 
 // Observe takes note of both views at now: suspected by the detector, and
 // failing by the application's own measure, such as its rate of errors or its
 // latency. It returns the verdict, and whether that is news.
+//
+// It is to be called only where the application has a view: it uses the peer, and has
+// done so since the last call of Observe. A gap of After or more is a break.
 func (g *Gray) Observe(now time.Time, suspected, failing bool) (v Verdict, changed bool) {
 	differ := Agree
 	switch {
@@ -57,13 +61,14 @@ func (g *Gray) Observe(now time.Time, suspected, failing bool) (v Verdict, chang
 	case suspected && !failing:
 		differ = FalseAlarm
 	}
-	if differ != g.differ {
-		g.differ, g.since = differ, now
-	}
 	after := g.After
 	if after == 0 {
 		after = 10 * time.Second
 	}
+	if differ != g.differ || now.Sub(g.last) >= after {
+		g.differ, g.since = differ, now
+	}
+	g.last = now
 	v = Agree
 	if differ != Agree && now.Sub(g.since) >= after {
 		v = differ

@@ -131,3 +131,15 @@ func TestPlan(t *testing.T) {
 		require.ErrorContains(t, err, "Plan", bad)
 	}
 }
+
+// What was seen long ago says nothing of the time in between.
+func TestGrayOverAGap(t *testing.T) {
+	var g detector.Gray
+	for _, c := range []struct {
+		second int
+		want   detector.Verdict
+	}{{0, detector.Agree}, {9, detector.Agree}, {30, detector.Agree}, {39, detector.Agree}, {40, detector.GrayFailure}, {90, detector.Agree}, {99, detector.Agree}, {100, detector.GrayFailure}} {
+		v, _ := g.Observe(start.Add(time.Duration(c.second)*time.Second), false, true)
+		require.Equal(t, c.want, v, "at %d s", c.second)
+	}
+}

@@ -21,8 +21,12 @@ func TestArrivalWithoutPings(t *testing.T) {
 		where(t, c, 100)
 		time.Sleep(1100 * time.Millisecond)
 		require.Equal(t, 1, f.Open("b:1"))
-		require.Equal(t, 1, f.Dials("nobody:1"))
+		require.NotZero(t, f.Dials("nobody:1"))
+		time.Sleep(5 * time.Second) // what the calls passed over is tried once more
+		dials := f.Dials("nobody:1")
+		require.LessOrEqual(t, dials, 2)
 		time.Sleep(10 * time.Second)
+		require.Equal(t, dials, f.Dials("nobody:1"), "there are no calls for it")
 		require.InDelta(t, 50, where(t, c, 100)["b:1"], 20)
 		sets.say("c:1")
 		require.Equal(t, map[string]int{"c:1": 100}, where(t, c, 100))

@@ -267,6 +267,9 @@ func (t *tap) ReadResponseBody(body any) error {
 		t.conn.received(a, t.now)
 	}
 	mine, err := t.read(a)
+	if !mine && t.failure != errDraining { //nolint:errorlint // made by readFailure
+		t.conn.ep.late(a, t.now)
+	}
 	t.ended(err) //nolint:errcheck // it is returned below
 	if mine && a.owner != nil {
 		a.broken = err

@@ -20,56 +20,105 @@ type result struct {
 	// nothing of the endpoint: our breaker, our Close, an argument that cannot
 	// be encoded.
 	own bool
+	// lost is the connection whose end this is, nil if it is not one's. All attempts
+	// on it have the same end.
+	lost *conn
 }
 
-// judgment is what an attempt's end means to the breaker and to the balancer.
+// judgment is what an attempt's end means to the endpoint's breaker, to the method's
+// own, and to the balancer.
 type judgment struct {
 	breaker  breaker.Outcome
+	method   breaker.Outcome
 	balancer balancer.Outcome
 }
 
-// classify is the one place where an attempt's end is judged; its rows are those
-// of the table in the package documentation. patience is how long the attempt
-// was given, if a deadline ended it: see judgeTimeout.
-func classify(r result, patience time.Duration, usual func(string) time.Duration) judgment {
-	switch {
-	case r.err == nil:
-		return judgment{breaker.Success, balancer.Success}
-	case isServerError(r.err):
-		// The server works; it is the method that failed (gobreaker#112).
-		return judgment{breaker.Success, balancer.AppError}
-	case r.own && r.sent == NotSent:
-		// Our own refusals must never feed the statistics (go-zero#5551).
-		return judgment{breaker.Ignored, balancer.NotSent}
-	case r.own || errors.Is(r.err, context.Canceled):
-		// A caller who gave up says nothing of the server (rubyist/circuitbreaker#42).
-		return judgment{breaker.Ignored, balancer.Canceled}
-	case errors.Is(r.err, context.DeadlineExceeded):
-		return judgeTimeout(r, patience, usual(""))
-	case isDecodeError(r.err):
-		// The server answered; caller and server disagree on a type.
-		return judgment{breaker.Success, balancer.AppError}
-	case r.sent == NotSent:
-		return judgment{breaker.Failure, balancer.NotSent}
-	}
-	return judgment{breaker.Failure, balancer.Failure}
+// ignored is the judgment of an end that says nothing of the endpoint.
+func ignored(o balancer.Outcome) judgment {
+	return judgment{breaker.Ignored, breaker.Ignored, o}
 }
 
-// fairPatience is the deadline from which on a timeout is the endpoint's fault
-// whatever its usual latency.
+// accepted reports whether the throttle is to take the attempt for one that the server
+// took up: those that a lost connection took along with the first are no news.
+func (v judgment) accepted(r result) bool {
+	return v.balancer == balancer.Success || v.balancer == balancer.AppError ||
+		r.lost != nil && v.breaker == breaker.Ignored
+}
+
+// classify is the one place where an attempt's end is judged; its rows are those
+// of the table in the package documentation. overdue judges a deadline.
+func classify(r result, overdue func() judgment) judgment {
+	switch {
+	case r.err == nil:
+		return judgment{breaker.Success, breaker.Success, balancer.Success}
+	case isServerError(r.err):
+		// The server works; it is the method that failed (gobreaker#112).
+		return judgment{breaker.Success, breaker.Success, balancer.AppError}
+	case r.own && r.sent == NotSent:
+		// Our own refusals must never feed the statistics (go-zero#5551).
+		return ignored(balancer.NotSent)
+	case r.own || errors.Is(r.err, context.Canceled):
+		// A caller who gave up says nothing of the server (rubyist/circuitbreaker#42).
+		return ignored(balancer.Canceled)
+	case errors.Is(r.err, context.DeadlineExceeded):
+		if r.sent == NotSent {
+			return ignored(balancer.NotSent)
+		}
+		return overdue()
+	case isDecodeError(r.err):
+		// The server answered; caller and server disagree on a type.
+		return judgment{breaker.Success, breaker.Success, balancer.AppError}
+	case r.lost != nil && r.lost.counted.Swap(true):
+		// It is one event, however many calls were on the connection.
+		return ignored(balancer.NotSent)
+	case r.sent == NotSent:
+		return judgment{breaker.Failure, breaker.Ignored, balancer.NotSent}
+	}
+	return judgment{breaker.Failure, breaker.Ignored, balancer.Failure}
+}
+
+// fairPatience is the deadline from which on a timeout of a method that was never
+// answered counts against the method.
 const fairPatience = 100 * time.Millisecond
 
-// judgeTimeout decides whose fault a deadline was. A caller who allows less than
-// a few usual latencies, and less than fairPatience, would open the breaker of a
-// sound endpoint (cep21/circuit#94).
-func judgeTimeout(r result, patience, usual time.Duration) judgment {
-	switch {
-	case r.sent == NotSent:
-		return judgment{breaker.Ignored, balancer.NotSent}
-	case patience < fairPatience && (usual == 0 || patience < 4*usual):
-		return judgment{breaker.Ignored, balancer.Canceled}
+// overdue decides whose fault a deadline was that passed without an answer: that of a
+// caller who allowed less than the method takes (cep21/circuit#94), or the endpoint's.
+// What a method takes is what it takes at the endpoint or, if that is less, at another:
+// an endpoint that has become slow is not excused by it. A method of which that is not
+// known, since it was never answered, says nothing of the endpoint. Whatever the
+// patience of the callers, a silence that lasts does.
+func (e *endpoint) overdue(a *attempt, now time.Time) judgment {
+	patience := now.Sub(a.started)
+	usual := e.client.fastest(a.method)
+	if own := e.paces.of(a.method); usual == 0 || own > 0 && own < usual {
+		usual = own
 	}
-	return judgment{breaker.Failure, balancer.Failure}
+	switch {
+	case usual > 0 && patience >= enough(usual), e.silence(now) >= max(2*e.client.slot(), 4*usual):
+		return judgment{breaker.Failure, breaker.Failure, balancer.Failure}
+	case usual > 0 || patience < fairPatience:
+		return ignored(balancer.Canceled)
+	}
+	return judgment{breaker.Ignored, breaker.Failure, balancer.Failure}
+}
+
+// enough is the patience with which most calls of a sound method are answered, whose
+// mean latency is usual: twice that, however its latencies are spread, and more where
+// they are so short that chance is most of them.
+func enough(usual time.Duration) time.Duration {
+	if usual < fairPatience/2 {
+		return min(4*usual, fairPatience)
+	}
+	return 2 * usual
+}
+
+// silence is for how long the endpoint has owed an answer and given no sign of life.
+func (e *endpoint) silence(now time.Time) time.Duration {
+	since := e.detector.Stats(now).OwedSince
+	if since.IsZero() {
+		return 0
+	}
+	return now.Sub(since)
 }
 
 // The checks below are made of every call, and a target for errors.As costs an

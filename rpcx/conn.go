@@ -32,6 +32,7 @@ type conn struct {
 	inflight atomic.Int64
 	retired  atomic.Bool
 	scout    atomic.Bool  // it carries no calls: see scout
+	counted  atomic.Bool  // its end was counted as a failure of the endpoint
 	answered atomic.Bool  // a reply has come
 	heard    atomic.Int64 // when the last one came, since core.born
 	pinged   atomic.Int64 // when the last ping was sent, likewise; 0 if none was
@@ -181,6 +182,14 @@ func (c *conn) give(a *attempt, cause error) result {
 // settle says what came of an attempt that has ended, with the error, if any, that
 // ended it for net/rpc.
 func (c *conn) settle(a *attempt, err error) result {
+	r := c.outcome(a, err)
+	if r.err != nil && !r.own && c.dead() && errors.Is(r.err, c.cause) {
+		r.lost = c
+	}
+	return r
+}
+
+func (c *conn) outcome(a *attempt, err error) result {
 	if a.state.Load() == abandoned {
 		if a.unseen {
 			return result{err: a.cause}

@@ -114,6 +114,14 @@ func (c *core) short(now time.Time) bool {
 	return 2*up <= used
 }
 
+// slot is Dialer.Heartbeat, or what stands for it where there are no pings.
+func (c *core) slot() time.Duration {
+	if c.dialer.Heartbeat < 0 {
+		return time.Second
+	}
+	return c.dialer.Heartbeat
+}
+
 // crowd reports whether most peers have fallen silent together, now or in the last
 // slot: those that were spared first are asked nothing any more.
 func (c *core) crowd(now time.Time, slot time.Duration) detector.Fault {

@@ -60,11 +60,11 @@ func NewClientWithCodec(codec rpc.ClientCodec) *Client {
 }
 
 // Dial connects to the replicas at the given addresses, each of which may itself
-// be a comma-separated list. It returns as soon as one is connected, and fails if
-// none can be reached, or at once if the list cannot be right: an address twice, or one
-// without a port. With Dialer.Resolver there must be no address, and Dial waits for the
-// first set of endpoints, up to 10 s. It does not wait for a resolver that has given up,
-// as that of a file does which is not there.
+// be a comma-separated list. It returns as soon as one is connected, to which calls go
+// until others are, and fails if none can be reached, or at once if the list cannot be
+// right: an address twice, or one without a port. With Dialer.Resolver there must be no
+// address, and Dial waits for the first set of endpoints, up to 10 s. It does not wait for
+// a resolver that has given up, as that of a file does which is not there.
 func (d *Dialer) Dial(network string, addresses ...string) (*Client, error) {
 	return d.DialContext(context.Background(), network, addresses...)
 }
@@ -162,7 +162,9 @@ func (d *Dialer) newCore(network string) (*core, error) {
 	c := &core{dialer: full, network: network, born: time.Now(), budget: newBudget(full.Retry.Budget), journal: new(journal)}
 	c.dialer.Trace = full.Trace.Join(c.journal.trace())
 	c.underway.idle = make(chan struct{}, 1)
-	if c.balancer, err = balancer.New(balancer.Config{Policy: full.Balancer, Subset: full.Subset, MaxInFlight: full.MaxInFlight}); err != nil {
+	if c.balancer, err = balancer.New(balancer.Config{
+		Policy: full.Balancer, Subset: full.Subset, MaxInFlight: full.MaxInFlight, Initial: balancer.Suspect,
+	}); err != nil {
 		return nil, err
 	}
 	if c.patterns, err = newMethodTable(full.Methods); err != nil {

@@ -106,9 +106,10 @@ type Dialer struct {
 	// detector.Plan, which the pings follow (one each quarter of it while the
 	// connection is idle). Zero leaves it to the two.
 	DetectWithin time.Duration
-	// Conns is the number of connections to each endpoint, of which a call takes
-	// the one with the fewest calls in flight. Zero means 1, which is the fastest
-	// for small calls; more help where large ones hold up small ones.
+	// Conns is the number of connections to each endpoint, of which a call takes the
+	// one with the fewest calls in flight, of those that there are at the moment. Zero
+	// means 1, which is the fastest for small calls; more help where large ones hold
+	// up small ones.
 	Conns int
 	// MaxInFlight bounds the calls in flight to each endpoint. A call passes over
 	// one that is full, and waits for MaxWait if all are; as many may wait as may

@@ -8,8 +8,9 @@
 // # The way of one call
 //
 // A call asks the balancer for an endpoint, the endpoint's circuit breaker for
-// leave, and the endpoint for its connection, which is made if there is none. It
-// goes through net/rpc's own Client to the codec and the wire. Its end is judged
+// leave, and the endpoint for its connection. Endpoints that are connected come first;
+// only if there is none of them does a call wait for a dial, and those it passes over are
+// dialed in the background. It goes through net/rpc's own Client to the codec and the wire. Its end is judged
 // once, and breaker, failure detector and balancer learn from it; then it
 // returns, or is tried again.
 //
@@ -50,14 +51,25 @@
 //	refused by our own breaker              ignored   yes, elsewhere
 //	no room under our own caps              –         no
 //	refused by a server that drains         ignored   yes, elsewhere
-//	no connection; or provably not sent     failure   yes, elsewhere
-//	sent, and the connection broke          failure   if idempotent
-//	sent, and the peer was convicted        failure   if idempotent
-//	the deadline passed without an answer   failure*  no: time is up
+//	no connection; or provably not sent     failure¹  yes, elsewhere
+//	sent, and the connection broke          failure²  if idempotent
+//	sent, and the peer was convicted        failure²  if idempotent
+//	the deadline passed without an answer   failure³  no: time is up
 //	the caller gave up                      ignored   no
 //	the client was closed                   ignored   no
 //
-// (*) Ignored if the caller allowed less than a few usual latencies.
+// (1) A failed dial opens the breaker at once, unless another connection to the endpoint
+// works. It is ignored if the cause is on this side: no file descriptor, port, memory,
+// route or permission, or no answer from the name service. Then the dial is tried again
+// with pauses of up to a second; beside a working connection, of up to five.
+//
+// (2) A lost connection is one failure, however many calls were on it.
+//
+// (3) Latency is a method's. The deadline is a failure of the endpoint if the caller allowed
+// twice what the method takes on average (or four times, up to 100 ms), here or at the
+// fastest of the other endpoints, late answers included; or if the endpoint has been silent
+// for long. It is ignored otherwise: a method that was never answered is no
+// fault of one endpoint. A breaker of the method's own counts it.
 //
 // "Provably not sent" means that not one byte of the request can have left this
 // process. Moving such a call to an endpoint not yet tried is free; every other

@@ -27,15 +27,18 @@ type endpoint struct {
 	detector *detector.Detector
 
 	pool        *pool
+	redials     redials
 	pingSupport atomic.Uint32 // a PingSupport
 	strikes     atomic.Int64  // connections in a row that ended right behind a ping
 	// beside is the largest number of older requests that were unanswered while a ping was
 	// answered. A silence in which the peer owes no more than that is a bad sign; beyond it,
 	// the peer may be one that handles so many requests at a time.
 	beside    atomic.Int64
-	lookEarly atomic.Bool  // the prober is to look soon, or about to
-	running   atomic.Int64 // what the server said to the last ping: see health
-	took      latencies    // since core.born
+	lookEarly atomic.Bool   // the prober is to look soon, or about to
+	running   atomic.Int64  // what the server said to the last ping: see health
+	took      latencies     // since core.born
+	paces     paces         // likewise
+	judged    atomic.Uint64 // attempts whose end has told something of the endpoint
 
 	last atomic.Pointer[conn] // the newest, which may be over or retired
 	wake chan struct{}        // has room for one; wakes the prober
@@ -45,10 +48,9 @@ type endpoint struct {
 	round  uint64    // the last one in which it was in use
 	unused time.Time // since when it has not been; zero while it is
 
-	mu      sync.Mutex    // protects following
+	mu      sync.Mutex    // protects following, and what the balancer is told
 	gate    breaker.State // as of the breaker's last event
 	suspect bool
-	fresh   bool // came at run time, and its first connection is on its way
 }
 
 // admit asks the breakers, the endpoint's and the method's, to let an attempt in.
@@ -61,21 +63,6 @@ func (e *endpoint) admit(a *attempt) error {
 	return err
 }
 
-// blame tells the method's breaker what is the method's doing, running out of time
-// or not, and returns what is left for the endpoint's: its connections.
-func blame(method *breaker.Permit, res result, o breaker.Outcome) breaker.Outcome {
-	switch {
-	case o != breaker.Failure:
-		method.Done(res.at, o)
-		return o
-	case errors.Is(res.err, context.DeadlineExceeded):
-		method.Done(res.at, o)
-		return breaker.Ignored
-	}
-	method.Done(res.at, breaker.Ignored)
-	return o
-}
-
 // allow asks the endpoint's breaker. Where pings are answered they are what lets an
 // endpoint back in, so that no user's call has to be the guinea pig.
 func (e *endpoint) allow(now time.Time) (breaker.Permit, error) {
@@ -84,9 +71,6 @@ func (e *endpoint) allow(now time.Time) (breaker.Permit, error) {
 	}
 	return e.breaker.Allow(now)
 }
-
-// usual is the endpoint's latency of late, 0 if none is known.
-func (e *endpoint) usual(string) time.Duration { return e.node.Stats(time.Now()).Latency }
 
 // call makes an attempt and waits for its end.
 func (e *endpoint) call(now time.Time, a *attempt) result {
@@ -100,21 +84,32 @@ func (e *endpoint) call(now time.Time, a *attempt) result {
 // connection returns the connection for an attempt and the time, which may have
 // passed while it was made.
 func (e *endpoint) connection(ctx context.Context, now time.Time) (*conn, time.Time, error) {
-	l := e.pool.pick()
-	if c := l.conn.Load(); c != nil {
+	if c := e.pool.pick().conn.Load(); c != nil {
 		return c, now, nil
 	}
-	c, err := e.connect(ctx, l)
-	return c, time.Now(), err
+	for {
+		arrived := e.pool.arrival()
+		c, err := e.connectUnless(ctx, e.pool.pick(), arrived)
+		if err != errArrived { //nolint:errorlint // made by lane.get
+			return c, time.Now(), err
+		}
+	}
 }
 
 // unconnected is the end of an attempt that found no connection.
 func unconnected(err error) result {
-	return result{err: err, own: errors.Is(err, ErrShutdown) || errors.Is(err, errLeft)}
+	var d *dialError
+	return result{err: err, own: errors.Is(err, ErrShutdown) || errors.Is(err, errLeft) || errors.As(err, &d) && d.blameless}
 }
 
 // connect returns the connection of a lane, and makes it if there is none.
 func (e *endpoint) connect(ctx context.Context, l *lane) (*conn, error) {
+	return e.connectUnless(ctx, l, nil)
+}
+
+// connectUnless is connect for a caller who takes any lane: it ends with errArrived once
+// another one is connected.
+func (e *endpoint) connectUnless(ctx context.Context, l *lane, arrived <-chan struct{}) (*conn, error) {
 	if c := l.conn.Load(); c != nil {
 		return c, nil
 	}
@@ -124,11 +119,13 @@ func (e *endpoint) connect(ctx context.Context, l *lane) (*conn, error) {
 	if e.left.Load() {
 		return nil, errLeft
 	}
-	return l.get(ctx, e.client.ctx, func() (*conn, error) { return e.dial(l) })
+	if err := e.redials.refuse(time.Now()); err != nil {
+		return nil, err
+	}
+	return l.get(ctx, e.client.ctx, arrived, func() (*conn, error) { return e.dial(l) })
 }
 
-// dial makes the connection of a lane. A dial that fails is evidence enough that the
-// peer is not there: the breaker opens without waiting for more.
+// dial makes the connection of a lane.
 func (e *endpoint) dial(l *lane) (*conn, error) {
 	trace, started := e.client.dialer.Trace, time.Now()
 	if hook := trace.ConnStart; hook != nil {
@@ -136,13 +133,13 @@ func (e *endpoint) dial(l *lane) (*conn, error) {
 	}
 	c, err := e.open(l)
 	if hook := trace.ConnDone; hook != nil {
-		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(started), Err: dialCause(err)})
+		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(started), Err: err})
 	}
 	if err != nil {
-		if !errors.Is(err, ErrShutdown) {
-			e.breaker.Trip(time.Now(), 0, err)
+		if e.client.closed() {
+			return nil, ErrShutdown
 		}
-		return nil, err
+		return nil, e.dialFailed(time.Now(), err)
 	}
 	e.adopt(l, c)
 	switch { // Close or leave may have looked before adopt
@@ -163,10 +160,7 @@ func (e *endpoint) open(l *lane) (*conn, error) {
 		return e.client.dialer.connect(ctx, e.client.network, e.addr, e.replica.listed.Load().Metadata[MetadataHost])
 	})
 	if err != nil {
-		if e.client.closed() {
-			return nil, ErrShutdown
-		}
-		return nil, &dialError{err}
+		return nil, err
 	}
 	return newConn(e, rwc, e.client.dialer.Codec), nil
 }
@@ -181,6 +175,7 @@ func (e *endpoint) adopt(l *lane, c *conn) {
 		c.retire() // it would have no prober
 		return
 	}
+	e.redials.succeed()
 	l.conn.Store(c)
 	if c.dead() {
 		e.drop(c)
@@ -188,13 +183,19 @@ func (e *endpoint) adopt(l *lane, c *conn) {
 	} else if c.retired.Load() {
 		e.drop(c)
 	}
-	e.met()
+	e.pool.arrive()
+	e.publish(time.Now())
+	e.kick() // the prober need not connect any more
 }
 
 // drop takes c away from further calls; other connections stay.
 func (e *endpoint) drop(c *conn) {
+	had := false
 	for i := range e.pool.lanes {
-		e.pool.lanes[i].conn.CompareAndSwap(c, nil)
+		had = e.pool.lanes[i].conn.CompareAndSwap(c, nil) || had
+	}
+	if had {
+		e.publish(time.Now())
 	}
 }
 
@@ -212,9 +213,10 @@ func (e *endpoint) lost(c *conn) {
 	if hook := e.client.dialer.Trace.ConnClosed; hook != nil {
 		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(c.born), Err: c.cause})
 	}
-	if c.answered.Load() || e.left.Load() { // one that never did waits for the next slot
-		e.kick()
+	if !c.answered.Load() && !e.left.Load() {
+		e.redials.fail(time.Now(), c, nil)
 	}
+	e.kick()
 }
 
 // kick wakes the prober.
@@ -243,33 +245,44 @@ func (e *endpoint) tell(method string, ev breaker.Event) {
 	}
 }
 
-// publish tells the balancer what the breaker and the detector think. The balancer
-// may call a user's policy, so no lock is held; whoever comes in between is seen
-// afterwards.
+// publish tells the balancer what the breaker and the detector think, and whether there
+// is a connection. An endpoint that has left tells nothing: the node may have another
+// one by now.
 func (e *endpoint) publish(now time.Time) {
-	for state := e.state(); ; {
-		e.client.balancer.SetNodeState(now, e.node, state)
-		e.client.room.poke() // it may be back
-		next := e.state()
-		if next == state {
-			return
-		}
-		state = next
+	e.mu.Lock()
+	if !e.left.Load() {
+		e.client.balancer.SetNodeState(now, e.node, e.state())
 	}
+	e.mu.Unlock()
+	e.client.room.poke() // it may be back
 }
 
+// state is the endpoint's state for the balancer. Without a connection, others are
+// preferred: a call would wait for the dial. The caller holds mu.
 func (e *endpoint) state() balancer.State {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	switch s := e.gate; {
-	case e.left.Load():
-		return balancer.Ready // nothing is known of it any more
 	case s == breaker.Open, s == breaker.ForcedOpen, s == breaker.HalfOpen && e.probing():
 		return balancer.Down
-	case e.suspect, e.fresh, s == breaker.HalfOpen && !e.pings:
+	case e.suspect, !e.fixed && !e.pool.connected():
 		return balancer.Suspect
 	}
-	return balancer.Ready
+	return balancer.Ready // half-open, too: calls are to try it
+}
+
+// suspend tells the balancer to use others, unless it is short of them.
+func (e *endpoint) suspend(now time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.left.Load() && e.client.balancer.Suspend(now, e.node)
+}
+
+// setSuspicion tells the balancer of the detector's level.
+func (e *endpoint) setSuspicion(phi float64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.left.Load() {
+		e.node.SetSuspicion(phi)
+	}
 }
 
 // setSuspect notes a change of the detector's level and reports whether it is one.
@@ -284,23 +297,15 @@ func (e *endpoint) setSuspect(now time.Time, suspect bool) bool {
 	return changed
 }
 
-// met says that the first connection was made, or could not be.
-func (e *endpoint) met() {
-	e.mu.Lock()
-	fresh := e.fresh
-	e.fresh = false
-	e.mu.Unlock()
-	if fresh {
-		e.publish(time.Now())
-		e.kick() // the prober waits for its turn to connect
-	}
-}
-
 // leave takes the endpoint out of service: calls in flight have their answers, and
 // then the connections close, and last the prober ends.
 func (e *endpoint) leave(now time.Time) {
-	e.left.Store(true)
-	e.publish(now)
+	e.mu.Lock()
+	if !e.left.Swap(true) {
+		e.client.balancer.SetNodeState(now, e.node, balancer.Suspect) // it is not connected
+		e.node.SetSuspicion(0)
+	}
+	e.mu.Unlock()
 	for _, c := range e.pool.all() {
 		c.retire()
 	}

@@ -96,3 +96,59 @@ func TestPublishDuringATransition(t *testing.T) {
 		require.Equal(t, balancer.Suspect, e.node.State(), "half-open, for calls to probe")
 	})
 }
+
+// An endpoint that has left the subset has no say in the state of its node, which may
+// have another endpoint by now: not its breaker, its prober, its connections, nor its end.
+func TestEndpointThatHasLeftTellsTheBalancerNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := simnet.New()
+		defer n.Close()
+		n.Listen("a:1")
+		n.Listen("b:1")
+		var d Dialer
+		d.NetDial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return n.DialContext(ctx, network, address)
+		}
+		c, err := d.Dial("tcp", "a:1,b:1")
+		require.NoError(t, err)
+		defer c.Close()
+		synctest.Wait()
+		old := c.endpoints()[0]
+		require.True(t, old.pool.pick().conn.Load().enter(), "it owes an answer")
+		now := time.Now()
+		c.roster.close(now, old)
+		require.Equal(t, balancer.Suspect, old.node.State(), "not connected")
+		next := c.roster.use(now, old.node)
+		require.NotSame(t, old, next)
+		_, err = next.connect(t.Context(), &next.pool.lanes[0])
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Equal(t, balancer.Ready, old.node.State())
+
+		unmoved := func() {
+			t.Helper()
+			synctest.Wait()
+			require.Equal(t, balancer.Ready, old.node.State())
+			require.Zero(t, old.node.Stats(now).Suspicion)
+			require.False(t, old.node.Stats(now).Warming, "nor for a moment")
+		}
+		old.breaker.Trip(now, 0, nil)
+		unmoved()
+		old.setSuspect(now, true)
+		unmoved()
+		old.setSuspicion(3)
+		unmoved()
+		require.False(t, old.suspend(now))
+		unmoved()
+		newProber(old, -1).convict(now, 8)
+		unmoved()
+		old.leave(now)
+		unmoved()
+		for _, conn := range old.pool.all() {
+			conn.fail(ErrUnresponsive)
+		}
+		unmoved()
+		old.breaker.Reset(now)
+		unmoved()
+	})
+}

@@ -126,7 +126,10 @@ func (e *bodyError) Error() string { return "reading body " + e.err.Error() }
 func (e *bodyError) Unwrap() error { return e.err }
 
 // dialError is a connection that could not be made.
-type dialError struct{ err error }
+type dialError struct {
+	err       error
+	blameless bool // it says nothing of the endpoint: see dialFailed
+}
 
 func (e *dialError) Error() string { return e.err.Error() }
 func (e *dialError) Unwrap() error { return e.err }

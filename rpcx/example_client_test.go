@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/rpc/jsonrpc"
 	"os"
+	"slices"
 	"time"
 
 	"resilientrpc/balancer"
@@ -154,6 +155,9 @@ func ExampleWithKey() {
 		log.Fatal(err)
 	}
 	defer client.Close()
+	for slices.ContainsFunc(client.Stats().Endpoints, func(e rpcx.EndpointStats) bool { return !e.Connected }) {
+		time.Sleep(time.Millisecond) // what is not connected yet has its keys served by the others
+	}
 	ctx := rpcx.WithKey(context.Background(), "customer 4711")
 	for range 10 {
 		if err := client.CallContext(ctx, "Arith.Multiply", Args{7, 8}, new(int)); err != nil {

@@ -268,7 +268,7 @@ func TestRacesEndOnce(t *testing.T) {
 				args, reply = "x", "y" // the race detector looks
 			})
 			if i%5 == 0 {
-				time.Sleep(time.Millisecond)
+				time.Sleep(10 * time.Millisecond) // connections are made again meanwhile
 			}
 		}
 		calls.Wait()

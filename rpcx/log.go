@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"resilientrpc/breaker"
+	"resilientrpc/detector"
 )
 
 // quietFor is how long an event keeps others like it out of the log, and
@@ -122,8 +123,12 @@ func (l *eventLog) pingSupport(i PingSupportInfo) {
 }
 
 func (l *eventLog) viewsDiffer(i ViewsInfo) {
-	l.tell(context.Background(), slog.LevelWarn, subject{event: "views", endpoint: i.Endpoint}, "detector and calls see a peer differently",
-		slog.String("endpoint", i.Endpoint), slog.Any("verdict", i.Verdict))
+	s, where := subject{event: "views", endpoint: i.Endpoint}, slog.String("endpoint", i.Endpoint)
+	if i.Verdict == detector.Agree {
+		l.end(slog.LevelInfo, s, "detector and calls see a peer alike again", where)
+		return
+	}
+	l.tell(context.Background(), slog.LevelWarn, s, "detector and calls see a peer differently", where, slog.Any("verdict", i.Verdict))
 }
 
 func (l *eventLog) resolved(i ResolvedInfo) {

@@ -59,3 +59,13 @@ func (m *methods) add(method string) *breaker.Breaker {
 	m.byName[method] = b
 	return b
 }
+
+// besides tells the method's breaker what is the method's doing, running out of time or
+// not, and returns what is left for the endpoint's: its connections.
+func (v judgment) besides(method *breaker.Permit, now time.Time) breaker.Outcome {
+	method.Done(now, v.method)
+	if v.method == breaker.Failure {
+		return breaker.Ignored
+	}
+	return v.breaker
+}

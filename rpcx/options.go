@@ -186,8 +186,8 @@ func WithIdempotent(ctx context.Context) context.Context {
 }
 
 // WithKey returns a context whose calls carry a key for a hashing balancer:
-// calls with equal keys go to the same endpoint while it takes calls. Other
-// policies ignore it.
+// calls with equal keys go to the same endpoint while it is connected and takes calls.
+// Other policies ignore it.
 func WithKey(ctx context.Context, key string) context.Context {
 	o := contextOptions(ctx)
 	o.key, o.hasKey = key, true

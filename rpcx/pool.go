@@ -2,12 +2,16 @@ package rpcx
 
 import (
 	"context"
+	"errors"
 	"math"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/singleflight"
 )
+
+// errArrived ends the wait for a connection: there is another one by now.
+var errArrived = errors.New("rpcx: another connection was made")
 
 // pool is the connections of one endpoint: those that take calls, one in each
 // lane, and those that are retired and still owe answers.
@@ -16,7 +20,8 @@ type pool struct {
 
 	mu   sync.Mutex // protects following
 	live map[*conn]struct{}
-	gone traffic // of connections that are over
+	gone traffic       // of connections that are over
+	next chan struct{} // closed when a lane is connected; nil if that is not waited for
 }
 
 // traffic is the bytes of connections.
@@ -34,6 +39,8 @@ type lane struct {
 	conn  atomic.Pointer[conn] // nil while there is none
 	dials singleflight.Group
 	stray <-chan struct{} // closed when a dial returns that was given up; nil if none was
+
+	mending atomic.Bool // it is being connected, and no call waits for that
 }
 
 func newPool(lanes int) *pool {
@@ -60,14 +67,34 @@ func (p *pool) pick() *lane {
 // connected reports whether any lane is.
 func (p *pool) connected() bool { return p.pick().conn.Load() != nil }
 
-// full reports whether every lane is.
-func (p *pool) full() bool {
+// arrival returns what is closed when a lane has been connected from now on.
+func (p *pool) arrival() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.next == nil {
+		p.next = make(chan struct{})
+	}
+	return p.next
+}
+
+// arrive is told that a lane has been connected.
+func (p *pool) arrive() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.next != nil {
+		close(p.next)
+		p.next = nil
+	}
+}
+
+// lacking reports whether there is a lane that is neither connected nor being mended.
+func (p *pool) lacking() bool {
 	for i := range p.lanes {
-		if p.lanes[i].conn.Load() == nil {
-			return false
+		if l := &p.lanes[i]; l.conn.Load() == nil && !l.mending.Load() {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // add makes c a live connection, and reports whether it is the only one.
@@ -120,8 +147,8 @@ func (p *pool) all() []*conn {
 
 // get returns the lane's connection, and has it made by dial if there is none:
 // once for all who ask, with no lock held, and for the client's time rather than
-// one caller's.
-func (l *lane) get(ctx, client context.Context, dial func() (*conn, error)) (*conn, error) {
+// one caller's. It returns errArrived once another lane is connected.
+func (l *lane) get(ctx, client context.Context, arrived <-chan struct{}, dial func() (*conn, error)) (*conn, error) {
 	dialed := l.dials.DoChan("", func() (any, error) {
 		if c := l.conn.Load(); c != nil {
 			return c, nil
@@ -136,6 +163,8 @@ func (l *lane) get(ctx, client context.Context, dial func() (*conn, error)) (*co
 		return d.Val.(*conn), nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-arrived:
+		return nil, errArrived
 	case <-client.Done(): // a dial may need a little longer to see it
 		return nil, ErrShutdown
 	}

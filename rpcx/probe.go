@@ -3,7 +3,6 @@ package rpcx
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"syscall"
 	"time"
 
@@ -29,7 +28,7 @@ var levels = [...]float64{.5, .75, suspectPhi, 1.5, 2, 3, 4}
 // with the last connection of an endpoint that has left.
 type prober struct {
 	*endpoint
-	wait   time.Duration // before it connects for the first time
+	wait   time.Duration // before it connects for the first time; negative if Dial does that
 	slot   time.Duration // Dialer.Heartbeat
 	next   time.Time     // when the current slot ends
 	look   time.Time     // when to look early at what is owed; zero if that was not asked for
@@ -37,6 +36,8 @@ type prober struct {
 	phi    float64       // as the balancer knows it
 	guard  detector.Guard
 	gray   detector.Gray
+
+	compared uint64 // endpoint.judged when compare last looked
 
 	scout    *scout       // nil if there is none
 	scouting bool         // one is being connected
@@ -48,15 +49,13 @@ type prober struct {
 	trials     chan trial // to this prober
 	unanswered int        // trials in a row on which nothing came
 
-	calls uint64 // of the client, when the last slot ended
-	quiet int    // slots in a row without one
+	calls   uint64 // of the client, when mend last looked
+	counted uint64 // of the client, when the last slot ended
+	quiet   int    // slots in a row without one
 }
 
 func newProber(e *endpoint, wait time.Duration) *prober {
-	slot := e.client.dialer.Heartbeat
-	if slot < 0 {
-		slot = time.Second
-	}
+	slot := e.client.slot()
 	return &prober{
 		endpoint: e, wait: wait, slot: slot, guard: detector.Guard{Tolerance: slot / 4},
 		scouts: make(chan scouted), trials: make(chan trial),
@@ -102,10 +101,7 @@ func (p *prober) run(ctx context.Context) {
 // begin connects an endpoint that came at run time, when its turn has come or a
 // call has done so. Pings or not, no call is to wait for it.
 func (p *prober) begin(ctx context.Context) {
-	p.mu.Lock()
-	fresh := p.fresh
-	p.mu.Unlock()
-	if !fresh {
+	if p.wait < 0 {
 		return
 	}
 	timer := time.NewTimer(p.wait)
@@ -117,7 +113,6 @@ func (p *prober) begin(ctx context.Context) {
 		return
 	}
 	p.reconnect(ctx)
-	p.met()
 }
 
 // excuse blames ourselves: a process that wakes late was paused, and has not
@@ -152,12 +147,11 @@ func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 			if !p.judge(now) {
 				at = earlier(at, p.wakeup())
 			}
-			p.mend(ctx, now)
 			at = p.lookEarlyAt(ctx, now, at)
-			if !p.redial.IsZero() {
-				at = earlier(at, p.redial)
-			}
 		}
+	}
+	if p.mend(now); !p.redial.IsZero() {
+		at = earlier(at, p.redial)
 	}
 	if !now.Before(p.next) {
 		p.endSlot(ctx, now)
@@ -191,12 +185,12 @@ const (
 // noteUse notes whether the slot that ends saw a call.
 func (p *prober) noteUse() {
 	calls := p.client.calls.Load()
-	if calls != p.calls || p.client.underway.calls.Load() > 0 {
+	if calls != p.counted || p.client.underway.calls.Load() > 0 {
 		p.quiet = 0
 	} else {
 		p.quiet++
 	}
-	p.calls = calls
+	p.counted = calls
 }
 
 // forgotten reports whether this slot is one that is left out because the client makes no calls.
@@ -211,7 +205,7 @@ func earlier(a, b time.Time) time.Time {
 
 // wakeup is when the detector reaches its next level, or the end of the next slot.
 func (p *prober) wakeup() time.Time {
-	next := p.detector.Stats(p.next).Threshold
+	next := p.client.phiLimit
 	for _, level := range levels {
 		if level > p.phi {
 			next = min(next, level)
@@ -251,7 +245,7 @@ func (p *prober) judge(now time.Time) (waits bool) {
 // setPhi tells the balancer of the level.
 func (p *prober) setPhi(phi float64) {
 	p.phi = phi
-	p.node.SetSuspicion(phi)
+	p.setSuspicion(phi)
 }
 
 // convict ends the connections, and with them every call that waits on the peer,
@@ -261,7 +255,7 @@ func (p *prober) convict(now time.Time, phi float64) {
 	info := SuspicionInfo{Endpoint: p.addr, Verdict: Spared, Phi: phi, Silence: cause.silence}
 	info.Fault = p.client.crowd(now, p.slot)
 	gated := p.breaker.State(now) != breaker.Disabled
-	if gated && info.Fault == detector.NoFault && p.client.balancer.Suspend(now, p.node) {
+	if gated && info.Fault == detector.NoFault && p.suspend(now) {
 		info.Verdict = Convicted
 		p.breaker.Trip(now, 0, cause)
 	}
@@ -271,20 +265,6 @@ func (p *prober) convict(now time.Time, phi float64) {
 	p.dropScout(cause)
 	for _, c := range p.pool.all() {
 		c.fail(cause)
-	}
-}
-
-// mend replaces lost connections before a call needs them, but within a quarter of a
-// slot rather than at once: a server that goes away leaves all its clients together.
-func (p *prober) mend(ctx context.Context, now time.Time) {
-	switch {
-	case p.pool.full() || p.fixed || p.left.Load():
-		p.redial = time.Time{}
-	case p.redial.IsZero():
-		p.redial = now.Add(rand.N(min(p.slot/4, rejoinSpread)))
-	case !now.Before(p.redial):
-		p.redial = time.Time{}
-		p.reconnect(ctx)
 	}
 }
 
@@ -321,8 +301,15 @@ func (p *prober) ping(ctx context.Context, now time.Time) {
 	p.keepScout(ctx, now, silent)
 }
 
-// compare lays the detector's view beside that of the calls.
+// compare lays the detector's view beside that of the calls, of which there is one only
+// while the endpoint takes calls, and some have ended since it was last asked.
 func (p *prober) compare(now time.Time) {
+	judged := p.judged.Load()
+	used := judged != p.compared
+	p.compared = judged
+	if s := p.breaker.State(now); !used || s != breaker.Closed && s != breaker.Disabled {
+		return
+	}
 	failing := p.node.Stats(now).ErrorRate >= grayErrors
 	verdict, changed := p.gray.Observe(now, p.suspect, failing)
 	if hook := p.client.dialer.Trace.ViewsDiffer; changed && hook != nil {

@@ -197,7 +197,7 @@ func (r *roster) tend(now time.Time, spread time.Duration) {
 	for _, n := range r.client.balancer.InUse(now) {
 		e := n.Value().(*replica).live.Load()
 		if e == nil {
-			e = r.open(now, n, true, spread)
+			e = r.open(now, n, spread)
 		}
 		e.round = r.round
 	}
@@ -230,23 +230,20 @@ func (r *roster) use(now time.Time, n *balancer.Node) *endpoint {
 		return e
 	}
 	defer r.kick()
-	return r.open(now, n, false, 0)
+	return r.open(now, n, -1) // the call connects it
 }
 
-// open gives an endpoint to a replica. A fresh one is connected by its prober within
-// spread, and until then calls prefer others.
-func (r *roster) open(now time.Time, n *balancer.Node, fresh bool, spread time.Duration) *endpoint {
-	e, opened := r.enroll(n, fresh, spread)
+// open gives an endpoint to a replica. Unless spread is negative its prober connects it
+// within that time, and until it is connected calls prefer others.
+func (r *roster) open(now time.Time, n *balancer.Node, spread time.Duration) *endpoint {
+	e, opened := r.enroll(n, spread)
 	if opened {
 		r.client.journal.note(entry{At: now, Kind: "endpoints", Level: neutral, Endpoint: e.addr, Text: "is in use now"})
-		if fresh {
-			e.publish(now)
-		}
 	}
 	return e
 }
 
-func (r *roster) enroll(n *balancer.Node, fresh bool, spread time.Duration) (e *endpoint, opened bool) {
+func (r *roster) enroll(n *balancer.Node, spread time.Duration) (e *endpoint, opened bool) {
 	rep := n.Value().(*replica)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -254,7 +251,6 @@ func (r *roster) enroll(n *balancer.Node, fresh bool, spread time.Duration) (e *
 		return e, false
 	}
 	e = r.client.newEndpoint(rep, n)
-	e.fresh = fresh && r.running
 	e.left.Store(rep.gone) // picked before it went
 	rep.live.Store(e)
 	if rep.gone {
@@ -274,13 +270,13 @@ func (r *roster) start() {
 	defer r.mu.Unlock()
 	r.running = true
 	for e := range r.live {
-		r.probe(e, 0)
+		r.probe(e, -1)
 	}
 }
 
 // probe starts an endpoint's prober. r.mu is held.
 func (r *roster) probe(e *endpoint, spread time.Duration) {
-	var wait time.Duration
+	wait := min(spread, 0)
 	if spread > 0 {
 		wait = rand.N(spread)
 	}
@@ -310,11 +306,11 @@ func (r *roster) remove(now time.Time, rep *replica) {
 
 // close takes the endpoint from a replica that is not in use any more.
 func (r *roster) close(now time.Time, e *endpoint) {
-	r.mu.Lock()
-	e.replica.live.CompareAndSwap(e, nil)
-	r.mu.Unlock()
 	r.client.journal.note(entry{At: now, Kind: "endpoints", Level: neutral, Endpoint: e.addr, Text: "is not in use any more: others of the set are"})
-	e.leave(now)
+	e.leave(now) // first: the node's next endpoint has the say from then on
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.replica.live.CompareAndSwap(e, nil)
 }
 
 // all returns the endpoints that there are, those that have left and still owe

@@ -150,17 +150,24 @@ func (c *core) conclude(a *attempt, res result) result {
 	if res.at.IsZero() {
 		res.at = time.Now()
 	}
-	v := classify(res, res.at.Sub(a.started), a.endpoint.usual)
-	if a.endpoint.methods != nil {
-		v.breaker = blame(&a.inner, res, v.breaker)
+	e := a.endpoint
+	v := classify(res, func() judgment { return e.overdue(a, res.at) })
+	if v.breaker == breaker.Success { // an answer of any kind
+		e.paces.add(a.method, res.at.Sub(c.born), res.at.Sub(a.started))
+	}
+	if e.methods != nil {
+		v.breaker = v.besides(&a.inner, res.at)
+	}
+	if v.balancer <= balancer.Failure {
+		e.judged.Add(1)
 	}
 	a.permit.Done(res.at, v.breaker)
 	c.release(res.at, a.ticket, v.balancer)
 	if res.err == nil {
-		a.endpoint.took.add(res.at.Sub(c.born), res.at.Sub(a.started))
+		e.took.add(res.at.Sub(c.born), res.at.Sub(a.started))
 		c.learn(a, res.at)
 	}
-	if t := c.throttle; t != nil && (v.balancer == balancer.Success || v.balancer == balancer.AppError) {
+	if t := c.throttle; t != nil && v.accepted(res) {
 		t.Accept(res.at)
 	}
 	if hook := c.dialer.Trace.AttemptDone; hook != nil {

@@ -102,7 +102,7 @@ func TestWhatLeavesTheSubsetIsForgotten(t *testing.T) {
 		f.Resume(inUse[0])
 		time.Sleep(30 * time.Second)
 		require.Equal(t, 20, c.Live())
-		require.Equal(t, map[balancer.State]int{balancer.Ready: 80}, c.Outside())
+		require.Equal(t, map[balancer.State]int{balancer.Suspect: 80}, c.Outside(), "not connected, and no more is known")
 		f.kill(inUse[0])
 		time.Sleep(30 * time.Second)
 		require.Len(t, addresses(c), 22, "that it is dead has been found out again")

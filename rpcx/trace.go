@@ -76,8 +76,9 @@ type ClientTrace struct {
 	// Resolved is called for everything that the Dialer.Resolver says, in order.
 	Resolved func(ResolvedInfo)
 	// ViewsDiffer is called when the detector and the calls have held
-	// different views of an endpoint for long: a gray failure, of a peer that
+	// different views of an endpoint for 10 s: a gray failure, of a peer that
 	// answers pings and fails calls, or a false alarm; and when they agree again.
+	// Views are compared only while the endpoint takes calls and some end there.
 	ViewsDiffer func(ViewsInfo)
 }
 

@@ -47,7 +47,7 @@ func (p *prober) tryAgain(ctx context.Context, now time.Time) time.Time {
 // right behind the ping is made once more.
 func (t *trial) run(ctx context.Context, e *endpoint, wait time.Duration) {
 	for range fatalAfter {
-		c, err := e.connect(ctx, &e.pool.lanes[0])
+		c, err := e.connect(ctx, e.pool.pick())
 		if err != nil {
 			t.err = err
 			return
@@ -131,7 +131,10 @@ func (p *prober) concludeTrial(t trial) {
 		hook(PingInfo{Endpoint: p.addr, Probe: true, Started: t.started, Duration: now.Sub(t.started), Err: t.err})
 	}
 	outcome := breaker.Success
+	var d *dialError
 	switch {
+	case errors.As(t.err, &d) && d.blameless:
+		outcome = breaker.Ignored
 	case p.support() == PingsFatal:
 		outcome = breaker.Ignored
 	case t.silent:
