@@ -79,13 +79,14 @@ func (r *redials) refuse(now time.Time) error {
 // connection works, as behind a virtual address of several servers, or if the fault was
 // on this side.
 func (e *endpoint) dialFailed(now time.Time, err error) *dialError {
-	d := &dialError{err: err}
+	ours := isLocal(err)
+	d := &dialError{err: err, blameless: ours || e.pool.connected()}
 	var local *dialError
-	if isLocal(err) {
+	if ours {
 		local = d
 	}
 	e.redials.fail(now, e.last.Load(), local)
-	if d.blameless = local != nil || e.pool.connected(); !d.blameless {
+	if !d.blameless {
 		e.breaker.Trip(now, 0, d)
 	}
 	return d
