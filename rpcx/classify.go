@@ -85,8 +85,8 @@ const fairPatience = 100 * time.Millisecond
 // caller who allowed less than the method takes (cep21/circuit#94), or the endpoint's.
 // What a method takes is what it takes at the endpoint or, if that is less, at another:
 // an endpoint that has become slow is not excused by it. A method of which that is not
-// known, since it was never answered, says nothing of the endpoint while that answers other
-// calls. Whatever the patience of the callers, a silence that lasts does.
+// known, since it was never answered, says nothing of the endpoint while other calls are
+// answered. Whatever the patience of the callers, a silence that lasts does.
 func (e *endpoint) overdue(a *attempt, now time.Time) judgment {
 	patience := now.Sub(a.started)
 	usual := e.client.fastest(a.method)
@@ -99,18 +99,18 @@ func (e *endpoint) overdue(a *attempt, now time.Time) judgment {
 		return failure
 	case usual > 0 || patience < fairPatience:
 		return ignored(balancer.Canceled)
-	case e.unanswered(a, now) >= long:
+	case e.client.unanswered(now) >= long:
 		return failure
 	}
 	return judgment{breaker.Ignored, breaker.Failure, balancer.Failure}
 }
 
-// unanswered is for how long no call has been answered at the endpoint, though there were
-// some, of which a is one.
-func (e *endpoint) unanswered(a *attempt, now time.Time) time.Duration {
-	started := int64(a.started.Sub(e.client.born)) + 1 // 0 is none
-	e.unmet.CompareAndSwap(0, started)
-	return now.Sub(e.client.born) - time.Duration(min(e.unmet.Load(), started))
+// unanswered is for how long deadlines have passed, of which this is one, with no answer to
+// any call of the client in between.
+func (c *core) unanswered(now time.Time) time.Duration {
+	at := int64(now.Sub(c.born)) + 1 // 0 is none
+	c.unmet.CompareAndSwap(0, at)
+	return time.Duration(at - c.unmet.Load())
 }
 
 // enough is the patience with which most calls of a sound method are answered, whose

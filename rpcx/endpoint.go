@@ -32,9 +32,6 @@ type endpoint struct {
 	took    latencies     // since core.born
 	paces   paces         // likewise
 	judged  atomic.Uint64 // attempts whose end has told something of the endpoint
-	// unmet is when the first call began of those that were not answered in time since
-	// the last answer to any; since core.born, 0 for none.
-	unmet atomic.Int64
 
 	last atomic.Pointer[conn] // the newest, which may be over or retired
 	wake chan struct{}        // has room for one; wakes the prober

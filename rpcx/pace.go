@@ -89,8 +89,8 @@ func (m *pace) add(now, d time.Duration) {
 // answered notes the answer to a call.
 func (e *endpoint) answered(a *attempt, now time.Time) {
 	e.paces.add(a.method, now.Sub(e.client.born), now.Sub(a.started))
-	if e.unmet.Load() != 0 {
-		e.unmet.Store(0)
+	if c := e.client; c.unmet.Load() != 0 {
+		c.unmet.Store(0)
 	}
 }
 
