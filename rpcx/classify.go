@@ -85,21 +85,32 @@ const fairPatience = 100 * time.Millisecond
 // caller who allowed less than the method takes (cep21/circuit#94), or the endpoint's.
 // What a method takes is what it takes at the endpoint or, if that is less, at another:
 // an endpoint that has become slow is not excused by it. A method of which that is not
-// known, since it was never answered, says nothing of the endpoint. Whatever the
-// patience of the callers, a silence that lasts does.
+// known, since it was never answered, says nothing of the endpoint while other calls are
+// answered. Whatever the patience of the callers, a silence that lasts does.
 func (e *endpoint) overdue(a *attempt, now time.Time) judgment {
 	patience := now.Sub(a.started)
 	usual := e.client.fastest(a.method)
 	if own := e.paces.of(a.method); usual == 0 || own > 0 && own < usual {
 		usual = own
 	}
+	failure, long := judgment{breaker.Failure, breaker.Failure, balancer.Failure}, 2*e.client.slot()
 	switch {
-	case usual > 0 && patience >= enough(usual), e.silence(now) >= max(2*e.client.slot(), 4*usual):
-		return judgment{breaker.Failure, breaker.Failure, balancer.Failure}
+	case usual > 0 && patience >= enough(usual), e.silence(now) >= max(long, 4*usual):
+		return failure
 	case usual > 0 || patience < fairPatience:
 		return ignored(balancer.Canceled)
+	case e.client.unanswered(now) >= long:
+		return failure
 	}
 	return judgment{breaker.Ignored, breaker.Failure, balancer.Failure}
+}
+
+// unanswered is for how long deadlines have passed, of which this is one, with no answer to
+// any call of the client in between.
+func (c *core) unanswered(now time.Time) time.Duration {
+	at := int64(now.Sub(c.born)) + 1 // 0 is none
+	c.unmet.CompareAndSwap(0, at)
+	return time.Duration(at - c.unmet.Load())
 }
 
 // enough is the patience with which most calls of a sound method are answered, whose

@@ -38,6 +38,10 @@ type core struct {
 
 	isolated atomic.Int64 // when most peers were last silent together, since born; 0 never
 
+	// unmet is when the first deadline passed since the last answer to any call;
+	// since born, 0 if none has.
+	unmet atomic.Int64
+
 	mu   sync.Mutex // protects following
 	over bool       // Close was called: nothing is added to wg
 

@@ -67,9 +67,10 @@
 //
 // (3) Latency is a method's. The deadline is a failure of the endpoint if the caller allowed
 // twice what the method takes on average (or four times, up to 100 ms), here or at the
-// fastest of the other endpoints, late answers included; or if the endpoint has been silent
-// for long. It is ignored otherwise: a method that was never answered is no
-// fault of one endpoint. A breaker of the method's own counts it.
+// fastest of the other endpoints, late answers included; or if for two slots of
+// [Dialer].Heartbeat the endpoint has been silent, or the client has had no answer at all.
+// It is ignored otherwise: that a method is never answered, while others are, is no fault of
+// an endpoint. A breaker of the method's own counts it.
 //
 // "Provably not sent" means that not one byte of the request can have left this
 // process. Moving such a call to an endpoint not yet tried is free; every other

@@ -173,3 +173,17 @@ func TestMethodThatIsNeverAnsweredOpensItsOwnBreaker(t *testing.T) {
 		require.Zero(t, c.Stats().Endpoints[0].Trips)
 	})
 }
+
+// A single deadline that passes after long is none of many: others were answered meanwhile.
+func TestLongDeadlineBesideAnswers(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		defer hurry(t, c, 20, 5*time.Second, always(30*time.Minute))()
+		for range 1000 {
+			where(t, c, 1)
+			time.Sleep(50 * time.Millisecond)
+		}
+		require.Zero(t, c.Stats().Endpoints[0].Trips)
+	})
+}

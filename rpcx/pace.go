@@ -86,11 +86,19 @@ func (m *pace) add(now, d time.Duration) {
 	m.value.Store(max(int64(m.mean), 1))
 }
 
+// answered notes the answer to a call.
+func (e *endpoint) answered(a *attempt, now time.Time) {
+	e.paces.add(a.method, now.Sub(e.client.born), now.Sub(a.started))
+	if c := e.client; c.unmet.Load() != 0 {
+		c.unmet.Store(0)
+	}
+}
+
 // late notes an answer to an attempt that was given up: of a method that is never
 // answered in time, nothing else tells how long it takes.
 func (e *endpoint) late(a *attempt, now time.Time) {
 	if a.state.Load() == abandoned && !a.started.IsZero() { // a ping's is zero
-		e.paces.add(a.method, now.Sub(e.client.born), now.Sub(a.started))
+		e.answered(a, now)
 	}
 }
 

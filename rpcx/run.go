@@ -153,7 +153,7 @@ func (c *core) conclude(a *attempt, res result) result {
 	e := a.endpoint
 	v := classify(res, func() judgment { return e.overdue(a, res.at) })
 	if v.breaker == breaker.Success { // an answer of any kind
-		e.paces.add(a.method, res.at.Sub(c.born), res.at.Sub(a.started))
+		e.answered(a, res.at)
 	}
 	if e.methods != nil {
 		v.breaker = v.besides(&a.inner, res.at)
