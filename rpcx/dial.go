@@ -206,6 +206,8 @@ func (c *core) newEndpoint(rep *replica, n *balancer.Node) *endpoint {
 		e.methods = &methods{cfg: c.dialer.Breaker, change: e.tell, byName: make(map[string]*breaker.Breaker)}
 	}
 	e.detector, _ = detector.New(c.dialer.Detector)
+	e.detector.Expect(c.born) // its silence is what is owed, and that is nothing yet
+	e.detector.Forget(c.born)
 	return e
 }
 

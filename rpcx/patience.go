@@ -28,18 +28,25 @@ func times(n, d time.Duration) time.Duration {
 func (p *prober) patience(now time.Time) time.Duration {
 	usual, conns := p.usualPatience(now), p.pool.all()
 	explained := slices.ContainsFunc(conns, (*conn).explained)
-	asked := slices.ContainsFunc(conns, func(c *conn) bool { return c.outstanding() > 0 })
 	switch s := p.support(); {
-	case s == PingsUnknown && !asked:
-		return math.MaxInt64 // it may be one that ignores pings, and no call waits for it
-	case s.stopped(), explained && (p.fixed || p.refused || s == PingsUnknown):
+	case s.stopped(), explained && (p.fixed || p.refused || s == PingsUnknown && !p.presumed()):
 		return times(patient, usual)
 	}
 	return usual // of a peer that may have a reason, the scout would have heard
 }
 
-// connPatience is the silence that ends one connection of a peer that lives.
+// presumed reports whether the peer, which has not answered a ping, may be taken for one
+// that does, since another endpoint of the same service has.
+func (p *prober) presumed() bool {
+	return slices.ContainsFunc(p.client.endpoints(), func(e *endpoint) bool { return e.support() == PingsAnswered })
+}
+
+// connPatience is the silence that ends one connection of a peer that may live. One
+// whose encoder is retired cannot ask for a sign of life.
 func (p *prober) connPatience(c *conn, usual time.Duration) time.Duration {
+	if c.codec.retired() {
+		return math.MaxInt64
+	}
 	if p.support().stopped() || c.explained() {
 		return times(patient, usual)
 	}
@@ -57,8 +64,10 @@ func (p *prober) scoutLives(now time.Time) bool {
 func (p *prober) keepScout(ctx context.Context, now time.Time, silent bool) {
 	unknown := p.support() == PingsUnknown && !p.pool.empty()
 	switch {
-	case p.fixed || p.support().stopped():
+	case p.fixed || p.support() == PingsFatal,
+		p.support() == PingsIgnored && p.scout != nil && now.Sub(p.client.born)-p.scout.started >= p.usualPatience(now):
 		p.dropScout(errClosedWire)
+	case p.support().stopped(): // a late answer to the scout would be welcome
 	case p.scout == nil && (unknown || silent):
 		p.sendScout(ctx)
 	case p.scout != nil && !unknown && !silent:

@@ -120,18 +120,26 @@ func (c *conn) watch(now time.Time, slot time.Duration) (owed time.Duration) {
 	if !c.owing {
 		c.owing, c.asked = true, at
 	}
-	c.ep.detector.Expect(now) // bytes that came were life, and no answer
+	c.expectPing(now) // bytes that came were life, and no answer
 	return min(at-c.asked, silent)
 }
 
 // sendPing asks for a sign of life. It is not called while the wire is full.
 func (c *conn) sendPing(now time.Time) {
-	c.ep.detector.Expect(now)
+	c.expectPing(now)
 	c.said = health{}
 	c.before.Store(c.sent.Load())
 	c.pinged.Store(int64(now.Sub(c.ep.client.born)))
 	c.ping, c.asked, c.owing = newPing(&c.said), now.Sub(c.ep.client.born), true
 	c.hand(c.ping, false)
+}
+
+// expectPing notes that a ping is unanswered. A scout's may be ignored, or not be
+// accepted, and its silence says nothing: see scout.
+func (c *conn) expectPing(now time.Time) {
+	if !c.scout.Load() {
+		c.ep.detector.Expect(now)
+	}
 }
 
 // settlePing notes what the last ping came to, if it is over.

@@ -79,20 +79,18 @@ const fatalAfter = 2
 // the ping's doing: there are servers that answer an unknown method, and then hang up.
 func (e *endpoint) aftermath() time.Duration { return e.client.dialer.Heartbeat / 8 }
 
-// strike notes that a connection ended right behind a ping, and reports whether that is
-// no accident any more. An endpoint that has answered pings before is asked once more,
+// strike notes that a connection ended right behind a ping. An endpoint that has answered pings before is asked once more,
 // over connections that carry no calls.
-func (e *endpoint) strike() bool {
+func (e *endpoint) strike() {
 	if e.strikes.Add(1) < fatalAfter {
-		return false
+		return
 	}
 	e.strikes.Store(0)
 	if e.support() == PingsAnswered {
 		e.setSupport(PingsUnknown)
-		return false
+		return
 	}
 	e.setSupport(PingsFatal)
-	return true
 }
 
 // probing reports whether pings, and not calls, try an endpoint that is away.

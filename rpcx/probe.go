@@ -39,6 +39,8 @@ type prober struct {
 
 	compared uint64 // endpoint.judged when compare last looked
 
+	introduced time.Time // when the first scout is sent; zero once it is
+
 	scout    *scout       // nil if there is none
 	scouting bool         // one is being connected
 	scouts   chan scouted // to this prober
@@ -47,6 +49,7 @@ type prober struct {
 
 	trying     bool       // a trial is under way
 	trials     chan trial // to this prober
+	tryAfter   time.Time  // a local fault kept the last one from being made
 	unanswered int        // trials in a row on which nothing came
 
 	calls   uint64 // of the client, when mend last looked
@@ -69,8 +72,9 @@ func (p *prober) run(ctx context.Context) {
 	p.begin(ctx)
 	now := time.Now()
 	p.next = now.Add(p.slot)
-	due := p.next
-	timer := time.NewTimer(p.slot)
+	p.introduced = now.Add(p.slot / 8)
+	due := p.introduced
+	timer := time.NewTimer(p.slot / 8)
 	defer timer.Stop()
 	for !p.left.Load() || !p.pool.empty() {
 		planned := due
@@ -130,7 +134,7 @@ func (p *prober) excuse(now time.Time, fault detector.Fault) {
 // step does what is due now and returns when to wake next.
 func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	at := p.next
-	at = p.checkScout(ctx, now, at)
+	at = p.introduce(ctx, now, p.checkScout(now, at))
 	s := p.breaker.Stats(now)
 	if s.State == breaker.Open && p.pings && !p.forgotten() && (isRefused(s.Cause) || p.client.short(now)) {
 		p.breaker.Hasten(now)
@@ -288,12 +292,12 @@ func (p *prober) reconnect(ctx context.Context) {
 // connection that stays silent although the peer is trusted: its other
 // connections live.
 func (p *prober) ping(ctx context.Context, now time.Time) {
-	usual, silent := p.usualPatience(now), false
-	for _, c := range p.pool.all() {
+	usual, silent, conns := p.usualPatience(now), false, p.pool.all()
+	for _, c := range conns {
 		owed := c.watch(now, p.slot)
 		silent = silent || owed >= p.slot/2 && c.explained()
 		if owed > 0 && owed >= p.connPatience(c, usual) {
-			c.fail(&unresponsiveError{addr: p.addr, silence: owed, conn: true})
+			c.fail(&unresponsiveError{addr: p.addr, silence: owed, conn: len(conns) > 1})
 		} else if owed >= usual && p.scoutLives(now) {
 			p.relieve(c)
 		}

@@ -164,7 +164,7 @@ func (p *prober) dials(now time.Time) bool {
 	case breaker.Closed, breaker.Disabled:
 		return true
 	case breaker.HalfOpen:
-		return !p.pings
+		return !p.probing()
 	}
 	return false
 }

@@ -114,7 +114,7 @@ func TestEndpointsComeAndGo(t *testing.T) {
 		require.Equal(t, before[1].Picks, after[2].Picks)
 		require.Equal(t, before[1].Latency, after[2].Latency)
 		require.Equal(t, before[2].State, after[1].State, "its breaker is open")
-		time.Sleep(1100 * time.Millisecond)
+		time.Sleep(2500 * time.Millisecond)
 		require.Zero(t, f.Open("a:1"))
 		require.Equal(t, 1, f.Open("d:1"))
 		require.Equal(t, 2, f.Dials("b:1"), "one of them to ask how pings are taken")

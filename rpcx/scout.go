@@ -14,7 +14,8 @@ type scout struct {
 	started  time.Duration // when it was pinged, since core.born
 	took     time.Duration // what the dial took
 	answered time.Time     // when its ping was; zero if it was not
-	calls    int64         // replies that had come by then on other connections
+	sent     int64         // requests that were sent by then on other connections
+	replies  int64         // and answers that had come
 }
 
 // scouted is what a dial for a scout came to.
@@ -24,13 +25,29 @@ type scouted struct {
 	took time.Duration
 }
 
+// introduce sends the first scout soon after the endpoint was connected. It returns when
+// to look again, or at.
+func (p *prober) introduce(ctx context.Context, now, at time.Time) time.Time {
+	switch {
+	case p.introduced.IsZero() || !p.pings:
+		return at
+	case now.Before(p.introduced):
+		return earlier(at, p.introduced)
+	case !p.pool.connected() || p.pool.lacking(): // the next slot's end will do
+	case p.support() == PingsUnknown:
+		p.sendScout(ctx)
+	}
+	p.introduced = time.Time{}
+	return at
+}
+
 // sendScout connects a scout, unless there is one.
 func (p *prober) sendScout(ctx context.Context) {
 	if p.fixed || p.scout != nil || p.scouting {
 		return
 	}
 	p.scouting = true
-	p.client.background(func() {
+	go func() { // like any dial: it may be held up by a foreign dialer
 		started := time.Now()
 		c, err := p.open(&p.side)
 		if err == nil {
@@ -43,7 +60,7 @@ func (p *prober) sendScout(ctx context.Context) {
 				c.fail(errClosedWire)
 			}
 		}
-	})
+	}()
 }
 
 // scoutArrived pings with a scout that has connected.
@@ -52,7 +69,7 @@ func (p *prober) scoutArrived(ctx context.Context, now time.Time, s scouted) {
 	if s.err != nil {
 		return
 	}
-	p.scout = &scout{conn: s.conn, took: s.took, started: now.Sub(p.client.born), calls: p.replies()}
+	p.scout = &scout{conn: s.conn, took: s.took, started: now.Sub(p.client.born), sent: p.sent(), replies: p.replies()}
 	s.conn.sendPing(now)
 }
 
@@ -65,7 +82,7 @@ func (p *prober) scoutEnded() <-chan struct{} {
 }
 
 // checkScout learns from the scout's ping. It returns when to look at it again, or at.
-func (p *prober) checkScout(ctx context.Context, now, at time.Time) time.Time {
+func (p *prober) checkScout(now, at time.Time) time.Time {
 	if p.scout == nil {
 		return at
 	}
@@ -74,8 +91,8 @@ func (p *prober) checkScout(ctx context.Context, now, at time.Time) time.Time {
 	switch {
 	case c.dead():
 		p.scout = nil
-		if p.support() == PingsUnknown && !p.strike() {
-			p.sendScout(ctx)
+		if p.support() == PingsUnknown {
+			p.strike()
 		}
 	case p.support() != PingsUnknown:
 	case c.replies.Load() > 0:
@@ -87,14 +104,30 @@ func (p *prober) checkScout(ctx context.Context, now, at time.Time) time.Time {
 			return earlier(at, survived)
 		}
 		p.answersPings(0)
-	case p.replies() > p.scout.calls && now.Sub(p.client.born)-p.scout.started >= p.usualPatience(now):
-		p.setSupport(PingsIgnored)
 		p.dropScout(errClosedWire)
+	case p.ignoresScout(now):
+		p.setSupport(PingsIgnored)
 	}
 	return at
 }
 
-// replies is how many answers the connections that carry calls have brought.
+// ignoresScout reports whether the peer has answered calls, and not the scout's ping: a
+// call that was sent behind it, or any while a ping would have been due for long.
+func (p *prober) ignoresScout(now time.Time) bool {
+	age := now.Sub(p.client.born) - p.scout.started
+	return age >= p.slot/2 && p.replies() > p.scout.sent ||
+		age >= p.usualPatience(now) && p.replies() > p.scout.replies
+}
+
+// sent is how many requests went out over the connections that carry calls.
+func (p *prober) sent() (n int64) {
+	for _, c := range p.pool.all() {
+		n += c.sent.Load()
+	}
+	return n
+}
+
+// replies is how many of them were answered.
 func (p *prober) replies() (n int64) {
 	for _, c := range p.pool.all() {
 		n += c.replies.Load()

@@ -23,8 +23,11 @@ const maxTrial = 10 * time.Second
 // tryAgain begins a trial, unless one is under way. Where pings are stopped, or off, users'
 // calls are the trials. It returns when to look again.
 func (p *prober) tryAgain(ctx context.Context, now time.Time) time.Time {
-	if p.trying || !p.probing() {
+	switch {
+	case p.trying || !p.probing():
 		return now.Add(p.slot)
+	case now.Before(p.tryAfter):
+		return p.tryAfter
 	}
 	permit, err := p.breaker.Allow(now)
 	if err != nil {
@@ -134,7 +137,7 @@ func (p *prober) concludeTrial(t trial) {
 	var d *dialError
 	switch {
 	case errors.As(t.err, &d) && d.blameless:
-		outcome = breaker.Ignored
+		outcome, p.tryAfter = breaker.Ignored, p.redials.due()
 	case p.support() == PingsFatal:
 		outcome = breaker.Ignored
 	case t.silent:
