@@ -25,7 +25,8 @@
 //   - A decoder of the caller's own type (UnmarshalJSON, UnmarshalText, GobDecode)
 //     may keep the bytes that it is given: no later message changes them.
 //   - A frame is at most MaxFrame bytes long (64 MiB unless set). Memory is
-//     taken as bytes arrive, never because a length prefix promises them.
+//     taken as bytes arrive, never because a length prefix promises them. The name
+//     of a method is cut at 4 KiB, so that a longer one is not found.
 //   - No input from the wire makes a codec panic, and neither do the encoders
 //     and decoders of the caller's own types: their panics are errors.
 //   - No goroutine is started.
@@ -51,7 +52,7 @@
 //
 // A connection that waits for its next message keeps buffers of at most 256 KiB for
 // good, and of at most 8 MiB while one of the last 16 frames has made use of them,
-// however large a frame, a method's name or an error's text has been. The exception is
+// however large a frame or an error's text has been. The exception is
 // gob's Encoder once it has sent what an interface holds: it keeps room for the largest
 // frame of its life.
 //
