@@ -68,18 +68,19 @@ func TestNoMethodRunsForABrowser(t *testing.T) {
 				client, conn := tcpPipe(t)
 				defer client.Close()
 				go func() {
-					client.SetReadDeadline(time.Now().Add(30 * time.Second)) //nolint:errcheck // the test fails then
+					client.SetReadDeadline(time.Now().Add(patience)) //nolint:errcheck // the test fails then
 					all, err := io.ReadAll(client)
 					if err != nil {
 						all = []byte(err.Error())
 					}
 					answer <- string(all)
+					client.Close()
 				}()
 				io.WriteString(client, request) //nolint:errcheck // the server may have closed
 				server.ServeCodec(newCodec(conn))
 				require.Zero(t, ran.Load(), "the method ran")
-				// It ends by itself: the client has not closed.
 				got := <-answer
+				require.NotContains(t, got, "timeout", "it ends by itself")
 				if version == "1.0" {
 					require.NotContains(t, got, "true")
 					return
@@ -89,6 +90,9 @@ func TestNoMethodRunsForABrowser(t *testing.T) {
 		}
 	}
 }
+
+// patience is how long a test waits for what happens at once.
+const patience = 20 * time.Second
 
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSuffix(s, "\n"), "\n")
@@ -113,13 +117,16 @@ func TestPendingRepliesLeaveBeforeTheEnd(t *testing.T) {
 		}
 		require.NoError(t, Echo{}.Release(name, nil))
 		require.Contains(t, readLine(t, client), name)
-		<-done
+		require.NoError(t, client.SetReadDeadline(time.Now().Add(patience)))
+		_, err := client.Read(make([]byte, 1))
+		require.Equal(t, io.EOF, err, "it ends by itself")
 		client.Close()
+		<-done
 	}
 }
 
 func readLine(t *testing.T, conn net.Conn) string {
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(30*time.Second)))
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
 	var line []byte
 	for b := make([]byte, 1); ; line = append(line, b[0]) {
 		_, err := conn.Read(b)

@@ -19,8 +19,14 @@
 //   - A body that was received whole and cannot be decoded is a *DecodeError;
 //     the stream is in step and the next frame can be read. A server answers the
 //     request with it. Every other error of a read method ends the stream.
+//   - A JSON reply that is not JSON (NaN, 007, a raw control character, a path with
+//     single backslashes, too deep a nesting) is a *DecodeError of its call, with
+//     json's *SyntaxError in it, if its id and its end can be told for certain.
+//   - A decoder of the caller's own type (UnmarshalJSON, UnmarshalText, GobDecode)
+//     may keep the bytes that it is given: no later message changes them.
 //   - A frame is at most MaxFrame bytes long (64 MiB unless set). Memory is
-//     taken as bytes arrive, never because a length prefix promises them.
+//     taken as bytes arrive, never because a length prefix promises them. The name
+//     of a method is cut at 4 KiB, so that a longer one is not found.
 //   - No input from the wire makes a codec panic, and neither do the encoders
 //     and decoders of the caller's own types: their panics are errors.
 //   - No goroutine is started.
@@ -43,6 +49,12 @@
 // (golang/go#79539), is closed: such a value is walked before it is decoded.
 // For a slice package gob takes at most 10 MiB before its elements are seen.
 // Methods of the caller's types (GobDecode, UnmarshalJSON) are their own.
+//
+// A connection that waits for its next message keeps buffers of at most 256 KiB for
+// good, and of at most 8 MiB while one of the last 16 frames has made use of them,
+// however large a frame or an error's text has been. The exception is
+// gob's Encoder once it has sent what an interface holds: it keeps room for the largest
+// frame of its life.
 //
 // The definitions of types that a gob peer may send are limited to 65,536, and
 // to 4 MiB, a connection; the depth of a value is limited to 100,000. A cyclic

@@ -46,6 +46,9 @@ var gobBodies = []func() any{
 	func() any { return new(Rich) },
 }
 
+// longMethod is the length at which names of methods are cut.
+const longMethod = 4 << 10
+
 const gobMaps = 7 // the index of the first that has maps
 
 // frames encodes pairs of headers and bodies.
@@ -145,6 +148,9 @@ func sameAsGob(t *testing.T, data []byte, kind uint8,
 		if err != nil || bodyErr != nil {
 			t.Fatalf("gob accepts what we refuse: header %v, body %v", err, bodyErr)
 		}
+		if len(wantH.method) > longMethod {
+			wantH.method = wantH.method[:longMethod] + "..."
+		}
 		if h != wantH {
 			t.Fatalf("header %+v, want %+v", h, wantH)
 		}
@@ -208,6 +214,7 @@ func FuzzJSONReplies(f *testing.F) {
 	for _, s := range []string{
 		`{"id":1,"result":5}{"id":"2","result":null,"error":{"code":1,"message":"m","data":[1]}}`,
 		`{"id":null,"error":"x"}`, "{\"id\" : 1,\n\"result\":\"\\u00e9\\\"}\"}\n\n[]", `{"method":"m","params":{}}{"ID":3}`,
+		"{\"result\":\"C:\\dir \n}\",\"x\":[NaN,{}],\"id\":1}\n\ufeff{\"id\":2,\"result\":7}", `{"id":1,"result":3,14}{"id":2,"id":2,"result":5,"error":false}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -224,18 +231,21 @@ func FuzzJSONReplies(f *testing.F) {
 				if err != nil {
 					break // replies without an id of ours, for instance
 				}
-				if wantErr != nil {
-					t.Fatalf("accepted what is not JSON: %v", wantErr)
-				}
 				var got json.RawMessage
 				err = c.ReadResponseBody(&got)
+				if err == nil && !json.Valid(got) {
+					t.Fatalf("accepted what is not JSON: %s", got)
+				}
+				if wantErr != nil { // a json.Decoder cannot go on, and knows no byte order mark
+					break
+				}
 				if !null(want.Result) && !bytes.Equal(got, want.Result) {
 					t.Fatalf("result %s, want %s (%v)", got, want.Result, err)
 				}
 				if id := strings.Trim(string(want.ID), `"`); r.Error == "" && id != fmt.Sprint(r.Seq) && id != fmt.Sprint(r.Seq)+".0" {
 					t.Fatalf("id %s, read as %d", want.ID, r.Seq)
 				}
-				if (r.Error == "") != null(want.Error) {
+				if (r.Error == "") != want.ok(version == "2.0") {
 					t.Fatalf("error %s, read as %q", want.Error, r.Error)
 				}
 			}
@@ -250,7 +260,16 @@ type jsonReply struct {
 	Error  json.RawMessage `json:"error"`
 }
 
-// decodeReply passes over a peer's own requests.
+// ok reports whether the error is none.
+func (r *jsonReply) ok(exact bool) bool {
+	switch string(r.Error) {
+	case "false", "0", `""`:
+		return exact && r.Result != nil || !null(r.Result)
+	}
+	return null(r.Error)
+}
+
+// decodeReply passes over a peer's own requests, and answers to none of ours.
 func decodeReply(dec *json.Decoder, exact bool) (r jsonReply, err error) {
 	for {
 		r = jsonReply{}
@@ -261,7 +280,8 @@ func decodeReply(dec *json.Decoder, exact bool) (r jsonReply, err error) {
 		} else {
 			err = dec.Decode(&r)
 		}
-		if err != nil || r.Method == nil || r.Result != nil || !null(r.Error) {
+		reply := r.Result != nil || !null(r.Error)
+		if err != nil || reply && !null(r.ID) || !reply && r.Method == nil {
 			return r, err
 		}
 	}
@@ -310,7 +330,7 @@ func FuzzJSONRequests(f *testing.F) {
 		ours := answers(codec.NewJSONServer, data)
 		bounded(t, before, len(data))
 		for i, want := range answers(jsonrpc.NewServerCodec, data) {
-			if i >= len(ours) || !bytes.Equal(ours[i], want) {
+			if i >= len(ours) || !bytes.Equal(ours[i], want) && len(want) < longMethod {
 				t.Fatalf("answer %d: %q, want %q", i, ours, want)
 			}
 		}

@@ -99,11 +99,8 @@ func (r *gobReader) readHeader() (h gobHeader, err error) {
 
 // share returns b as a string, the previous one if it is the same.
 func (r *gobReader) share(b []byte) string {
-	if len(b) > keepText {
-		return string(b)
-	}
 	if r.text != string(b) {
-		r.text = string(b)
+		r.text = methodName(b)
 	}
 	return r.text
 }

@@ -22,9 +22,14 @@ func NewJSONClient(conn io.ReadWriteCloser) rpc.ClientCodec { return JSON{}.NewC
 // requests, and another one read replies, as net/rpc's Client does. The codec
 // implements ErrorReader.
 //
-// An error without an id, which says that the peer could not read a request, goes
-// to the request that waits for its answer, if there is only one. Otherwise nobody
-// knows whose it is, and the stream ends with it.
+// A reply has the id of a request, as a number or a string. An error without one,
+// which says that the peer could not read a request, goes to the request that waits
+// for its answer, if there is only one. With several the stream ends, since one of
+// them would wait for ever; so it does with a result without an id. Where none waits,
+// a reply without an id is ignored. A reply to a request that was answered before is
+// returned like any other: net/rpc's Client, and package rpcx, ignore it.
+//
+// An error member of false, 0 or "" beside a result is none.
 func (j JSON) NewClient(conn io.ReadWriteCloser) rpc.ClientCodec {
 	return newJSONClient(conn, maxFrame(j.MaxFrame), jsonKnob)
 }
@@ -36,8 +41,8 @@ func NewJSONServer(conn io.ReadWriteCloser) rpc.ServerCodec { return JSON{}.NewS
 // NewServer returns a server codec over conn, for rpc.ServeCodec. A reply that
 // cannot be encoded, or is larger than MaxFrame, becomes an error reply to that
 // one call. A failed write closes conn, because net/rpc's server does not notice
-// it and would read on. As in net/rpc/jsonrpc, an id may be any value, and a
-// notification, whose id is null, is answered.
+// it and would read on. As in net/rpc/jsonrpc, an id may be any value, a
+// notification, whose id is null, is answered, and what is not JSON ends the stream.
 func (j JSON) NewServer(conn io.ReadWriteCloser) rpc.ServerCodec {
 	return newJSONServer(conn, maxFrame(j.MaxFrame), jsonKnob)
 }

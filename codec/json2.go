@@ -20,7 +20,9 @@ type JSON2 struct {
 	// Wrap makes a client send the argument as the only element of an array, as
 	// net/rpc/jsonrpc does. Without it, an argument that is a JSON object (a
 	// struct, a map) goes as named parameters, an array (a slice) as positional
-	// ones, null as none, and only anything else is wrapped.
+	// ones, null as none, and only anything else is wrapped. To tell [5] from a
+	// wrapped 5, a space stands in front of the bracket that closes an array of one
+	// element.
 	Wrap bool
 
 	// MaxBatch is the largest number of requests in a batch that a server
@@ -30,8 +32,8 @@ type JSON2 struct {
 }
 
 // Notifier is implemented by JSON2's client codecs. Notify sends a notification,
-// a request that gets no answer: nobody learns whether it has been carried out,
-// or could be. It may be called concurrently with itself and with WriteRequest,
+// a request that gets no answer: whether it has been carried out, or could be, is
+// not known. It may be called concurrently with itself and with WriteRequest,
 // and its errors are WriteRequest's.
 //
 // It stands beside rpc.ClientCodec because net/rpc's Client waits for an answer
@@ -48,7 +50,9 @@ func NewJSON2Client(conn io.ReadWriteCloser) rpc.ClientCodec { return JSON2{}.Ne
 // NewClient returns a client codec over conn. One goroutine at a time may write
 // requests, and another one read replies, as net/rpc's Client does. The codec
 // implements ErrorReader and Notifier. Requests and notifications that the peer
-// sends are ignored. An error without an id is dealt with as by JSON.NewClient.
+// sends are ignored. Replies are dealt with as by JSON.NewClient; but once a
+// notification was sent, every reply without an id is ignored, since it may be to
+// that.
 func (j JSON2) NewClient(conn io.ReadWriteCloser) rpc.ClientCodec {
 	c := newJSONClient(conn, maxFrame(j.MaxFrame), json2Knob)
 	c.v2, c.wrap = true, j.Wrap
@@ -82,15 +86,20 @@ func NewJSON2Server(conn io.ReadWriteCloser) rpc.ServerCodec { return JSON2{}.Ne
 // Named parameters are decoded into the method's argument. So are positional
 // ones if it is a slice or an array; if it is a struct, each goes into the next
 // exported field, and there may be fewer; if it is anything else, there can be
-// only one. An array with the whole argument as its only element, which is what
-// net/rpc/jsonrpc sends, is understood too, and always meant if that element is
-// an object and the argument a struct. Without parameters the argument stays
-// zero.
+// only one. If it takes any value (an interface, or a type with UnmarshalJSON), one
+// parameter is the value, and several are an array; from a client of this package
+// it arrives as it was sent. An array with the whole argument as its only element,
+// which is what net/rpc/jsonrpc sends, is understood too, and always meant if that
+// element is an object and the argument a struct. Without parameters the argument
+// stays zero.
 //
 // A batch is answered with one array once all of it has been carried out, in no
-// particular order. What cannot be read is answered with an error, and reading
-// goes on behind it, or, if its end cannot be told, with the next line. Replies
-// that cannot be encoded and failed writes are dealt with as by JSON.NewServer.
+// particular order. What is not JSON is answered with a parse error, and the stream
+// ends behind it, because it may be another protocol, such as the HTTP that any web
+// page can have a browser send: its body must not be taken for a request. Only
+// behind a message with balanced brackets and no line break does reading go on.
+// A version that is the number 2.0 is as good as the string. Replies that cannot be
+// encoded and failed writes are dealt with as by JSON.NewServer.
 func (j JSON2) NewServer(conn io.ReadWriteCloser) rpc.ServerCodec {
 	s := newJSONServer(conn, maxFrame(j.MaxFrame), json2Knob)
 	s.v2, s.most = true, j.MaxBatch

@@ -56,6 +56,7 @@ func (s *jsonServer) ReadRequestHeader(r *rpc.Request) error {
 	if err != nil {
 		return err
 	}
+	r.ServiceMethod = methodName(r.ServiceMethod)
 	s.seq++
 	r.Seq = s.seq
 	s.pending.put(s.seq, call)

@@ -11,8 +11,9 @@ const (
 	keepBuffer = 256 << 10
 	keepMost   = 8 << 20
 	keepFrames = 16
-	// keepText is the length of the longest method that is kept to share its string.
-	keepText = 1 << 10
+	// maxMethod is the length of the longest name of a method. net/rpc's server keeps
+	// the last one in each of its request structures.
+	maxMethod = 4 << 10
 )
 
 // keeper decides whether a buffer is kept.
@@ -32,6 +33,15 @@ func (k *keeper) keep(capacity, used int) bool {
 		k.unused++
 	}
 	return capacity <= keepMost && k.unused < keepFrames
+}
+
+// methodName is the name of a method as it is handed on. One that is too long is cut,
+// so that no method has it.
+func methodName[T []byte | string](name T) string {
+	if len(name) > maxMethod {
+		return string(name[:maxMethod]) + "..."
+	}
+	return string(name)
 }
 
 // WholeFrames is implemented by the client codecs of this package. It tells a

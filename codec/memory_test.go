@@ -281,3 +281,18 @@ func TestIdleAfterMany(t *testing.T) {
 	runtime.KeepAlive(s)
 	runtime.KeepAlive(c)
 }
+
+// TestLongMethodName: what net/rpc's server keeps of one is little, and its answer.
+func TestLongMethodName(t *testing.T) {
+	for _, f := range append(formats, format{name: "json2", client: codec.NewJSON2Client, server: codec.NewJSON2Server}) {
+		for _, name := range []string{strings.Repeat("x", hugeSize), "Echo.Int" + strings.Repeat("x", hugeSize)} {
+			a, b := tcpPipe(t)
+			s := join(t, a, b, f.ourClient, f.ourServer)
+			require.NoError(t, s.Call("Echo.Int", 1, new(int)))
+			err := s.Call(name, 1, new(int))
+			require.ErrorContains(t, err, "rpc: ", f.name)
+			require.Less(t, len(err.Error()), 8<<10)
+			good(t, s.Client)
+		}
+	}
+}

@@ -44,6 +44,8 @@ var mutants = []mutant{
 	{"giving up and being answered exclude each other (CAS)", attempt, "return a.state.CompareAndSwap(written, state)", "a.state.Store(state)\n\treturn true"},
 	{"the reader decodes only what nobody has given up (CAS)", attempt, "if !a.state.CompareAndSwap(written, decoding) {", "if a.state.Swap(decoding) == queued {"},
 	{"a withdrawn attempt is not written (CAS)", attempt, "if !a.state.CompareAndSwap(queued, written) {", "if a.state.Swap(written) == written {"},
+	{"a reply to a number that was not given out ends the connection", attempt, "t.seq >= t.issued.Load()", "false"},
+	{"a reply that comes again is ignored", attempt, "t.seq >= t.issued.Load()", "!ok"},
 	{"an attempt that another may hold is not reused", attempt, "if a.borrowed {", "if false {"},
 	{"the owner is told once, by the second", post, "if a.met.Add(1) < 2 {", "if a.met.Add(1) < 1 {"},
 	{"a refused attempt ends once (CAS)", post, "a.refusal != errFull && a.finish(refused)", "a.refusal != errFull"},
