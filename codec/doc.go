@@ -18,7 +18,8 @@
 //     been read, reading the body does not touch the network. See WholeFrames.
 //   - A body that was received whole and cannot be decoded is a *DecodeError;
 //     the stream is in step and the next frame can be read. A server answers the
-//     request with it. Every other error of a read method ends the stream.
+//     request with it. An *ExchangeError of the connection ends one call. Every other
+//     error of a read method ends the stream.
 //   - A frame is at most MaxFrame bytes long (64 MiB unless set). Memory is
 //     taken as bytes arrive, never because a length prefix promises them.
 //   - No input from the wire makes a codec panic, and neither do the encoders

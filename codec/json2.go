@@ -47,7 +47,7 @@ func NewJSON2Client(conn io.ReadWriteCloser) rpc.ClientCodec { return JSON2{}.Ne
 
 // NewClient returns a client codec over conn. One goroutine at a time may write
 // requests, and another one read replies, as net/rpc's Client does. The codec
-// implements ErrorReader and Notifier. Requests and notifications that the peer
+// implements ErrorReader, Notifier and Canceler. Requests and notifications that the peer
 // sends are ignored. An error without an id is dealt with as by JSON.NewClient.
 func (j JSON2) NewClient(conn io.ReadWriteCloser) rpc.ClientCodec {
 	c := newJSONClient(conn, maxFrame(j.MaxFrame), json2Knob)

@@ -77,6 +77,9 @@ func (p *prober) checkScout(ctx context.Context, now, at time.Time) time.Time {
 		if p.support() == PingsUnknown && !p.strike() {
 			p.sendScout(ctx)
 		}
+	case c.unreached: // as if it had not connected
+		p.refused = true
+		p.dropScout(errClosedWire)
 	case p.support() != PingsUnknown:
 	case c.replies.Load() > 0:
 		if p.scout.answered.IsZero() {
