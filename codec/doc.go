@@ -18,7 +18,8 @@
 //     been read, reading the body does not touch the network. See WholeFrames.
 //   - A body that was received whole and cannot be decoded is a *DecodeError;
 //     the stream is in step and the next frame can be read. A server answers the
-//     request with it. Every other error of a read method ends the stream.
+//     request with it. An *ExchangeError of the connection ends one call. Every other
+//     error of a read method ends the stream.
 //   - A JSON reply that is not JSON (NaN, 007, a raw control character, a path with
 //     single backslashes, too deep a nesting) is a *DecodeError of its call, with
 //     json's *SyntaxError in it, if its id and its end can be told for certain.

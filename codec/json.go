@@ -20,7 +20,7 @@ func NewJSONClient(conn io.ReadWriteCloser) rpc.ClientCodec { return JSON{}.NewC
 
 // NewClient returns a client codec over conn. One goroutine at a time may write
 // requests, and another one read replies, as net/rpc's Client does. The codec
-// implements ErrorReader.
+// implements ErrorReader and Canceler.
 //
 // A reply has the id of a request, as a number or a string. An error without one,
 // which says that the peer could not read a request, goes to the request that waits

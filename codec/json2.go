@@ -49,7 +49,7 @@ func NewJSON2Client(conn io.ReadWriteCloser) rpc.ClientCodec { return JSON2{}.Ne
 
 // NewClient returns a client codec over conn. One goroutine at a time may write
 // requests, and another one read replies, as net/rpc's Client does. The codec
-// implements ErrorReader and Notifier. Requests and notifications that the peer
+// implements ErrorReader, Notifier and Canceler. Requests and notifications that the peer
 // sends are ignored. Replies are dealt with as by JSON.NewClient; but once a
 // notification was sent, every reply without an id is ignored, since it may be to
 // that.

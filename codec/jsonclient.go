@@ -32,8 +32,8 @@ type jsonClient struct {
 type jsonReceived struct {
 	result    []byte // nil for null; lies in the reader's buffer
 	hasResult bool
-	failure   *Error // the error object
-	flaw      error  // json's error, of a reply that is not JSON
+	failure   error // the *Error object, or an *ExchangeError in place of a reply
+	flaw      error // json's error, of a reply that is not JSON
 }
 
 func newJSONClient(conn io.ReadWriteCloser, max int64, knob string) *jsonClient {
@@ -88,6 +88,12 @@ func (c *jsonClient) ReadResponseHeader(r *rpc.Response) error {
 	c.reply = jsonReceived{} // it may be large, and the next one long in coming
 	var m jsonReply
 	seq, flaw, err := c.next(&m)
+	if end := exchangeError(err); end != nil {
+		method, _ := c.pending.take(end.Seq)
+		r.Seq, r.ServiceMethod, r.Error = end.Seq, method, end.Error()
+		c.reply.failure = end
+		return nil
+	}
 	if err != nil {
 		return c.in.end(err)
 	}
@@ -222,12 +228,7 @@ func jsonSeq(id []byte) (uint64, bool) {
 }
 
 // ReadError implements ErrorReader.
-func (c *jsonClient) ReadError() error {
-	if c.reply.failure == nil {
-		return nil
-	}
-	return c.reply.failure
-}
+func (c *jsonClient) ReadError() error { return c.reply.failure }
 
 var errNoResult = errors.New("codec: the reply has neither a result nor an error")
 
@@ -243,6 +244,12 @@ func (c *jsonClient) ReadResponseBody(body any) error {
 		return decodeJSON([]byte("null"), body)
 	}
 	return &DecodeError{errNoResult}
+}
+
+// Cancel implements Canceler, if the connection does.
+func (c *jsonClient) Cancel(seq uint64) bool {
+	conn, ok := c.conn.(Canceler)
+	return ok && conn.Cancel(seq)
 }
 
 func (c *jsonClient) Close() error { return c.conn.Close() }

@@ -43,8 +43,9 @@ func (e *Error) Error() string {
 
 // ErrorReader is implemented by the JSON client codecs. ReadError may be called
 // between ReadResponseHeader and the next one, by the goroutine that reads. It
-// returns the error object of that reply as an *Error, or nil if the reply has
-// no error, or, in version 1.0, one that is not an object.
+// returns the error object of that reply as an *Error, or what ended the call without
+// a reply as an *ExchangeError. It is nil if the reply has no error, or, in version
+// 1.0, one that is not an object.
 type ErrorReader interface{ ReadError() error }
 
 // jsonError reads an error member. It is an object in version 2.0, a string in

@@ -26,8 +26,9 @@ var errJSONStream = errors.New("codec: malformed JSON: want an object")
 
 // next receives one message, which is valid until the next call. Its flaw is json's
 // error if its end is certain and it is not JSON; there may be another message
-// behind it. An err is final: input whose end cannot be told is errJSONStream, and
-// nothing behind it is read, because it may be of another protocol.
+// behind it, as there may be after an *ExchangeError. Every other err is final: input
+// whose end cannot be told is errJSONStream, and nothing behind it is read, because it
+// may be of another protocol.
 func (r *jsonReader) next() (frame []byte, flaw, err error) {
 	if r.err != nil {
 		return nil, nil, r.err
@@ -36,6 +37,9 @@ func (r *jsonReader) next() (frame []byte, flaw, err error) {
 	r.pos = 0
 	r.scan.reset()
 	if err := r.receive(); err != nil {
+		if r.pos == 0 && exchangeError(err) != nil {
+			return nil, nil, err
+		}
 		return nil, nil, r.end(err)
 	}
 	frame = r.in.bytes()[:r.pos]

@@ -61,6 +61,7 @@ type attempt struct {
 	// refusal is why the codec did not take it; encode and unsent say that nothing
 	// was written, because it cannot be encoded or because the codec takes no more.
 	start, end int64
+	seq        uint64 // its number in the codec, once it is written
 	refusal    error
 	encode     bool
 	unsent     bool
@@ -163,14 +164,16 @@ type tap struct {
 	// Of the reply that is being read.
 	seq     uint64
 	now     time.Time
-	failed  bool  // it is an error
-	failure error // its error object
+	failure error // nil if it is none
+	// unanswered says that it is the end of a call for which nothing has come.
+	unanswered bool
 }
 
 func newTap(inner rpc.ClientCodec, c *conn) *tap {
 	t := &tap{ClientCodec: inner, conn: c}
 	_, t.whole = inner.(codec.WholeFrames)
 	t.errors, _ = inner.(codec.ErrorReader)
+	c.canceler, _ = inner.(codec.Canceler)
 	return t
 }
 
@@ -186,7 +189,7 @@ func (t *tap) WriteRequest(r *rpc.Request, body any) error {
 		a.start = w.cork()
 		defer func() { a.end = w.uncork() }()
 	}
-	a.unsure = t.conn.mayTakeLong(a.method)
+	a.seq, a.unsure = r.Seq, t.conn.mayTakeLong(a.method)
 	if !a.state.CompareAndSwap(queued, written) {
 		return errWithdrawn
 	}
@@ -220,20 +223,31 @@ func (t *tap) ReadResponseHeader(r *rpc.Response) error {
 		t.conn.fail(readError(err))
 		return err
 	}
-	if t.whole && t.conn.wire != nil {
+	t.seq = r.Seq
+	// net/rpc would keep an error to itself, and not say whose it is: without one it
+	// asks for the body, and names the attempt.
+	if r.Error != "" {
+		t.failure, r.Error = t.readFailure(r), ""
+	}
+	t.note()
+	return nil
+}
+
+// note notes when the reply came, and that the peer lives. An end of a call for which
+// the peer has sent nothing proves nothing, and no bytes of it came.
+func (t *tap) note() {
+	end := exchangeError(t.failure)
+	t.unanswered = end != nil && end.Answer == codec.NoAnswer
+	if t.whole && t.conn.wire != nil && end == nil {
 		t.now = t.conn.wire.now // when the bytes came, which was proof of life
 	} else {
 		t.now = time.Now()
+		if t.unanswered {
+			return
+		}
 		t.conn.proof(t.now)
 	}
 	t.conn.hasAnswered()
-	t.seq, t.failed = r.Seq, r.Error != ""
-	// net/rpc would keep an error to itself, and not say whose it is: without one it
-	// asks for the body, and names the attempt.
-	if t.failed {
-		t.failure, r.Error = t.readFailure(r), ""
-	}
-	return nil
 }
 
 // readFailure is the error of a reply.
@@ -264,10 +278,10 @@ func (t *tap) ReadResponseBody(body any) error {
 		return t.ended(t.ClientCodec.ReadResponseBody(nil))
 	}
 	if a.state.Load() != queued { // its place is known
-		t.conn.received(a, t.now)
+		t.conn.received(a, t.now, !t.unanswered)
 	}
 	mine, err := t.read(a)
-	if !mine && t.failure != errDraining { //nolint:errorlint // made by readFailure
+	if !mine && !t.unanswered && t.failure != errDraining { //nolint:errorlint // made by readFailure
 		t.conn.ep.late(a, t.now)
 	}
 	t.ended(err) //nolint:errcheck // it is returned below

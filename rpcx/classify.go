@@ -54,6 +54,14 @@ func classify(r result, overdue func() judgment) judgment {
 	case isServerError(r.err):
 		// The server works; it is the method that failed (gobreaker#112).
 		return judgment{breaker.Success, breaker.Success, balancer.AppError}
+	case answerOf(r.err) == codec.Rejected:
+		// The server works; whoever asks it so is refused.
+		return judgment{breaker.Success, breaker.Success, balancer.AppError}
+	case answerOf(r.err) == codec.Busy:
+		// It works, for less than we ask of it: the load has to go elsewhere.
+		return ignored(balancer.Failure)
+	case answerOf(r.err) == codec.Failed:
+		return judgment{breaker.Failure, breaker.Ignored, balancer.Failure}
 	case r.own && r.sent == NotSent:
 		// Our own refusals must never feed the statistics (go-zero#5551).
 		return ignored(balancer.NotSent)
@@ -68,6 +76,9 @@ func classify(r result, overdue func() judgment) judgment {
 	case isDecodeError(r.err):
 		// The server answered; caller and server disagree on a type.
 		return judgment{breaker.Success, breaker.Success, balancer.AppError}
+	case isUnreached(r.err) && isLocal(r.err):
+		// The fault is on this side, and the same with any server.
+		return ignored(balancer.NotSent)
 	case r.lost != nil && r.lost.counted.Swap(true):
 		// It is one event, however many calls were on the connection.
 		return ignored(balancer.NotSent)
@@ -137,12 +148,48 @@ func (e *endpoint) silence(now time.Time) time.Duration {
 
 // isServerError reports whether err is the method's own, or its server's.
 func isServerError(err error) bool {
-	if err == nil {
+	if err == nil || exchangeError(err) != nil { // which may have an error object in it
 		return false
 	}
 	var text rpc.ServerError
 	var object *codec.Error
 	return errors.As(err, &text) || errors.As(err, &object)
+}
+
+// exchangeError returns what ended a call without a reply and left its connection
+// alone, or nil.
+func exchangeError(err error) *codec.ExchangeError {
+	if err == nil {
+		return nil
+	}
+	var end *codec.ExchangeError
+	errors.As(err, &end)
+	return end
+}
+
+// answerOf is what the peer did in place of a reply, if that is known.
+func answerOf(err error) codec.Answer {
+	if end := exchangeError(err); end != nil {
+		return end.Answer
+	}
+	return codec.NoAnswer
+}
+
+// ran says whether a call that ended with an error of its own was run.
+func ran(err error) Sent {
+	switch end := exchangeError(err); {
+	case end == nil, isDecodeError(err):
+		return Executed
+	case end.NotRun:
+		return NotSent
+	}
+	return MaybeSent
+}
+
+// isUnreached reports whether a call ended because its exchange found no connection.
+func isUnreached(err error) bool {
+	end := exchangeError(err)
+	return end != nil && end.Answer == codec.NoAnswer && end.NotRun
 }
 
 func isDecodeError(err error) bool {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"resilientrpc/codec"
 )
 
 // conn is one connection to an endpoint: net/rpc's own Client over our tap.
@@ -21,7 +23,9 @@ type conn struct {
 	born  time.Time // when it was made
 	rc    *rpc.Client
 	codec *tap
-	wire  *wire // nil if the user gave a codec rather than a connection
+	// canceler gives up one request; nil if the codec cannot.
+	canceler codec.Canceler
+	wire     *wire // nil if the user gave a codec rather than a connection
 	// slot orders writes where there is no wire, so that a caller who waits
 	// behind a stalled one can leave. It has room for one.
 	slot chan struct{}
@@ -43,10 +47,11 @@ type conn struct {
 	unsure        atomic.Int64 // requests of methods whose usual latency is no short one, or not known
 
 	// The prober's.
-	ping  *attempt      // on its way, nil if none
-	said  health        // the reply to it
-	owing bool          // the peer owes a sign of life
-	asked time.Duration // since when, since core.born
+	ping      *attempt      // on its way, nil if none
+	said      health        // the reply to it
+	owing     bool          // the peer owes a sign of life
+	unreached bool          // the exchange of a ping found no connection
+	asked     time.Duration // since when, since core.born
 
 	mu    sync.Mutex // protects following
 	first *attempt   // of those with an owner that are on their way: a ring
@@ -132,15 +137,16 @@ func (c *conn) hasRoom(now time.Time) bool {
 func (c *conn) hand(a *attempt, mayLeave bool) {
 	a.borrowed = true
 	if c.wire == nil && mayLeave {
-		go c.write(a)
+		done := a.announced(c.ep.client.nobody) // before anyone waits for it
+		go c.write(a, done)
 		return
 	}
-	c.write(a)
+	c.write(a, a.announced(c.ep.client.nobody))
 }
 
 // write gives the attempt to net/rpc, and thereby to the codec.
-func (c *conn) write(a *attempt) {
-	c.rc.Go(a.method, a, a, a.announced(c.ep.client.nobody))
+func (c *conn) write(a *attempt, done chan *rpc.Call) {
+	c.rc.Go(a.method, a, a, done)
 	if c.wire != nil {
 		c.wire.flush(c.inflight.Load() > 1)
 	} else {
@@ -201,8 +207,8 @@ func (c *conn) outcome(a *attempt, err error) result {
 	case errors.Is(a.err, errDraining): // it did not run; nor would another one
 		r.err, r.own = errDraining, true
 		c.retire()
-	case a.err != nil: // the method's error, or a reply that could not be decoded
-		r.err, r.sent = a.err, Executed
+	case a.err != nil: // the method's error, a reply that could not be decoded, or none
+		r.err, r.sent = a.err, ran(a.err)
 	case r.err == nil:
 	case a.encode:
 		r.own = true
@@ -233,8 +239,12 @@ func (c *conn) why(err error) error {
 
 // doubt says whether an attempt without an answer can have run. What never left
 // cannot; nor can a frame of our codecs whose end never left, the newline behind
-// JSON apart. Of a foreign codec's frames nothing is known but where they began.
+// JSON apart. Of a foreign codec's frames nothing is known but where they began. Where
+// one request can be given up alone, that is done, and it is known of each.
 func (c *conn) doubt(a *attempt) Sent {
+	if c.canceler != nil && c.canceler.Cancel(a.seq) {
+		return NotSent
+	}
 	if c.wire == nil || !c.dead() {
 		return MaybeSent
 	}

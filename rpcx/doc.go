@@ -48,6 +48,10 @@
 //	an error of the method (ServerError)    success   no
 //	a reply that cannot be decoded          success   no
 //	an argument that cannot be encoded      ignored   no
+//	refused whoever asks (HTTP 3xx, 4xx)    success   no
+//	asked to go elsewhere (HTTP 429)        ignored   yes, elsewhere
+//	refused for a while (503, Retry-After)  failure   yes, elsewhere
+//	no usable answer (other HTTP statuses)  failure   if idempotent
 //	refused by our own breaker              ignored   yes, elsewhere
 //	no room under our own caps              –         no
 //	refused by a server that drains         ignored   yes, elsewhere
@@ -75,7 +79,14 @@
 // "Provably not sent" means that not one byte of the request can have left this
 // process. Moving such a call to an endpoint not yet tried is free; every other
 // repetition waits for [Retry].BackOff and is charged to [Retry].Budget. A call that
-// is a retry of somebody else's ([AsRetry]) has no others.
+// is a retry of somebody else's ([AsRetry]) has no others. A server that says when to
+// come back (Retry-After) is not asked before; if that is later than in half a second,
+// the call fails instead.
+//
+// What holds for connections holds for each exchange over HTTP (package
+// codec/jsonhttp), which is a connection of its own: it fails one call, and a call that
+// is given up ends its exchange. Which statuses prove that the method did not run is told
+// at jsonhttp.StatusError, to which errors.As leads.
 //
 // # Hedges
 //

@@ -13,7 +13,8 @@ import (
 type Sent uint8
 
 const (
-	// NotSent is proof: not one byte of the call left, so no server ran it.
+	// NotSent is proof that no server ran it: its request never left, or not to the end,
+	// or it was refused.
 	NotSent Sent = iota
 	// MaybeSent means that the call left and no answer came: it may have run.
 	MaybeSent
@@ -41,8 +42,8 @@ func (s Sent) String() string {
 //
 // Its text is that of its cause, as net/rpc's texts are; errors.Is and errors.As
 // reach the cause: [ErrUnavailable], [breaker.ErrOpen], [ErrOverloaded], [ErrUnresponsive],
-// context.DeadlineExceeded, context.Canceled, [codec.EncodeError] and the
-// errors of package net.
+// context.DeadlineExceeded, context.Canceled, [codec.EncodeError], the errors of package
+// net, and over HTTP [codec.ExchangeError] and jsonhttp.StatusError.
 type CallError struct {
 	Method   string // the service method that was called
 	Endpoint string // where the last attempt went; empty if there was none

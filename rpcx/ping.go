@@ -3,11 +3,13 @@ package rpcx
 import (
 	"errors"
 	"time"
+
+	"resilientrpc/codec"
 )
 
 // pingMethod is registered nowhere. A net/rpc server answers a call of it with
 // "can't find service", which is as good a sign of life as any.
-const pingMethod = "rpcx.Ping"
+const pingMethod = codec.PingMethod
 
 // newPing returns an attempt that belongs to no call.
 func newPing(reply *health) *attempt {
@@ -67,20 +69,25 @@ func (c *conn) explained() bool {
 	return owed > c.ep.beside.Load() && c.unsure.Load() > 0
 }
 
-// received counts a reply to an attempt, and notes what the answer to a ping shows. The
-// reader calls it.
-func (c *conn) received(a *attempt, now time.Time) {
+// received counts a reply to an attempt, and notes what the answer to a ping shows. An
+// exchange that ended without an answer counts as one that was not begun. The reader
+// calls it.
+func (c *conn) received(a *attempt, now time.Time, answered bool) {
 	if c.wire != nil {
 		c.wire.answered(a.start)
+	}
+	if a.unsure {
+		c.unsure.Add(-1)
+	}
+	if !answered {
+		c.sent.Add(-1)
+		return
 	}
 	if a.method == pingMethod {
 		c.pong.Store(int64(now.Sub(c.ep.client.born)))
 		if c.ep.fixed || c.ep.support() != PingsUnknown {
 			c.ep.answersPings(c.before.Load() - c.replies.Load())
 		}
-	}
-	if a.unsure {
-		c.unsure.Add(-1)
 	}
 	c.replies.Add(1)
 }
@@ -152,12 +159,26 @@ func (c *conn) settlePing() {
 	default:
 		return
 	}
-	if errors.Is(c.ping.err, errDraining) {
+	switch err := c.ping.err; {
+	case errors.Is(err, errDraining):
 		c.retire()
+	case isUnreached(err):
+		c.unreachable(err)
 	}
 	c.ping, c.owing = nil, false
 	c.ep.running.Store(int64(c.said.Running))
 	c.tellPing()
+}
+
+// unreachable notes that a ping's exchange found no connection, which for the endpoint
+// is what a failed dial is. Calls that have theirs may go on.
+func (c *conn) unreachable(err error) {
+	c.unreached = true
+	if now := time.Now(); isLocal(err) {
+		c.ep.detector.Excuse(now)
+	} else {
+		c.ep.breaker.Trip(now, 0, err)
+	}
 }
 
 // tellPing reports the last ping, which is over, if it was answered. If not, so is

@@ -9,6 +9,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"resilientrpc/breaker"
+	"resilientrpc/codec"
 )
 
 // Retry says how often a call is tried, and how long to wait in between. The zero
@@ -138,6 +139,8 @@ func mayRepeat(r result, idempotent bool) bool {
 		return false // it would defeat the purpose
 	case isDecodeError(r.err) || isEncodeError(r.err):
 		return false // it would fail again
+	case answerOf(r.err) == codec.Rejected:
+		return false // by whichever server
 	case r.sent == NotSent:
 		return true // no server has seen it
 	}

@@ -210,7 +210,8 @@ func (r *run) next(ctx context.Context, res result) bool {
 	}
 	r.rounds++
 	retry := r.client.dialer.Retry
-	if r.options.retry || r.rounds >= retry.MaxAttempts {
+	asked := askedToWait(res.err)
+	if r.options.retry || r.rounds >= retry.MaxAttempts || asked > worthWaiting {
 		return false
 	}
 	if !r.client.budget.withdraw() {
@@ -230,7 +231,7 @@ func (r *run) next(ctx context.Context, res result) bool {
 		return false
 	}
 	r.client.retries.Add(1)
-	r.wait = max(wait, untilProbe(res.err))
+	r.wait = max(wait, asked, untilProbe(res.err))
 	return true
 }
 
@@ -244,8 +245,16 @@ func untilProbe(err error) time.Duration {
 	return 0
 }
 
+// askedToWait is for how long a server that did not answer the call asks to be spared.
+func askedToWait(err error) time.Duration {
+	if end := exchangeError(err); end != nil {
+		return end.RetryAfter
+	}
+	return 0
+}
+
 // worthWaiting is the longest time for which a call waits for an endpoint that is
-// away, before it fails.
+// away, or asks to be spared, before it fails.
 const worthWaiting = 500 * time.Millisecond
 
 // note keeps the last error that tells of a server, so that a later refusal of

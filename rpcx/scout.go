@@ -94,6 +94,9 @@ func (p *prober) checkScout(now, at time.Time) time.Time {
 		if p.support() == PingsUnknown {
 			p.strike()
 		}
+	case c.unreached: // as if it had not connected
+		p.refused = true
+		p.dropScout(errClosedWire)
 	case p.support() != PingsUnknown:
 	case c.replies.Load() > 0:
 		if p.scout.answered.IsZero() {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"resilientrpc/breaker"
+	"resilientrpc/codec"
 )
 
 // trial is what a half-open breaker's probe came to: a connection and a ping, on which
@@ -109,7 +110,10 @@ func (t *trial) ping(ctx context.Context, c *conn, wait time.Duration) bool {
 // says that it takes no calls.
 func (t *trial) answer(c *conn, r result, sent time.Time) bool {
 	t.err = r.err
-	switch {
+	switch end := exchangeError(r.err); {
+	case end != nil && (end.Answer == codec.Rejected || end.Answer == codec.Busy):
+		t.err = nil
+	case end != nil: // there is no silence, and other calls on the connection may go on
 	case errors.Is(r.err, errDraining):
 		c.retire()
 	case r.err == nil || r.sent == Executed || isServerError(r.err):
@@ -136,7 +140,7 @@ func (p *prober) concludeTrial(t trial) {
 	outcome := breaker.Success
 	var d *dialError
 	switch {
-	case errors.As(t.err, &d) && d.blameless:
+	case errors.As(t.err, &d) && d.blameless, isUnreached(t.err) && isLocal(t.err):
 		outcome, p.tryAfter = breaker.Ignored, p.redials.due()
 	case p.support() == PingsFatal:
 		outcome = breaker.Ignored

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"resilientrpc/codec"
 )
 
 const (
@@ -114,6 +116,12 @@ func (w *wire) Write(p []byte) (int, error) {
 		w.flush(false)
 	}
 	return len(p), nil
+}
+
+// Cancel implements codec.Canceler, if the connection does.
+func (w *wire) Cancel(seq uint64) bool {
+	conn, ok := w.conn.(codec.Canceler)
+	return ok && conn.Cancel(seq)
 }
 
 // Close ends the connection; what waits in memory never leaves.

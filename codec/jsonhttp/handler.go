@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
 	"net/rpc"
@@ -17,13 +18,25 @@ import (
 //
 // A reply has the status 200, be it an error or not; what needs no reply
 // (notifications) gets 204. A request that is no POST gets 405, one of another
-// content type than JSON 415, and one that is too large 413. Methods are not
-// told of a client that has gone away.
+// content type than JSON 415, one that is too large 413, and one for a host that is
+// not served (see Hosts) 403.
+//
+// A method that panics, or ends its goroutine, costs its own call only, which gets an
+// error. Methods cannot learn of a client that has gone away; ServeHTTP returns when they
+// have. How long a client may take to send its request is http.Server's to limit.
 type Handler struct {
 	// Server has the methods. nil means rpc.DefaultServer.
 	Server *rpc.Server
 	// Codec sets the limits; its MaxFrame holds for requests and replies.
 	Codec codec.JSON2
+	// Hosts are the names, without ports, by which clients may call the server, besides
+	// localhost and IP addresses. They keep web pages away that have a name of their own
+	// resolve to this server's address (DNS rebinding). None means any name, except on
+	// connections to a loopback address, where there is no other name than localhost: a
+	// proxy on the same machine that passes on the Host of its clients needs it listed.
+	Hosts []string
+	// Logger is told of methods that panic. Nil means slog.Default().
+	Logger *slog.Logger
 }
 
 // NewHandler returns a Handler for server with the default limits.
@@ -33,6 +46,10 @@ const parseError = `{"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse err
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.serves(r) {
+		http.Error(w, "this host is not served; see jsonhttp.Handler.Hosts", http.StatusForbidden)
+		return
+	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		http.Error(w, "JSON-RPC takes POST", http.StatusMethodNotAllowed)
@@ -51,7 +68,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "request unreadable", http.StatusBadRequest)
 		return
 	}
-	reply := h.reply(body)
+	reply := h.reply(bytes.TrimPrefix(body, byteOrderMark))
 	if len(reply) == 0 {
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -83,22 +100,12 @@ func (h *Handler) reply(body []byte) []byte {
 	if !json.Valid(body) {
 		return []byte(parseError)
 	}
-	server := h.Server
-	if server == nil {
-		server = rpc.DefaultServer
+	b := &batch{server: h.Server, log: h.Logger}
+	if b.server == nil {
+		b.server = rpc.DefaultServer
 	}
-	x := &exchange{Reader: bytes.NewReader(body)}
-	server.ServeCodec(h.Codec.NewServer(x))
-	return x.replies.Bytes()
+	if b.log == nil {
+		b.log = slog.Default()
+	}
+	return b.carryOut(h.Codec, body)
 }
-
-// exchange is the connection that the codec of one HTTP request sees.
-type exchange struct {
-	io.Reader
-	replies bytes.Buffer
-}
-
-func (x *exchange) Write(p []byte) (int, error) { return x.replies.Write(p) }
-
-// Close implements io.Closer. There is nothing to close.
-func (x *exchange) Close() error { return nil }

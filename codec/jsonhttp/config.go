@@ -1,0 +1,127 @@
+package jsonhttp
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+const (
+	defaultMaxInFlight = 64
+	defaultMaxFrame    = 64 << 20
+	maxRedirects       = 10 // as in net/http
+)
+
+// Config says where and how a Conn sends its requests.
+type Config struct {
+	// URL is where requests are POSTed. It is required.
+	URL string
+	// Client makes the requests. Its Timeout, if set, fails a call whose reply takes
+	// longer, and no other. Nil means a client whose transport is a clone of
+	// http.DefaultTransport that keeps a connection open for each request in flight;
+	// Close closes them.
+	//
+	// Where CheckRedirect is nil, a redirect is followed if it keeps method and host (307
+	// and 308), and is a *StatusError otherwise: another host is another replica, which
+	// should get neither calls nor credentials that were not meant for it. MaxConnsPerHost
+	// should be greater than MaxInFlight; else the pings of package rpcx wait behind calls.
+	Client *http.Client
+	// Header is added to each request; Host takes the place of the URL's. It must not
+	// be changed any more.
+	Header http.Header
+	// MaxInFlight is the number of requests that may wait for their replies;
+	// further ones wait in memory. 0 means 64; negative is an error.
+	MaxInFlight int
+	// MaxFrame is the largest reply in bytes, after decompression. 0 means 64 MiB;
+	// negative is an error. A reply beyond it becomes an error of its call.
+	MaxFrame int64
+}
+
+// check finds what is wrong with a Config. Errors do not repeat the URL, which may
+// hold a password.
+func (cfg *Config) check() (*url.URL, error) {
+	u, err := url.Parse(cfg.URL)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("jsonhttp: Config.URL: %w", withoutURL(err))
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return nil, errors.New("jsonhttp: Config.URL is no http or https URL with a host")
+	case cfg.MaxInFlight < 0:
+		return nil, fmt.Errorf("jsonhttp: Config.MaxInFlight is %d, want 0 or more", cfg.MaxInFlight)
+	case cfg.MaxFrame < 0:
+		return nil, fmt.Errorf("jsonhttp: Config.MaxFrame is %d, want 0 or more", cfg.MaxFrame)
+	}
+	return u, nil
+}
+
+func (cfg Config) withDefaults() Config {
+	if cfg.MaxInFlight == 0 {
+		cfg.MaxInFlight = defaultMaxInFlight
+	}
+	if cfg.MaxFrame == 0 {
+		cfg.MaxFrame = defaultMaxFrame
+	}
+	return cfg
+}
+
+// headers returns the header of every request, and the host, which net/http takes
+// from elsewhere.
+func (cfg *Config) headers() (header http.Header, host string) {
+	header = make(http.Header)
+	for name, values := range cfg.Header {
+		if strings.EqualFold(name, "Host") {
+			if len(values) > 0 {
+				host = values[0]
+			}
+			continue
+		}
+		header[name] = values
+	}
+	header.Set("Content-Type", contentType)
+	header.Set("Accept", contentType)
+	return header, host
+}
+
+// makeClient makes the client that the Conn uses.
+func (c *Conn) makeClient() {
+	client := new(http.Client)
+	if c.cfg.Client != nil {
+		*client = *c.cfg.Client
+	} else if shared, ok := http.DefaultTransport.(*http.Transport); ok {
+		own := shared.Clone()
+		own.MaxIdleConns = 0
+		own.MaxIdleConnsPerHost = c.cfg.MaxInFlight + 1 // and a ping
+		client.Transport, c.idle = own, own.CloseIdleConnections
+	}
+	if client.CheckRedirect == nil {
+		client.CheckRedirect = checkRedirect
+	}
+	c.client = client
+	switch client.Transport.(type) {
+	case nil, *http.Transport:
+		c.rewinds = c.header.Get("Idempotency-Key") == "" && c.header.Get("X-Idempotency-Key") == ""
+	}
+}
+
+// checkRedirect is for http.Client; see Config.Client.
+func checkRedirect(next *http.Request, via []*http.Request) error {
+	first := via[0].URL
+	if next.Method != http.MethodPost || next.URL.Host != first.Host ||
+		first.Scheme == "https" && next.URL.Scheme != "https" || len(via) > maxRedirects {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+// withoutURL takes the URL, which may hold secrets, off an error of net/http.
+func withoutURL(err error) error {
+	for {
+		wrapped, ok := err.(*url.Error) //nolint:errorlint // one further in has lost its text anyway
+		if !ok {
+			return err
+		}
+		err = wrapped.Err
+	}
+}
