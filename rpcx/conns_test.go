@@ -65,7 +65,7 @@ func TestConnsAreKeptUp(t *testing.T) {
 		f.dialer.Conns = 3
 		c := f.dial()
 		defer c.Close()
-		time.Sleep(time.Second)
+		time.Sleep(3 * time.Second)
 		require.Equal(t, 3, f.Open("a:1"))
 		f.Cut("a:1")
 		time.Sleep(2 * time.Second) // a connection that never gave an answer is replaced in the next slot

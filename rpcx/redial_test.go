@@ -95,6 +95,7 @@ func TestListenerIsClosedWhileConnectionsWork(t *testing.T) {
 		}
 		f.refuseAll(300)
 		f.Cut("a1:1")
+		synctest.Wait()
 		require.GreaterOrEqual(t, calls(2*time.Second), 3, "at first it is asked often")
 		calls(20 * time.Second)
 		dials := calls(time.Minute)
@@ -106,6 +107,7 @@ func TestListenerIsClosedWhileConnectionsWork(t *testing.T) {
 		require.Equal(t, 2, c.Stats().Endpoints[0].Conns, "it is back")
 		f.refuseAll(300)
 		f.Cut("a2:1")
+		synctest.Wait()
 		require.GreaterOrEqual(t, calls(2*time.Second), 3, "the pause begins anew")
 	})
 }
