@@ -21,7 +21,7 @@ func NewJSONClient(conn io.ReadWriteCloser) rpc.ClientCodec { return JSON{}.NewC
 
 // NewClient returns a client codec over conn. One goroutine at a time may write
 // requests, and another one read replies, as net/rpc's Client does. The codec
-// implements ErrorReader.
+// implements ErrorReader and RefusalReader.
 //
 // An error without an id, which says that the peer could not read a request, goes
 // to the request that waits for its answer, if there is only one. Otherwise nobody
@@ -38,7 +38,7 @@ func NewJSONServer(conn io.ReadWriteCloser) rpc.ServerCodec { return JSON{}.NewS
 // cannot be encoded, or is larger than MaxFrame, becomes an error reply to that
 // one call. A failed write closes conn, because net/rpc's server does not notice
 // it and would read on. As in net/rpc/jsonrpc, an id may be any value, and a
-// notification, whose id is null, is answered.
+// notification, whose id is null, is answered. The codec implements Refuser.
 func (j JSON) NewServer(conn io.ReadWriteCloser) rpc.ServerCodec {
 	return newJSONServer(conn, maxFrame(j.MaxFrame), jsonKnob)
 }

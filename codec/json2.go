@@ -47,7 +47,7 @@ func NewJSON2Client(conn io.ReadWriteCloser) rpc.ClientCodec { return JSON2{}.Ne
 
 // NewClient returns a client codec over conn. One goroutine at a time may write
 // requests, and another one read replies, as net/rpc's Client does. The codec
-// implements ErrorReader and Notifier. Requests and notifications that the peer
+// implements ErrorReader, RefusalReader and Notifier. Requests and notifications that the peer
 // sends are ignored. An error without an id is dealt with as by JSON.NewClient.
 func (j JSON2) NewClient(conn io.ReadWriteCloser) rpc.ClientCodec {
 	c := newJSONClient(conn, maxFrame(j.MaxFrame), json2Knob)
@@ -89,7 +89,8 @@ func NewJSON2Server(conn io.ReadWriteCloser) rpc.ServerCodec { return JSON2{}.Ne
 // A batch is answered with one array once all of it has been carried out, in no
 // particular order. What cannot be read is answered with an error, and reading
 // goes on behind it, or, if its end cannot be told, with the next line. Replies
-// that cannot be encoded and failed writes are dealt with as by JSON.NewServer.
+// that cannot be encoded and failed writes are dealt with as by JSON.NewServer. The
+// codec implements Refuser.
 func (j JSON2) NewServer(conn io.ReadWriteCloser) rpc.ServerCodec {
 	s := newJSONServer(conn, maxFrame(j.MaxFrame), json2Knob)
 	s.v2, s.most = true, j.MaxBatch

@@ -21,6 +21,7 @@ type jsonClient struct {
 	result    []byte
 	hasResult bool
 	failure   *Error // its error object
+	refused   bool   // it is an error with a mark
 
 	send sync.Mutex // orders writes: of requests, and of notifications
 
@@ -110,7 +111,7 @@ func (c *jsonClient) ReadResponseHeader(r *rpc.Response) error {
 			break
 		}
 	}
-	c.result, c.hasResult, c.failure = notNull(m.result), m.result != nil, nil
+	c.result, c.hasResult, c.failure, c.refused = notNull(m.result), m.result != nil, nil, false
 	seq, err := c.seq(&m)
 	if err != nil {
 		return c.in.end(err)
@@ -118,7 +119,7 @@ func (c *jsonClient) ReadResponseHeader(r *rpc.Response) error {
 	r.Seq, r.ServiceMethod, r.Error = seq, c.forget(seq), ""
 	if m.failure != nil {
 		e, object := jsonError(m.failure)
-		r.Error = e.Error()
+		r.Error, c.refused = e.Error(), c.in.mark.of(m.id)
 		if object || c.v2 {
 			c.failure = e
 		}

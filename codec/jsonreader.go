@@ -15,7 +15,8 @@ type jsonReader struct {
 	in   inbuf
 	pos  int // the end of the current message
 	scan jsonScan
-	err  error // what ended the stream; sticky
+	mark jsonMark // before the current message
+	err  error    // what ended the stream; sticky
 	// skip says that the rest of a line is to be skipped, because it began with
 	// something malformed whose end cannot be told.
 	skip bool
@@ -66,6 +67,7 @@ func (r *jsonReader) end(err error) error {
 }
 
 func (r *jsonReader) receive() error {
+	r.mark = jsonMark{}
 	if err := r.skipLine(); err != nil {
 		return err
 	}
@@ -119,6 +121,7 @@ func (r *jsonReader) skipSpace() error {
 		for n < len(b) && jsonSpace(b[n]) {
 			n++
 		}
+		r.mark.read(b[:n])
 		r.in.release(n)
 		if n < len(b) {
 			return nil

@@ -154,8 +154,9 @@ type tap struct {
 	conn *conn
 	// whole says that the codec reads whole frames, so that decoding does not
 	// wait for the network.
-	whole  bool
-	errors codec.ErrorReader // nil if the codec has texts only
+	whole    bool
+	errors   codec.ErrorReader   // nil if the codec has texts only
+	refusals codec.RefusalReader // nil if the header's method name tells of them
 
 	// Of the reply that is being read.
 	now     time.Time
@@ -167,6 +168,7 @@ func newTap(inner rpc.ClientCodec, c *conn) *tap {
 	t := &tap{ClientCodec: inner, conn: c}
 	_, t.whole = inner.(codec.WholeFrames)
 	t.errors, _ = inner.(codec.ErrorReader)
+	t.refusals, _ = inner.(codec.RefusalReader)
 	return t
 }
 
@@ -233,18 +235,26 @@ func (t *tap) ReadResponseHeader(r *rpc.Response) error {
 
 // readFailure is the error of a reply.
 func (t *tap) readFailure(r *rpc.Response) error {
-	if r.ServiceMethod == drainingMethod && r.Error == errDraining.Error() {
-		return errDraining // a method cannot forge its name
+	if t.refused(r) {
+		if err := refusalOf(r.Error); err != nil {
+			return err
+		}
 	}
 	if t.errors != nil {
-		switch err := t.errors.ReadError(); {
-		case isDraining(err):
-			return errDraining
-		case err != nil:
+		if err := t.errors.ReadError(); err != nil {
 			return err
 		}
 	}
 	return rpc.ServerError(r.Error)
+}
+
+// refused reports whether an error reply has the mark of the peer itself. A method can
+// write neither of the two.
+func (t *tap) refused(r *rpc.Response) bool {
+	if t.refusals != nil {
+		return t.refusals.Refused()
+	}
+	return r.ServiceMethod == refusedMethod
 }
 
 // ReadResponseBody implements rpc.ClientCodec. Who owns the attempt is told at

@@ -2,7 +2,6 @@ package rpcx
 
 import (
 	"context"
-	"errors"
 	"io"
 	"math"
 	"net"
@@ -183,8 +182,8 @@ func (c *conn) settle(a *attempt, err error) result {
 	}
 	r := result{err: err, at: a.at}
 	switch {
-	case errors.Is(a.err, errDraining): // it did not run; nor would another one
-		r.err, r.own = errDraining, true
+	case isRefusal(a.err): // it did not run; nor would another one
+		r.err, r.own = a.err, true
 		c.retire()
 	case a.err != nil: // the method's error, or a reply that could not be decoded
 		r.err, r.sent = a.err, Executed
@@ -258,7 +257,7 @@ func (c *conn) watch(ctx context.Context, now time.Time, slot time.Duration) (ow
 	if c.ping != nil {
 		select {
 		case <-c.ping.done:
-			if errors.Is(c.ping.err, errDraining) {
+			if isRefusal(c.ping.err) {
 				c.retire()
 			}
 			c.ping = nil

@@ -51,9 +51,10 @@ type ServeConfig struct {
 //
 // Connections end in order: when ctx ends, each stays open until its client closes
 // it, as a Client of this package does once a call or a ping of its has been refused,
-// or until it has been idle for two seconds. Over gob and JSON-RPC 2.0 the refusal
-// proves that the method did not run, and such a client takes the call to another
-// replica; to all others it is an error of the method. Requests that still run after
+// or until it has been idle for two seconds. With the codecs of package codec the
+// refusal proves that the method did not run, and such a client takes the call to
+// another replica; to all others it is an error of the method, also if a service that
+// got it passes it on. Requests that still run after
 // StopTimeout lose their connections, and Serve returns an error that says how many.
 //
 // Serve closes lis in any case, and returns Accept's error if that ended it.

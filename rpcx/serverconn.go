@@ -1,7 +1,6 @@
 package rpcx
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/rpc"
@@ -12,20 +11,6 @@ import (
 
 	"resilientrpc/codec"
 )
-
-// errDraining is the answer to a request that comes while its server drains,
-// and the proof that it did not run. drainingMethod is what net/rpc's server is
-// asked for in its place, which it does not find.
-const drainingMethod = "rpcx.draining"
-
-var errDraining = errors.New("rpcx: the server is draining and did not run the method")
-
-// isDraining recognizes the refusal in a JSON-RPC 2.0 error object. A method
-// cannot forge it: net/rpc's server gives the errors of methods another code.
-func isDraining(err error) bool {
-	object, ok := err.(*codec.Error) //nolint:errorlint // made by our codec, never wrapped
-	return ok && object.Code == codec.CodeMethodNotFound && object.Message == errDraining.Error()
-}
 
 const (
 	// idling is how long a connection that drains waits for requests to refuse: two
@@ -46,10 +31,11 @@ type health struct {
 // runs it, and another one reads on meanwhile.
 type serverConn struct {
 	*serving
-	conn   net.Conn
-	stream *serverStream
-	codec  rpc.ServerCodec
-	ahead  codec.ReadAhead // codec, if it can tell
+	conn    net.Conn
+	stream  *serverStream
+	codec   rpc.ServerCodec
+	ahead   codec.ReadAhead // codec, if it can tell
+	refuser codec.Refuser   // codec, if it marks refusals itself
 
 	workers atomic.Int64  // goroutines, of which one reads until there is no more to read
 	turn    chan struct{} // the spare worker is told here to read; closed when there is no more
@@ -70,6 +56,7 @@ func newServerConn(s *serving, conn net.Conn) *serverConn {
 func (c *serverConn) serve() {
 	c.codec = c.newCodec(c.stream)
 	c.ahead, _ = c.codec.(codec.ReadAhead)
+	c.refuser, _ = c.codec.(codec.Refuser)
 	c.workers.Add(1)
 	c.work()
 }
@@ -143,11 +130,14 @@ func (c *serverConn) done() {
 	}
 }
 
-func (c *serverConn) write(r *rpc.Response, body any) error {
+func (c *serverConn) write(r *rpc.Response, body any, refused bool) error {
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	c.stream.cork()
 	defer c.stream.uncork()
+	if refused && c.refuser != nil {
+		return c.refuser.Refuse(r)
+	}
 	return c.codec.WriteResponse(r, body)
 }
 
@@ -208,7 +198,7 @@ func (q *request) ReadRequestHeader(r *rpc.Request) error {
 	}
 	q.read, q.seq, q.method = true, r.Seq, r.ServiceMethod
 	if q.refused = q.begin(); q.refused {
-		r.ServiceMethod = drainingMethod
+		r.ServiceMethod = refusedMethod
 	}
 	return nil
 }
@@ -238,7 +228,7 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 // reply writes a reply. If it is the last one that is due, it carries it to the
 // connection itself; what others may join is left to them, or to a flusher.
 func (q *request) reply(r *rpc.Response, body any) error {
-	err := q.write(r, body)
+	err := q.write(r, body, q.refused)
 	last := q.pending.Add(-1) == 0
 	if !q.followed || !q.stream.takesAlong() {
 		q.stream.send(last)

@@ -57,7 +57,7 @@ var mutants = []mutant{
 	{"what the codec has not seen was not sent", conn, "case a.unseen, a.state.Load() == queued:", "case a.unseen:"},
 	{"a reply cut short was executed", conn, "r.err, r.sent = &bodyError{c.why(r.err)}, Executed", "r.err, r.sent = &bodyError{c.why(r.err)}, MaybeSent"},
 	{"a method's error was executed", conn, "r.err, r.sent = a.err, Executed", "r.err, r.sent = a.err, MaybeSent"},
-	{"a draining server has not run it", conn, "r.err, r.own = errDraining, true", "r.err, r.sent = errDraining, MaybeSent"},
+	{"a draining server has not run it", conn, "r.err, r.own = a.err, true", "r.err, r.sent = a.err, MaybeSent"},
 	{"a retired connection closes when idle only (CAS)", conn, "if c.inflight.CompareAndSwap(0, math.MinInt64/2) {", "if c.inflight.Swap(math.MinInt64/2); true {"},
 	{"a connection ends once", conn, "if !c.lost.Swap(true) {", "if true {"},
 
