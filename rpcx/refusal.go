@@ -12,12 +12,18 @@ type refusal struct{ text string }
 
 func (r *refusal) Error() string { return r.text }
 
-var errDraining = &refusal{"rpcx: the server is draining and did not run the method"}
+var (
+	errDraining = &refusal{"rpcx: the server is draining and did not run the method"}
+	errCrowded  = &refusal{"rpcx: the server has all the connections that it may have and did not run the method"}
+)
 
 // refusalOf recognizes a refusal by its text. It returns nil if it is none.
 func refusalOf(text string) error {
-	if text == errDraining.text {
+	switch text {
+	case errDraining.text:
 		return errDraining
+	case errCrowded.text:
+		return errCrowded
 	}
 	return nil
 }

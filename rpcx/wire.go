@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,8 @@ const (
 	// writeStall is how long the kernel may refuse bytes before the connection
 	// is given up; the detector is usually faster.
 	writeStall = 10 * time.Second
+	// lastTry is how long a write is tried once more whose time is up.
+	lastTry = time.Second
 )
 
 // errFull is what an attempt gets that others outran to the room in memory.
@@ -55,8 +58,8 @@ type wire struct {
 	now    time.Time     // of the last read; belongs to the reader
 	read   atomic.Int64  // offset up to which the peer has surely read
 	queued atomic.Int64  // bytes ever written into buf; changed under mu
-	// received is the bytes that ever came.
-	received atomic.Int64
+	// received is the bytes that ever came, and sent those that the connection has taken.
+	received, sent atomic.Int64
 	// gathering says that somebody is in gather, and sends soon.
 	gathering atomic.Bool
 	corked    atomic.Bool // a request is being written: it leaves whole
@@ -304,10 +307,8 @@ func (w *wire) write(out []byte, stall time.Duration) bool {
 	for rest := out; len(rest) > 0; {
 		piece := rest[:min(len(rest), pieceSize)]
 		w.arm(stall)
-		n, err := w.conn.Write(piece)
-		if err == nil && n < len(piece) {
-			err = io.ErrShortWrite
-		}
+		n, err := w.push(piece)
+		w.sent.Add(int64(n))
 		if err != nil {
 			w.unwritten(len(piece)-n, len(rest)-len(piece))
 			w.fail(err)
@@ -319,6 +320,33 @@ func (w *wire) write(out []byte, stall time.Duration) bool {
 	}
 	w.give(out)
 	return true
+}
+
+// push writes a piece, or, if a deadline ends the write, as much as could be: bytes that
+// the connection has taken are progress, and only without any is it an error. The kernel
+// tells of room in its buffer not before there is a lot of it, so it is asked again.
+func (w *wire) push(piece []byte) (int, error) {
+	n, err := w.conn.Write(piece)
+	d, ok := w.conn.(interface{ SetWriteDeadline(time.Time) error })
+	if ok && isTimeout(err) {
+		d.SetWriteDeadline(time.Now().Add(lastTry)) //nolint:errcheck // it has had one
+		var more int
+		more, err = w.conn.Write(piece[n:])
+		n += more
+		w.armed = true
+		if n > 0 && isTimeout(err) {
+			return n, nil
+		}
+	} else if err == nil && n < len(piece) {
+		err = io.ErrShortWrite
+	}
+	return n, err
+}
+
+// isTimeout reports whether a deadline has ended a read or a write.
+func isTimeout(err error) bool {
+	var says net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &says) && says.Timeout()
 }
 
 // arm bounds the next write, if the connection has deadlines, and lifts the bound
