@@ -59,9 +59,9 @@ type ServeConfig struct {
 //
 // A client that sends requests and does not read the replies costs no more than a few
 // megabytes, or replies: beyond 1 MB, no further request of its connection is read, and
-// a method's reply waits. A connection is closed if the system takes no byte of a reply
-// for twenty seconds, and if a request has begun and less than 1 KB of it comes in each
-// of thirty seconds. One without a request may be idle as long as it likes: see MaxConns.
+// a method's reply waits. A connection is closed if it takes no byte of a reply for twenty
+// seconds, and if a request has begun and less than 1 KB of it comes in each of thirty
+// seconds. One without a request may be idle as long as it likes: see MaxConns.
 //
 // Connections end in order: when ctx ends, each stays open until its client closes
 // it, as a Client of this package does once a call or a ping of its has been refused,

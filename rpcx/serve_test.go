@@ -351,43 +351,6 @@ func TestServeDrainsOverJSON2(t *testing.T) {
 	})
 }
 
-func TestServeBoundsConnections(t *testing.T) {
-	inFleet(t, 0, func(t *testing.T, f *fleet) {
-		server := rpc.NewServer()
-		require.NoError(t, server.Register(new(Moody)))
-		lis := f.Listen("s:1")
-		cfg := rpcx.ServeConfig{MaxConns: 2, Logger: slog.New(slog.DiscardHandler)}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- cfg.Serve(ctx, lis, server, nil) }()
-		var clients []*rpc.Client
-		for range 3 {
-			conn, err := f.DialContext(t.Context(), "tcp", "s:1")
-			require.NoError(t, err)
-			clients = append(clients, rpc.NewClient(conn))
-		}
-		synctest.Wait()
-		require.NoError(t, clients[0].Call("Moody.Work", 1, new(int)))
-		require.NoError(t, clients[1].Call("Moody.Work", 1, new(int)))
-		require.Error(t, clients[2].Call("Moody.Work", 1, new(int)))
-		require.NoError(t, clients[0].Close())
-		synctest.Wait()
-		conn, err := f.DialContext(t.Context(), "tcp", "s:1")
-		require.NoError(t, err)
-		clients[0] = rpc.NewClient(conn)
-		require.NoError(t, clients[0].Call("Moody.Work", 1, new(int)), "there is room again")
-		for _, c := range clients {
-			c.Close()
-		}
-		cancel()
-		require.NoError(t, <-ended)
-	})
-	cfg := rpcx.ServeConfig{MaxConns: -1}
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.ErrorContains(t, cfg.Serve(t.Context(), lis, nil, nil), "ServeConfig.MaxConns is -1")
-}
-
 func TestServeStopsInTime(t *testing.T) {
 	inFleet(t, 0, func(t *testing.T, f *fleet) {
 		server := rpc.NewServer()

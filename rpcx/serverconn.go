@@ -174,15 +174,22 @@ func (c *serverConn) done() {
 
 // write waits for room first: replies that wait for it are not encoded.
 func (c *serverConn) write(r *rpc.Response, body any, refused bool) error {
-	c.sending.Lock()
+	c.lockRoom()
 	defer c.sending.Unlock()
-	c.stream.room()
 	c.stream.cork()
 	defer c.stream.uncork()
 	if refused && c.refuser != nil {
 		return c.refuser.Refuse(r)
 	}
 	return c.codec.WriteResponse(r, body)
+}
+
+// lockRoom locks sending when there is room for a reply. It does not wait under the lock.
+func (c *serverConn) lockRoom() {
+	for c.sending.Lock(); c.stream.full.Load(); c.sending.Lock() {
+		c.sending.Unlock()
+		c.stream.room()
+	}
 }
 
 // leave has further requests refused, and the connection ended in order.

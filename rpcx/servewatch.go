@@ -20,7 +20,7 @@ const (
 	// maxStall is for how many seconds the connection may take no piece of a reply before
 	// its write is ended, and goes on only if it has taken some of it; stuck is for how
 	// many if it does not end.
-	maxStall = 20
+	maxStall = 10
 	stuck    = maxStall + 5
 )
 

@@ -24,8 +24,10 @@ const (
 	keepBuffer = 64 << 10
 	keepLarge  = 4 << 20
 	keepWrites = 16
-	// pieceSize is how much is written at once.
-	pieceSize = 256 << 10
+	// pieceSize is how much is written at once, and layerPiece to what is no socket: of a
+	// layer such as TLS, a write that a deadline has ended cannot be gone on with.
+	pieceSize  = 256 << 10
+	layerPiece = 16 << 10
 	// writeStall is how long the kernel may refuse bytes before the connection
 	// is given up; the detector is usually faster.
 	writeStall = 10 * time.Second
@@ -304,8 +306,12 @@ func (w *wire) take() []byte {
 
 // write carries out to the connection, in pieces whose progress can be seen.
 func (w *wire) write(out []byte, stall time.Duration) bool {
+	most := pieceSize
+	if !w.kernel {
+		most = layerPiece
+	}
 	for rest := out; len(rest) > 0; {
-		piece := rest[:min(len(rest), pieceSize)]
+		piece := rest[:min(len(rest), most)]
 		w.arm(stall)
 		n, err := w.push(piece)
 		w.sent.Add(int64(n))

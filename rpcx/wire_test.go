@@ -1,8 +1,10 @@
 package rpcx
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/rpc"
 	"strings"
@@ -154,4 +156,43 @@ func TestMemoryTowardsAPeerThatDoesNotRead(t *testing.T) {
 		w.mu.Unlock()
 		require.Less(t, waiting, highWater+2<<20)
 	})
+}
+
+// A write whose time is up goes on as long as the kernel takes bytes, and ends if it
+// takes none.
+func TestWireWritesOnWhileItGetsAnywhere(t *testing.T) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer lis.Close()
+	ours, err := net.Dial("tcp", lis.Addr().String())
+	require.NoError(t, err)
+	defer ours.Close()
+	theirs, err := lis.Accept()
+	require.NoError(t, err)
+	defer theirs.Close()
+	failed := make(chan error, 1)
+	w := newWire(ours, func(f func()) { go f() }, func(err error) { failed <- err })
+	const size = 32 << 20
+	w.Write(bytes.Repeat([]byte("x"), size)) //nolint:errcheck // it goes to memory
+	got := 0
+	for buf := make([]byte, 1<<20); got < size; {
+		n, err := io.ReadFull(theirs, buf)
+		require.NoError(t, err)
+		got += n
+		ours.SetWriteDeadline(time.Now()) //nolint:errcheck // the test fails without
+	}
+	require.Equal(t, size, got)
+	w.Write(bytes.Repeat([]byte("x"), size)) //nolint:errcheck // likewise
+	poke := time.NewTicker(100 * time.Millisecond)
+	defer poke.Stop()
+	for {
+		select {
+		case <-poke.C:
+			ours.SetWriteDeadline(time.Now()) //nolint:errcheck // likewise
+			continue
+		case err = <-failed:
+		}
+		break
+	}
+	require.True(t, isTimeout(err), "%v", err)
 }
