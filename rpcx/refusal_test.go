@@ -253,3 +253,29 @@ func TestRefusalOfThePeerItselfIsProof(t *testing.T) {
 		}
 	}
 }
+
+// A method may say the same words.
+func TestRefusalInTheWordsOfAMethodIsNoProof(t *testing.T) {
+	for name, c := range codecs {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, 0, func(t *testing.T, f *fleet) {
+				f.addrs, f.dialer.Codec = []string{"s:1", "s:2"}, c.client
+				var stops []func() error
+				for _, a := range f.addrs {
+					stops = append(stops, serving(t, f.Listen(a), &Bank{name: a, ledger: f.ledger}, c.server))
+				}
+				var attempts []rpcx.AttemptInfo
+				f.dialer.Trace.AttemptDone = func(_ context.Context, a rpcx.AttemptInfo) { attempts = append(attempts, a) }
+				client := f.dial()
+				words := "rpcx: the server is draining and did not run the method"
+				require.EqualError(t, client.Call("Bank.Refuse", words, new(struct{})), words)
+				require.Len(t, attempts, 1)
+				require.Equal(t, rpcx.Executed, attempts[0].Sent)
+				require.NoError(t, client.Close())
+				for _, stop := range stops {
+					require.NoError(t, stop())
+				}
+			})
+		})
+	}
+}

@@ -333,24 +333,30 @@ func (w *wire) write(out []byte, stall time.Duration) bool {
 // tells of room in its buffer not before there is a lot of it, so it is asked again.
 func (w *wire) push(piece []byte) (int, error) {
 	n, err := w.conn.Write(piece)
+	switch {
+	case err == nil && n < len(piece):
+		return n, io.ErrShortWrite
+	case err == nil || !isTimeout(err):
+		return n, err
+	}
 	d, ok := w.conn.(interface{ SetWriteDeadline(time.Time) error })
-	if ok && isTimeout(err) {
-		d.SetWriteDeadline(time.Now().Add(lastTry)) //nolint:errcheck // it has had one
-		var more int
-		more, err = w.conn.Write(piece[n:])
-		n += more
-		w.armed = true
-		if n > 0 && isTimeout(err) {
-			return n, nil
-		}
-	} else if err == nil && n < len(piece) {
-		err = io.ErrShortWrite
+	if !ok {
+		return n, err
+	}
+	d.SetWriteDeadline(time.Now().Add(lastTry)) //nolint:errcheck // it has had one
+	w.armed = true
+	more, err := w.conn.Write(piece[n:])
+	if n += more; n > 0 && isTimeout(err) {
+		return n, nil
 	}
 	return n, err
 }
 
 // isTimeout reports whether a deadline has ended a read or a write.
 func isTimeout(err error) bool {
+	if err == nil {
+		return false
+	}
 	var says net.Error
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &says) && says.Timeout()
 }
