@@ -265,7 +265,7 @@ func TestRefusalInTheWordsOfAMethodIsNoProof(t *testing.T) {
 					stops = append(stops, serving(t, f.Listen(a), &Bank{name: a, ledger: f.ledger}, c.server))
 				}
 				var attempts []rpcx.AttemptInfo
-				f.dialer.Trace.AttemptDone = func(_ context.Context, a rpcx.AttemptInfo) { attempts = append(attempts, a) }
+				f.dialer.Trace = &rpcx.ClientTrace{AttemptDone: func(_ context.Context, a rpcx.AttemptInfo) { attempts = append(attempts, a) }}
 				client := f.dial()
 				words := "rpcx: the server is draining and did not run the method"
 				require.EqualError(t, client.Call("Bank.Refuse", words, new(struct{})), words)

@@ -98,7 +98,7 @@ func (s *serving) place(c *serverConn) (idle *serverConn, ok bool) {
 func (s *serving) idlest() (idlest *serverConn) {
 	quiet := enoughIdle
 	for c := range s.conns {
-		if q := c.quiet; c.placed && q >= quiet && c.pending.Load() == 0 {
+		if q := c.quiet; c.placed && q >= quiet && !c.busy() {
 			idlest, quiet = c, q+1
 		}
 	}

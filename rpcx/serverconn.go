@@ -50,6 +50,7 @@ type serverConn struct {
 	running atomic.Int64 // of these, those that are not refused
 
 	requests atomic.Int64            // ever read, but for pings
+	pings    atomic.Int64            // of the pending
 	leaving  atomic.Pointer[refusal] // why requests are refused; nil if they are not
 	ending   atomic.Bool
 }
@@ -163,6 +164,9 @@ func (c *serverConn) begin() (refused *refusal) {
 	return refused
 }
 
+// busy reports whether anything but pings has not been answered.
+func (c *serverConn) busy() bool { return c.pending.Load() > c.pings.Load() }
+
 // done ends the running of a request, and perhaps of the connection.
 func (c *serverConn) done() {
 	c.serving.running.Add(-1)
@@ -264,7 +268,9 @@ func (q *request) ReadRequestHeader(r *rpc.Request) error {
 	if q.refused = q.begin(); q.refused != nil {
 		r.ServiceMethod = refusedMethod
 	}
-	if q.method != pingMethod {
+	if q.method == pingMethod {
+		q.pings.Add(1)
+	} else {
 		q.requests.Add(1)
 	}
 	return nil
@@ -297,6 +303,9 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 // connection itself; what others may join is left to them, or to a flusher.
 func (q *request) reply(r *rpc.Response, body any) error {
 	err := q.write(r, body, q.refused != nil)
+	if q.method == pingMethod {
+		q.pings.Add(-1)
+	}
 	last := q.pending.Add(-1) == 0
 	if !q.followed || !q.stream.takesAlong() {
 		q.stream.send(last)

@@ -71,7 +71,7 @@ func (c *serverConn) look() {
 	if now.sent == c.seen.sent && c.stream.busy() {
 		now.stalled = c.seen.stalled + 1
 	}
-	c.setIdle(slow && now.requests == c.seen.requests && c.pending.Load() == 0)
+	c.setIdle(slow && now.requests == c.seen.requests && !c.busy())
 	c.seen = now
 	switch {
 	case now.stalled == maxStall:

@@ -63,7 +63,7 @@ func TestWireKnowsWhatLeft(t *testing.T) {
 		{"part of a frame", true, 40, 40, 100, 1},
 		{"the first of two frames", true, 100, 100, 100, 2},
 		{"a layer says nothing", false, 40, 100, 100, 1},
-		{"pieces that were never tried", false, 0, pieceSize, 2 * pieceSize, 1},
+		{"pieces that were never tried", false, 0, layerPiece, 2 * layerPiece, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := scriptedWire(&scripted{room: c.room}, c.kernel)
