@@ -35,11 +35,9 @@ type jsonMessage struct {
 // A relay is a JSON-RPC service that does something of its own for each call, asks a
 // service behind it, and passes on what it got.
 type relay struct {
-	lis     net.Listener
-	backend string
-	pass    func(reply, id []byte) []byte
-	pings   bool // are passed on, too
-	ran     atomic.Int64
+	pass  func(reply, id []byte) []byte
+	pings bool // are passed on, too
+	ran   atomic.Int64
 }
 
 func (r *relay) serve(t *testing.T, conn net.Conn, behind io.ReadWriter) {

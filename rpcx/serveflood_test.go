@@ -145,3 +145,31 @@ func TestServeStopsAmongStalledConnections(t *testing.T) {
 		require.LessOrEqual(t, time.Since(begin), 31*time.Second)
 	})
 }
+
+// While replies wait for a client to read, no further request of it runs.
+func TestServeReadsNoRequestsWithoutRoom(t *testing.T) {
+	for name, c := range codecs {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, 0, func(t *testing.T, f *fleet) {
+				bulk := newBulk(1 << 20)
+				stop := serving(t, f.Listen("s:1"), bulk, c.server)
+				conn, err := f.DialContext(t.Context(), "tcp", "s:1")
+				require.NoError(t, err)
+				client := c.client(conn)
+				askBulk(t, client, 10)
+				synctest.Wait()
+				ran := bulk.ran.Load()
+				for range 5 {
+					askBulk(t, client, 10)
+					synctest.Wait()
+				}
+				require.LessOrEqual(t, bulk.ran.Load(), ran+1, "one may have been waited for already")
+				require.NoError(t, conn.(interface{ CloseWrite() error }).CloseWrite())
+				n, err := io.Copy(io.Discard, conn)
+				require.NoError(t, err)
+				require.Greater(t, n, int64(60<<20))
+				require.NoError(t, stop())
+			})
+		})
+	}
+}

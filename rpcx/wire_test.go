@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"net"
 	"net/rpc"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -158,41 +159,55 @@ func TestMemoryTowardsAPeerThatDoesNotRead(t *testing.T) {
 	})
 }
 
-// A write whose time is up goes on as long as the kernel takes bytes, and ends if it
-// takes none.
+// interrupted is a connection whose writes are ended by a deadline after as many bytes as
+// it is told, and then take all.
+type interrupted struct {
+	scripted
+	after []int
+	got   bytes.Buffer
+}
+
+func (c *interrupted) Write(p []byte) (int, error) {
+	if len(c.after) == 0 {
+		return c.got.Write(p)
+	}
+	n := min(c.after[0], len(p))
+	c.after = c.after[1:]
+	c.got.Write(p[:n])
+	return n, os.ErrDeadlineExceeded
+}
+
+// A write whose time is up goes on as long as the connection takes bytes, and ends if it
+// takes none although it is asked again.
 func TestWireWritesOnWhileItGetsAnywhere(t *testing.T) {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer lis.Close()
-	ours, err := net.Dial("tcp", lis.Addr().String())
-	require.NoError(t, err)
-	defer ours.Close()
-	theirs, err := lis.Accept()
-	require.NoError(t, err)
-	defer theirs.Close()
-	failed := make(chan error, 1)
-	w := newWire(ours, func(f func()) { go f() }, func(err error) { failed <- err })
-	const size = 32 << 20
-	w.Write(bytes.Repeat([]byte("x"), size)) //nolint:errcheck // it goes to memory
-	got := 0
-	for buf := make([]byte, 1<<20); got < size; {
-		n, err := io.ReadFull(theirs, buf)
-		require.NoError(t, err)
-		got += n
-		ours.SetWriteDeadline(time.Now()) //nolint:errcheck // the test fails without
+	for _, c := range []struct {
+		after []int
+		fails bool
+	}{
+		{[]int{1}, false},
+		{[]int{0}, false},
+		{[]int{0, 1}, false},
+		{[]int{5, 0, 0, 7, 3, 0}, false},
+		{[]int{0, 0}, true},
+		{[]int{5, 0, 0, 0}, true},
+	} {
+		t.Run(fmt.Sprint(c.after), func(t *testing.T) {
+			conn := &interrupted{after: c.after}
+			var failed error
+			w := newWire(conn, func(f func()) { f() }, func(err error) { failed = err })
+			data := []byte(strings.Repeat("0123456789", 10_000))
+			w.cork()
+			_, err := w.Write(data)
+			require.NoError(t, err)
+			w.uncork()
+			w.send(false)
+			require.Equal(t, c.fails, isTimeout(failed), "%v", failed)
+			require.Equal(t, !c.fails, bytes.Equal(data, conn.got.Bytes()))
+			require.EqualValues(t, conn.got.Len(), w.sent.Load())
+			if !c.fails {
+				w.Write([]byte("more")) //nolint:errcheck // it goes to memory
+				require.True(t, conn.deadline.IsZero(), "the deadline is lifted")
+			}
+		})
 	}
-	require.Equal(t, size, got)
-	w.Write(bytes.Repeat([]byte("x"), size)) //nolint:errcheck // likewise
-	poke := time.NewTicker(100 * time.Millisecond)
-	defer poke.Stop()
-	for {
-		select {
-		case <-poke.C:
-			ours.SetWriteDeadline(time.Now()) //nolint:errcheck // likewise
-			continue
-		case err = <-failed:
-		}
-		break
-	}
-	require.True(t, isTimeout(err), "%v", err)
 }
