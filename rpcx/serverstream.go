@@ -45,12 +45,9 @@ func isSpace(p []byte) bool { return len(p) < 16 && len(bytes.TrimSpace(p)) == 0
 func (s *serverStream) within() bool { return s.waiting.Load() && s.begun.Load() >= minRate }
 
 // room waits while as much is to be written as may wait in memory: the client does not
-// read.
+// read. Who has written so much has sent it.
 func (s *serverStream) room() {
-	if s.full.Load() {
-		s.send(false)                // what waits may have been left to others
-		s.wait(context.Background()) //nolint:errcheck // it has no end
-	}
+	s.wait(context.Background()) //nolint:errcheck // it has no end
 }
 
 // busy reports whether anything waits to be written.
@@ -64,7 +61,7 @@ func (s *serverStream) busy() bool {
 // there is another one, need not be sent. That ends after gatherFor: methods that compute
 // may keep the reader from its turn.
 func (s *serverStream) takesAlong() bool {
-	if s.waiting.Load() {
+	if s.waiting.Load() || s.full.Load() {
 		return false
 	}
 	now, since := int64(time.Since(s.born)), s.since.Load()

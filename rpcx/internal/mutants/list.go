@@ -86,15 +86,15 @@ var mutants = []mutant{
 
 	// What has been written leaves.
 	{"who gathers writes of others sends them", writer, "w.gathering.Store(false)", "_ = 0"},
-	{"a server's reader sends the replies that wait before it waits", stream, "s.send(false)\n\tn, err", "n, err"},
-	{"a server that waits for room sends what takes it", stream, "s.send(false)                // what", "_ = 0 // what"},
+	{"a server's reader sends the replies that wait before it waits", stream, "s.send(false)", "_ = 0"},
+	{"what takes all room is sent", stream, " || s.full.Load() {", " {"},
 
 	// What a server that refuses, and a client, believe.
 	{"a refusal has the peer's own mark", attempt, "if t.refused(r) {", "if true {"},
 	{"what is refused did not run", worker, "r.ServiceMethod = refusedMethod", "_ = 0"},
 	{"a reply waits for room", worker, "c.stream.full.Load(); c.sending.Lock() {", "false; {"},
 	{"no request is read without room for its reply", worker, "\tq.stream.room()\n", ""},
-	{"a reply waits for no reader who waits", stream, "if s.waiting.Load() {", "if false {"},
+	{"a reply waits for no reader who waits", stream, "if s.waiting.Load() ||", "if"},
 	{"a reply waits for no more than gatherFor", stream, "now-since < int64(gatherFor) ||", "true ||"},
 
 	// A server's workers.
