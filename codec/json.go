@@ -20,7 +20,7 @@ func NewJSONClient(conn io.ReadWriteCloser) rpc.ClientCodec { return JSON{}.NewC
 
 // NewClient returns a client codec over conn. One goroutine at a time may write
 // requests, and another one read replies, as net/rpc's Client does. The codec
-// implements ErrorReader and Canceler.
+// implements ErrorReader, Canceler and RefusalReader.
 //
 // A reply has the id of a request, as a number or a string. An error without one,
 // which says that the peer could not read a request, goes to the request that waits
@@ -43,6 +43,7 @@ func NewJSONServer(conn io.ReadWriteCloser) rpc.ServerCodec { return JSON{}.NewS
 // one call. A failed write closes conn, because net/rpc's server does not notice
 // it and would read on. As in net/rpc/jsonrpc, an id may be any value, a
 // notification, whose id is null, is answered, and what is not JSON ends the stream.
+// The codec implements Refuser.
 func (j JSON) NewServer(conn io.ReadWriteCloser) rpc.ServerCodec {
 	return newJSONServer(conn, maxFrame(j.MaxFrame), jsonKnob)
 }

@@ -49,7 +49,8 @@ func NewJSON2Client(conn io.ReadWriteCloser) rpc.ClientCodec { return JSON2{}.Ne
 
 // NewClient returns a client codec over conn. One goroutine at a time may write
 // requests, and another one read replies, as net/rpc's Client does. The codec
-// implements ErrorReader, Notifier and Canceler. Requests and notifications that the peer
+// implements ErrorReader, Notifier, Canceler and
+// RefusalReader. Requests and notifications that the peer
 // sends are ignored. Replies are dealt with as by JSON.NewClient; but once a
 // notification was sent, every reply without an id is ignored, since it may be to
 // that.
@@ -99,7 +100,8 @@ func NewJSON2Server(conn io.ReadWriteCloser) rpc.ServerCodec { return JSON2{}.Ne
 // page can have a browser send: its body must not be taken for a request. Only
 // behind a message with balanced brackets and no line break does reading go on.
 // A version that is the number 2.0 is as good as the string. Replies that cannot be
-// encoded and failed writes are dealt with as by JSON.NewServer.
+// encoded and failed writes are dealt with as by JSON.NewServer. The
+// codec implements Refuser.
 func (j JSON2) NewServer(conn io.ReadWriteCloser) rpc.ServerCodec {
 	s := newJSONServer(conn, maxFrame(j.MaxFrame), json2Knob)
 	s.v2, s.most = true, j.MaxBatch

@@ -33,6 +33,7 @@ type jsonReceived struct {
 	result    []byte // nil for null; lies in the reader's buffer
 	hasResult bool
 	failure   error // the *Error object, or an *ExchangeError in place of a reply
+	refused   bool  // it is an error with a Refuser's mark
 	flaw      error // json's error, of a reply that is not JSON
 }
 
@@ -102,7 +103,7 @@ func (c *jsonClient) ReadResponseHeader(r *rpc.Response) error {
 	c.reply = jsonReceived{result: notNull(m.result), hasResult: m.result != nil, flaw: flaw}
 	if m.failure != nil && flaw == nil {
 		e, object := jsonError(m.failure)
-		r.Error = e.Error()
+		r.Error, c.reply.refused = e.Error(), c.in.mark.of(m.id)
 		if object || c.v2 {
 			c.reply.failure = e
 		}

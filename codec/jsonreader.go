@@ -15,7 +15,8 @@ type jsonReader struct {
 	in   inbuf
 	pos  int // the end of the current message
 	scan jsonScan
-	err  error // what ended the stream; sticky
+	mark jsonMark // before the current message
+	err  error    // what ended the stream; sticky
 }
 
 func (r *jsonReader) init(conn io.Reader, max int64, knob string) {
@@ -66,6 +67,7 @@ func (r *jsonReader) end(err error) error {
 }
 
 func (r *jsonReader) receive() error {
+	r.mark = jsonMark{}
 	if err := r.skipSpace(); err != nil {
 		return err
 	}
@@ -98,13 +100,14 @@ func (r *jsonReader) skipSpace() error {
 		for n < len(b) && jsonSpace(b[n]) {
 			n++
 		}
-		mark := bytes.HasPrefix(b[n:], byteOrderMark)
-		if mark {
+		r.mark.read(b[:n])
+		bom := bytes.HasPrefix(b[n:], byteOrderMark)
+		if bom {
 			n += len(byteOrderMark)
 		}
 		r.in.release(n)
 		b = b[n:]
-		if mark {
+		if bom {
 			continue
 		}
 		if !bytes.HasPrefix(byteOrderMark, b) { // neither nothing nor a part of a mark

@@ -38,10 +38,11 @@ type jsonServer struct {
 
 // jsonCall is a request that has not been answered.
 type jsonCall struct {
-	id     string     // as it is to be echoed; empty for one that wants no answer
-	batch  *jsonBatch // nil if it came by itself
-	code   int        // of the error that the codec has found; 0 for none
-	reason string     // that error's message; empty for what the server says
+	id      string     // as it is to be echoed; empty for one that wants no answer
+	batch   *jsonBatch // nil if it came by itself
+	code    int        // of the error that the codec has found; 0 for none
+	reason  string     // that error's message; empty for what the server says
+	refused bool       // the reply gets a mark
 }
 
 func newJSONServer(conn io.ReadWriteCloser, max int64, knob string) *jsonServer {
@@ -193,6 +194,9 @@ func (s *jsonServer) answer(call *jsonCall, fill func(*jsonWriter) error) error 
 
 // reply appends a reply: the error if there is one, else the result.
 func (s *jsonServer) reply(w *jsonWriter, call *jsonCall, failure string, result any) error {
+	if call.refused && call.batch == nil {
+		w.mark([]byte(call.id))
+	}
 	switch {
 	case s.v2:
 		return reply2(w, call, failure, result)

@@ -156,8 +156,9 @@ type tap struct {
 	conn *conn
 	// whole says that the codec reads whole frames, so that decoding does not
 	// wait for the network.
-	whole  bool
-	errors codec.ErrorReader // nil if the codec has texts only
+	whole    bool
+	errors   codec.ErrorReader   // nil if the codec has texts only
+	refusals codec.RefusalReader // nil if the header's method name tells of them
 	// issued is the first sequence number that no request has had: net/rpc counts.
 	issued atomic.Uint64
 
@@ -174,6 +175,7 @@ func newTap(inner rpc.ClientCodec, c *conn) *tap {
 	_, t.whole = inner.(codec.WholeFrames)
 	t.errors, _ = inner.(codec.ErrorReader)
 	c.canceler, _ = inner.(codec.Canceler)
+	t.refusals, _ = inner.(codec.RefusalReader)
 	return t
 }
 
@@ -252,18 +254,26 @@ func (t *tap) note() {
 
 // readFailure is the error of a reply.
 func (t *tap) readFailure(r *rpc.Response) error {
-	if r.ServiceMethod == drainingMethod && r.Error == errDraining.Error() {
-		return errDraining // a method cannot forge its name
+	if t.refused(r) {
+		if err := refusalOf(r.Error); err != nil {
+			return err
+		}
 	}
 	if t.errors != nil {
-		switch err := t.errors.ReadError(); {
-		case isDraining(err):
-			return errDraining
-		case err != nil:
+		if err := t.errors.ReadError(); err != nil {
 			return err
 		}
 	}
 	return rpc.ServerError(r.Error)
+}
+
+// refused reports whether an error reply has the mark of the peer itself. A method can
+// write neither of the two.
+func (t *tap) refused(r *rpc.Response) bool {
+	if t.refusals != nil {
+		return t.refusals.Refused()
+	}
+	return r.ServiceMethod == refusedMethod
 }
 
 // ReadResponseBody implements rpc.ClientCodec. Who owns the attempt is told at
@@ -281,7 +291,7 @@ func (t *tap) ReadResponseBody(body any) error {
 		t.conn.received(a, t.now, !t.unanswered)
 	}
 	mine, err := t.read(a)
-	if !mine && !t.unanswered && t.failure != errDraining { //nolint:errorlint // made by readFailure
+	if !mine && !t.unanswered && !isRefusal(t.failure) {
 		t.conn.ep.late(a, t.now)
 	}
 	t.ended(err) //nolint:errcheck // it is returned below

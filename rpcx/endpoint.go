@@ -30,6 +30,7 @@ type endpoint struct {
 	redials     redials
 	pingSupport atomic.Uint32 // a PingSupport
 	strikes     atomic.Int64  // connections in a row that ended right behind a ping
+	struck      atomic.Int64  // when the last one did, since core.born
 	// beside is the largest number of older requests that were unanswered while a ping was
 	// answered. A silence in which the peer owes no more than that is a bad sign; beyond it,
 	// the peer may be one that handles so many requests at a time.
@@ -208,7 +209,7 @@ func (e *endpoint) lost(c *conn) {
 		return
 	}
 	if e.pings && !e.fixed && c.endedByPing() {
-		e.strike()
+		e.strike(time.Now())
 	}
 	if hook := e.client.dialer.Trace.ConnClosed; hook != nil {
 		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(c.born), Err: c.cause})

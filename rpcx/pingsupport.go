@@ -79,9 +79,14 @@ const fatalAfter = 2
 // the ping's doing: there are servers that answer an unknown method, and then hang up.
 func (e *endpoint) aftermath() time.Duration { return e.client.dialer.Heartbeat / 8 }
 
-// strike notes that a connection ended right behind a ping. An endpoint that has answered pings before is asked once more,
-// over connections that carry no calls.
-func (e *endpoint) strike() {
+// strike notes that a connection ended right behind a ping. An endpoint that has
+// answered pings before is asked once more, over connections that carry no calls; and
+// of several connections of such a one that end together, one counts.
+func (e *endpoint) strike(now time.Time) {
+	at := int64(now.Sub(e.client.born))
+	if last := e.struck.Swap(at); e.support() == PingsAnswered && at-last < int64(e.client.slot()) {
+		return
+	}
 	if e.strikes.Add(1) < fatalAfter {
 		return
 	}

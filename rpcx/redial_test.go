@@ -307,7 +307,7 @@ func TestLocalCauseWhileHalfOpen(t *testing.T) {
 		require.LessOrEqual(t, dials.Load(), int64(25), "no spin")
 		require.GreaterOrEqual(t, dials.Load(), int64(8))
 		local.Store(false)
-		time.Sleep(1100 * time.Millisecond)
+		time.Sleep(2100 * time.Millisecond)
 		require.Equal(t, breaker.Closed, c.Stats().Endpoints[0].State)
 	})
 }

@@ -92,7 +92,7 @@ func (p *prober) checkScout(now, at time.Time) time.Time {
 	case c.dead():
 		p.scout = nil
 		if p.support() == PingsUnknown {
-			p.strike()
+			p.strike(now)
 		}
 	case c.unreached: // as if it had not connected
 		p.refused = true

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/rpc"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,8 +26,12 @@ func Serve(ctx context.Context, lis net.Listener, server *rpc.Server, newCodec f
 // A ServeConfig holds the options of serving, in net.ListenConfig's image. The zero
 // value is the default. It may be used several times, also concurrently.
 type ServeConfig struct {
-	// MaxConns is how many connections are served at a time; further ones are closed
-	// at once, so that their clients go elsewhere. Zero means any number.
+	// MaxConns is how many connections are served at a time. If there are as many, a
+	// further one takes the place of that which has been idle the longest, if for at
+	// least five seconds: no request runs, and none has come but pings, or comes at
+	// 1 KB/s or more. If there is none, the requests of the further one are refused,
+	// as when the serving stops, so that a Client of this package takes its calls
+	// elsewhere; and it is closed after two seconds. Zero means any number.
 	MaxConns int
 	// StopTimeout is how long requests under way may take once the serving is to
 	// stop, before their connections are closed. Zero means 30 s; negative means
@@ -33,7 +39,8 @@ type ServeConfig struct {
 	StopTimeout time.Duration
 	// CrashOnPanic lets a method that panics end the process, as it does in net/rpc.
 	CrashOnPanic bool
-	// Logger is told of panics, of failing accepts, and of connections beyond MaxConns.
+	// Logger is told of panics, of failing accepts, of connections that are closed because
+	// their client does not go on, and, at most once a second, of those beyond MaxConns.
 	// Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -45,23 +52,31 @@ type ServeConfig struct {
 //
 // It does what [Accept] does, and more. Replies that become ready together leave in
 // one system call. A failing Accept is tried again, at growing intervals up to a
-// second, until lis is closed. A method that panics, or ends its goroutine, costs
-// its own call only, which gets an error. A ping of a [Client] of this package is
-// answered with how busy the server is.
+// second, if its error is temporary (its Temporary method says so, or it is a lack of
+// file descriptors or memory); any other error ends the serving. A method that panics,
+// or ends its goroutine, costs its own call only, which gets an error. A ping of a
+// [Client] of this package is answered with how busy the server is.
+//
+// A client that sends requests and does not read the replies costs no more than a few
+// megabytes, or replies: beyond 1 MB, no further request of its connection is read, and
+// a method's reply waits. A connection is closed if it takes no byte of a reply for twenty
+// seconds, and if a request has begun and less than 1 KB of it comes in each of thirty
+// seconds. One without a request may be idle as long as it likes: see MaxConns.
 //
 // Connections end in order: when ctx ends, each stays open until its client closes
 // it, as a Client of this package does once a call or a ping of its has been refused,
-// or until it has been idle for two seconds. Over gob and JSON-RPC 2.0 the refusal
-// proves that the method did not run, and such a client takes the call to another
-// replica; to all others it is an error of the method. Requests that still run after
+// or until it has been idle for two seconds. With the codecs of package codec the
+// refusal proves that the method did not run, and such a client takes the call to
+// another replica; to all others it is an error of the method, also if a service that
+// got it passes it on. Requests that still run after
 // StopTimeout lose their connections, and Serve returns an error that says how many.
 //
-// Serve closes lis in any case, and returns Accept's error if that ended it.
+// Serve closes lis in any case, and returns Accept's error, as it is, if that ended it.
 func (cfg *ServeConfig) Serve(ctx context.Context, lis net.Listener, server *rpc.Server, newCodec func(io.ReadWriteCloser) rpc.ServerCodec) error {
 	if cfg.MaxConns < 0 {
 		return errors.Join(fmt.Errorf("rpcx: ServeConfig.MaxConns is %d; want a positive number, or 0 for any number", cfg.MaxConns), lis.Close())
 	}
-	s := &serving{cfg: *cfg, server: server, newCodec: newCodec, log: cfg.Logger, conns: make(map[*serverConn]struct{})}
+	s := &serving{cfg: *cfg, server: server, newCodec: newCodec, log: cfg.Logger, freed: make(chan struct{}, 1), conns: make(map[*serverConn]struct{})}
 	if s.server == nil {
 		s.server = rpc.DefaultServer
 	}
@@ -75,13 +90,22 @@ func (cfg *ServeConfig) Serve(ctx context.Context, lis net.Listener, server *rpc
 		s.cfg.StopTimeout = 30 * time.Second
 	}
 	stop := context.AfterFunc(ctx, func() { lis.Close() })
+	ended := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watch(ended) })
 	err := s.accept(ctx, lis)
 	stop()
 	lis.Close()
 	if ctx.Err() != nil {
 		err = nil
 	}
-	return errors.Join(err, s.drain())
+	late := s.drain()
+	close(ended)
+	watching.Wait()
+	if late == nil {
+		return err // bare, for those who compare it
+	}
+	return errors.Join(err, late)
 }
 
 // serving is one call of Serve. It starts a worker for each connection, which starts
@@ -92,75 +116,20 @@ type serving struct {
 	newCodec func(io.ReadWriteCloser) rpc.ServerCodec
 	log      *slog.Logger
 	wg       sync.WaitGroup
-	draining atomic.Bool
-	running  atomic.Int64 // requests that run now
+	running  atomic.Int64  // requests that run now
+	freed    chan struct{} // has room for one; told when a connection is over
 
-	mu    sync.Mutex // protects following
-	conns map[*serverConn]struct{}
-}
-
-const (
-	minAcceptDelay = 5 * time.Millisecond
-	maxAcceptDelay = time.Second
-)
-
-func (s *serving) accept(ctx context.Context, lis net.Listener) error {
-	delay := time.Duration(0)
-	for {
-		conn, err := lis.Accept()
-		switch {
-		case err == nil:
-			delay = 0
-			s.serve(conn)
-			continue
-		case ctx.Err() != nil, errors.Is(err, net.ErrClosed):
-			return err
-		}
-		// Out of file descriptors, say: it passes (net/http waits the same way).
-		if delay == 0 { // once for a row of them
-			s.log.Error("accept failed; trying again", "error", err)
-		}
-		delay = min(max(2*delay, minAcceptDelay), maxAcceptDelay)
-		select {
-		case <-time.After(delay):
-		case <-ctx.Done():
-			return err
-		}
-	}
-}
-
-// serve starts to serve a connection, if there is room for it.
-func (s *serving) serve(conn net.Conn) {
-	c := newServerConn(s, conn)
-	if !s.add(c) {
-		s.log.Warn("connection refused: there are as many as ServeConfig.MaxConns", "max", s.cfg.MaxConns, "from", conn.RemoteAddr())
-		conn.Close()
-		return
-	}
-	s.wg.Add(1) // until c is over
-	go c.serve()
-}
-
-func (s *serving) add(c *serverConn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cfg.MaxConns > 0 && len(s.conns) >= s.cfg.MaxConns {
-		return false
-	}
-	s.conns[c] = struct{}{}
-	return true
-}
-
-func (s *serving) remove(c *serverConn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c)
+	mu     sync.Mutex // protects following
+	conns  map[*serverConn]struct{}
+	placed int // of these, those that count against MaxConns
+	crowd  crowd
 }
 
 // drain ends the connections in order, or those that take too long.
 func (s *serving) drain() error {
-	s.draining.Store(true)
-	s.each((*serverConn).endIfIdle)
+	for _, c := range s.all() {
+		c.leave(errDraining)
+	}
 	done := make(chan struct{})
 	go func() {
 		s.wg.Wait()
@@ -178,7 +147,9 @@ func (s *serving) drain() error {
 	case <-late:
 	}
 	running := s.running.Load()
-	s.each(func(c *serverConn) { c.conn.Close() })
+	for _, c := range s.all() {
+		c.abort(errClosedWire)
+	}
 	if running == 0 {
 		<-done // only clients were slow to close
 		return nil
@@ -186,11 +157,9 @@ func (s *serving) drain() error {
 	return fmt.Errorf("rpcx: %d requests still ran %v after the serving was to stop; their connections are closed", running, s.cfg.StopTimeout)
 }
 
-// each calls f for every connection.
-func (s *serving) each(f func(*serverConn)) {
+// all returns the connections, for what must not be done under the lock.
+func (s *serving) all() []*serverConn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c := range s.conns {
-		f(c)
-	}
+	return slices.Collect(maps.Keys(s.conns))
 }

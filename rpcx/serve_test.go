@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/rpc"
 	stdjson "net/rpc/jsonrpc"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +24,7 @@ import (
 	"resilientrpc/codec"
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/leak"
+	"resilientrpc/rpcx/internal/simnet"
 )
 
 // serving runs Serve over lis until the returned function is called, which
@@ -116,31 +120,73 @@ func TestServeDrains(t *testing.T) {
 type moody struct {
 	net.Listener
 	moods atomic.Int64
+	err   error
 }
-
-var errMood = errors.New("too many open files")
 
 func (l *moody) Accept() (net.Conn, error) {
 	if l.moods.Add(-1) >= 0 {
-		return nil, errMood
+		return nil, l.err
 	}
 	return l.Listener.Accept()
 }
 
+// temporary is an error that says of itself that it passes.
+type temporary bool
+
+func (t temporary) Error() string   { return fmt.Sprintf("temporary: %t", bool(t)) }
+func (t temporary) Temporary() bool { return bool(t) }
+
 // net/rpc's Accept ends for good at the first error.
 func TestServeOutlivesFailingAccepts(t *testing.T) {
-	inFleet(t, 0, func(t *testing.T, f *fleet) {
-		lis := &moody{Listener: f.Listen("s:1")}
-		lis.moods.Store(5)
-		stop := serving(t, lis, &Bank{name: "s:1", ledger: f.ledger}, nil)
-		f.addrs = []string{"s:1"}
-		c := f.dial()
-		begin := time.Now()
-		where(t, c, 1)
-		require.Less(t, time.Since(begin), time.Second)
-		require.NoError(t, c.Close())
-		require.NoError(t, stop())
-	})
+	for name, err := range map[string]error{
+		"a listener's own": temporary(true),
+		"wrapped":          fmt.Errorf("no more: %w", temporary(true)),
+		"net's":            &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)},
+		"of the system":    fmt.Errorf("accept: %w", syscall.ENFILE),
+		"of the peer":      os.NewSyscallError("accept4", syscall.ECONNABORTED),
+		"of memory":        os.NewSyscallError("accept4", syscall.ENOBUFS),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, 0, func(t *testing.T, f *fleet) {
+				lis := &moody{Listener: f.Listen("s:1"), err: err}
+				lis.moods.Store(5)
+				stop := serving(t, lis, &Bank{name: "s:1", ledger: f.ledger}, nil)
+				f.addrs = []string{"s:1"}
+				c := f.dial()
+				begin := time.Now()
+				where(t, c, 1)
+				require.Less(t, time.Since(begin), time.Second)
+				require.NoError(t, c.Close())
+				require.NoError(t, stop())
+			})
+		})
+	}
+}
+
+// What says that a listener is closed is its own affair: cmux, yamux and bufconn have
+// errors for it that are not net.ErrClosed, and Serve did not return.
+func TestServeEndsWithItsListener(t *testing.T) {
+	for _, err := range []error{
+		errors.New("session shutdown"),
+		io.EOF,
+		io.ErrClosedPipe,
+		temporary(false),
+		&net.OpError{Op: "accept", Err: errors.New("use of closed")},
+		os.NewSyscallError("accept4", syscall.EINVAL),
+	} {
+		t.Run(err.Error(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				network := simnet.New()
+				lis := &moody{Listener: network.Listen("s:1"), err: err}
+				lis.moods.Store(1 << 62)
+				begin := time.Now()
+				require.Equal(t, err, rpcx.Serve(t.Context(), lis, nil, nil), "it is the listener's, bare")
+				require.Zero(t, time.Since(begin))
+				_, err := network.DialContext(t.Context(), "tcp", "s:1")
+				require.Error(t, err, "it has been closed")
+			})
+		})
+	}
 }
 
 func TestServeReturnsWhenItsListenerIsClosed(t *testing.T) {
@@ -303,43 +349,6 @@ func TestServeDrainsOverJSON2(t *testing.T) {
 		require.NoError(t, c.Close())
 		require.NoError(t, stops[1]())
 	})
-}
-
-func TestServeBoundsConnections(t *testing.T) {
-	inFleet(t, 0, func(t *testing.T, f *fleet) {
-		server := rpc.NewServer()
-		require.NoError(t, server.Register(new(Moody)))
-		lis := f.Listen("s:1")
-		cfg := rpcx.ServeConfig{MaxConns: 2, Logger: slog.New(slog.DiscardHandler)}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- cfg.Serve(ctx, lis, server, nil) }()
-		var clients []*rpc.Client
-		for range 3 {
-			conn, err := f.DialContext(t.Context(), "tcp", "s:1")
-			require.NoError(t, err)
-			clients = append(clients, rpc.NewClient(conn))
-		}
-		synctest.Wait()
-		require.NoError(t, clients[0].Call("Moody.Work", 1, new(int)))
-		require.NoError(t, clients[1].Call("Moody.Work", 1, new(int)))
-		require.Error(t, clients[2].Call("Moody.Work", 1, new(int)))
-		require.NoError(t, clients[0].Close())
-		synctest.Wait()
-		conn, err := f.DialContext(t.Context(), "tcp", "s:1")
-		require.NoError(t, err)
-		clients[0] = rpc.NewClient(conn)
-		require.NoError(t, clients[0].Call("Moody.Work", 1, new(int)), "there is room again")
-		for _, c := range clients {
-			c.Close()
-		}
-		cancel()
-		require.NoError(t, <-ended)
-	})
-	cfg := rpcx.ServeConfig{MaxConns: -1}
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.ErrorContains(t, cfg.Serve(t.Context(), lis, nil, nil), "ServeConfig.MaxConns is -1")
 }
 
 func TestServeStopsInTime(t *testing.T) {

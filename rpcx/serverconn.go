@@ -1,7 +1,6 @@
 package rpcx
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/rpc"
@@ -13,22 +12,8 @@ import (
 	"resilientrpc/codec"
 )
 
-// errDraining is the answer to a request that comes while its server drains,
-// and the proof that it did not run. drainingMethod is what net/rpc's server is
-// asked for in its place, which it does not find.
-const drainingMethod = "rpcx.draining"
-
-var errDraining = errors.New("rpcx: the server is draining and did not run the method")
-
-// isDraining recognizes the refusal in a JSON-RPC 2.0 error object. A method
-// cannot forge it: net/rpc's server gives the errors of methods another code.
-func isDraining(err error) bool {
-	object, ok := err.(*codec.Error) //nolint:errorlint // made by our codec, never wrapped
-	return ok && object.Code == codec.CodeMethodNotFound && object.Message == errDraining.Error()
-}
-
 const (
-	// idling is how long a connection that drains waits for requests to refuse: two
+	// idling is how long a connection that is to leave waits for requests to refuse: two
 	// slots of a client's pings.
 	idling = 2 * time.Second
 	// lingering is how long it is read after that, so that data on its way does not
@@ -42,14 +27,19 @@ type health struct {
 }
 
 // serverConn is one connection of a server. It lets replies gather, and refuses
-// requests while the server drains. Its workers take turns: one reads a request and
+// requests when it is to leave. Its workers take turns: one reads a request and
 // runs it, and another one reads on meanwhile.
 type serverConn struct {
 	*serving
-	conn   net.Conn
-	stream *serverStream
-	codec  rpc.ServerCodec
-	ahead  codec.ReadAhead // codec, if it can tell
+	conn    net.Conn
+	stream  *serverStream
+	codec   rpc.ServerCodec
+	ahead   codec.ReadAhead // codec, if it can tell
+	refuser codec.Refuser   // codec, if it marks refusals itself
+
+	placed bool // it counts against MaxConns; protected by serving.mu
+	quiet  int  // looks in a row that saw nothing to do; protected by serving.mu
+	seen   looks
 
 	workers atomic.Int64  // goroutines, of which one reads until there is no more to read
 	turn    chan struct{} // the spare worker is told here to read; closed when there is no more
@@ -58,20 +48,61 @@ type serverConn struct {
 	sending sync.Mutex   // held while codec takes a reply
 	pending atomic.Int64 // requests read and not answered
 	running atomic.Int64 // of these, those that are not refused
-	ending  atomic.Bool
+
+	requests atomic.Int64            // ever read, but for pings
+	pings    atomic.Int64            // of the pending
+	leaving  atomic.Pointer[refusal] // why requests are refused; nil if they are not
+	ending   atomic.Bool
 }
 
 func newServerConn(s *serving, conn net.Conn) *serverConn {
-	w := newWire(conn, s.wg.Go, func(error) { conn.Close() }) //nolint:errcheck // the write's error came first
-	return &serverConn{serving: s, conn: conn, stream: newServerStream(w), turn: make(chan struct{})}
+	c := &serverConn{serving: s, conn: conn, turn: make(chan struct{})}
+	c.stream = newServerStream(newWire(conn, s.wg.Go, c.fail))
+	return c
+}
+
+// fail ends the connection after a write has failed.
+func (c *serverConn) fail(err error) {
+	if isTimeout(err) {
+		c.log.Warn("connection closed: its client does not read", "from", c.conn.RemoteAddr())
+	}
+	c.abort(errClosedWire)
+}
+
+// abort ends the connection at once, whatever runs or waits on it.
+func (c *serverConn) abort(err error) {
+	c.stream.stop(err)
+	c.conn.SetDeadline(time.Unix(1, 0)) //nolint:errcheck // it ends what Close does not
+	c.conn.Close()                      //nolint:errcheck // nobody is left to tell
 }
 
 // serve is the first worker.
 func (c *serverConn) serve() {
-	c.codec = c.newCodec(c.stream)
+	if !c.makeCodec() {
+		c.over()
+		return
+	}
 	c.ahead, _ = c.codec.(codec.ReadAhead)
+	c.refuser, _ = c.codec.(codec.Refuser)
 	c.workers.Add(1)
 	c.work()
+}
+
+// makeCodec returns false if there is none.
+func (c *serverConn) makeCodec() bool {
+	if !c.cfg.CrashOnPanic {
+		defer c.survive("new codec")
+	}
+	c.codec = c.newCodec(c.stream)
+	return c.codec != nil
+}
+
+// survive keeps a panic of the codec, where no request is concerned, to its connection.
+func (c *serverConn) survive(doing string) {
+	if reason := recover(); reason != nil {
+		c.log.Error("rpc codec panicked", "doing", doing, "panic", reason, "stack", string(debug.Stack()))
+		c.abort(errClosedWire)
+	}
 }
 
 // work reads requests and runs them, for as long as it is needed. net/rpc's
@@ -122,52 +153,78 @@ func reserveStack(i int) byte {
 	return frame[i/2]
 }
 
-// begin counts a request that was just read, and reports whether it is refused.
-func (c *serverConn) begin() (refused bool) {
+// begin counts a request that was just read, and says why it is refused, if it is.
+func (c *serverConn) begin() (refused *refusal) {
 	c.pending.Add(1)
-	c.running.Add(1) // before looking, so that drain sees this request or this the draining
+	c.running.Add(1) // before looking, so that leave sees this request or this the leaving
 	c.serving.running.Add(1)
-	if c.draining.Load() {
+	if refused = c.leaving.Load(); refused != nil {
 		c.done()
-		return true
 	}
-	return false
+	return refused
 }
+
+// busy reports whether anything but pings has not been answered.
+func (c *serverConn) busy() bool { return c.pending.Load() > c.pings.Load() }
 
 // done ends the running of a request, and perhaps of the connection.
 func (c *serverConn) done() {
 	c.serving.running.Add(-1)
 	c.running.Add(-1)
-	if c.draining.Load() {
+	if c.leaving.Load() != nil {
 		c.endIfIdle()
 	}
 }
 
-func (c *serverConn) write(r *rpc.Response, body any) error {
-	c.sending.Lock()
+// write waits for room first: replies that wait for it are not encoded.
+func (c *serverConn) write(r *rpc.Response, body any, refused bool) error {
+	c.lockRoom()
 	defer c.sending.Unlock()
 	c.stream.cork()
 	defer c.stream.uncork()
+	if refused && c.refuser != nil {
+		return c.refuser.Refuse(r)
+	}
 	return c.codec.WriteResponse(r, body)
 }
 
+// lockRoom locks sending when there is room for a reply. It does not wait under the lock.
+func (c *serverConn) lockRoom() {
+	for c.sending.Lock(); c.stream.full.Load(); c.sending.Lock() {
+		c.sending.Unlock()
+		c.stream.room()
+	}
+}
+
+// leave has further requests refused, and the connection ended in order.
+func (c *serverConn) leave(why *refusal) {
+	c.leaving.CompareAndSwap(nil, why)
+	c.endIfIdle()
+}
+
 // endIfIdle sees to it, once, that the reading ends soon after the last request
-// has run while the server drains.
+// has run of a connection that is to leave.
 func (c *serverConn) endIfIdle() {
 	if c.running.Load() == 0 && c.ending.CompareAndSwap(false, true) {
-		c.conn.SetReadDeadline(time.Now().Add(idling))      //nolint:errcheck // without it, the client ends the reading
-		c.conn.SetWriteDeadline(time.Now().Add(writeStall)) //nolint:errcheck // likewise
+		c.conn.SetReadDeadline(time.Now().Add(idling)) //nolint:errcheck // without it, the client ends the reading
 	}
 }
 
 // close lets what waits leave, and ends the connection.
 func (c *serverConn) close() {
 	c.stream.settle()
-	if half, ok := c.conn.(interface{ CloseWrite() error }); ok && c.draining.Load() && half.CloseWrite() == nil {
+	if half, ok := c.conn.(interface{ CloseWrite() error }); ok && c.leaving.Load() != nil && half.CloseWrite() == nil {
 		c.conn.SetReadDeadline(time.Now().Add(lingering)) //nolint:errcheck // then it lingers as long as the client
 		io.Copy(io.Discard, c.conn)                       //nolint:errcheck // its end is all that counts
 	}
-	c.codec.Close() //nolint:errcheck // nobody is left to tell
+	if c.codec == nil {
+		c.conn.Close() //nolint:errcheck // nobody is left to tell
+		return
+	}
+	if !c.cfg.CrashOnPanic {
+		defer c.survive("close")
+	}
+	c.codec.Close() //nolint:errcheck // likewise
 }
 
 // request is the codec that net/rpc's server sees for one request.
@@ -175,12 +232,12 @@ type request struct {
 	*serverConn
 	seq      uint64
 	method   string
-	read     bool // its header was
-	passed   bool // the reading goes on elsewhere
-	followed bool // by another request, which has begun to arrive
-	refused  bool // the server drains
-	answered bool // or at least tried
-	returned bool // from net/rpc's server, and not by a panic
+	read     bool     // its header was
+	passed   bool     // the reading goes on elsewhere
+	followed bool     // by another request, which has begun to arrive
+	refused  *refusal // why, if it is
+	answered bool     // or at least tried
+	returned bool     // from net/rpc's server, and not by a panic
 }
 
 // run reads a request and runs it.
@@ -203,12 +260,18 @@ func (q *request) leave() {
 
 // ReadRequestHeader implements rpc.ServerCodec.
 func (q *request) ReadRequestHeader(r *rpc.Request) error {
+	q.stream.room()
 	if err := q.codec.ReadRequestHeader(r); err != nil {
 		return err
 	}
 	q.read, q.seq, q.method = true, r.Seq, r.ServiceMethod
-	if q.refused = q.begin(); q.refused {
-		r.ServiceMethod = drainingMethod
+	if q.refused = q.begin(); q.refused != nil {
+		r.ServiceMethod = refusedMethod
+	}
+	if q.method == pingMethod {
+		q.pings.Add(1)
+	} else {
+		q.requests.Add(1)
 	}
 	return nil
 }
@@ -217,6 +280,7 @@ func (q *request) ReadRequestHeader(r *rpc.Request) error {
 // this one runs.
 func (q *request) ReadRequestBody(body any) error {
 	err := q.codec.ReadRequestBody(body)
+	q.stream.begun.Store(0)
 	q.followed = q.ahead != nil && q.ahead.ReadAhead()
 	q.passed = true
 	q.pass()
@@ -226,8 +290,8 @@ func (q *request) ReadRequestBody(body any) error {
 // WriteResponse implements rpc.ServerCodec.
 func (q *request) WriteResponse(r *rpc.Response, body any) error {
 	switch {
-	case q.refused:
-		r.Error = errDraining.Error()
+	case q.refused != nil:
+		r.Error = q.refused.text
 	case q.method == pingMethod && r.Error != "":
 		r.Error, body = "", health{int(q.serving.running.Load())}
 	}
@@ -238,7 +302,10 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 // reply writes a reply. If it is the last one that is due, it carries it to the
 // connection itself; what others may join is left to them, or to a flusher.
 func (q *request) reply(r *rpc.Response, body any) error {
-	err := q.write(r, body)
+	err := q.write(r, body, q.refused != nil)
+	if q.method == pingMethod {
+		q.pings.Add(-1)
+	}
 	last := q.pending.Add(-1) == 0
 	if !q.followed || !q.stream.takesAlong() {
 		q.stream.send(last)
@@ -254,7 +321,7 @@ func (q *request) end() {
 	if !q.returned && !q.cfg.CrashOnPanic {
 		q.rescue(recover())
 	}
-	if q.read && !q.refused {
+	if q.read && q.refused == nil {
 		q.done()
 	}
 }

@@ -1,6 +1,8 @@
 package rpcx
 
 import (
+	"bytes"
+	"context"
 	"sync/atomic"
 	"time"
 )
@@ -15,6 +17,7 @@ const gatherFor = 200 * time.Microsecond
 type serverStream struct {
 	*wire
 	born    time.Time
+	begun   atomic.Int64 // bytes that came since the last whole request
 	waiting atomic.Bool  // the reader is in Read, or about to be
 	since   atomic.Int64 // when it came out of there, or what waited last left, since born
 }
@@ -26,16 +29,39 @@ func (s *serverStream) Read(p []byte) (int, error) {
 	s.waiting.Store(true) // before looking, so that who has just written sees it, or this what was written
 	s.send(false)
 	n, err := s.wire.Read(p)
+	if n > 0 && !isSpace(p[:n]) {
+		s.begun.Add(int64(n))
+	}
 	s.since.Store(int64(time.Since(s.born)))
 	s.waiting.Store(false)
 	return n, err
+}
+
+// isSpace reports whether p is a little white space: the end of a JSON message that
+// comes late, or a sign of life.
+func isSpace(p []byte) bool { return len(p) < 16 && len(bytes.TrimSpace(p)) == 0 }
+
+// within reports whether the reader waits for the rest of a request that holds memory.
+func (s *serverStream) within() bool { return s.waiting.Load() && s.begun.Load() >= minRate }
+
+// room waits while as much is to be written as may wait in memory: the client does not
+// read. Who has written so much has sent it.
+func (s *serverStream) room() {
+	s.wait(context.Background()) //nolint:errcheck // it has no end
+}
+
+// busy reports whether anything waits to be written.
+func (s *serverStream) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flushing || len(s.buf) > 0
 }
 
 // takesAlong reports whether a reply that was just written, of a request behind which
 // there is another one, need not be sent. That ends after gatherFor: methods that compute
 // may keep the reader from its turn.
 func (s *serverStream) takesAlong() bool {
-	if s.waiting.Load() {
+	if s.waiting.Load() || s.full.Load() {
 		return false
 	}
 	now, since := int64(time.Since(s.born)), s.since.Load()

@@ -25,13 +25,17 @@ import (
 // A reply may wait for that of the next request, but not for its method, nor for long.
 func TestServerStreamTakesAlong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newServerStream(nil)
+		s := newServerStream(newWire(nil, nil, nil))
 		require.True(t, s.takesAlong())
 		time.Sleep(gatherFor)
 		require.False(t, s.takesAlong(), "it has waited long enough")
 		require.True(t, s.takesAlong(), "what waited is being sent")
 		s.waiting.Store(true)
 		require.False(t, s.takesAlong(), "nobody comes by")
+		s.waiting.Store(false)
+		require.True(t, s.takesAlong())
+		s.full.Store(true)
+		require.False(t, s.takesAlong(), "others wait for the room")
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -25,11 +26,15 @@ const (
 	keepBuffer = 64 << 10
 	keepLarge  = 4 << 20
 	keepWrites = 16
-	// pieceSize is how much is written at once.
-	pieceSize = 256 << 10
+	// pieceSize is how much is written at once, and layerPiece to what is no socket: of a
+	// layer such as TLS, a write that a deadline has ended cannot be gone on with.
+	pieceSize  = 256 << 10
+	layerPiece = 16 << 10
 	// writeStall is how long the kernel may refuse bytes before the connection
 	// is given up; the detector is usually faster.
 	writeStall = 10 * time.Second
+	// lastTry is how long a write is tried once more whose time is up.
+	lastTry = time.Second
 )
 
 // errFull is what an attempt gets that others outran to the room in memory.
@@ -57,9 +62,9 @@ type wire struct {
 	now    time.Time     // of the last read; belongs to the reader
 	read   atomic.Int64  // offset up to which the peer has surely read
 	queued atomic.Int64  // bytes ever written into buf; changed under mu
-	// received is the bytes that ever came.
-	received atomic.Int64
-	reading  atomic.Bool // the codec's reader waits for bytes
+	// received is the bytes that ever came, and sent those that the connection has taken.
+	received, sent atomic.Int64
+	reading        atomic.Bool // the codec's reader waits for bytes
 	// gathering says that somebody is in gather, and sends soon.
 	gathering atomic.Bool
 	corked    atomic.Bool // a request is being written: it leaves whole
@@ -312,13 +317,15 @@ func (w *wire) take() []byte {
 
 // write carries out to the connection, in pieces whose progress can be seen.
 func (w *wire) write(out []byte, stall time.Duration) bool {
+	most := pieceSize
+	if !w.kernel {
+		most = layerPiece
+	}
 	for rest := out; len(rest) > 0; {
-		piece := rest[:min(len(rest), pieceSize)]
+		piece := rest[:min(len(rest), most)]
 		w.arm(stall)
-		n, err := w.conn.Write(piece)
-		if err == nil && n < len(piece) {
-			err = io.ErrShortWrite
-		}
+		n, err := w.push(piece)
+		w.sent.Add(int64(n))
 		if err != nil {
 			w.unwritten(len(piece)-n, len(rest)-len(piece))
 			w.fail(err)
@@ -330,6 +337,39 @@ func (w *wire) write(out []byte, stall time.Duration) bool {
 	}
 	w.give(out)
 	return true
+}
+
+// push writes a piece, or, if a deadline ends the write, as much as could be: bytes that
+// the connection has taken are progress, and only without any is it an error. The kernel
+// tells of room in its buffer not before there is a lot of it, so it is asked again.
+func (w *wire) push(piece []byte) (int, error) {
+	n, err := w.conn.Write(piece)
+	switch {
+	case err == nil && n < len(piece):
+		return n, io.ErrShortWrite
+	case err == nil || !isTimeout(err):
+		return n, err
+	}
+	d, ok := w.conn.(interface{ SetWriteDeadline(time.Time) error })
+	if !ok {
+		return n, err
+	}
+	d.SetWriteDeadline(time.Now().Add(lastTry)) //nolint:errcheck // it has had one
+	w.armed = true
+	more, err := w.conn.Write(piece[n:])
+	if n += more; n > 0 && isTimeout(err) {
+		return n, nil
+	}
+	return n, err
+}
+
+// isTimeout reports whether a deadline has ended a read or a write.
+func isTimeout(err error) bool {
+	if err == nil {
+		return false
+	}
+	var says net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &says) && says.Timeout()
 }
 
 // arm bounds the next write, if the connection has deadlines, and lifts the bound

@@ -1,10 +1,13 @@
 package rpcx
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/rpc"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -61,7 +64,7 @@ func TestWireKnowsWhatLeft(t *testing.T) {
 		{"part of a frame", true, 40, 40, 100, 1},
 		{"the first of two frames", true, 100, 100, 100, 2},
 		{"a layer says nothing", false, 40, 100, 100, 1},
-		{"pieces that were never tried", false, 0, pieceSize, 2 * pieceSize, 1},
+		{"pieces that were never tried", false, 0, layerPiece, 2 * layerPiece, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := scriptedWire(&scripted{room: c.room}, c.kernel)
@@ -154,4 +157,57 @@ func TestMemoryTowardsAPeerThatDoesNotRead(t *testing.T) {
 		w.mu.Unlock()
 		require.Less(t, waiting, highWater+2<<20)
 	})
+}
+
+// interrupted is a connection whose writes are ended by a deadline after as many bytes as
+// it is told, and then take all.
+type interrupted struct {
+	scripted
+	after []int
+	got   bytes.Buffer
+}
+
+func (c *interrupted) Write(p []byte) (int, error) {
+	if len(c.after) == 0 {
+		return c.got.Write(p)
+	}
+	n := min(c.after[0], len(p))
+	c.after = c.after[1:]
+	c.got.Write(p[:n])
+	return n, os.ErrDeadlineExceeded
+}
+
+// A write whose time is up goes on as long as the connection takes bytes, and ends if it
+// takes none although it is asked again.
+func TestWireWritesOnWhileItGetsAnywhere(t *testing.T) {
+	for _, c := range []struct {
+		after []int
+		fails bool
+	}{
+		{[]int{1}, false},
+		{[]int{0}, false},
+		{[]int{0, 1}, false},
+		{[]int{5, 0, 0, 7, 3, 0}, false},
+		{[]int{0, 0}, true},
+		{[]int{5, 0, 0, 0}, true},
+	} {
+		t.Run(fmt.Sprint(c.after), func(t *testing.T) {
+			conn := &interrupted{after: c.after}
+			var failed error
+			w := newWire(conn, func(f func()) { f() }, func(err error) { failed = err })
+			data := []byte(strings.Repeat("0123456789", 10_000))
+			w.cork()
+			_, err := w.Write(data)
+			require.NoError(t, err)
+			w.uncork()
+			w.send(false)
+			require.Equal(t, c.fails, isTimeout(failed), "%v", failed)
+			require.Equal(t, !c.fails, bytes.Equal(data, conn.got.Bytes()))
+			require.EqualValues(t, conn.got.Len(), w.sent.Load())
+			if !c.fails {
+				w.Write([]byte("more")) //nolint:errcheck // it goes to memory
+				require.True(t, conn.deadline.IsZero(), "the deadline is lifted")
+			}
+		})
+	}
 }

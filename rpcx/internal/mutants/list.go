@@ -59,7 +59,7 @@ var mutants = []mutant{
 	{"what the codec has not seen was not sent", conn, "case a.unseen, a.state.Load() == queued:", "case a.unseen:"},
 	{"a reply cut short was executed", conn, "r.err, r.sent = &bodyError{c.why(r.err)}, Executed", "r.err, r.sent = &bodyError{c.why(r.err)}, MaybeSent"},
 	{"a method's error was executed", conn, "r.err, r.sent = a.err, ran(a.err)", "r.err, r.sent = a.err, MaybeSent"},
-	{"a draining server has not run it", conn, "r.err, r.own = errDraining, true", "r.err, r.sent = errDraining, MaybeSent"},
+	{"a draining server has not run it", conn, "r.err, r.own = a.err, true", "r.err, r.sent = a.err, MaybeSent"},
 	{"a retired connection closes when idle only (CAS)", conn, "if c.inflight.CompareAndSwap(0, math.MinInt64/2) {", "if c.inflight.Swap(math.MinInt64/2); true {"},
 	{"a connection ends once", conn, "if !c.lost.Swap(true) {", "if true {"},
 
@@ -89,7 +89,14 @@ var mutants = []mutant{
 	// What has been written leaves.
 	{"who gathers writes of others sends them", writer, "w.gathering.Store(false)", "_ = 0"},
 	{"a server's reader sends the replies that wait before it waits", stream, "s.send(false)", "_ = 0"},
-	{"a reply waits for no reader who waits", stream, "if s.waiting.Load() {", "if false {"},
+	{"what takes all room is sent", stream, " || s.full.Load() {", " {"},
+
+	// What a server that refuses, and a client, believe.
+	{"a refusal has the peer's own mark", attempt, "if t.refused(r) {", "if true {"},
+	{"what is refused did not run", worker, "r.ServiceMethod = refusedMethod", "_ = 0"},
+	{"a reply waits for room", worker, "c.stream.full.Load(); c.sending.Lock() {", "false; {"},
+	{"no request is read without room for its reply", worker, "\tq.stream.room()\n", ""},
+	{"a reply waits for no reader who waits", stream, "if s.waiting.Load() ||", "if"},
 	{"a reply waits for no more than gatherFor", stream, "now-since < int64(gatherFor) ||", "true ||"},
 
 	// A server's workers.

@@ -1,0 +1,175 @@
+package rpcx_test
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/rpc"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/leak"
+)
+
+// Bulk is a service with one large reply for all.
+type Bulk struct {
+	body []byte
+	ran  atomic.Int64
+}
+
+func newBulk(size int) *Bulk { return &Bulk{body: bytes.Repeat([]byte("x"), size)} }
+
+// Get implements a method.
+func (b *Bulk) Get(_ int, reply *[]byte) error {
+	b.ran.Add(1)
+	*reply = b.body
+	return nil
+}
+
+// askBulk asks n times for the large reply, and reads none.
+func askBulk(t *testing.T, client rpc.ClientCodec, n int) {
+	t.Helper()
+	for i := range n {
+		require.NoError(t, client.WriteRequest(&rpc.Request{ServiceMethod: "Bulk.Get", Seq: uint64(i)}, i))
+	}
+}
+
+// mostHeap is how much memory was in use at most until the service had been at rest for a
+// second, or all of n methods had run for as long.
+func mostHeap(b *Bulk) (most uint64) {
+	var m runtime.MemStats
+	for rest, ran := time.Now(), int64(0); time.Since(rest) < time.Second; time.Sleep(20 * time.Millisecond) {
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		most = max(most, m.HeapAlloc)
+		if now := b.ran.Load(); now != ran {
+			rest, ran = time.Now(), now
+		}
+	}
+	return most
+}
+
+// A client that does not read its replies costs a few megabytes, not all of the replies;
+// it gets them all once it reads, also if it has said that it asks no more.
+func TestServeHoldsFewReplies(t *testing.T) {
+	const requests, size = 100, 1 << 20
+	for name, c := range codecs {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			lis, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			bulk := newBulk(size)
+			stop := serving(t, lis, bulk, c.server)
+			conn, err := net.Dial("tcp", lis.Addr().String())
+			require.NoError(t, err)
+			before := mostHeap(bulk)
+			client := c.client(conn)
+			askBulk(t, client, requests)
+			require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+			require.Less(t, mostHeap(bulk), before+32*size)
+			n, err := io.Copy(io.Discard, conn) // to decode it all takes too long
+			require.NoError(t, err)
+			require.Greater(t, n, int64(requests*size), "all replies came")
+			require.EqualValues(t, requests, bulk.ran.Load())
+			require.NoError(t, client.Close())
+			require.NoError(t, stop())
+		})
+	}
+}
+
+// The connection of a client that does not read ends, and Serve does not wait for it; one
+// of a client that reads slowly lives on.
+func TestServeEndsStalledConnections(t *testing.T) {
+	for name, c := range codecs {
+		for _, half := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				inFleet(t, 0, func(t *testing.T, f *fleet) {
+					bulk := newBulk(1 << 20)
+					stop := serving(t, f.Listen("s:1"), bulk, c.server)
+					conn, err := f.DialContext(t.Context(), "tcp", "s:1")
+					require.NoError(t, err)
+					askBulk(t, c.client(conn), 50)
+					if half {
+						require.NoError(t, conn.(interface{ CloseWrite() error }).CloseWrite())
+					}
+					time.Sleep(30 * time.Second)
+					n, err := io.Copy(io.Discard, conn)
+					require.NoError(t, err)
+					require.Less(t, n, int64(1<<20), "it is over")
+					require.NoError(t, conn.Close())
+					require.NoError(t, stop())
+				})
+			})
+		}
+	}
+	t.Run("slow", func(t *testing.T) {
+		inFleet(t, 0, func(t *testing.T, f *fleet) {
+			bulk := newBulk(1 << 20)
+			stop := serving(t, f.Listen("s:1"), bulk, codec.NewGobServer)
+			conn, err := f.DialContext(t.Context(), "tcp", "s:1")
+			require.NoError(t, err)
+			askBulk(t, codec.NewGobClient(conn), 3)
+			require.NoError(t, conn.(interface{ CloseWrite() error }).CloseWrite())
+			var got int64
+			for err == nil {
+				time.Sleep(5 * time.Second)
+				var n int64
+				n, err = io.CopyN(io.Discard, conn, 10_000)
+				got += n
+			}
+			require.ErrorIs(t, err, io.EOF)
+			require.Greater(t, got, int64(3<<20))
+			require.NoError(t, stop())
+		})
+	})
+}
+
+// A stalled connection does not keep Serve from stopping in time.
+func TestServeStopsAmongStalledConnections(t *testing.T) {
+	inFleet(t, 0, func(t *testing.T, f *fleet) {
+		bulk := newBulk(1 << 20)
+		stop := serving(t, f.Listen("s:1"), bulk, nil)
+		conn, err := f.DialContext(t.Context(), "tcp", "s:1")
+		require.NoError(t, err)
+		defer conn.Close()
+		askBulk(t, codec.NewGobClient(conn), 50)
+		synctest.Wait()
+		begin := time.Now()
+		stop() //nolint:errcheck // methods ran whose replies nobody took
+		require.LessOrEqual(t, time.Since(begin), 31*time.Second)
+	})
+}
+
+// While replies wait for a client to read, no further request of it runs.
+func TestServeReadsNoRequestsWithoutRoom(t *testing.T) {
+	for name, c := range codecs {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, 0, func(t *testing.T, f *fleet) {
+				bulk := newBulk(1 << 20)
+				stop := serving(t, f.Listen("s:1"), bulk, c.server)
+				conn, err := f.DialContext(t.Context(), "tcp", "s:1")
+				require.NoError(t, err)
+				client := c.client(conn)
+				askBulk(t, client, 10)
+				synctest.Wait()
+				ran := bulk.ran.Load()
+				for range 5 {
+					askBulk(t, client, 10)
+					synctest.Wait()
+				}
+				require.LessOrEqual(t, bulk.ran.Load(), ran+1, "one may have been waited for already")
+				require.NoError(t, conn.(interface{ CloseWrite() error }).CloseWrite())
+				n, err := io.Copy(io.Discard, conn)
+				require.NoError(t, err)
+				require.Greater(t, n, int64(60<<20))
+				require.NoError(t, stop())
+			})
+		})
+	}
+}
