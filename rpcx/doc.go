@@ -76,8 +76,8 @@
 // It is ignored otherwise: that a method is never answered, while others are, is no fault of
 // an endpoint. A breaker of the method's own counts it.
 //
-// "Provably not sent" means that not one byte of the request can have left this
-// process. Moving such a call to an endpoint not yet tried is free; every other
+// "Provably not sent" means that the end of the request cannot have left this
+// process: no server runs a request before it has all of it. Moving such a call to an endpoint not yet tried is free; every other
 // repetition waits for [Retry].BackOff and is charged to [Retry].Budget. A call that
 // is a retry of somebody else's ([AsRetry]) has no others. A server that says when to
 // come back (Retry-After) is not asked before; if that is later than in half a second,

@@ -13,8 +13,9 @@ import (
 type Sent uint8
 
 const (
-	// NotSent is proof that no server ran it: its request never left, or not to the end,
-	// or it was refused.
+	// NotSent is proof that no server ran the call: its request did not leave this
+	// process, or not to its end, without which no server runs it; or it was refused, as by
+	// a server that is being stopped.
 	NotSent Sent = iota
 	// MaybeSent means that the call left and no answer came: it may have run.
 	MaybeSent
@@ -48,7 +49,7 @@ type CallError struct {
 	Method   string // the service method that was called
 	Endpoint string // where the last attempt went; empty if there was none
 	Attempts int    // how many times an endpoint was tried, 0 if none was available
-	// Sent is the doubt over all attempts: NotSent only if no attempt left.
+	// Sent is the doubt over all attempts: NotSent only if each of them was not sent.
 	Sent Sent
 	Err  error // the cause: the last error that says something of a server
 }
