@@ -36,9 +36,10 @@ func Invoke[Reply any](ctx context.Context, c Caller, serviceMethod string, args
 }
 
 // Call calls the named method, waits for it to end, and returns its error. It is
-// [Client.CallContext] without a context.
+// [Client.CallContext] without a context, and with the errors of net/rpc: see
+// [CallError].
 func (c *Client) Call(serviceMethod string, args, reply any) error {
-	return c.CallContext(context.Background(), serviceMethod, args, reply)
+	return asNetRPC(c.CallContext(context.Background(), serviceMethod, args, reply))
 }
 
 // CallContext calls the named method and waits for it to end, for ctx, or for

@@ -195,7 +195,7 @@ func (f *flight) context() (context.Context, context.CancelFunc) {
 // end ends the call.
 func (f *flight) end(err error) {
 	defer f.client.end() // after it is delivered
-	deliver(f.call, f.over(f.ctx, err))
+	deliver(f.call, asNetRPC(f.over(f.ctx, err)))
 }
 
 // deliver ends a call as net/rpc does: the channel is the caller's to size.
