@@ -170,6 +170,7 @@ func (d *Dialer) newCore(network string) (*core, error) {
 	if c.patterns, err = newMethodTable(full.Methods); err != nil {
 		return nil, err
 	}
+	c.policies.make = full.Retry.BackOff
 	c.limit, c.room = newLimiter(full.MaxCalls, full.MaxWait), newRoom(full.MaxInFlight, full.MaxWait)
 	c.hedger = newHedger(full.Hedge)
 	if full.Throttle != nil {

@@ -77,8 +77,9 @@
 // an endpoint. A breaker of the method's own counts it.
 //
 // "Provably not sent" means that the end of the request cannot have left this
-// process: no server runs a request before it has all of it. Moving such a call to an endpoint not yet tried is free; every other
-// repetition waits for [Retry].BackOff and is charged to [Retry].Budget. A call that
+// process: no server runs a request before it has all of it. Moving such a call to an
+// endpoint not yet tried is free; every other repetition waits for [Retry].BackOff, and is charged to [Retry].Budget when it is sent,
+// if a server was given the call before. To wait for an endpoint is free. A call that
 // is a retry of somebody else's ([AsRetry]) has no others. A server that says when to
 // come back (Retry-After) is not asked before; if that is later than in half a second,
 // the call fails instead.

@@ -132,7 +132,7 @@ func asNetRPC(err error) error {
 // codecs in a place where net/rpc's have no limit and so no error.
 func isOurs(err error) bool {
 	switch err.(type) { //nolint:errorlint // these are never wrapped
-	case *lastError, *bodyError, *codec.FrameError:
+	case *lastError, *bodyError, *codec.FrameError, *codec.ExchangeError:
 		return true
 	}
 	switch err { //nolint:errorlint // a net.Error of a dial's may match them, and is none of ours
@@ -140,7 +140,7 @@ func isOurs(err error) bool {
 		return true
 	}
 	for _, own := range [...]error{
-		errClosedWire, errDraining, errLeft, errWithdrawn, errStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
+		errClosedWire, errDraining, errLeft, errPanicked, errSpent, errWithdrawn, errStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
 	} {
 		if errors.Is(err, own) {
 			return true
@@ -227,6 +227,9 @@ func dialCause(err error) error {
 	}
 	return err
 }
+
+// errPanicked ends a call for which a function of the Dialer's, or a policy, panics.
+var errPanicked = errors.New("rpcx: a function of the Dialer panicked")
 
 // readError is the text and identity net/rpc gives to a connection that ended.
 func readError(err error) error {

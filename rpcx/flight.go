@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"resilientrpc/balancer"
@@ -27,11 +28,14 @@ func (c *core) launch(call *Call, caller *Client) {
 		return
 	}
 	ctx := context.Background()
-	f := &flight{caller: caller, call: call, run: c.newRun(ctx, call.ServiceMethod, call.Args, call.Reply)}
+	f := &flight{caller: caller, call: call, run: c.newRun(call.ServiceMethod, call.Args, call.Reply)}
+	f.ctx = f.start(ctx)
+	if !f.guard(func() { f.prepare(ctx) }) {
+		return
+	}
 	if t := f.options.timeout; t > 0 {
 		f.deadline = f.started.Add(t)
 	}
-	f.ctx = f.start(ctx)
 	f.enter()
 }
 
@@ -115,6 +119,11 @@ func (f *flight) sendNow(a *attempt) bool {
 	if c == nil {
 		return false
 	}
+	if !f.pay() {
+		c.unready()
+		f.landed(a, result{err: errSpent, own: true})
+		return true
+	}
 	if c.post(a, f.deadline) == nil {
 		return true
 	}
@@ -129,6 +138,10 @@ func (f *flight) send(a *attempt) {
 	c, now, err := a.endpoint.connection(ctx, time.Now())
 	if err != nil {
 		f.landed(a, unconnected(err))
+		return
+	}
+	if !f.pay() {
+		f.landed(a, result{err: errSpent, own: true})
 		return
 	}
 	if !c.enter() {
@@ -157,14 +170,14 @@ func (f *flight) landed(a *attempt, res result) { f.onward(f.client.conclude(a, 
 // onward ends the call with the result of an attempt, or sees to it that there is
 // another one.
 func (f *flight) onward(res result) {
-	f.at = res.at
+	f.ended(res)
 	switch {
 	case res.err == nil:
 		f.end(nil)
-	case f.again(f.ctx, res, f.late(res)):
-		go f.resume()
-	default:
+	case f.isFinal(res, f.late(res)):
 		f.end(f.fail(res))
+	default:
+		go f.resume(res)
 	}
 }
 
@@ -173,15 +186,41 @@ func (f *flight) late(res result) bool {
 	return !f.deadline.IsZero() && !res.at.Before(f.deadline)
 }
 
-// resume makes the next attempt when its time has come.
-func (f *flight) resume() {
+// resume asks the policy after an attempt that failed, and makes the next attempt when
+// its time has come.
+func (f *flight) resume(res result) {
 	ctx, cancel := f.context()
 	defer cancel()
-	if err := f.sleep(ctx); err != nil {
-		f.end(f.fail(result{err: err, own: true}))
+	var ok bool
+	if !f.guard(func() { res, ok = f.again(f.ctx, res, f.deadline) }) {
+		return
+	}
+	if ok {
+		res, ok = f.sleep(ctx)
+	}
+	if !ok {
+		f.end(f.fail(res))
 		return
 	}
 	f.attempt(time.Now())
+}
+
+// guard calls a function of the user's, at a moment when no attempt is under way. If it
+// panics, or ends its goroutine, that becomes the error of the call, and guard
+// returns false: it may be on a goroutine of the client's, and end the program.
+func (f *flight) guard(function func()) (returned bool) {
+	defer func() {
+		if returned {
+			return
+		}
+		err := errPanicked // and no value: it called runtime.Goexit
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errPanicked, p)
+		}
+		f.end(f.fail(result{err: err, own: true}))
+	}()
+	function()
+	return true
 }
 
 // context is for the goroutines that wait.

@@ -139,7 +139,7 @@ var idioms = []idiom{
 	},
 	{
 		name: "err.(net.Error) of the connection's deadline", typed: true, call: ask,
-		peer:   func(c *net.TCPConn) { io.Copy(io.Discard, c) },                                 //nolint:errcheck // until it ends
+		peer:   func(c *net.TCPConn) { io.Copy(io.Discard, c) },                                //nolint:errcheck // until it ends
 		before: func(c net.Conn) { c.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) }, //nolint:errcheck // the test fails without
 		holds: func(err error) bool {
 			timeout, ok := err.(net.Error)
