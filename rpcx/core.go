@@ -18,6 +18,9 @@ import (
 type core struct {
 	dialer   Dialer // with its defaults filled in
 	network  string
+	fixed    bool        // it has one given connection for life
+	codec    bool        // that is a codec rather than a connection
+	whole    atomic.Bool // the codec of the last connection is of this module
 	balancer *balancer.Balancer
 	born     time.Time // when the client was made: times of its own count from there
 	budget   *budget
@@ -147,6 +150,11 @@ func (c *core) crowd(now time.Time, slot time.Duration) detector.Fault {
 // invoke is the life of a call that somebody waits for.
 func (c *core) invoke(ctx context.Context, method string, args, reply any) error {
 	r := c.newRun(method, args, reply)
+	if c.codec && ctx.Done() != nil { // the caller may leave while the codec reads args
+		if kept, ok := copyArgs(args, !c.whole.Load()); ok {
+			r.args = kept
+		}
+	}
 	r.prepare(ctx)
 	if t := r.options.timeout; t > 0 {
 		var cancel context.CancelFunc

@@ -162,6 +162,7 @@ func (e *endpoint) adopt(l *lane, c *conn) {
 		e.detector.Forget(time.Now())
 	}
 	e.last.Store(c)
+	e.client.whole.Store(c.codec.whole)
 	if e.left.Load() {
 		c.retire() // it would have no prober
 		return

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"resilientrpc/balancer"
@@ -19,6 +20,12 @@ type flight struct {
 	call     *Call
 	ctx      context.Context // has no deadline
 	deadline time.Time       // zero if there is none
+
+	// What Go waits for if args cannot be copied: that they are written, or that the call
+	// has ended. Nil if they are.
+	free   chan struct{}
+	freed  sync.Once
+	handed bool // they are written, and not written again
 }
 
 // launch begins a call of Go.
@@ -36,7 +43,37 @@ func (c *core) launch(call *Call, caller *Client) {
 	if t := f.options.timeout; t > 0 {
 		f.deadline = f.started.Add(t)
 	}
+	if !c.fixed || f.mayQueue() {
+		f.keepArgs()
+	}
 	f.enter()
+	if f.free != nil {
+		<-f.free
+	}
+}
+
+// mayQueue reports whether the call may have to wait in line before its only attempt.
+func (f *flight) mayQueue() bool {
+	return f.client.limit != nil || f.client.room != nil || !f.deadline.IsZero()
+}
+
+// keepArgs sees to it that args are the caller's when Go returns, although the call may
+// have to be sent later or again. It is called before that.
+func (f *flight) keepArgs() {
+	c := f.client
+	if args, ok := copyArgs(f.args, !c.whole.Load()); ok {
+		f.args = args
+		return
+	}
+	f.free = make(chan struct{})
+	f.options.hedge = false
+}
+
+// release lets Go return, if it waits.
+func (f *flight) release() {
+	if f.free != nil {
+		f.freed.Do(func() { close(f.free) })
+	}
 }
 
 // enter makes the first attempt, or joins the line for Dialer.MaxCalls.
@@ -97,9 +134,14 @@ func (f *flight) take(now time.Time, ticket balancer.Ticket, err error) {
 		return
 	}
 	a.owner = f
-	if !f.sendNow(a) {
-		go f.send(a)
+	if f.sendNow(a) {
+		return
 	}
+	if f.client.fixed && f.attempts == 1 && !f.mayQueue() {
+		f.keepArgs()
+		a.args = f.args
+	}
+	go f.send(a)
 }
 
 // sendHedged sends the attempt, and another one if it takes long, unless there is to be
@@ -124,11 +166,26 @@ func (f *flight) sendNow(a *attempt) bool {
 		f.landed(a, result{err: errSpent, own: true})
 		return true
 	}
-	if c.post(a, f.deadline) == nil {
+	if f.post(c, a) == nil {
 		return true
 	}
 	c.release()
 	return false
+}
+
+// post has the attempt written.
+func (f *flight) post(c *conn, a *attempt) error {
+	if f.free == nil {
+		return c.post(a, f.deadline)
+	}
+	f.handed = true // before it can end
+	err := c.post(a, f.deadline)
+	if err == nil {
+		f.release()
+	} else {
+		f.handed = false
+	}
+	return err
 }
 
 // send sends the attempt as soon as that is possible.
@@ -150,7 +207,7 @@ func (f *flight) send(a *attempt) {
 	}
 	for {
 		if err = c.room(ctx, now); err == nil {
-			err = c.post(a, f.deadline)
+			err = f.post(c, a)
 		}
 		switch err { //nolint:errorlint // errFull is made by our tap, never wrapped
 		case nil:
@@ -174,7 +231,7 @@ func (f *flight) onward(res result) {
 	switch {
 	case res.err == nil:
 		f.end(nil)
-	case f.isFinal(res, f.late(res)):
+	case f.isFinal(res, f.late(res)) || f.handed:
 		f.end(f.fail(res))
 	default:
 		go f.resume(res)
@@ -234,6 +291,7 @@ func (f *flight) context() (context.Context, context.CancelFunc) {
 // end ends the call.
 func (f *flight) end(err error) {
 	defer f.client.end() // after it is delivered
+	f.release()
 	deliver(f.call, asNetRPC(f.over(f.ctx, err)))
 }
 
