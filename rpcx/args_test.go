@@ -236,7 +236,7 @@ func TestArgsOfACallerWhoLeft(t *testing.T) {
 type secret struct {
 	Shown []int
 	state int
-	mu    sync.Mutex
+	mu    sync.Locker
 	cache map[string]int
 }
 
@@ -336,7 +336,7 @@ func TestCopyOfArgs(t *testing.T) {
 		"value":         {func() any { return Deposit{ID: 1} }, func(any) {}},
 		"named bytes":   {func() any { return json.RawMessage(`{"a":1}`) }, func(v any) { v.(json.RawMessage)[2] = 'b' }},
 		"formatted":     {func() any { return &formatted{1, 2, []string{"x"}} }, func(v any) { v.(*formatted).part, v.(*formatted).Tags[0] = 3, "y" }},
-		"private parts": {func() any { return &secret{Shown: []int{1}, cache: map[string]int{}} }, func(v any) { v.(*secret).Shown[0] = 2 }},
+		"private parts": {func() any { return &secret{Shown: []int{1}, state: 1, cache: map[string]int{}, mu: new(sync.Mutex)} }, func(v any) { v.(*secret).Shown[0] = 2 }},
 		"map":           {func() any { return map[string][]int{"a": {1}} }, func(v any) { v.(map[string][]int)["a"][0] = 2 }},
 	} {
 		t.Run(name, func(t *testing.T) {
