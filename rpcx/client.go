@@ -36,9 +36,10 @@ func Invoke[Reply any](ctx context.Context, c Caller, serviceMethod string, args
 }
 
 // Call calls the named method, waits for it to end, and returns its error. It is
-// [Client.CallContext] without a context.
+// [Client.CallContext] without a context, and with the errors of net/rpc: see
+// [CallError].
 func (c *Client) Call(serviceMethod string, args, reply any) error {
-	return c.CallContext(context.Background(), serviceMethod, args, reply)
+	return asNetRPC(c.CallContext(context.Background(), serviceMethod, args, reply))
 }
 
 // CallContext calls the named method and waits for it to end, for ctx, or for
@@ -60,8 +61,16 @@ func (c *Client) CallContext(ctx context.Context, serviceMethod string, args, re
 // is made, and one without a buffer panics as in net/rpc. When Go returns, the
 // request was written, or it waits: for room under a cap, for a connection, for a peer
 // that does not read, or to be tried again. A call in flight costs memory, but no
-// goroutine. Unlike in net/rpc, args must not be changed before the call is done: it
-// may be sent again.
+// goroutine.
+//
+// When Go returns, args are the caller's again, as in net/rpc: what may have to be sent
+// later, or again, is copied as far as the wire can see it, which costs nothing for a
+// struct without references and one allocation for a pointer to one. A few types cannot
+// be copied: those that encode themselves from private state behind pointers
+// (big.Int is one) or that guard it with a lock, those that are cyclic, and, with a codec
+// that is not of this module, those that have private pointers, maps or slices. Given such args,
+// Go does not return before the request is written or the call has ended, and the
+// request is not written again.
 func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Call {
 	if done == nil {
 		done = make(chan *Call, 10)

@@ -276,7 +276,7 @@ func retriesOf200(t *testing.T, budget float64) (retries uint64) {
 		defer c.Close()
 		synctest.Wait()
 		for range 200 {
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			go func() {
 				time.Sleep(5 * time.Millisecond)
 				f.Cut("a:1")

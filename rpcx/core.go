@@ -18,9 +18,13 @@ import (
 type core struct {
 	dialer   Dialer // with its defaults filled in
 	network  string
+	fixed    bool        // it has one given connection for life
+	codec    bool        // that is a codec rather than a connection
+	whole    atomic.Bool // the codec of the last connection is of this module
 	balancer *balancer.Balancer
 	born     time.Time // when the client was made: times of its own count from there
 	budget   *budget
+	policies policies
 	throttle *breaker.Throttle // nil unless Dialer.Throttle
 	patterns *methodTable      // nil unless Dialer.Methods
 	limit    *limiter          // nil unless Dialer.MaxCalls
@@ -145,24 +149,45 @@ func (c *core) crowd(now time.Time, slot time.Duration) detector.Fault {
 
 // invoke is the life of a call that somebody waits for.
 func (c *core) invoke(ctx context.Context, method string, args, reply any) error {
-	r := c.newRun(ctx, method, args, reply)
+	r := c.newRun(method, args, reply)
+	if c.codec && ctx.Done() != nil { // the caller may leave while the codec reads args
+		if kept, ok := copyArgs(args, !c.whole.Load()); ok {
+			r.args = kept
+		}
+	}
+	r.prepare(ctx)
 	if t := r.options.timeout; t > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, t)
 		defer cancel()
 	}
 	ctx = r.start(ctx)
-	return r.over(ctx, r.limited(ctx, r.started))
+	returned := false
+	defer func() {
+		if !returned { // a function of the user's panics, and the caller gets that
+			r.over(ctx, r.fail(result{err: errPanicked, own: true})) //nolint:errcheck // likewise
+		}
+	}()
+	err := r.limited(ctx, r.started)
+	returned = true
+	return r.over(ctx, err)
 }
 
 // newRun is the beginning of every call.
-func (c *core) newRun(ctx context.Context, method string, args, reply any) run {
+func (c *core) newRun(method string, args, reply any) run {
 	c.calls.Add(1)
-	r := run{client: c, method: method, args: args, reply: reply, options: c.options(ctx, method), started: time.Now()}
+	return run{client: c, method: method, args: args, reply: reply, started: time.Now()}
+}
+
+// prepare finds out what holds for the call. It calls functions of the user's.
+func (r *run) prepare(ctx context.Context) {
+	r.options = r.client.options(ctx, r.method)
 	if o := &r.options; o.hasKey {
 		r.pick.Key, r.pick.HasKey = balancer.KeyOf(o.key), true
 	}
-	return r
+	if !r.options.retry && r.client.dialer.Retry.MaxAttempts > 1 {
+		r.policy = r.client.policies.take()
+	}
 }
 
 // unavailable says which endpoint may be back first, and why it is away.

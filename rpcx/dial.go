@@ -48,8 +48,8 @@ func NewClient(conn io.ReadWriteCloser) *Client {
 
 // NewClientWithCodec is like [NewClient] with a codec in the connection's place.
 // It starts reading at once. The peer is not pinged, since nothing is known of it. A
-// call whose context ends while the codec is writing leaves its args to the codec
-// until that is done.
+// call whose context ends while the codec is writing leaves the codec a copy of its args,
+// or, if they cannot be copied (see [Client.Go]), args themselves until that is done.
 func NewClientWithCodec(codec rpc.ClientCodec) *Client {
 	d := Dialer{Heartbeat: -1}
 	c, err := d.single(func(e *endpoint) *conn { return newCodecConn(e, codec) })
@@ -147,8 +147,9 @@ func (d *Dialer) single(connect func(*endpoint) *conn) (*Client, error) {
 	}
 	c.roster.take(time.Now(), make([]Endpoint, 1))
 	e := c.endpoints()[0]
-	e.fixed = true
-	e.adopt(&e.pool.lanes[0], connect(e))
+	conn := connect(e)
+	e.fixed, c.fixed, c.codec = true, true, conn.wire == nil
+	e.adopt(&e.pool.lanes[0], conn)
 	c.watch(false)
 	return newClient(c), nil
 }
@@ -170,6 +171,7 @@ func (d *Dialer) newCore(network string) (*core, error) {
 	if c.patterns, err = newMethodTable(full.Methods); err != nil {
 		return nil, err
 	}
+	c.policies.make = full.Retry.BackOff
 	c.limit, c.room = newLimiter(full.MaxCalls, full.MaxWait), newRoom(full.MaxInFlight, full.MaxWait)
 	c.hedger = newHedger(full.Hedge)
 	if full.Throttle != nil {

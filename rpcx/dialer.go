@@ -53,7 +53,8 @@ type Dialer struct {
 	// as long as they take, and calls to a dead one are ended by the detector.
 	CallTimeout time.Duration
 	// Idempotent tells the methods that do the same when run twice, so that
-	// they may be repeated. Nil means that none is known to be.
+	// they may be repeated. Nil means that none is known to be. A panic of it reaches
+	// the caller of CallContext, and becomes the error of a call of Go.
 	Idempotent func(serviceMethod string) bool
 	// Methods says the same and more of the methods that a pattern matches: the
 	// name of a method, or its beginning and a star, as in "Arith.Get*" or "*". A

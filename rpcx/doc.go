@@ -76,9 +76,10 @@
 // It is ignored otherwise: that a method is never answered, while others are, is no fault of
 // an endpoint. A breaker of the method's own counts it.
 //
-// "Provably not sent" means that not one byte of the request can have left this
-// process. Moving such a call to an endpoint not yet tried is free; every other
-// repetition waits for [Retry].BackOff and is charged to [Retry].Budget. A call that
+// "Provably not sent" means that the end of the request cannot have left this
+// process: no server runs a request before it has all of it. Moving such a call to an
+// endpoint not yet tried is free; every other repetition waits for [Retry].BackOff, and is charged to [Retry].Budget when it is sent,
+// if a server was given the call before. To wait for an endpoint is free. A call that
 // is a retry of somebody else's ([AsRetry]) has no others. A server that says when to
 // come back (Retry-After) is not asked before; if that is later than in half a second,
 // the call fails instead.
@@ -100,8 +101,22 @@
 //
 // An error of the method is a [ServerError], or a [*codec.Error] where JSON-RPC
 // sent an error object, and after Close every call returns [ErrShutdown]; they
-// come bare, as net/rpc's users compare them. Every other error is a
-// [*CallError], which says whether the call may have run.
+// come bare, as net/rpc's users compare them. Every other error of
+// [Client.CallContext] is a [*CallError], which says whether the call may have run.
+// [Client.Call] and [Client.Go] return the error of a connection, a dial or a codec
+// bare, too, as net/rpc does:
+//
+//	idiom                                   holds for Call and Go
+//	err == rpc.ErrShutdown                  after Close, or the end of a connection that was given to NewClient
+//	err == io.ErrUnexpectedEOF              when the connection ended within the call
+//	_, ok := err.(*net.OpError)             when it was reset, or could not be made
+//	_, ok := err.(net.Error)                for the same, and for every *CallError
+//	_, ok := err.(*json.UnsupportedTypeError)
+//	                                        and whatever else a codec returns
+//	_, ok := err.(rpc.ServerError)          when the method failed
+//
+// What net/rpc has no counterpart of is a [*CallError] from them as well: deadlines,
+// [ErrUnavailable], [ErrUnresponsive], [ErrOverloaded], a reply that cannot be decoded.
 //
 // # What can be seen
 //

@@ -35,3 +35,29 @@ func TestWhatMayStillLeaveIsInDoubt(t *testing.T) {
 		require.Equal(t, 1, f.ledger.count(7), "it has left since")
 	})
 }
+
+// Most of the first request may have been read; without its end no server runs it.
+func TestRequestWhoseEndNeverLeftWasNotSent(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		var ends []rpcx.Sent
+		f.dialer.Trace = &rpcx.ClientTrace{AttemptDone: func(_ context.Context, i rpcx.AttemptInfo) {
+			if i.Err != nil {
+				ends = append(ends, i.Sent)
+			}
+		}}
+		c := f.dial()
+		defer c.Close()
+		where(t, c, 1)
+		f.Stall("a:1")
+		text, got := strings.Repeat("x", 2<<20), ""
+		call := c.Go("Bank.Echo", text, &got, nil) // not idempotent
+		time.Sleep(100 * time.Millisecond)
+		require.NotZero(t, c.Stats().Endpoints[0].BytesWritten)
+		f.Resume("a:1")
+		f.Cut("a:1")
+		<-call.Done
+		require.Equal(t, []rpcx.Sent{rpcx.NotSent}, ends)
+		require.NoError(t, call.Error)
+		require.Equal(t, text, got, "it was sent again")
+	})
+}

@@ -73,15 +73,6 @@ func (e *endpoint) allow(now time.Time) (breaker.Permit, error) {
 	return e.breaker.Allow(now)
 }
 
-// call makes an attempt and waits for its end.
-func (e *endpoint) call(now time.Time, a *attempt) result {
-	c, now, err := e.connection(a.ctx, now)
-	if err != nil {
-		return unconnected(err)
-	}
-	return c.do(a.ctx, now, a)
-}
-
 // connection returns the connection for an attempt and the time, which may have
 // passed while it was made.
 func (e *endpoint) connection(ctx context.Context, now time.Time) (*conn, time.Time, error) {
@@ -172,6 +163,7 @@ func (e *endpoint) adopt(l *lane, c *conn) {
 		e.detector.Forget(time.Now())
 	}
 	e.last.Store(c)
+	e.client.whole.Store(c.codec.whole)
 	if e.left.Load() {
 		c.retire() // it would have no prober
 		return

@@ -1,20 +1,23 @@
 package rpcx
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"resilientrpc/breaker"
+	"resilientrpc/codec"
 )
 
 // Sent says what is known of a failed call: whether its server can have run it.
 type Sent uint8
 
 const (
-	// NotSent is proof that no server ran it: its request never left, or not to the end,
-	// or it was refused.
+	// NotSent is proof that no server ran the call: its request did not leave this
+	// process, or not to its end, without which no server runs it; or it was refused, as by
+	// a server that is being stopped.
 	NotSent Sent = iota
 	// MaybeSent means that the call left and no answer came: it may have run.
 	MaybeSent
@@ -36,19 +39,28 @@ func (s Sent) String() string {
 	return fmt.Sprintf("Sent(%d)", uint8(s))
 }
 
-// CallError is the error of a call that failed, but for the errors that net/rpc's
-// users compare: a [ServerError], or in its place the [*codec.Error] of a JSON-RPC
-// error object, and [ErrShutdown] come bare.
+// CallError is the error of a call that failed. From [Client.CallContext] and [Invoke]
+// come two others only: a [ServerError], or in its place the [*codec.Error] of a JSON-RPC
+// error object, and [ErrShutdown].
 //
 // Its text is that of its cause, as net/rpc's texts are; errors.Is and errors.As
 // reach the cause: [ErrUnavailable], [breaker.ErrOpen], [ErrOverloaded], [ErrUnresponsive],
 // context.DeadlineExceeded, context.Canceled, [codec.EncodeError], the errors of package
-// net, and over HTTP [codec.ExchangeError] and jsonhttp.StatusError.
+// net, and over HTTP [codec.ExchangeError] and jsonhttp.StatusError. It is
+// a net.Error.
+//
+// [Client.Call] and [Client.Go] return what net/rpc would, for programs that compare
+// errors by == or by type: an error of the connection, of a dial, or of a codec comes as
+// it was made, such as io.ErrUnexpectedEOF, a *net.OpError, or the gob package's error of
+// an argument. Only an error that net/rpc has no counterpart of is a *CallError from them,
+// too: of a deadline, of this package's refusals and verdicts, and of a reply that
+// cannot be decoded. A program that wants to know more, of each failure whether the call
+// may have run, calls CallContext with context.Background() in place of Call.
 type CallError struct {
 	Method   string // the service method that was called
 	Endpoint string // where the last attempt went; empty if there was none
 	Attempts int    // how many times an endpoint was tried, 0 if none was available
-	// Sent is the doubt over all attempts: NotSent only if no attempt left.
+	// Sent is the doubt over all attempts: NotSent only if each of them was not sent.
 	Sent Sent
 	Err  error // the cause: the last error that says something of a server
 }
@@ -59,10 +71,82 @@ func (e *CallError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *CallError) Unwrap() error { return e.Err }
 
-// Timeout reports whether a deadline ended the call, as net.Error has it.
+// Timeout reports whether a deadline ended the call, be it the caller's or that of a
+// dial or of a connection.
 func (e *CallError) Timeout() bool {
+	if isRefusal(e.end()) {
+		return false // whatever made the breaker open
+	}
 	var t interface{ Timeout() bool }
-	return errors.As(e.Err, &t) && t.Timeout()
+	return errors.As(e.end(), &t) && t.Timeout()
+}
+
+// Temporary reports whether the call may succeed when it is made again later: it was
+// refused by this side, as with [ErrUnavailable] and [ErrOverloaded], or the cause says
+// so, as a deadline does.
+func (e *CallError) Temporary() bool {
+	if isRefusal(e.end()) {
+		return true
+	}
+	var t interface{ Temporary() bool }
+	return errors.As(e.end(), &t) && t.Temporary()
+}
+
+// end is what ended the call, without the error of an earlier attempt.
+func (e *CallError) end() error {
+	var both *lastError
+	if errors.As(e.Err, &both) {
+		return both.err
+	}
+	return e.Err
+}
+
+// isRefusal reports whether this side did not let the call through.
+func isRefusal(err error) bool {
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOverloaded) ||
+		errors.Is(err, breaker.ErrOpen) || errors.Is(err, breaker.ErrThrottled)
+}
+
+// asNetRPC returns the error of CallContext as Call and Go have it: what was made by
+// the connection, a dial or a codec comes bare, as net/rpc returns it. What this package
+// has made stays a *CallError.
+func asNetRPC(err error) error {
+	e, ok := err.(*CallError) //nolint:errorlint // it is never wrapped
+	if !ok {
+		return err
+	}
+	cause := e.Err
+	switch c := cause.(type) { //nolint:errorlint // it is what comes next that counts
+	case *dialError:
+		cause = c.err
+	case *codec.EncodeError:
+		cause = c.Err
+	}
+	if isOurs(cause) {
+		return err
+	}
+	return cause
+}
+
+// isOurs reports whether an error was made by this package, or by the module's own
+// codecs in a place where net/rpc's have no limit and so no error.
+func isOurs(err error) bool {
+	switch err.(type) { //nolint:errorlint // these are never wrapped
+	case *lastError, *bodyError, *codec.FrameError, *codec.ExchangeError:
+		return true
+	}
+	switch err { //nolint:errorlint // a net.Error of a dial's may match them, and is none of ours
+	case context.DeadlineExceeded, context.Canceled:
+		return true
+	}
+	for _, own := range [...]error{
+		errClosedWire, errDraining, errLeft, errPanicked, errSpent, errWithdrawn, errStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
+	} {
+		if errors.Is(err, own) {
+			return true
+		}
+	}
+	return isRefusal(err)
 }
 
 // ErrUnavailable is the cause when no endpoint takes calls: the breaker of each is
@@ -143,6 +227,9 @@ func dialCause(err error) error {
 	}
 	return err
 }
+
+// errPanicked ends a call for which a function of the Dialer's, or a policy, panics.
+var errPanicked = errors.New("rpcx: a function of the Dialer panicked")
 
 // readError is the text and identity net/rpc gives to a connection that ended.
 func readError(err error) error {

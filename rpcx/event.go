@@ -14,7 +14,7 @@ type CallInfo struct {
 	Attempts int
 	Started  time.Time
 	Duration time.Duration // until the reply came, or the error was certain
-	Err      error         // as the caller gets it
+	Err      error         // as CallContext returns it
 }
 
 // PickInfo is the balancer's choice for an attempt.

@@ -102,8 +102,8 @@ func ExampleClient_Go() {
 	// Output: [0 1 4]
 }
 
-// Whatever was not the method's own error comes as a CallError, which says whether the
-// method may have run.
+// Whatever was not the method's own error comes from CallContext as a CallError, which
+// says whether the method may have run.
 func ExampleCallError() {
 	addr, stop := replica()
 	defer stop()
@@ -113,7 +113,7 @@ func ExampleCallError() {
 	}
 	defer client.Close()
 
-	err = client.Call("Arith.Multiply", func() {}, new(int))
+	err = client.CallContext(context.Background(), "Arith.Multiply", func() {}, new(int))
 	var failed *rpcx.CallError
 	if errors.As(err, &failed) {
 		fmt.Println("sent:", failed.Sent)

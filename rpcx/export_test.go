@@ -44,3 +44,6 @@ func (h *DebugHandler) Servers() int {
 	defer h.mu.Unlock()
 	return len(h.closing)
 }
+
+// CopyArgs is copyArgs.
+func CopyArgs(args any, foreign bool) (any, bool) { return copyArgs(args, foreign) }

@@ -76,6 +76,56 @@ func (b *Bank) Echo(in string, out *string) error {
 	return nil
 }
 
+// An Order has something of every kind that a caller may change behind a pointer.
+type Order struct {
+	Takes  time.Duration // virtual
+	Items  []string
+	Counts map[string][]int
+	Next   *Order
+	seen   func() // private, and nobody's business
+}
+
+func newOrder(takes time.Duration) *Order {
+	return &Order{
+		Takes: takes, Items: []string{"a", "b"}, Counts: map[string][]int{"a": {1, 2}, "b": nil},
+		Next: &Order{Items: []string{"c"}}, seen: func() {},
+	}
+}
+
+// spoil changes all that it can reach.
+func (o *Order) spoil() {
+	o.Takes = time.Hour
+	o.Items[0] = "spoilt"
+	o.Counts["a"][0] = -1
+	o.Counts["new"] = []int{9}
+	o.Next.Items[0] = "spoilt"
+	o.Next = nil
+	o.seen = nil
+}
+
+func (b *Bank) Place(o *Order, out *Order) error {
+	time.Sleep(o.Takes)
+	*out = *o
+	return nil
+}
+
+// Sealed encodes itself, from private state behind a pointer.
+type Sealed struct{ text *string }
+
+func (s Sealed) GobEncode() ([]byte, error) { return []byte(*s.text), nil }
+
+func (s *Sealed) GobDecode(b []byte) error {
+	text := string(b)
+	s.text = &text
+	return nil
+}
+
+func (b *Bank) Open(s Sealed, out *string) error {
+	time.Sleep(time.Second) // virtual
+	*out = *s.text
+	return nil
+}
+
 func (b *Bank) Fill(n int, out *string) error {
 	*out = strings.Repeat("x", n)
 	return nil

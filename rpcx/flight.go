@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"resilientrpc/balancer"
@@ -18,6 +20,12 @@ type flight struct {
 	call     *Call
 	ctx      context.Context // has no deadline
 	deadline time.Time       // zero if there is none
+
+	// What Go waits for if args cannot be copied: that they are written, or that the call
+	// has ended. Nil if they are.
+	free   chan struct{}
+	freed  sync.Once
+	handed bool // they are written, and not written again
 }
 
 // launch begins a call of Go.
@@ -27,12 +35,45 @@ func (c *core) launch(call *Call, caller *Client) {
 		return
 	}
 	ctx := context.Background()
-	f := &flight{caller: caller, call: call, run: c.newRun(ctx, call.ServiceMethod, call.Args, call.Reply)}
+	f := &flight{caller: caller, call: call, run: c.newRun(call.ServiceMethod, call.Args, call.Reply)}
+	f.ctx = f.start(ctx)
+	if !f.guard(func() { f.prepare(ctx) }) {
+		return
+	}
 	if t := f.options.timeout; t > 0 {
 		f.deadline = f.started.Add(t)
 	}
-	f.ctx = f.start(ctx)
+	if !c.fixed || f.mayQueue() {
+		f.keepArgs()
+	}
 	f.enter()
+	if f.free != nil {
+		<-f.free
+	}
+}
+
+// mayQueue reports whether the call may have to wait in line before its only attempt.
+func (f *flight) mayQueue() bool {
+	return f.client.limit != nil || f.client.room != nil || !f.deadline.IsZero()
+}
+
+// keepArgs sees to it that args are the caller's when Go returns, although the call may
+// have to be sent later or again. It is called before that.
+func (f *flight) keepArgs() {
+	c := f.client
+	if args, ok := copyArgs(f.args, !c.whole.Load()); ok {
+		f.args = args
+		return
+	}
+	f.free = make(chan struct{})
+	f.options.hedge = false
+}
+
+// release lets Go return, if it waits.
+func (f *flight) release() {
+	if f.free != nil {
+		f.freed.Do(func() { close(f.free) })
+	}
 }
 
 // enter makes the first attempt, or joins the line for Dialer.MaxCalls.
@@ -93,9 +134,14 @@ func (f *flight) take(now time.Time, ticket balancer.Ticket, err error) {
 		return
 	}
 	a.owner = f
-	if !f.sendNow(a) {
-		go f.send(a)
+	if f.sendNow(a) {
+		return
 	}
+	if f.client.fixed && f.attempts == 1 && !f.mayQueue() {
+		f.keepArgs()
+		a.args = f.args
+	}
+	go f.send(a)
 }
 
 // sendHedged sends the attempt, and another one if it takes long, unless there is to be
@@ -115,11 +161,31 @@ func (f *flight) sendNow(a *attempt) bool {
 	if c == nil {
 		return false
 	}
-	if c.post(a, f.deadline) == nil {
+	if !f.pay() {
+		c.unready()
+		f.landed(a, result{err: errSpent, own: true})
+		return true
+	}
+	if f.post(c, a) == nil {
 		return true
 	}
 	c.release()
 	return false
+}
+
+// post has the attempt written.
+func (f *flight) post(c *conn, a *attempt) error {
+	if f.free == nil {
+		return c.post(a, f.deadline)
+	}
+	f.handed = true // before it can end
+	err := c.post(a, f.deadline)
+	if err == nil {
+		f.release()
+	} else {
+		f.handed = false
+	}
+	return err
 }
 
 // send sends the attempt as soon as that is possible.
@@ -131,13 +197,17 @@ func (f *flight) send(a *attempt) {
 		f.landed(a, unconnected(err))
 		return
 	}
+	if !f.pay() {
+		f.landed(a, result{err: errSpent, own: true})
+		return
+	}
 	if !c.enter() {
 		f.landed(a, result{err: errClosedWire, own: true})
 		return
 	}
 	for {
 		if err = c.room(ctx, now); err == nil {
-			err = c.post(a, f.deadline)
+			err = f.post(c, a)
 		}
 		switch err { //nolint:errorlint // errFull is made by our tap, never wrapped
 		case nil:
@@ -157,14 +227,14 @@ func (f *flight) landed(a *attempt, res result) { f.onward(f.client.conclude(a, 
 // onward ends the call with the result of an attempt, or sees to it that there is
 // another one.
 func (f *flight) onward(res result) {
-	f.at = res.at
+	f.ended(res)
 	switch {
 	case res.err == nil:
 		f.end(nil)
-	case f.again(f.ctx, res, f.late(res)):
-		go f.resume()
-	default:
+	case f.isFinal(res, f.late(res)) || f.handed:
 		f.end(f.fail(res))
+	default:
+		go f.resume(res)
 	}
 }
 
@@ -173,15 +243,41 @@ func (f *flight) late(res result) bool {
 	return !f.deadline.IsZero() && !res.at.Before(f.deadline)
 }
 
-// resume makes the next attempt when its time has come.
-func (f *flight) resume() {
+// resume asks the policy after an attempt that failed, and makes the next attempt when
+// its time has come.
+func (f *flight) resume(res result) {
 	ctx, cancel := f.context()
 	defer cancel()
-	if err := f.sleep(ctx); err != nil {
-		f.end(f.fail(result{err: err, own: true}))
+	var ok bool
+	if !f.guard(func() { res, ok = f.again(f.ctx, res, f.deadline) }) {
+		return
+	}
+	if ok {
+		res, ok = f.sleep(ctx)
+	}
+	if !ok {
+		f.end(f.fail(res))
 		return
 	}
 	f.attempt(time.Now())
+}
+
+// guard calls a function of the user's, at a moment when no attempt is under way. If it
+// panics, or ends its goroutine, that becomes the error of the call, and guard
+// returns false: it may be on a goroutine of the client's, and end the program.
+func (f *flight) guard(function func()) (returned bool) {
+	defer func() {
+		if returned {
+			return
+		}
+		err := errPanicked // and no value: it called runtime.Goexit
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errPanicked, p)
+		}
+		f.end(f.fail(result{err: err, own: true}))
+	}()
+	function()
+	return true
 }
 
 // context is for the goroutines that wait.
@@ -195,7 +291,8 @@ func (f *flight) context() (context.Context, context.CancelFunc) {
 // end ends the call.
 func (f *flight) end(err error) {
 	defer f.client.end() // after it is delivered
-	deliver(f.call, f.over(f.ctx, err))
+	f.release()
+	deliver(f.call, asNetRPC(f.over(f.ctx, err)))
 }
 
 // deliver ends a call as net/rpc does: the channel is the caller's to size.

@@ -97,6 +97,7 @@ func (r *run) raced(ctx context.Context, a *attempt, delay time.Duration) (resul
 	x := &race{run: lent, ctx: ctx, delay: delay, deadline: deadline, over: func(res result) { end <- res }}
 	patience := a.ctx
 	if !x.start(a) {
+		r.paid = lent.paid
 		return result{}, false
 	}
 	var res result

@@ -53,6 +53,7 @@ type hedged struct {
 	events   []string
 	attempts []rpcx.AttemptInfo
 	hedges   []rpcx.HedgeInfo
+	failed   error // of the last call, with all that is known of it
 }
 
 const hedgeDelay = 10 * time.Millisecond
@@ -79,10 +80,11 @@ func inRace(t *testing.T, n int, change func(*rpcx.Dialer), f func(*testing.T, *
 				h.hedges = append(h.hedges, i)
 				h.events = append(h.events, "hedge at "+i.Endpoint)
 			},
-			CallDone: func(context.Context, rpcx.CallInfo) {
+			CallDone: func(_ context.Context, i rpcx.CallInfo) {
 				h.mu.Lock()
 				defer h.mu.Unlock()
 				h.events = append(h.events, "call")
+				h.failed = i.Err
 			},
 		}
 		if change != nil {
@@ -205,7 +207,7 @@ func TestHedge(t *testing.T) {
 					if c.events != nil {
 						require.Equal(t, c.events, h.told())
 					} else {
-						ce := callError(t, err)
+						ce := callError(t, h.failed)
 						require.Equal(t, rpcx.MaybeSent, ce.Sent)
 						require.Equal(t, 2, ce.Attempts)
 					}

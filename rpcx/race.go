@@ -50,6 +50,10 @@ func (x *race) start(a *attempt) bool {
 	if c == nil {
 		return false
 	}
+	if !x.run.pay() {
+		c.unready()
+		return false
+	}
 	x.client, x.node, x.sending = x.run.client, a.ticket.Node(), true
 	x.enter(a, c)
 	if c.post(a, x.deadline) != nil {

@@ -12,6 +12,10 @@ import (
 	"resilientrpc/codec"
 )
 
+// errSpent ends an attempt that Retry.Budget does not allow any more: others have spent
+// it since the decision to repeat the call.
+var errSpent = errors.New("rpcx: the retry budget is spent")
+
 // Retry says how often a call is tried, and how long to wait in between. The zero
 // value is the default.
 //
@@ -19,19 +23,30 @@ import (
 // not sent may go to another endpoint; one that may have run is repeated only if
 // it is idempotent.
 type Retry struct {
-	// MaxAttempts bounds the attempts of a call, the first included. Zero means
-	// 3, or as many as BackOff allows if that is set; negative means 1. Moving a
-	// call that was not sent to an endpoint not yet tried does not count.
+	// MaxAttempts bounds how often a call is tried, the first time included, and also
+	// the times when no endpoint is available. Zero means 3, or as often as BackOff
+	// and the call's deadline allow if BackOff is set, so that a call can wait out an
+	// outage; negative means 1. Moving a call that was not sent to an endpoint not yet
+	// tried does not count.
 	MaxAttempts int
 	// BackOff makes the policy of one call; policies are not safe for use by
 	// several. Nil means exponential with full jitter, at most 50 ms at first,
-	// doubled up to 1 s. A policy that returns backoff.Stop, or is nil, ends the call. The
-	// function may be called concurrently.
+	// doubled up to 1 s. A policy that returns backoff.Stop, or is nil, ends the call, and
+	// so does the end of the context of one made by backoff.WithContext. A call
+	// that was not sent waits for 5 ms at least. An error of NetDial or of a codec that
+	// is a *backoff.PermanentError ends the call, too.
+	//
+	// A policy is reset when its call starts, from which on it counts the time that has
+	// elapsed; one that a call has not asked is given to another. The function may be
+	// called concurrently. A panic of it or of a policy reaches the caller of
+	// CallContext, and becomes the error of a call of Go.
 	BackOff func() backoff.BackOff
 	// Budget is the share of calls that may be repeated, over the client: every
 	// call adds this much of a repetition, up to a stock of 10. Zero means 0.1;
-	// negative means no limit. It keeps retries from feeding an overload. Hedges are
-	// charged to it as well.
+	// negative means no limit. It keeps retries from feeding an overload. Charged
+	// to it is what is sent, when it is sent: an attempt that repeats one which a server
+	// was given, and a hedge. Waiting for an endpoint costs nothing, and neither does an
+	// attempt that did not leave. No call is refused its first attempt for the lack of it.
 	Budget float64
 }
 
@@ -62,9 +77,6 @@ func (r Retry) withDefaults() Retry {
 		r.MaxAttempts = math.MaxInt
 	case r.MaxAttempts == 0:
 		r.MaxAttempts = defaultAttempts
-	}
-	if r.BackOff == nil {
-		r.BackOff = defaultBackOff
 	}
 	if r.Budget == 0 {
 		r.Budget = defaultBudget
@@ -113,6 +125,9 @@ func (b *budget) level() float64 {
 	return float64(b.stock.Load()) / repetition
 }
 
+// isSpent reports whether withdraw would fail now.
+func (b *budget) isSpent() bool { return b.share >= 0 && b.stock.Load() < repetition }
+
 func (b *budget) withdraw() bool {
 	if b.share < 0 {
 		return true
@@ -128,6 +143,13 @@ func (b *budget) withdraw() bool {
 	}
 }
 
+// isPermanent reports whether NetDial or a codec has marked an error as one not to be
+// tried again.
+func isPermanent(err error) bool {
+	var permanent *backoff.PermanentError
+	return errors.As(err, &permanent) && !isRefusal(err) // for it may be why an endpoint takes no calls
+}
+
 // mayRepeat is the one decision on repeating a call, from certain to doubtful.
 func mayRepeat(r result, idempotent bool) bool {
 	switch {
@@ -141,6 +163,8 @@ func mayRepeat(r result, idempotent bool) bool {
 		return false // it would fail again
 	case answerOf(r.err) == codec.Rejected:
 		return false // by whichever server
+	case isPermanent(r.err):
+		return false // whoever made the error says so
 	case r.sent == NotSent:
 		return true // no server has seen it
 	}

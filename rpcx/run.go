@@ -9,6 +9,7 @@ import (
 
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
+	"resilientrpc/codec"
 )
 
 // run is one call on its way through its attempts. Each begins, is sent, and is
@@ -28,8 +29,11 @@ type run struct {
 	rounds   int           // that count against Retry.MaxAttempts
 	moved    int           // to another endpoint at once
 	hedged   bool          // one of them was a hedge
+	owes     bool          // the next attempt that is sent repeats one that a server was given
+	paid     bool          // the attempt under way is charged to the budget
 	wait     time.Duration // before the next attempt
-	backoff  backoff.BackOff
+	policy   backoff.BackOff
+	asked    bool      // the policy was, how long to wait
 	endpoint string    // of the last attempt
 	sent     Sent      // the doubt over all attempts
 	last     error     // the last error that says something of a server
@@ -48,6 +52,9 @@ func (r *run) start(ctx context.Context) context.Context {
 func (r *run) over(ctx context.Context, err error) error {
 	if r.counted {
 		r.client.limit.give()
+	}
+	if !r.asked {
+		r.client.policies.put(r.policy)
 	}
 	if err != nil {
 		r.client.failures.Add(1)
@@ -72,11 +79,16 @@ func (r *run) loop(ctx context.Context, now time.Time) error {
 		if res.err == nil {
 			return nil
 		}
-		if !r.again(ctx, res, isLate(ctx, res)) {
+		if r.isFinal(res, isLate(ctx, res)) {
 			return r.fail(res)
 		}
-		if err := r.sleep(ctx); err != nil {
-			return r.fail(result{err: err, own: true})
+		deadline, _ := ctx.Deadline()
+		end, ok := r.again(ctx, res, deadline)
+		if ok {
+			end, ok = r.sleep(ctx)
+		}
+		if !ok {
+			return r.fail(end)
 		}
 		now = time.Now()
 	}
@@ -88,8 +100,30 @@ func (r *run) attempt(ctx context.Context, now time.Time) (res result) {
 	if a != nil {
 		res = r.send(ctx, now, a)
 	}
-	r.at = res.at
+	r.ended(res)
 	return res
+}
+
+// ended notes the end of an attempt, and takes back the charge for one that no server
+// was given.
+func (r *run) ended(res result) {
+	r.at = res.at
+	if r.paid && !wasGiven(res) {
+		r.client.budget.refund()
+	}
+	r.paid = false
+}
+
+// wasGiven reports whether an attempt can have come to a server, be it that the server
+// refused it: that is load.
+func wasGiven(res result) bool {
+	switch {
+	case res.err == nil || res.sent != NotSent:
+		return true
+	case isRefusal(res.err):
+		return false
+	}
+	return errors.Is(res.err, errDraining) || answerOf(res.err) != codec.NoAnswer
 }
 
 // send sends an attempt, and another if it takes long, and waits for the end.
@@ -99,7 +133,32 @@ func (r *run) send(ctx context.Context, now time.Time, a *attempt) result {
 			return res
 		}
 	}
-	return r.client.conclude(a, a.endpoint.call(now, a))
+	return r.client.conclude(a, r.exchange(now, a))
+}
+
+// exchange sends an attempt and waits for its end.
+func (r *run) exchange(now time.Time, a *attempt) result {
+	c, now, err := a.endpoint.connection(a.ctx, now)
+	switch {
+	case err != nil:
+		return unconnected(err)
+	case !r.pay():
+		return result{err: errSpent, own: true}
+	}
+	return c.do(a.ctx, now, a)
+}
+
+// pay charges an attempt, which has a connection, to Retry.Budget if it repeats one that
+// a server was given. What repeats nothing but refusals of our own is free, however often
+// it is refused.
+func (r *run) pay() bool {
+	if !r.owes || r.paid {
+		return true
+	}
+	if r.paid = r.client.budget.withdraw(); r.paid {
+		r.client.retries.Add(1)
+	}
+	return r.paid
 }
 
 // isLate reports whether the caller is gone or the attempt took all the time there
@@ -185,55 +244,81 @@ func (c *core) release(now time.Time, ticket balancer.Ticket, o balancer.Outcome
 	c.room.poke()
 }
 
-// again decides whether the call is tried again after an attempt that failed; wait
-// then says when. Gone says that the caller is, or that its time is up.
-func (r *run) again(ctx context.Context, res result, gone bool) bool {
+// isFinal reports whether the call ends with an attempt that failed, whatever the
+// policy and the budget would say. Gone says that the caller is, or that its time is up.
+func (r *run) isFinal(res result, gone bool) bool {
 	r.sent = max(r.sent, res.sent)
-	if gone || !mayRepeat(res, r.options.idempotent) || !r.next(ctx, res) {
-		return false
+	return gone || !mayRepeat(res, r.options.idempotent)
+}
+
+// again decides whether the call is tried again after an attempt that failed; wait
+// then says when. If it is not, the call ends with the result returned.
+func (r *run) again(ctx context.Context, res result, deadline time.Time) (end result, ok bool) {
+	if res.err == errSpent { //nolint:errorlint // it is never wrapped
+		return r.exhausted(ctx, result{err: r.last})
+	}
+	r.wait = 0
+	if !r.moves(res) {
+		if end, ok = r.waits(ctx, res, deadline); !ok {
+			return end, false
+		}
 	}
 	r.note(res)
 	if hook := r.client.dialer.Trace.Retry; hook != nil {
 		hook(ctx, RetryInfo{Method: r.method, Attempt: r.attempts, Wait: r.wait, Err: res.err})
 	}
+	return result{}, true
+}
+
+// moves reports whether the call goes on at once: one that was not sent does, as often
+// as there are endpoints.
+func (r *run) moves(res result) bool {
+	if res.sent != NotSent || errors.Is(res.err, ErrUnavailable) || r.moved >= len(r.client.balancer.Nodes()) {
+		return false
+	}
+	r.moved++
 	return true
 }
 
-// next decides whether another attempt is allowed and when. A call that was not
-// sent goes on at once, as often as there are endpoints; all else waits, and is
-// paid for.
-func (r *run) next(ctx context.Context, res result) bool {
-	r.wait = 0
-	if res.sent == NotSent && !errors.Is(res.err, ErrUnavailable) && r.moved < len(r.client.balancer.Nodes()) {
-		r.moved++
-		return true
-	}
+// waits decides whether there is another attempt after a while, and how long that is.
+// The policy is asked first, so that the budget is blamed for nothing else; it is
+// charged only when the attempt is sent.
+func (r *run) waits(ctx context.Context, res result, deadline time.Time) (end result, ok bool) {
 	r.rounds++
-	retry := r.client.dialer.Retry
+	r.owes = r.owes || r.sent != NotSent || wasGiven(res)
 	asked := askedToWait(res.err)
-	if r.options.retry || r.rounds >= retry.MaxAttempts || asked > worthWaiting {
-		return false
+	if r.options.retry || r.rounds >= r.client.dialer.Retry.MaxAttempts || asked > worthWaiting {
+		return res, false
 	}
-	if !r.client.budget.withdraw() {
-		if hook := r.client.dialer.Trace.BudgetExhausted; hook != nil {
-			hook(ctx, RetryInfo{Method: r.method, Attempt: r.attempts, Err: res.err})
-		}
-		return false
-	}
-	if r.backoff == nil {
-		if r.backoff = retry.BackOff(); r.backoff == nil {
-			return false
-		}
-		r.backoff.Reset()
-	}
-	wait := r.backoff.NextBackOff()
+	wait := r.nextBackOff()
 	if wait == backoff.Stop {
-		return false
+		return res, false
 	}
-	r.client.retries.Add(1)
 	r.wait = max(wait, asked, untilProbe(res.err))
-	return true
+	if res.sent == NotSent {
+		r.wait = max(r.wait, leastWait)
+	}
+	if !deadline.IsZero() && time.Until(deadline) <= r.wait {
+		r.note(res)
+		return result{err: context.DeadlineExceeded, own: true}, false
+	}
+	if r.owes && r.client.budget.isSpent() {
+		return r.exhausted(ctx, res)
+	}
+	return result{}, true
 }
+
+// exhausted ends the call because Retry.Budget is spent.
+func (r *run) exhausted(ctx context.Context, res result) (end result, ok bool) {
+	if hook := r.client.dialer.Trace.BudgetExhausted; hook != nil {
+		hook(ctx, RetryInfo{Method: r.method, Attempt: r.attempts, Err: res.err})
+	}
+	return res, false
+}
+
+// leastWait is how long a call that was not sent waits at least, whatever its policy
+// says: no server slows it down.
+const leastWait = 5 * time.Millisecond
 
 // untilProbe is how long it takes, if not long, until an endpoint that is away is
 // tried again, and a little for the ping: to ask before would be in vain.
@@ -265,24 +350,23 @@ func (r *run) note(res result) {
 	}
 }
 
-// sleep waits for the next attempt, but not past the deadline: then it says at once
-// that time is up.
-func (r *run) sleep(ctx context.Context) error {
+// sleep waits for the next attempt. If that is not to come, the call ends with the
+// result returned.
+func (r *run) sleep(ctx context.Context) (end result, ok bool) {
 	if r.wait == 0 {
-		return nil
-	}
-	if d, ok := ctx.Deadline(); ok && time.Until(d) <= r.wait {
-		return context.DeadlineExceeded
+		return result{}, true
 	}
 	t := time.NewTimer(r.wait)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return nil
+		return result{}, true
+	case <-r.policyEnds():
+		return result{err: r.last}, false
 	case <-ctx.Done():
-		return ctx.Err()
+		return result{err: ctx.Err(), own: true}, false
 	case <-r.client.ctx.Done():
-		return ErrShutdown
+		return result{err: ErrShutdown, own: true}, false
 	}
 }
 

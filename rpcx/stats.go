@@ -14,7 +14,7 @@ type Stats struct {
 	At       time.Time // when it was taken
 	Calls    uint64    // calls begun
 	Failures uint64    // calls that returned an error, a ServerError included
-	Retries  uint64    // repetitions after a wait
+	Retries  uint64    // attempts that repeated one which a server was given, hedges apart
 	Hedges   uint64    // second attempts of calls that took long: see Dialer.Hedge
 	// HedgesWon counts those whose answer came first.
 	HedgesWon uint64

@@ -45,7 +45,8 @@ type ClientTrace struct {
 	// next attempt of a call.
 	Retry func(context.Context, RetryInfo)
 	// BudgetExhausted is called in place of Retry when a call is not repeated only
-	// because Retry.Budget is spent. Wait is 0.
+	// because Retry.Budget is spent, and after Retry if others have spent it while the
+	// call waited. Wait is 0.
 	BudgetExhausted func(context.Context, RetryInfo)
 
 	// Hedge is called when a call that takes long has been sent to a second endpoint,

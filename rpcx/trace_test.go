@@ -52,7 +52,7 @@ func everything(t *testing.T, f *fleet) {
 	for _, a := range f.addrs {
 		f.kill(a)
 	}
-	for range 10 { // retries, until the budget is exhausted
+	for range 10 { // retries
 		require.ErrorIs(t, c.Call("Bank.Where", struct{}{}, new(string)), rpcx.ErrUnavailable)
 	}
 	for _, a := range f.addrs {
@@ -87,6 +87,14 @@ func everything(t *testing.T, f *fleet) {
 
 	f.dialer.Breaker.Disabled = true
 	c = f.dial()
+	for range 15 { // repetitions, until the budget is exhausted
+		time.AfterFunc(time.Second, func() {
+			for _, a := range f.addrs {
+				f.Cut(a)
+			}
+		})
+		c.CallContext(rpcx.WithIdempotent(t.Context()), "Bank.Sleep", 2*time.Second, new(string)) //nolint:errcheck // the last ones fail
+	}
 	for range 60 * len(f.addrs) { // a gray failure
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		require.ErrorIs(t, c.CallContext(ctx, "Bank.Sleep", time.Hour, new(string)), context.DeadlineExceeded)

@@ -83,7 +83,7 @@ func runLoad(ctx context.Context, args []string, stdout io.Writer) error {
 		if err != nil {
 			return err
 		}
-		l = newLoad("rpcx", client, cfg)
+		l = newLoad("rpcx", resilient{client}, cfg)
 		screen.view = newViewer(self, client, l).look
 	}
 	// A server's journal may see several loads.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net/rpc"
 
@@ -26,8 +27,13 @@ type usageOf struct {
 	inFlight int    // attempts whose answer is awaited now
 }
 
-// resilient is an rpcx client; there is nothing to add but the observation.
+// resilient is an rpcx client whose errors say what is known of the call; there is
+// nothing else to add but the observation.
 type resilient struct{ *rpcx.Client }
+
+func (r resilient) Call(serviceMethod string, args, reply any) error {
+	return r.CallContext(context.Background(), serviceMethod, args, reply)
+}
 
 func (r resilient) usage() []usageOf {
 	var all []usageOf

@@ -227,7 +227,7 @@ func TestSpanOfALoser(t *testing.T) {
 }
 
 func TestSpansOfFailedCalls(t *testing.T) {
-	observe(t, rpcx.Dialer{Retry: rpcx.Retry{Budget: 1e-9, MaxAttempts: 100}}, func(t *testing.T, o *observed) {
+	observe(t, rpcx.Dialer{Retry: rpcx.Retry{Budget: 1e-9}}, func(t *testing.T, o *observed) {
 		require.EqualError(t, o.Call("Nap.Refuse", struct{}{}, new(struct{})), "not tired")
 		refused := o.named("Nap.Refuse")[0]
 		require.Equal(t, codes.Error, refused.Status.Code)
@@ -241,19 +241,33 @@ func TestSpansOfFailedCalls(t *testing.T) {
 		require.Equal(t, "deadline_exceeded", late["error.type"])
 		require.Equal(t, "maybe", late["rpcx.sent"])
 
+		cut := func() {
+			for _, a := range []string{"a:1", "b:1"} {
+				o.Cut(a)
+			}
+		}
+		for range 11 { // the budget has a stock of 10
+			time.AfterFunc(time.Second, cut)
+			o.CallContext(rpcx.WithIdempotent(t.Context()), "Nap.Take", 2*time.Second, new(time.Duration)) //nolint:errcheck // the last one fails
+		}
+		tried := o.named("Nap.Take")
+		last := tried[len(tried)-1]
+		require.Equal(t, "maybe", attrs(last)["rpcx.sent"])
+		require.Equal(t, "retry budget exhausted", last.Events[len(last.Events)-1].Name)
+
 		for _, a := range []string{"a:1", "b:1"} {
 			o.Refuse(a)
-			o.Cut(a)
 		}
+		cut()
 		synctest.Wait()
 		for range 5 {
 			require.ErrorIs(t, o.Call("Nap.Take", time.Second, new(time.Duration)), rpcx.ErrUnavailable)
 		}
 		away := o.named("Nap.Take")
-		last := away[len(away)-1]
+		last = away[len(away)-1]
 		require.Equal(t, "unavailable", attrs(last)["error.type"])
 		require.Equal(t, "no", attrs(last)["rpcx.sent"])
-		require.Equal(t, "retry budget exhausted", last.Events[len(last.Events)-1].Name)
+		require.Equal(t, "retry", last.Events[len(last.Events)-1].Name)
 	})
 }
 

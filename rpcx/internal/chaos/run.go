@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -143,7 +144,14 @@ func (r *rig) add(name string, c caller) {
 	r.loads = append(r.loads, startLoad(name, len(r.loads), c, r.cfg))
 }
 
-func (r *rig) dial(newCodec func(io.ReadWriteCloser) rpc.ClientCodec) *rpcx.Client {
+// knowing is a client whose errors say what is known of the call.
+type knowing struct{ *rpcx.Client }
+
+func (k knowing) Call(serviceMethod string, args, reply any) error {
+	return k.CallContext(context.Background(), serviceMethod, args, reply)
+}
+
+func (r *rig) dial(newCodec func(io.ReadWriteCloser) rpc.ClientCodec) knowing {
 	r.tb.Helper()
 	w := newWatch()
 	r.watches = append(r.watches, w)
@@ -153,7 +161,7 @@ func (r *rig) dial(newCodec func(io.ReadWriteCloser) rpc.ClientCodec) *rpcx.Clie
 	if err != nil {
 		r.tb.Fatal(err)
 	}
-	return c
+	return knowing{c}
 }
 
 // play runs the schedule.

@@ -1,0 +1,59 @@
+package rpcx
+
+import (
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// policies makes the policies of calls: Retry.BackOff. A user's policy is reset when its
+// call starts, since some count the time from then on (cenkalti/backoff#188). So as not
+// to make one for each call that succeeds at once, those that were not asked are kept
+// for other calls.
+type policies struct {
+	make  func() backoff.BackOff // nil for the default, which does not look at the time
+	spare sync.Pool
+}
+
+// take returns a policy for a call that starts. It may be nil.
+func (p *policies) take() backoff.BackOff {
+	if p.make == nil {
+		return nil // made when it is needed
+	}
+	policy, ok := p.spare.Get().(backoff.BackOff)
+	if !ok {
+		policy = p.make()
+	}
+	if policy != nil {
+		policy.Reset()
+	}
+	return policy
+}
+
+// put takes back a policy that was not asked.
+func (p *policies) put(policy backoff.BackOff) {
+	if policy != nil {
+		p.spare.Put(policy)
+	}
+}
+
+// nextBackOff asks the policy of the call how long to wait.
+func (r *run) nextBackOff() time.Duration {
+	if r.policy == nil && r.client.policies.make == nil {
+		r.policy = defaultBackOff()
+	}
+	if r.policy == nil {
+		return backoff.Stop
+	}
+	r.asked = true
+	return r.policy.NextBackOff()
+}
+
+// policyEnds returns when the policy itself is over, as one with a context may be.
+func (r *run) policyEnds() <-chan struct{} {
+	if p, ok := r.policy.(backoff.BackOffContext); ok {
+		return p.Context().Done()
+	}
+	return nil
+}
