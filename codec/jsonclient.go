@@ -31,7 +31,7 @@ type jsonClient struct {
 func newJSONClient(conn io.ReadWriteCloser, max int64, knob string) *jsonClient {
 	c := &jsonClient{conn: conn, pending: make(map[uint64]string)}
 	c.in.init(conn, max, knob)
-	c.out.init(conn, max, knob)
+	c.out.init(requests(conn), max, knob)
 	return c
 }
 

@@ -1,9 +1,11 @@
 package rpcx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/rpc"
 	"time"
 
@@ -51,7 +53,7 @@ func NewClient(conn io.ReadWriteCloser) *Client {
 // until that is done.
 func NewClientWithCodec(codec rpc.ClientCodec) *Client {
 	d := Dialer{Heartbeat: -1}
-	c, err := d.single(func(e *endpoint) *conn { return newCodecConn(e, codec) })
+	c, err := d.single(codec, func(e *endpoint) *conn { return newCodecConn(e, codec) })
 	if err != nil {
 		panic(err) // out of reach, as above
 	}
@@ -114,11 +116,11 @@ func (d *Dialer) resolver(network string, addresses []string) (Resolver, error) 
 // NewClient is like the function [NewClient] with the options of d. Those that have
 // to do with dialing, retries and breakers mean nothing to a single connection.
 func (d *Dialer) NewClient(rwc io.ReadWriteCloser) (*Client, error) {
-	return d.single(func(e *endpoint) *conn { return newConn(e, rwc, e.client.dialer.Codec) })
+	return d.single(rwc, func(e *endpoint) *conn { return newConn(e, rwc, e.client.dialer.Codec) })
 }
 
-// single is a client with one connection for life.
-func (d *Dialer) single(connect func(*endpoint) *conn) (*Client, error) {
+// single is a client with one connection for life, which is made of what was given.
+func (d *Dialer) single(given any, connect func(*endpoint) *conn) (*Client, error) {
 	fixed := *d
 	fixed.Breaker = breaker.Config{Disabled: true}
 	fixed.Retry = Retry{MaxAttempts: -1} // there is nowhere else to go
@@ -128,12 +130,28 @@ func (d *Dialer) single(connect func(*endpoint) *conn) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.roster.take(time.Now(), make([]Endpoint, 1))
+	c.roster.take(time.Now(), []Endpoint{{Address: peerOf(given)}})
 	e := c.endpoints()[0]
 	e.fixed = true
 	e.adopt(&e.pool.lanes[0], connect(e))
 	c.watch(false)
 	return newClient(c), nil
+}
+
+// peerOf is the address of a given connection's peer, or a word in its place.
+func peerOf(given any) (address string) {
+	const unknown = "peer"
+	defer func() {
+		if recover() != nil { // a connection without that method, which embeds a nil net.Conn
+			address = unknown
+		}
+	}()
+	if c, ok := given.(interface{ RemoteAddr() net.Addr }); ok {
+		if a := c.RemoteAddr(); a != nil {
+			return cmp.Or(a.String(), unknown)
+		}
+	}
+	return unknown
 }
 
 // newCore returns what a client without endpoints consists of.
