@@ -374,7 +374,7 @@ func (c *conn) fail(cause error) {
 		case !c.ep.fixed:
 			c.close()
 		case c.wire != nil:
-			go c.wire.vacate()
+			go c.wire.dismiss()
 		}
 	})
 	c.sweep()
@@ -402,6 +402,9 @@ func (c *conn) closeCodec() {
 	select {
 	case c.slot <- struct{}{}: // for good
 	case <-time.After(leaveWithin):
+	}
+	if c.wire != nil && !c.ep.fixed { // whose Close would return the reader's error
+		c.wire.dismiss()
 	}
 	c.err = c.codec.Close()
 }

@@ -104,7 +104,7 @@ func TestConvictionLeavesWhatWasGiven(t *testing.T) {
 			near, far := net.Pipe()
 			go io.Copy(io.Discard, far) // it reads and says nothing
 			g := &given{ReadWriteCloser: near}
-			c := way.client(t, g, 200*time.Millisecond)
+			c := way.client(t, g, time.Second)
 			require.ErrorIs(t, c.Call("A.B", 1, new(int)), rpcx.ErrUnresponsive)
 			require.Equal(t, rpcx.ErrShutdown, c.Call("A.B", 1, new(int)))
 			time.Sleep(20 * time.Millisecond) // for a Close that must not come
@@ -133,4 +133,31 @@ func TestStreamInDisorderLeavesWhatWasGiven(t *testing.T) {
 			require.Equal(t, errOwners, c.Close())
 		})
 	}
+}
+
+// reading is a connection that knows whether it is read.
+type reading struct {
+	net.Conn
+	readers atomic.Int64
+}
+
+func (r *reading) Read(p []byte) (int, error) {
+	defer r.readers.Add(-1)
+	r.readers.Add(1)
+	return r.Conn.Read(p)
+}
+
+// What stays open after a conviction is read no further.
+func TestConvictionEndsTheReader(t *testing.T) {
+	leak.Check(t)
+	near, far := net.Pipe()
+	go io.Copy(io.Discard, far)
+	conn := &reading{Conn: near}
+	c := newClient(t, rpcx.Dialer{DetectWithin: time.Second}, conn)
+	require.Eventually(t, func() bool { return conn.readers.Load() == 1 }, 10*time.Second, time.Millisecond)
+	require.ErrorIs(t, c.Call("A.B", 1, new(int)), rpcx.ErrUnresponsive)
+	require.Eventually(t, func() bool { return conn.readers.Load() == 0 }, 10*time.Second, time.Millisecond)
+	_, err := conn.Write([]byte("x"))
+	require.NoError(t, err, "it is open")
+	require.NoError(t, c.Close())
 }

@@ -3,10 +3,10 @@ package rpcx
 import "time"
 
 // The end of a wire. A connection may be more than a socket, with a Close that writes
-// what its Write has buffered. So it is closed only when its reader and its flusher
-// have left it, as far as they can be made to: see vacate.
+// what its Write has buffered, so it is not closed under its writer as long as that can
+// be helped.
 
-// leaveWithin is how long a reader or a flusher has to leave the connection.
+// leaveWithin is how long a writer or a reader has to leave the connection.
 const leaveWithin = 500 * time.Millisecond
 
 // Where the reader is.
@@ -14,14 +14,18 @@ const (
 	readerOut     int32 = iota // not in the connection's Read
 	readerIn                   // in it
 	readerBarred               // not in it, and locked out
-	readerLeaving              // in it, and locked out
+	readerLeaving              // in it, and its deadline has passed
+	readerStuck                // in it, and there are no deadlines
 )
 
 // Close ends the connection; what waits in memory never leaves.
 func (w *wire) Close() error {
 	w.stop(errClosedWire)
 	if !w.kernel { // whose methods may all be called at once
-		w.vacate()
+		w.writerLeaves()
+		w.readerLeaves()
+		defer time.AfterFunc(leaveWithin, func() { w.readBy(past) }).Stop() // a Close that hangs
+		defer w.readBy(past)                                                // one that does not end a read
 	}
 	return w.conn.Close()
 }
@@ -51,18 +55,31 @@ func (w *wire) halt(err error) {
 	}
 }
 
-// vacate has the reader and the flusher leave a connection that is over. A write has
-// some time to end by itself, since one that a deadline ends may leave the connection
-// unable to say goodbye. Neither is waited for longer than leaveWithin or two: one that
-// nothing else can free is freed by Close, if at all.
-func (w *wire) vacate() {
-	soon := time.Now().Add(leaveWithin)
-	leaving := w.bar() && w.readBy(past)
-	if rest := w.resting(); rest != nil && !endsBy(soon, rest) && w.writeBy(past) {
+// writerLeaves has a write end that is under way. It has some time to do so by itself,
+// since one that a deadline ends may leave the connection unable to say goodbye. One
+// that has no deadline is freed by Close, if at all.
+func (w *wire) writerLeaves() {
+	rest := w.resting()
+	if rest == nil || endsBy(time.Now().Add(leaveWithin), rest) {
+		return
+	}
+	if w.writeBy(past) {
 		endsBy(time.Now().Add(leaveWithin), rest)
 	}
-	if leaving {
-		endsBy(soon, w.left)
+}
+
+// dismiss has the reader leave a connection that is over, and is not closed, or not
+// yet.
+func (w *wire) dismiss() {
+	if w.bar() && !w.readBy(past) {
+		w.reader.CompareAndSwap(readerLeaving, readerStuck)
+	}
+}
+
+// readerLeaves waits for a reader that was dismissed.
+func (w *wire) readerLeaves() {
+	if w.reader.Load() == readerLeaving {
+		endsBy(time.Now().Add(leaveWithin), w.left)
 	}
 }
 
@@ -102,24 +119,17 @@ func (w *wire) writeBy(at time.Time) (ok bool) {
 	return has && d.SetWriteDeadline(at) == nil
 }
 
-// bar locks the reader out, and reports whether it is still in.
+// bar locks the reader out, once, and reports whether it is still in.
 func (w *wire) bar() bool {
-	for {
-		switch w.reader.Load() {
-		case readerOut:
-			if w.reader.CompareAndSwap(readerOut, readerBarred) {
-				return false
-			}
-		case readerIn:
-			if w.reader.CompareAndSwap(readerIn, readerLeaving) {
-				return true
-			}
-		case readerBarred:
+	for w.reader.Load() <= readerIn {
+		if w.reader.CompareAndSwap(readerOut, readerBarred) {
 			return false
-		case readerLeaving:
+		}
+		if w.reader.CompareAndSwap(readerIn, readerLeaving) {
 			return true
 		}
 	}
+	return false
 }
 
 // resting is closed when the write that is under way ends; nil if there is none.
