@@ -1,12 +1,14 @@
 package rpcx_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/rpc"
 	stdjson "net/rpc/jsonrpc"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -132,4 +134,19 @@ func TestRefusalBesideANotification(t *testing.T) {
 		require.Error(t, c.Call("Parrot.Int", make(chan int), new(int)))
 	}
 	require.NoError(t, c.Call("Parrot.Int", 7, new(int)))
+}
+
+// A call that may leave is written in a goroutine of its own over a codec that may
+// block: its answer came to a channel that its caller did not know yet.
+func TestCallContextOverACodecIsAnswered(t *testing.T) {
+	leak.Check(t)
+	c := rpcx.NewClientWithCodec(stdjson.NewClientCodec(parrot(t, parrotJSON)))
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for n := range 100 {
+		var reply int
+		require.NoError(t, c.CallContext(ctx, "Parrot.Int", n, &reply))
+		require.Equal(t, n, reply)
+	}
 }

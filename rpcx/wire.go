@@ -132,7 +132,7 @@ func (w *wire) queue(p []byte, frame bool) error {
 	}
 	w.buf = append(w.buf, p...)
 	end := w.queued.Add(int64(len(p)))
-	if frame {
+	if frame && w.frameEnd == 0 { // that of a second one would be beyond the first
 		w.frameEnd = end
 	}
 	if len(w.buf) >= highWater {
