@@ -139,7 +139,7 @@ func (c *conn) hasRoom(now time.Time) bool {
 // hand has the attempt written, for which there must be room. A foreign codec may
 // block for as long as it likes; a caller who may leave need not. If it is written in
 // another goroutine, the channel is closed when that has ended.
-func (c *conn) hand(a *attempt, mayLeave bool) (wrote chan struct{}) {
+func (c *conn) hand(a *attempt, mayLeave bool) <-chan struct{} {
 	a.borrowed = true
 	if !c.codec.whole && isFresh(a.reply) {
 		a.aside = reflect.TypeOf(a.reply).Elem()
@@ -149,7 +149,7 @@ func (c *conn) hand(a *attempt, mayLeave bool) (wrote chan struct{}) {
 		c.write(a, done)
 		return nil
 	}
-	wrote = make(chan struct{})
+	wrote := make(chan struct{})
 	go func() {
 		defer close(wrote)
 		c.write(a, done)

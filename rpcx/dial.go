@@ -38,6 +38,10 @@ func DialHTTPPath(network, address, path string) (*Client, error) {
 // NewClient returns a client that calls over conn, the one connection it ever
 // uses: when that is over, so is the client, and calls return [ErrShutdown] as
 // net/rpc's do. It has no breaker; the failure detector watches the peer.
+//
+// The connection stays its owner's: [Client.Close] closes it, and nothing else does. When
+// the peer is convicted, calls end and the connection is read no further: if it has
+// deadlines, its read deadline is set to the past.
 func NewClient(conn io.ReadWriteCloser) *Client {
 	var d Dialer
 	c, err := d.NewClient(conn)
@@ -47,10 +51,18 @@ func NewClient(conn io.ReadWriteCloser) *Client {
 	return c
 }
 
-// NewClientWithCodec is like [NewClient] with a codec in the connection's place.
-// It starts reading at once. The peer is not pinged, since nothing is known of it. A
-// call whose context ends while the codec is writing leaves its args to the codec
-// until that is done.
+// NewClientWithCodec is like [NewClient] with a codec in the connection's place. It
+// starts reading at once. It is net/rpc's client with contexts, and little else: the peer
+// is not pinged, since nothing is known of it, so that a call to one that hangs waits for
+// its context; calls that are made together do not leave together, which is half of
+// the speed with many callers; and what the codec was given counts as sent. Who has the
+// connection has all of that with
+//
+//	d := rpcx.Dialer{Codec: jsonrpc.NewClientCodec} // or any other codec
+//	client, err := d.NewClient(conn)
+//
+// A call whose context ends while the codec is writing waits up to half a second for
+// that, and then leaves its args to the codec until it is done.
 func NewClientWithCodec(codec rpc.ClientCodec) *Client {
 	d := Dialer{Heartbeat: -1}
 	c, err := d.single(codec, func(e *endpoint) *conn { return newCodecConn(e, codec) })

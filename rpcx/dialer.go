@@ -24,14 +24,16 @@ import (
 // used again.
 type Dialer struct {
 	// Codec makes the client codec of a connection. Nil means gob;
-	// jsonrpc.NewClientCodec of net/rpc/jsonrpc or of this module fits as it is.
+	// jsonrpc.NewClientCodec of net/rpc/jsonrpc or of this module fits as it is. One
+	// that refuses an argument fails that call only, unless it has written some of it.
 	Codec func(io.ReadWriteCloser) rpc.ClientCodec
 	// HTTPPath, if not empty, is where CONNECT turns an HTTP connection into
 	// an RPC one.
 	HTTPPath string
 	// NetDial makes connections. Nil means net.Dialer's DialContext. One that does
 	// not return when its context ends is left to itself, and its endpoint has no
-	// other dial until then.
+	// other dial until then. A connection of a type of yours is not closed while it is
+	// written, if that can be helped: see Client.Close.
 	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
 	// TLSConfig, if not nil, secures every connection. Its ServerName defaults
 	// to the host of the address.
