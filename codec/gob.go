@@ -26,7 +26,7 @@ func NewGobClient(conn io.ReadWriteCloser) rpc.ClientCodec { return Gob{}.NewCli
 func (g Gob) NewClient(conn io.ReadWriteCloser) rpc.ClientCodec {
 	c := &gobClient{conn: conn}
 	c.in.init(conn, maxFrame(g.MaxFrame))
-	c.out.init(conn, maxFrame(g.MaxFrame), rpc.Request{})
+	c.out.init(requests(conn), maxFrame(g.MaxFrame), rpc.Request{})
 	return c
 }
 

@@ -67,6 +67,9 @@ type json2Client struct{ *jsonClient }
 func (c *json2Client) Notify(method string, args any) error {
 	c.send.Lock()
 	defer c.send.Unlock()
+	framed := c.out.conn
+	c.out.conn = c.conn
+	defer func() { c.out.conn = framed }()
 	return c.out.write(func(w *jsonWriter) error {
 		if err := c.request(w, method, args); err != nil {
 			return err

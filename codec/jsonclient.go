@@ -41,7 +41,7 @@ func newJSONClient(conn io.ReadWriteCloser, max int64, knob string) *jsonClient 
 	c := &jsonClient{conn: conn}
 	c.in.init(conn, max, knob)
 	c.in.scan.multiline = true
-	c.out.init(conn, max, knob)
+	c.out.init(requests(conn), max, knob)
 	return c
 }
 

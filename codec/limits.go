@@ -1,6 +1,9 @@
 package codec
 
-import "math"
+import (
+	"io"
+	"math"
+)
 
 const (
 	defaultMaxFrame = 64 << 20
@@ -48,8 +51,27 @@ func methodName[T []byte | string](name T) string {
 // wrapper what it may rely on: ReadResponseHeader returns only when the whole
 // reply, body included, is in memory (or has ended early, which
 // ReadResponseBody then reports), so ReadResponseBody never waits for the
-// network; and every request is exactly one Write of a whole frame.
+// network; and every request is exactly one Write (see FrameWriter) of a whole frame.
 type WholeFrames interface{ WholeFrames() }
+
+// FrameWriter may be implemented by the connection that a client codec of this package
+// is given. It is told of each request: WriteFrame is Write, and p is a whole request
+// and nothing else. What is no request, a notification, goes to Write.
+type FrameWriter interface {
+	WriteFrame(p []byte) (n int, err error)
+}
+
+// requests returns where to write requests.
+func requests(conn io.Writer) io.Writer {
+	if f, ok := conn.(FrameWriter); ok {
+		return frames{f}
+	}
+	return conn
+}
+
+type frames struct{ FrameWriter }
+
+func (f frames) Write(p []byte) (int, error) { return f.WriteFrame(p) }
 
 // ReadAhead is implemented by the server codecs of this package. It tells a server
 // that gathers replies whether another request follows the one whose body was read

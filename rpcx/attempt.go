@@ -3,6 +3,7 @@ package rpcx
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/rpc"
 	"reflect"
 	"sync"
@@ -28,6 +29,9 @@ const (
 
 // attempt carries one try of a call through net/rpc's Client: as both the
 // argument and the reply of rpc.Client.Go, unwrapped by tap on the other side.
+// net/rpc remembers it until it is answered or the connection ends, so that it lets go
+// of what is the caller's earlier: of args once it is written, of the rest when it is
+// given up.
 //
 // Its end is announced on done, or told to its owner. The owner is told once, by
 // the second of two who meet: who has written the attempt, and who has ended it,
@@ -35,8 +39,9 @@ const (
 type attempt struct {
 	state atomic.Uint32
 	met   atomic.Uint32 // how many of the two are there
-	args  any
-	reply any
+	args  any           // the writer's, once the attempt is written
+	reply any           // the reader's while decoding
+	aside reflect.Type  // of what the reply is decoded into before the reader may have reply; nil if it is decoded in place
 
 	ctx    context.Context // of the call, or what AttemptStart has made of it
 	method string
@@ -103,6 +108,7 @@ func (p *attemptPool) take(args, reply any) *attempt {
 // put gives an attempt back, unless it is still held elsewhere.
 func (p *attemptPool) put(a *attempt) {
 	if a.borrowed {
+		a.ctx, a.owner = nil, nil
 		return
 	}
 	*a = attempt{done: a.done}
@@ -134,6 +140,9 @@ func (a *attempt) finish(state uint32) bool {
 	}
 	return a.state.CompareAndSwap(written, state)
 }
+
+// giveUp is for who has abandoned the attempt.
+func (a *attempt) giveUp(cause error) { a.cause, a.reply = cause, nil }
 
 // take makes the reader the owner of the caller's reply.
 func (a *attempt) take(now time.Time) bool {
@@ -188,6 +197,12 @@ func (t *tap) WriteRequest(r *rpc.Request, body any) error {
 			a.refusal = errFull
 			return errFull
 		}
+		select {
+		case t.conn.slot <- struct{}{}:
+			defer func() { <-t.conn.slot }()
+		default: // it is being closed
+			return errClosedWire
+		}
 		a.start = w.cork()
 		defer func() { a.end = w.uncork() }()
 	}
@@ -196,15 +211,45 @@ func (t *tap) WriteRequest(r *rpc.Request, body any) error {
 		return errWithdrawn
 	}
 	t.issued.Store(r.Seq + 1) // before it is sent: the answer may be faster
-	err := t.ClientCodec.WriteRequest(r, a.args)
+	err := t.write(r, a.args)
+	a.args = nil
 	if err == nil {
 		t.conn.wrote(a)
 		return nil
 	}
-	a.refusal = err
-	a.unsent = errors.Is(err, codec.ErrRetired) || t.whole && errors.Is(err, errClosedWire)
+	a.refusal = t.refused(a, err)
+	return a.refusal
+}
+
+// write has the codec write a request. A panic of it, as of a nil pointer that it does
+// not expect, is an error of the call: this may be a goroutine of ours, in which the
+// caller could not recover.
+func (t *tap) write(r *rpc.Request, args any) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &codec.EncodeError{Err: fmt.Errorf("rpcx: the codec panicked: %v", p)}
+		}
+	}()
+	return t.ClientCodec.WriteRequest(r, args)
+}
+
+// refused notes what it means that the codec did not take a request, and returns the
+// error of the call. The connection takes no more requests if the codec says so, or if
+// it may have written a part of this one. Without a wire that cannot be seen, and as
+// with net/rpc the client lives on.
+func (t *tap) refused(a *attempt, err error) error {
+	w := t.conn.wire
 	a.encode = isEncodeError(err)
-	if !a.encode || t.retired() {
+	a.unsent = errors.Is(err, codec.ErrRetired)
+	untouched := w == nil || w.queued.Load() == a.start
+	switch {
+	case w == nil || !untouched:
+	case t.conn.dead():
+		a.unsent = true
+	case !a.encode && !a.unsent: // a foreign codec does not like the argument
+		a.encode, err = true, &codec.EncodeError{Err: err}
+	}
+	if t.retired() || !untouched && !(t.whole && a.encode) {
 		t.conn.retire()
 	}
 	return err
@@ -254,7 +299,7 @@ func (t *tap) note() {
 
 // readFailure is the error of a reply.
 func (t *tap) readFailure(r *rpc.Response) error {
-	if t.refused(r) {
+	if t.marked(r) {
 		if err := refusalOf(r.Error); err != nil {
 			return err
 		}
@@ -267,9 +312,9 @@ func (t *tap) readFailure(r *rpc.Response) error {
 	return rpc.ServerError(r.Error)
 }
 
-// refused reports whether an error reply has the mark of the peer itself. A method can
+// marked reports whether an error reply has the mark of the peer itself. A method can
 // write neither of the two.
-func (t *tap) refused(r *rpc.Response) bool {
+func (t *tap) marked(r *rpc.Response) bool {
 	if t.refusals != nil {
 		return t.refusals.Refused()
 	}
@@ -291,7 +336,7 @@ func (t *tap) ReadResponseBody(body any) error {
 		t.conn.received(a, t.now, !t.unanswered)
 	}
 	mine, err := t.read(a)
-	if !mine && !t.unanswered && !isRefusal(t.failure) {
+	if !mine && !t.unanswered && !isServerRefusal(t.failure) {
 		t.conn.ep.late(a, t.now)
 	}
 	t.ended(err) //nolint:errcheck // it is returned below
@@ -347,17 +392,16 @@ func (t *tap) decodeAside(a *attempt) (mine bool, err error) {
 	if a.state.Load() == abandoned {
 		return false, t.ClientCodec.ReadResponseBody(nil)
 	}
-	reply := reflect.ValueOf(a.reply)
-	if reply.Kind() != reflect.Pointer || reply.IsNil() || !reply.Elem().IsZero() {
+	if a.aside == nil {
 		if !a.take(t.now) {
 			return false, t.ClientCodec.ReadResponseBody(nil)
 		}
 		return true, t.ClientCodec.ReadResponseBody(a.reply)
 	}
-	aside := reflect.New(reply.Type().Elem())
+	aside := reflect.New(a.aside)
 	err = t.ClientCodec.ReadResponseBody(aside.Interface())
 	if mine = a.take(t.now); mine && err == nil {
-		reply.Elem().Set(aside.Elem())
+		reflect.ValueOf(a.reply).Elem().Set(aside.Elem())
 	}
 	return mine, err
 }

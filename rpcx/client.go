@@ -43,7 +43,9 @@ func (c *Client) Call(serviceMethod string, args, reply any) error {
 }
 
 // CallContext calls the named method and waits for it to end, for ctx, or for
-// Dialer.CallTimeout. Once it has returned, reply is not touched again. A
+// Dialer.CallTimeout. Once it has returned, args and reply are not touched again; but see
+// [NewClientWithCodec] for a codec that blocks. A reply that holds something already is
+// decoded in place, and a call waits for that once it has begun. A
 // [ServerError], or the [*codec.Error] of a JSON-RPC error object, and
 // [ErrShutdown] come bare, any other error as a [*CallError].
 func (c *Client) CallContext(ctx context.Context, serviceMethod string, args, reply any) error {
@@ -83,10 +85,15 @@ func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Cal
 }
 
 // Close ends all calls in flight with [ErrShutdown], closes the connections, and
-// waits for the client's probers and writers. Calls end on their own soon after, and a
+// waits for the client's probers. Calls end on their own soon after, and a
 // dial when it looks at its context. It returns the error of closing the
 // connection that was given to [NewClient] or the codec given to
 // [NewClientWithCodec], and ErrShutdown if the client is closed already.
+//
+// Nothing is closed while it is written: a write under way has half a second to end,
+// then its write deadline passes, and if that does not end it either, its connection is
+// closed all the same. A connection or codec whose own Close does not return is waited for
+// for 2 s, and left to itself.
 func (c *Client) Close() error {
 	c.cleanup.Stop()
 	return c.core.close()

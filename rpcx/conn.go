@@ -3,10 +3,11 @@ package rpcx
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/rpc"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,8 +17,9 @@ import (
 
 // conn is one connection to an endpoint: net/rpc's own Client over our tap.
 // Its goroutines: net/rpc's reader, started by rpc.NewClientWithCodec, which ends
-// when the codec is closed; and at times one flusher, which the wire starts and
-// the client waits for.
+// with the stream; at times one flusher, which the wire starts; and in the end one that
+// closes the codec. Calls do not depend on them: who ends the connection ends its
+// attempts.
 type conn struct {
 	ep    *endpoint
 	born  time.Time // when it was made
@@ -26,12 +28,10 @@ type conn struct {
 	// canceler gives up one request; nil if the codec cannot.
 	canceler codec.Canceler
 	wire     *wire // nil if the user gave a codec rather than a connection
-	// slot orders writes where there is no wire, so that a caller who waits
-	// behind a stalled one can leave. It has room for one.
+	// slot is taken while the codec writes a request, so that it is not closed
+	// meanwhile. Where there is no wire it is taken before net/rpc's locks, so that a
+	// caller who waits behind a stalled one can leave. It has room for one.
 	slot chan struct{}
-	// prompt says that closing the connection ends its reader, and thereby every
-	// attempt on it.
-	prompt bool
 
 	inflight atomic.Int64
 	retired  atomic.Bool
@@ -56,33 +56,41 @@ type conn struct {
 	mu    sync.Mutex // protects following
 	first *attempt   // of those with an owner that are on their way: a ring
 
-	over  sync.Once
-	shut  sync.Once
-	lost  atomic.Bool   // the endpoint was told; no sync.Once, which would be locked while hooks run
-	done  chan struct{} // closed when the connection is over
-	cause error         // why; written before done is closed
-	err   error         // what closing it returned; likewise
+	over   sync.Once
+	shut   sync.Once
+	lost   atomic.Bool   // the endpoint was told; no sync.Once, which would be locked while hooks run
+	done   chan struct{} // closed when the connection is over
+	cause  error         // why; written before done is closed
+	closed chan struct{} // closed when the codec has been
+	err    error         // what closing it returned; written before closed is closed
 }
 
 // newConn starts a connection over rwc with the given codec.
 func newConn(ep *endpoint, rwc io.ReadWriteCloser, codec func(io.ReadWriteCloser) rpc.ClientCodec) *conn {
-	c := &conn{ep: ep, born: time.Now(), done: make(chan struct{})}
-	c.wire = newWire(rwc, ep.client.background, c.fail)
+	c := makeConn(ep)
+	c.wire = newWire(rwc, func(f func()) { go f() }, c.fail)
 	c.wire.heard, c.wire.stall = c.proof, writeStall
-	if _, c.prompt = rwc.(net.Conn); !c.prompt {
-		c.wire.start = func(f func()) { go f() } // Close may not end a write, so nobody waits for it
-	}
-	c.codec = newTap(codec(c.wire), c)
-	c.rc = rpc.NewClientWithCodec(c.codec)
+	c.start(codec(c.wire))
 	return c
 }
 
 // newCodecConn starts a connection over a codec that the user made.
 func newCodecConn(ep *endpoint, codec rpc.ClientCodec) *conn {
-	c := &conn{ep: ep, born: time.Now(), done: make(chan struct{}), slot: make(chan struct{}, 1)}
+	c := makeConn(ep)
+	c.start(codec)
+	return c
+}
+
+func makeConn(ep *endpoint) *conn {
+	return &conn{
+		ep: ep, born: time.Now(), slot: make(chan struct{}, 1),
+		done: make(chan struct{}), closed: make(chan struct{}),
+	}
+}
+
+func (c *conn) start(codec rpc.ClientCodec) {
 	c.codec = newTap(codec, c)
 	c.rc = rpc.NewClientWithCodec(c.codec)
-	return c
 }
 
 // do sends an attempt and waits for its end.
@@ -95,8 +103,12 @@ func (c *conn) do(ctx context.Context, now time.Time, a *attempt) result {
 		if err := c.room(ctx, now); err != nil {
 			return result{err: err, own: true}
 		}
-		c.hand(a, ctx.Done() != nil)
-		if res := c.await(ctx, a); res.err != errFull { //nolint:errorlint // made by our tap, never wrapped
+		wrote := c.hand(a, ctx.Done() != nil)
+		res := c.await(ctx, a)
+		if wrote != nil {
+			endsBy(time.Now().Add(leaveWithin), wrote)
+		}
+		if res.err != errFull { //nolint:errorlint // made by our tap, never wrapped
 			return res
 		}
 	}
@@ -110,6 +122,10 @@ func (c *conn) room(ctx context.Context, now time.Time) error {
 	}
 	select {
 	case c.slot <- struct{}{}:
+		if c.dead() {
+			<-c.slot
+			return c.cause
+		}
 		return nil
 	case <-c.done:
 		return c.cause
@@ -133,15 +149,24 @@ func (c *conn) hasRoom(now time.Time) bool {
 }
 
 // hand has the attempt written, for which there must be room. A foreign codec may
-// block for as long as it likes; a caller who may leave need not.
-func (c *conn) hand(a *attempt, mayLeave bool) {
+// block for as long as it likes; a caller who may leave need not. If it is written in
+// another goroutine, the channel is closed when that has ended.
+func (c *conn) hand(a *attempt, mayLeave bool) <-chan struct{} {
 	a.borrowed = true
-	if c.wire == nil && mayLeave {
-		done := a.announced(c.ep.client.nobody) // before anyone waits for it
-		go c.write(a, done)
-		return
+	if !c.codec.whole && isFresh(a.reply) {
+		a.aside = reflect.TypeOf(a.reply).Elem()
 	}
-	c.write(a, a.announced(c.ep.client.nobody))
+	done := a.announced(c.ep.client.nobody)
+	if c.wire != nil || !mayLeave {
+		c.write(a, done)
+		return nil
+	}
+	wrote := make(chan struct{})
+	go func() {
+		defer close(wrote)
+		c.write(a, done)
+	}()
+	return wrote
 }
 
 // write gives the attempt to net/rpc, and thereby to the codec.
@@ -152,25 +177,15 @@ func (c *conn) write(a *attempt, done chan *rpc.Call) {
 	} else {
 		<-c.slot
 	}
-	if a.owner != nil {
-		c.refuse(a)
-	}
 }
 
 func (c *conn) await(ctx context.Context, a *attempt) result {
-	left, over := ctx.Done(), c.done
-	if c.prompt { // the end of the connection ends the attempt
-		if left == nil { // a select costs twice as much
-			return c.settle(a, (<-a.done).Error)
-		}
-		over = nil // and each case costs
-	}
 	select {
 	case call := <-a.done:
 		return c.settle(a, call.Error)
-	case <-over:
+	case <-c.done:
 		return c.give(a, c.cause)
-	case <-left:
+	case <-ctx.Done():
 		return c.give(a, ctx.Err())
 	}
 }
@@ -178,10 +193,15 @@ func (c *conn) await(ctx context.Context, a *attempt) result {
 // give ends the attempt for cause before an answer has come, unless the answer
 // is here already.
 func (c *conn) give(a *attempt, cause error) result {
+	select {
+	case call := <-a.done:
+		return c.settle(a, call.Error)
+	default:
+	}
 	if !a.finish(abandoned) {
 		return c.settle(a, (<-a.done).Error)
 	}
-	a.cause = cause
+	a.giveUp(cause)
 	return c.settle(a, nil)
 }
 
@@ -204,7 +224,7 @@ func (c *conn) outcome(a *attempt, err error) result {
 	}
 	r := result{err: err, at: a.at}
 	switch {
-	case isRefusal(a.err): // it did not run; nor would another one
+	case isServerRefusal(a.err): // it did not run; nor would another one
 		r.err, r.own = a.err, true
 		c.retire()
 	case a.err != nil: // the method's error, a reply that could not be decoded, or none
@@ -248,11 +268,7 @@ func (c *conn) doubt(a *attempt) Sent {
 	if c.wire == nil || !c.dead() {
 		return MaybeSent
 	}
-	needed := a.start
-	if c.codec.whole {
-		needed = max(needed, a.end-2)
-	}
-	if c.wire.unsentFrom(needed) {
+	if c.wire.unsentFrom(max(a.start, a.end-2)) {
 		return NotSent
 	}
 	return MaybeSent
@@ -308,26 +324,53 @@ func (c *conn) closeIdle() {
 	}
 }
 
-// fail ends the connection once, with cause for all who wait on it. It closes the
-// codec before it returns, whoever calls it. It must be called with no lock held:
-// the owners of attempts are told.
+// fail ends the connection once, with cause for all who wait on it, whatever its
+// codec does. A connection that was given to the client belongs to its owner: it is
+// closed by Client.Close only, but read no further. fail must be called with no lock
+// held: the owners of attempts are told.
 func (c *conn) fail(cause error) {
 	c.over.Do(func() {
 		c.cause = cause
 		if c.wire != nil {
-			c.wire.stop(errClosedWire)
+			c.wire.halt(errClosedWire)
 		}
 		close(c.done)
 		c.ep.drop(c) // after: see adopt
+		switch {
+		case !c.ep.fixed:
+			c.close()
+		case c.wire != nil:
+			go c.wire.dismiss()
+		}
 	})
-	if c.prompt { // at first, for it ends those who wait
-		c.close()
-	}
 	c.sweep()
-	c.close()
 	if !c.lost.Swap(true) {
 		c.ep.lost(c)
 	}
 }
 
-func (c *conn) close() { c.shut.Do(func() { c.err = c.codec.Close() }) }
+// close begins to close the codec of a connection that is over. That may take as long
+// as it likes: nothing waits for it but Client.Close.
+func (c *conn) close() {
+	c.shut.Do(func() { go c.closeCodec() })
+}
+
+// closeCodec closes the codec when it writes nothing, or has not come to an end of that
+// within leaveWithin: then nothing else can free the writer. A panic is an error of it:
+// in this goroutine its owner could not recover.
+func (c *conn) closeCodec() {
+	defer close(c.closed)
+	defer func() {
+		if p := recover(); p != nil {
+			c.err = fmt.Errorf("rpcx: Close of the codec or its connection panicked: %v", p)
+		}
+	}()
+	select {
+	case c.slot <- struct{}{}: // for good
+	case <-time.After(leaveWithin):
+	}
+	if c.wire != nil && !c.ep.fixed { // whose Close would return the reader's error
+		c.wire.dismiss()
+	}
+	c.err = c.codec.Close()
+}

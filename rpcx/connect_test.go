@@ -2,6 +2,7 @@ package rpcx_test
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -114,4 +115,19 @@ func TestDialThatIgnoresItsContextMovesOn(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.Equal(t, int64(1), dials.Load())
 	})
+}
+
+// A dial that returns nothing fails like any other; it ended the process.
+func TestNetDialThatReturnsNothing(t *testing.T) {
+	for name, dial := range map[string]func(context.Context, string, string) (net.Conn, error){
+		"nil":             func(context.Context, string, string) (net.Conn, error) { return nil, nil },
+		"a typed nil":     func(context.Context, string, string) (net.Conn, error) { return (*net.TCPConn)(nil), nil },
+		"a nil of theirs": func(context.Context, string, string) (net.Conn, error) { return (*reading)(nil), nil },
+	} {
+		for _, tls := range []*tls.Config{nil, {}} {
+			d := rpcx.Dialer{NetDial: dial, TLSConfig: tls}
+			_, err := d.Dial("tcp", "a:1")
+			require.ErrorContains(t, err, "Dialer.NetDial returned neither a connection nor an error", name)
+		}
+	}
 }

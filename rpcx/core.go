@@ -38,7 +38,7 @@ type core struct {
 
 	ctx    context.Context // done when the client is closed
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // probers, flushers and the first dials
+	wg     sync.WaitGroup // probers, the resolver and the first dials
 
 	isolated atomic.Int64 // when most peers were last silent together, since born; 0 never
 
@@ -54,6 +54,12 @@ type core struct {
 	hedges, hedgesWon        atomic.Uint64
 }
 
+// closeWithin is how long Client.Close waits for connections to close, which a foreign
+// one need not do.
+const closeWithin = 2 * time.Second
+
+var errStillClosing = errors.New("rpcx: closing the connection has not returned in time; it is left to itself")
+
 // close is [Client.Close].
 func (c *core) close() error {
 	c.mu.Lock()
@@ -64,19 +70,31 @@ func (c *core) close() error {
 	c.over = true
 	c.mu.Unlock()
 	c.cancel()
-	var errs []error
+	var conns []*conn
 	for _, e := range c.roster.all() {
-		for _, conn := range e.pool.all() {
-			conn.fail(ErrShutdown)
-		}
 		if e.fixed {
-			conn := e.last.Load()
-			conn.fail(ErrShutdown) // it may be failing: then this waits until it has closed
-			errs = append(errs, conn.err)
+			conns = append(conns, e.last.Load()) // it may be over, and is closed here only
+		} else {
+			conns = append(conns, e.pool.all()...)
 		}
 	}
+	for _, conn := range conns {
+		conn.fail(ErrShutdown)
+		conn.close()
+	}
 	c.wg.Wait()
-	return errors.Join(errs...)
+	var err error
+	late := time.Now().Add(closeWithin)
+	for _, conn := range conns {
+		switch closed := endsBy(late, conn.closed); {
+		case !conn.ep.fixed:
+		case closed:
+			err = conn.err
+		default:
+			err = errStillClosing
+		}
+	}
+	return err
 }
 
 // abandon closes a client that was dropped without Close. What was given to it belongs

@@ -117,7 +117,7 @@ func TestDebugControlsRefuse(t *testing.T) {
 			{"sesame", []string{"client", "bank", "endpoint", "a:1", "action", "kill"}, 400, `want trip, reset or drain`},
 			{"sesame", []string{"client", "bank", "endpoint", "a:1", "action", "trip", "for", "soon"}, 400, `want a duration up to 24h`},
 			{"sesame", []string{"client", "bank", "endpoint", "a:1", "action", "trip", "for", "-1s"}, 400, `want a duration up to 24h`},
-			{"sesame", []string{"client", "single", "endpoint", "", "action", "reset"}, 409, `has no breaker`},
+			{"sesame", []string{"client", "single", "endpoint", conn.RemoteAddr().String(), "action", "reset"}, 409, `has no breaker`},
 			{"sesame", []string{"client", "over", "endpoint", "a:1", "action", "trip"}, 409, `is closed`},
 			{"sesame", []string{"client", "bank", "x", strings.Repeat("x", 10_000)}, 400, `the form cannot be read`},
 		} {

@@ -97,7 +97,7 @@ func withoutDescriptors(t *testing.T, addr string) {
 	client, err := d.Dial("tcp", addr)
 	require.NoError(t, err)
 	defer client.Close()
-	nod := func() error { return client.Call("Usher.Nod", 7, new(int)) }
+	nod := func() error { return client.CallContext(t.Context(), "Usher.Nod", 7, new(int)) }
 	stats := func() rpcx.EndpointStats { return client.Stats().Endpoints[0] }
 	require.NoError(t, nod())
 	full := func() bool { return stats().Conns == 4 }

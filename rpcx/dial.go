@@ -1,9 +1,11 @@
 package rpcx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/rpc"
 	"slices"
 	"time"
@@ -37,6 +39,10 @@ func DialHTTPPath(network, address, path string) (*Client, error) {
 // NewClient returns a client that calls over conn, the one connection it ever
 // uses: when that is over, so is the client, and calls return [ErrShutdown] as
 // net/rpc's do. It has no breaker; the failure detector watches the peer.
+//
+// The connection stays its owner's: [Client.Close] closes it, and nothing else does. When
+// the peer is convicted, calls end and the connection is read no further: if it has
+// deadlines, its read deadline is set to the past.
 func NewClient(conn io.ReadWriteCloser) *Client {
 	var d Dialer
 	c, err := d.NewClient(conn)
@@ -46,13 +52,22 @@ func NewClient(conn io.ReadWriteCloser) *Client {
 	return c
 }
 
-// NewClientWithCodec is like [NewClient] with a codec in the connection's place.
-// It starts reading at once. The peer is not pinged, since nothing is known of it. A
-// call whose context ends while the codec is writing leaves the codec a copy of its args,
-// or, if they cannot be copied (see [Client.Go]), args themselves until that is done.
+// NewClientWithCodec is like [NewClient] with a codec in the connection's place. It
+// starts reading at once. It is net/rpc's client with contexts, and little else: the peer
+// is not pinged, since nothing is known of it, so that a call to one that hangs waits for
+// its context; calls that are made together do not leave together, which is half of
+// the speed with many callers; and what the codec was given counts as sent. Who has the
+// connection has all of that with
+//
+//	d := rpcx.Dialer{Codec: jsonrpc.NewClientCodec} // or any other codec
+//	client, err := d.NewClient(conn)
+//
+// A call whose context ends while the codec is writing waits up to half a second for
+// that, and then leaves the codec a copy of its args, or, if they cannot be copied (see
+// [Client.Go]), args themselves until it is done.
 func NewClientWithCodec(codec rpc.ClientCodec) *Client {
 	d := Dialer{Heartbeat: -1}
-	c, err := d.single(func(e *endpoint) *conn { return newCodecConn(e, codec) })
+	c, err := d.single(codec, func(e *endpoint) *conn { return newCodecConn(e, codec) })
 	if err != nil {
 		panic(err) // out of reach, as above
 	}
@@ -131,11 +146,11 @@ func (d *Dialer) resolver(network string, addresses []string) (Resolver, error) 
 // NewClient is like the function [NewClient] with the options of d. Those that have
 // to do with dialing, retries and breakers mean nothing to a single connection.
 func (d *Dialer) NewClient(rwc io.ReadWriteCloser) (*Client, error) {
-	return d.single(func(e *endpoint) *conn { return newConn(e, rwc, e.client.dialer.Codec) })
+	return d.single(rwc, func(e *endpoint) *conn { return newConn(e, rwc, e.client.dialer.Codec) })
 }
 
-// single is a client with one connection for life.
-func (d *Dialer) single(connect func(*endpoint) *conn) (*Client, error) {
+// single is a client with one connection for life, which is made of what was given.
+func (d *Dialer) single(given any, connect func(*endpoint) *conn) (*Client, error) {
 	fixed := *d
 	fixed.Breaker = breaker.Config{Disabled: true}
 	fixed.Retry = Retry{MaxAttempts: -1} // there is nowhere else to go
@@ -145,13 +160,29 @@ func (d *Dialer) single(connect func(*endpoint) *conn) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.roster.take(time.Now(), make([]Endpoint, 1))
+	c.roster.take(time.Now(), []Endpoint{{Address: peerOf(given)}})
 	e := c.endpoints()[0]
 	conn := connect(e)
 	e.fixed, c.fixed, c.codec = true, true, conn.wire == nil
 	e.adopt(&e.pool.lanes[0], conn)
 	c.watch(false)
 	return newClient(c), nil
+}
+
+// peerOf is the address of a given connection's peer, or a word in its place.
+func peerOf(given any) (address string) {
+	const unknown = "peer"
+	defer func() {
+		if recover() != nil { // a connection without that method, which embeds a nil net.Conn
+			address = unknown
+		}
+	}()
+	if c, ok := given.(interface{ RemoteAddr() net.Addr }); ok {
+		if a := c.RemoteAddr(); a != nil {
+			return cmp.Or(a.String(), unknown)
+		}
+	}
+	return unknown
 }
 
 // newCore returns what a client without endpoints consists of.

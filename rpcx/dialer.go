@@ -24,7 +24,8 @@ import (
 // used again.
 type Dialer struct {
 	// Codec makes the client codec of a connection. Nil means gob;
-	// jsonrpc.NewClientCodec of net/rpc/jsonrpc or of this module fits as it is.
+	// jsonrpc.NewClientCodec of net/rpc/jsonrpc or of this module fits as it is. One
+	// that refuses an argument fails that call only, unless it has written some of it.
 	Codec func(io.ReadWriteCloser) rpc.ClientCodec
 	// HTTPPath, if not empty, is where CONNECT turns an HTTP connection into
 	// an RPC one.
@@ -34,6 +35,8 @@ type Dialer struct {
 	// until one connects (RFC 8305): one that drops packets does not use up the time.
 	// A NetDial that does not return when its context ends is left to itself, and its
 	// endpoint has no other dial until then.
+	// A connection of a type of yours is not closed while it is written, if that can be
+	// helped: see Client.Close.
 	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
 	// TLSConfig, if not nil, secures every connection. Its ServerName, the name that
 	// the certificates of all endpoints must have, defaults to the host of the address,

@@ -134,7 +134,8 @@
 // for what it says or what a large fleet brings. A call that [Client.Go] has made
 // takes a goroutine only while it waits for room, for a connection, for a peer that
 // does not read, or for its next attempt; it is ended by the goroutine that brings
-// its end, mostly the reader. Close ends them all, and waits for the resolver, the
-// probers and writers; the others, which may be held up by a foreign codec or dialer,
-// are let go.
+// its end, mostly the reader. A connection that ends takes one for closing it. Close ends
+// them all, and waits for the resolver and the probers, and for 2 s for the connections to
+// close; the others, which may be held up by a foreign codec, connection or dialer, are
+// let go.
 package rpcx

@@ -8,8 +8,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"time"
 )
+
+var errNoConn = errors.New("Dialer.NetDial returned neither a connection nor an error")
 
 // connect makes one connection: dial, TLS, and CONNECT as asked for. TLS knows the
 // server as host; if that is empty, as the host of the address.
@@ -17,6 +20,9 @@ func (d *Dialer) connect(ctx context.Context, network, address, host string) (ne
 	conn, err := d.NetDial(ctx, network, address)
 	if err != nil {
 		return nil, err
+	}
+	if v := reflect.ValueOf(conn); conn == nil || v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: errNoConn}
 	}
 	if d.TLSConfig != nil {
 		conn = tls.Client(conn, d.tlsConfig(address, host))

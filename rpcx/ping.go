@@ -94,7 +94,7 @@ func (c *conn) received(a *attempt, now time.Time, answered bool) {
 
 // busy reports whether the reader is not waiting for bytes: it decodes what has come,
 // and a silence meanwhile is not the peer's.
-func (c *conn) busy() bool { return c.wire != nil && !c.wire.reading.Load() }
+func (c *conn) busy() bool { return c.wire != nil && c.wire.reader.Load() != readerIn }
 
 // silentFor is how long ago the last sign of life was.
 func (c *conn) silentFor(now time.Time) time.Duration {
@@ -160,7 +160,7 @@ func (c *conn) settlePing() {
 		return
 	}
 	switch err := c.ping.err; {
-	case isRefusal(err):
+	case isServerRefusal(err):
 		c.retire()
 	case isUnreached(err):
 		c.unreachable(err)

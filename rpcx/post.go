@@ -53,7 +53,8 @@ func (c *conn) submit(a *attempt, deadline time.Time) error {
 		}
 		return c.cause
 	}
-	c.hand(a, !deadline.IsZero())
+	c.hand(a, false)
+	c.refuse(a)
 	//nolint:errorlint // made by our tap, never wrapped
 	if c.wire != nil && a.refusal == errFull && c.delist(a) {
 		a.refusal = nil
@@ -63,7 +64,7 @@ func (c *conn) submit(a *attempt, deadline time.Time) error {
 }
 
 // refuse ends an attempt that net/rpc or the codec did not take; others it leaves
-// alone. The writer calls it.
+// alone.
 func (c *conn) refuse(a *attempt) {
 	if a.refusal == nil && a.state.Load() == queued {
 		a.refusal = rpc.ErrShutdown // net/rpc's word: the codec has not seen it
@@ -77,7 +78,7 @@ func (c *conn) refuse(a *attempt) {
 // drop gives up an attempt, unless it has ended.
 func (c *conn) drop(a *attempt, cause error) {
 	if a.finish(abandoned) {
-		a.cause = cause
+		a.giveUp(cause)
 		c.meet(a)
 	}
 }

@@ -202,7 +202,8 @@ func (x *race) isOver() bool {
 	return true
 }
 
-// end gives the winner's reply to the caller, who waits for over.
+// end gives the winner's reply to the caller, who waits for over. An attempt that is
+// still under way must not keep what is the caller's.
 func (x *race) end() {
 	if x.timer != nil {
 		x.timer.Stop()
@@ -213,7 +214,9 @@ func (x *race) end() {
 	if x.answered && x.winner.hedge {
 		x.client.hedgesWon.Add(1)
 	}
-	x.over(x.res)
+	over := x.over
+	x.run, x.ctx, x.over = nil, nil, nil
+	over(x.res)
 }
 
 // abandon ends the race, soon, because the caller leaves.

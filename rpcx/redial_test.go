@@ -223,7 +223,7 @@ func TestLocalCauseOfAFailedDial(t *testing.T) {
 					synctest.Wait()
 					dials.Store(0)
 					for range 500 {
-						err := c.Call("Bank.Where", struct{}{}, new(string))
+						err := c.CallContext(t.Context(), "Bank.Where", struct{}{}, new(string))
 						require.Equal(t, rpcx.NotSent, callError(t, err).Sent)
 						require.ErrorIs(t, err, cause)
 						require.NotErrorIs(t, err, breaker.ErrOpen)

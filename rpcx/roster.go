@@ -1,7 +1,6 @@
 package rpcx
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,7 +160,7 @@ func (r *roster) take(now time.Time, set []Endpoint) ResolvedInfo {
 	info := ResolvedInfo{Added: len(set), Removed: len(was)}
 	members := make([]balancer.Endpoint, len(set))
 	for i := range set {
-		id := cmp.Or(set[i].Address, "-") // of a single connection
+		id := set[i].Address
 		rep := left[id]
 		if rep == nil {
 			rep = new(replica)

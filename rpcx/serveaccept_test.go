@@ -102,7 +102,7 @@ func TestServeRefusesProvablyBeyondMaxConns(t *testing.T) {
 
 				f.addrs = []string{"s:1"}
 				alone := f.dial()
-				err := alone.Call("Bank.Deposit", Deposit{ID: -1}, new(int))
+				err := alone.CallContext(t.Context(), "Bank.Deposit", Deposit{ID: -1}, new(int))
 				require.Equal(t, rpcx.NotSent, callError(t, err).Sent)
 				require.ErrorContains(t, err, "all the connections")
 				require.Zero(t, f.ledger.count(-1))
@@ -138,7 +138,7 @@ func TestServeSumsUpRefusedConnections(t *testing.T) {
 			wg.Go(func() {
 				c := f.dial()
 				defer c.Close()
-				err := c.Call("Bank.Deposit", Deposit{ID: 1}, new(int))
+				err := c.CallContext(t.Context(), "Bank.Deposit", Deposit{ID: 1}, new(int))
 				mu.Lock()
 				defer mu.Unlock()
 				sent[callError(t, err).Sent]++
@@ -173,7 +173,7 @@ func TestServeAcceptsNoMoreThanItCanRefuse(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		f.addrs = []string{"s:1"}
 		c := f.dial()
-		err := c.Call("Bank.Where", struct{}{}, new(string))
+		err := c.CallContext(t.Context(), "Bank.Where", struct{}{}, new(string))
 		require.Equal(t, rpcx.NotSent, callError(t, err).Sent)
 		require.NoError(t, c.Close())
 		for _, conn := range idle {

@@ -29,7 +29,7 @@ type Stats struct {
 // EndpointStats is the present state of one endpoint. The state, and what is said of
 // the breaker, are of one moment; counts are read one by one while calls go on.
 type EndpointStats struct {
-	Address    string
+	Address    string        // of a connection that was given, its peer's; "peer" if it has none
 	State      breaker.State // of the endpoint's breaker
 	Since      time.Time     // when the state began
 	Cause      error         // why the breaker is not closed

@@ -3,6 +3,7 @@ package rpcx
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -47,12 +48,12 @@ var errClosedWire = errors.New("rpcx: the connection is closed")
 // block; whoever has written calls flush, and one goroutine at a time carries to
 // the connection all that has gathered. So no lock is ever held during a write,
 // calls that become ready together leave together, and it is known of each byte
-// whether it can have left.
+// whether it can have left. How a wire ends is in wireclose.go.
 type wire struct {
 	conn io.ReadWriteCloser
 	// kernel says that conn is a socket, whose buffers take a few bytes at once.
 	kernel bool
-	start  func(func()) // starts a goroutine that the client waits for
+	start  func(func()) // starts a flusher
 	fail   func(error)  // ends the connection; called with no lock held
 	// heard is told of every sign of life: bytes from the peer, and pieces of large
 	// writes that it makes room for. Nil on the server's side.
@@ -64,16 +65,18 @@ type wire struct {
 	queued atomic.Int64  // bytes ever written into buf; changed under mu
 	// received is the bytes that ever came, and sent those that the connection has taken.
 	received, sent atomic.Int64
-	reading        atomic.Bool // the codec's reader waits for bytes
 	// gathering says that somebody is in gather, and sends soon.
 	gathering atomic.Bool
-	corked    atomic.Bool // a request is being written: it leaves whole
-	full      atomic.Bool // highWater is reached; changed under mu
+	corked    atomic.Bool   // a request is being written: it leaves whole
+	full      atomic.Bool   // highWater is reached; changed under mu
+	reader    atomic.Int32  // where the reader is: see readerOut
+	left      chan struct{} // closed when a reader that was locked out has come out
 
 	mu       sync.Mutex    // protects following
 	buf      []byte        // waits to leave
 	spare    []byte        // the other buffer, while it is not being written
 	small    int           // writes since one has needed a quarter of its buffer
+	frameEnd int64         // of the request that is being written; 0 while unknown
 	handed   int64         // of the bytes queued, those that can have left
 	flushing bool          // a goroutine is in drain
 	err      error         // the connection is over
@@ -82,7 +85,7 @@ type wire struct {
 }
 
 func newWire(conn io.ReadWriteCloser, start func(func()), fail func(error)) *wire {
-	w := &wire{conn: conn, start: start, fail: fail}
+	w := &wire{conn: conn, start: start, fail: fail, left: make(chan struct{})}
 	switch conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		w.kernel = true
@@ -92,9 +95,13 @@ func newWire(conn io.ReadWriteCloser, start func(func()), fail func(error)) *wir
 
 // Read reads from the connection; the codec's reader is its only caller.
 func (w *wire) Read(p []byte) (int, error) {
-	w.reading.Store(true)
+	if !w.reader.CompareAndSwap(readerOut, readerIn) {
+		return 0, errClosedWire
+	}
 	n, err := w.conn.Read(p)
-	w.reading.Store(false)
+	if !w.reader.CompareAndSwap(readerIn, readerOut) {
+		close(w.left)
+	}
 	w.received.Add(int64(n))
 	if n > 0 && w.heard != nil {
 		w.now = time.Now()
@@ -106,17 +113,9 @@ func (w *wire) Read(p []byte) (int, error) {
 // Write takes p over in memory. Outside of a request (a codec that greets its
 // server, say) it sees to it that p leaves.
 func (w *wire) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	if w.err != nil {
-		w.mu.Unlock()
-		return 0, w.err
+	if err := w.queue(p, false); err != nil {
+		return 0, err
 	}
-	w.buf = append(w.buf, p...)
-	w.queued.Add(int64(len(p)))
-	if len(w.buf) >= highWater {
-		w.full.Store(true)
-	}
-	w.mu.Unlock()
 	if !w.corked.Load() {
 		w.flush(false)
 	}
@@ -129,34 +128,50 @@ func (w *wire) Cancel(seq uint64) bool {
 	return ok && conn.Cancel(seq)
 }
 
-// Close ends the connection; what waits in memory never leaves.
-func (w *wire) Close() error {
-	w.stop(errClosedWire)
-	return w.conn.Close()
+// WriteFrame implements codec.FrameWriter: p is the request that is being written,
+// all of it and nothing else.
+func (w *wire) WriteFrame(p []byte) (int, error) {
+	if err := w.queue(p, true); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
-// stop makes sure that no byte leaves from now on.
-func (w *wire) stop(err error) {
+func (w *wire) queue(p []byte, frame bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.err == nil {
-		w.err = err
+	if w.err != nil {
+		return w.err
 	}
-	w.buf = nil
-	w.makeRoom()
+	w.buf = append(w.buf, p...)
+	end := w.queued.Add(int64(len(p)))
+	if frame && w.frameEnd == 0 { // that of a second one would be beyond the first
+		w.frameEnd = end
+	}
+	if len(w.buf) >= highWater {
+		w.full.Store(true)
+	}
+	return nil
 }
 
-// cork marks the beginning of a request and returns its offset.
+// cork marks the beginning of a request and returns the offset from which on it is
+// written.
 func (w *wire) cork() int64 {
 	w.corked.Store(true)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.frameEnd = 0
 	return w.queued.Load()
 }
 
-// uncork marks the end of a request and returns its offset. It does not flush:
-// its caller holds net/rpc's locks.
+// uncork marks the end of a request. It returns the offset at which the request ends,
+// or 0 if that is unknown: a codec may write on its own meanwhile, or later. It does
+// not flush: its caller holds net/rpc's locks.
 func (w *wire) uncork() int64 {
 	w.corked.Store(false)
-	return w.queued.Load()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.frameEnd
 }
 
 // unsentFrom reports whether no byte at or behind offset can have left. It is
@@ -323,8 +338,7 @@ func (w *wire) write(out []byte, stall time.Duration) bool {
 	}
 	for rest := out; len(rest) > 0; {
 		piece := rest[:min(len(rest), most)]
-		w.arm(stall)
-		n, err := w.push(piece)
+		n, err := w.carry(piece, stall)
 		w.sent.Add(int64(n))
 		if err != nil {
 			w.unwritten(len(piece)-n, len(rest)-len(piece))
@@ -339,30 +353,6 @@ func (w *wire) write(out []byte, stall time.Duration) bool {
 	return true
 }
 
-// push writes a piece, or, if a deadline ends the write, as much as could be: bytes that
-// the connection has taken are progress, and only without any is it an error. The kernel
-// tells of room in its buffer not before there is a lot of it, so it is asked again.
-func (w *wire) push(piece []byte) (int, error) {
-	n, err := w.conn.Write(piece)
-	switch {
-	case err == nil && n < len(piece):
-		return n, io.ErrShortWrite
-	case err == nil || !isTimeout(err):
-		return n, err
-	}
-	d, ok := w.conn.(interface{ SetWriteDeadline(time.Time) error })
-	if !ok {
-		return n, err
-	}
-	d.SetWriteDeadline(time.Now().Add(lastTry)) //nolint:errcheck // it has had one
-	w.armed = true
-	more, err := w.conn.Write(piece[n:])
-	if n += more; n > 0 && isTimeout(err) {
-		return n, nil
-	}
-	return n, err
-}
-
 // isTimeout reports whether a deadline has ended a read or a write.
 func isTimeout(err error) bool {
 	if err == nil {
@@ -372,22 +362,56 @@ func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &says) && says.Timeout()
 }
 
-// arm bounds the next write, if the connection has deadlines, and lifts the bound
-// of an earlier one for a write that has none.
-func (w *wire) arm(stall time.Duration) {
-	if stall == 0 && !w.armed {
-		return
+// carry writes one piece, or, if a deadline ends the write, as much as could be: bytes
+// that the connection has taken are progress, and only without any is it an error. The
+// kernel tells of room in its buffer not before there is a lot of it, so it is asked again.
+// A panic of the connection is an error of it: this may be a goroutine of ours, in
+// which its owner could not recover.
+func (w *wire) carry(piece []byte, stall time.Duration) (n int, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("rpcx: the connection's Write panicked: %v", p)
+		}
+	}()
+	if err := w.arm(stall); err != nil {
+		return 0, err
 	}
-	d, ok := w.conn.(interface{ SetWriteDeadline(time.Time) error })
-	if !ok {
-		return
+	if n, err = w.push(piece); !isTimeout(err) {
+		return n, err
+	}
+	if over := w.arm(lastTry); over != nil || !w.armed {
+		return n, err
+	}
+	more, err := w.push(piece[n:])
+	if n += more; n > 0 && isTimeout(err) {
+		return n, nil
+	}
+	return n, err
+}
+
+func (w *wire) push(piece []byte) (int, error) {
+	n, err := w.conn.Write(piece)
+	if err == nil && n < len(piece) {
+		err = io.ErrShortWrite
+	}
+	return n, err
+}
+
+// arm bounds the next write, if the connection has deadlines, and lifts the bound
+// of an earlier one for a write that has none. It returns an error if the connection
+// is over: then the deadline that ends its writes may just have been overwritten.
+func (w *wire) arm(stall time.Duration) error {
+	if stall == 0 && !w.armed {
+		return nil
 	}
 	var at time.Time
 	if stall > 0 {
 		at = time.Now().Add(stall)
 	}
-	d.SetWriteDeadline(at) //nolint:errcheck // a conn without deadlines has the detector
-	w.armed = stall > 0
+	w.armed = w.writeBy(at) && stall > 0 // a conn without deadlines has the detector
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
 }
 
 // unwritten takes back what never left: the bytes after the piece that failed,

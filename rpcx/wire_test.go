@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/rpc"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -210,4 +211,37 @@ func TestWireWritesOnWhileItGetsAnywhere(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who waits for the writes to end must hear of it when the connection ends in between.
+func TestSettlingEndsWithTheConnection(t *testing.T) {
+	for range 50_000 {
+		w := scriptedWire(&scripted{room: 1 << 20}, true)
+		w.cork()
+		_, err := w.Write([]byte("reply"))
+		require.NoError(t, err)
+		w.uncork()
+		settled := make(chan struct{})
+		go func() {
+			w.settle()
+			close(settled)
+		}()
+		runtime.Gosched()
+		w.stop(errClosedWire)
+		require.True(t, endsBy(time.Now().Add(10*time.Second), settled))
+	}
+}
+
+// Nothing that a codec writes once the connection is over is kept, or sent.
+func TestNothingIsWrittenToAConnectionThatIsOver(t *testing.T) {
+	c := &scripted{room: 1 << 20}
+	w := scriptedWire(c, false)
+	w.halt(errClosedWire)
+	for _, write := range []func([]byte) (int, error){w.Write, w.WriteFrame} {
+		_, err := write([]byte("keep alive"))
+		require.ErrorIs(t, err, errClosedWire)
+	}
+	w.send(true)
+	require.Empty(t, c.deadlines)
+	require.Empty(t, w.buf)
 }

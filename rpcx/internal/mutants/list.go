@@ -16,6 +16,7 @@ const (
 	hedge   = "rpcx/hedge.go"
 	race    = "rpcx/race.go"
 	writer  = "rpcx/wire.go"
+	ending  = "rpcx/wireclose.go"
 	stream  = "rpcx/serverstream.go"
 	worker  = "rpcx/serverconn.go"
 )
@@ -31,7 +32,7 @@ var mutants = []mutant{
 	{"what may have run is repeated if idempotent", retry, "return idempotent // it may have run", "return false"},
 	{"a caller who has gone gets no repetition", run, "return gone || !mayRepeat", "return !mayRepeat"},
 	{"a repetition is paid for", run, "r.paid = r.client.budget.withdraw(); r.paid", "r.paid = true; r.paid"},
-	{"what repeats only refusals is free", run, "if r.sent == NotSent || r.paid {", "if r.attempts == 1 || r.paid {"},
+	{"what repeats only refusals is free", run, "if !r.owes || r.paid {", "if r.attempts == 1 || r.paid {"},
 	{"what was not sent is not paid for", run, "r.client.budget.refund()", "_ = 0"},
 	{"a spent budget ends a call before it waits", run, "r.sent != NotSent && r.client.budget.isSpent()", "false"},
 	{"a refused call does not spin", run, "r.wait = max(r.wait, leastWait)", "_ = 0"},
@@ -58,14 +59,29 @@ var mutants = []mutant{
 
 	// What is known of an attempt without an answer.
 	{"a living connection leaves doubt", conn, "if c.wire == nil || !c.dead() {", "if c.wire == nil {"},
-	{"a whole frame that left leaves doubt", conn, "needed = max(needed, a.end-2)", "needed = a.end + 2"},
-	{"what never left was not sent", conn, "if c.wire.unsentFrom(needed) {", "if false {"},
+	{"a whole frame that left leaves doubt", conn, "if c.wire.unsentFrom(max(a.start, a.end-2)) {", "if c.wire.unsentFrom(a.end + 2) {"},
+	{"what never left was not sent", conn, "if c.wire.unsentFrom(max(a.start, a.end-2)) {", "if false {"},
+	{"a frame whose end never left was not sent", conn, "max(a.start, a.end-2)", "a.start"},
+	{"a frame ends where it ends, and not where something else does", writer, "if frame && w.frameEnd == 0 {", "if true {"},
+	{"half a request ends the connection", attempt, "if t.retired() || !untouched && !(t.whole && a.encode) {", "if t.retired() {"},
+	{"a refused argument ends one call only", attempt, "if t.retired() || !untouched && !(t.whole && a.encode) {", "if true {"},
 	{"what the codec has not seen was not sent", conn, "case a.unseen, a.state.Load() == queued:", "case a.unseen:"},
 	{"a reply cut short was executed", conn, "r.err, r.sent = &bodyError{c.why(r.err)}, Executed", "r.err, r.sent = &bodyError{c.why(r.err)}, MaybeSent"},
 	{"a method's error was executed", conn, "r.err, r.sent = a.err, ran(a.err)", "r.err, r.sent = a.err, MaybeSent"},
 	{"a draining server has not run it", conn, "r.err, r.own = a.err, true", "r.err, r.sent = a.err, MaybeSent"},
 	{"a retired connection closes when idle only (CAS)", conn, "if c.inflight.CompareAndSwap(0, math.MinInt64/2) {", "if c.inflight.Swap(math.MinInt64/2); true {"},
 	{"a connection ends once", conn, "if !c.lost.Swap(true) {", "if true {"},
+
+	// How a connection ends.
+	{"the end of a connection ends its calls, whatever its reader does", conn, "case <-c.done:\n\t\treturn c.give(a, c.cause)", "case <-context.Background().Done():\n\t\treturn c.give(a, c.cause)"},
+	{"what was given stays open", conn, "case !c.ep.fixed:", "case true:"},
+	{"a connection is not closed while it is written", ending, "\t\tw.writerLeaves()\n", ""},
+	{"a write that is stuck is ended by a deadline", ending, "if w.writeBy(past) {", "if false {"},
+	{"a connection that stays open is read no further", ending, "if w.bar() && !w.readBy(past) {", "if w.bar() {"},
+	{"a codec is not closed while it writes", conn, "case c.slot <- struct{}{}: // for good", "case <-c.done:"},
+	{"args are let go once written", attempt, "\ta.args = nil\n", ""},
+	{"a reply is let go when the call is given up", attempt, "a.cause, a.reply = cause, nil", "a.cause = cause"},
+	{"a call is let go when its attempt is given up", attempt, "a.ctx, a.owner = nil, nil", "_ = 0"},
 
 	// What may be hedged, and how two attempts race.
 	{"only what is idempotent is hedged", hedge, " || !r.options.hedge", ""},
