@@ -123,7 +123,7 @@ func wasGiven(res result) bool {
 	case isRefusal(res.err):
 		return false
 	}
-	return errors.Is(res.err, errDraining) || answerOf(res.err) != codec.NoAnswer
+	return isServerRefusal(res.err) || answerOf(res.err) != codec.NoAnswer
 }
 
 // send sends an attempt, and another if it takes long, and waits for the end.
