@@ -140,7 +140,7 @@ func isOurs(err error) bool {
 		return true
 	}
 	for _, own := range [...]error{
-		errClosedWire, errDraining, errLeft, errPanicked, errSpent, errWithdrawn, errStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
+		errClosedWire, errDraining, errCrowded, errLeft, errPanicked, errSpent, errWithdrawn, errStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
 	} {
 		if errors.Is(err, own) {
 			return true
