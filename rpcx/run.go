@@ -271,9 +271,9 @@ func (r *run) again(ctx context.Context, res result, deadline time.Time) (end re
 }
 
 // moves reports whether the call goes on at once: one that was not sent does, as often
-// as there are endpoints.
+// as there are endpoints, unless there is but a connection that was given.
 func (r *run) moves(res result) bool {
-	if res.sent != NotSent || errors.Is(res.err, ErrUnavailable) || r.moved >= len(r.client.balancer.Nodes()) {
+	if r.client.fixed || res.sent != NotSent || errors.Is(res.err, ErrUnavailable) || r.moved >= len(r.client.balancer.Nodes()) {
 		return false
 	}
 	r.moved++

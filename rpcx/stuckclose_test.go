@@ -93,7 +93,9 @@ func callsOf(t *testing.T, c *rpcx.Client) <-chan error {
 func TestConvictionEndsCallsWhateverCloseDoes(t *testing.T) {
 	for name, o := range odds {
 		t.Run(name, func(t *testing.T) {
-			overOdd(t, o, rpcx.Dialer{DetectWithin: time.Second}, func(kind string, c *rpcx.Client) {
+			t.Parallel()
+			// The peer has never shown that it answers pings, so it takes twelve times as long.
+			overOdd(t, o, rpcx.Dialer{DetectWithin: 200 * time.Millisecond}, func(kind string, c *rpcx.Client) {
 				ends := callsOf(t, c)
 				for range 3 {
 					select {
@@ -114,6 +116,7 @@ func TestConvictionEndsCallsWhateverCloseDoes(t *testing.T) {
 func TestCloseEndsCallsWhateverItsConnectionDoes(t *testing.T) {
 	for name, o := range odds {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			overOdd(t, o, rpcx.Dialer{Heartbeat: -1}, func(kind string, c *rpcx.Client) {
 				ends := callsOf(t, c)
 				closed := make(chan error, 1)

@@ -34,7 +34,7 @@ var mutants = []mutant{
 	{"a repetition is paid for", run, "r.paid = r.client.budget.withdraw(); r.paid", "r.paid = true; r.paid"},
 	{"what repeats only refusals is free", run, "if !r.owes || r.paid {", "if r.attempts == 1 || r.paid {"},
 	{"what was not sent is not paid for", run, "r.client.budget.refund()", "_ = 0"},
-	{"a spent budget ends a call before it waits", run, "r.sent != NotSent && r.client.budget.isSpent()", "false"},
+	{"a spent budget ends a call before it waits", run, "r.owes && r.client.budget.isSpent()", "false"},
 	{"a refused call does not spin", run, "r.wait = max(r.wait, leastWait)", "_ = 0"},
 	{"attempts are bounded", run, "r.rounds >= r.client.dialer.Retry.MaxAttempts", "false"},
 	{"a call that is a retry itself is tried once", run, "if r.options.retry || r.rounds", "if r.rounds"},
