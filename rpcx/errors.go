@@ -53,8 +53,9 @@ func (s Sent) String() string {
 // errors by == or by type: an error of the connection, of a dial, or of a codec comes as
 // it was made, such as io.ErrUnexpectedEOF, a *net.OpError, or the gob package's error of
 // an argument. Only an error that net/rpc has no counterpart of is a *CallError from them,
-// too: of a deadline, of this package's refusals and verdicts, and of a reply that
-// cannot be decoded. A program that wants to know more, of each failure whether the call
+// too: of a deadline, of this package's refusals and verdicts, of a dial that failed for
+// want of something on this side, of an exchange over HTTP, and of a reply that cannot be
+// decoded. A program that wants to know more, of each failure whether the call
 // may have run, calls CallContext with context.Background() in place of Call.
 type CallError struct {
 	Method   string // the service method that was called
@@ -118,6 +119,9 @@ func asNetRPC(err error) error {
 	cause := e.Err
 	switch c := cause.(type) { //nolint:errorlint // it is what comes next that counts
 	case *dialError:
+		if c.blameless {
+			return err // it was for want of something on this side
+		}
 		cause = c.err
 	case *codec.EncodeError:
 		cause = c.Err

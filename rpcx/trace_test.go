@@ -87,6 +87,11 @@ func everything(t *testing.T, f *fleet) {
 
 	f.dialer.Breaker.Disabled = true
 	c = f.dial()
+	for range 60 * len(f.addrs) { // a gray failure
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		require.ErrorIs(t, c.CallContext(ctx, "Bank.Sleep", time.Hour, new(string)), context.DeadlineExceeded)
+		cancel()
+	}
 	for range 15 { // repetitions, until the budget is exhausted
 		time.AfterFunc(time.Second, func() {
 			for _, a := range f.addrs {
@@ -94,11 +99,6 @@ func everything(t *testing.T, f *fleet) {
 			}
 		})
 		c.CallContext(rpcx.WithIdempotent(t.Context()), "Bank.Sleep", 2*time.Second, new(string)) //nolint:errcheck // the last ones fail
-	}
-	for range 60 * len(f.addrs) { // a gray failure
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-		require.ErrorIs(t, c.CallContext(ctx, "Bank.Sleep", time.Hour, new(string)), context.DeadlineExceeded)
-		cancel()
 	}
 	require.NoError(t, c.Close())
 	synctest.Wait()
