@@ -75,7 +75,7 @@ func (e *CallError) Unwrap() error { return e.Err }
 // Timeout reports whether a deadline ended the call, be it the caller's or that of a
 // dial or of a connection.
 func (e *CallError) Timeout() bool {
-	if isRefusal(e.end()) {
+	if isTurnedAway(e.end()) {
 		return false // whatever made the breaker open
 	}
 	var t interface{ Timeout() bool }
@@ -86,7 +86,7 @@ func (e *CallError) Timeout() bool {
 // refused by this side, as with [ErrUnavailable] and [ErrOverloaded], or the cause says
 // so, as a deadline does.
 func (e *CallError) Temporary() bool {
-	if isRefusal(e.end()) {
+	if isTurnedAway(e.end()) {
 		return true
 	}
 	var t interface{ Temporary() bool }
@@ -102,8 +102,8 @@ func (e *CallError) end() error {
 	return e.Err
 }
 
-// isRefusal reports whether this side did not let the call through.
-func isRefusal(err error) bool {
+// isTurnedAway reports whether this side did not let the call through.
+func isTurnedAway(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOverloaded) ||
 		errors.Is(err, breaker.ErrOpen) || errors.Is(err, breaker.ErrThrottled)
 }
@@ -136,7 +136,7 @@ func asNetRPC(err error) error {
 // codecs in a place where net/rpc's have no limit and so no error.
 func isOurs(err error) bool {
 	switch err.(type) { //nolint:errorlint // these are never wrapped
-	case *lastError, *bodyError, *codec.FrameError, *codec.ExchangeError:
+	case *lastError, *bodyError, *codec.FrameError, *codec.ExchangeError, *refusal:
 		return true
 	}
 	switch err { //nolint:errorlint // a net.Error of a dial's may match them, and is none of ours
@@ -144,13 +144,13 @@ func isOurs(err error) bool {
 		return true
 	}
 	for _, own := range [...]error{
-		errClosedWire, errDraining, errLeft, errPanicked, errSpent, errWithdrawn, errStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
+		errClosedWire, errLeft, errPanicked, errSpent, errWithdrawn, errStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
 	} {
 		if errors.Is(err, own) {
 			return true
 		}
 	}
-	return isRefusal(err)
+	return isTurnedAway(err)
 }
 
 // ErrUnavailable is the cause when no endpoint takes calls: the breaker of each is
