@@ -336,7 +336,7 @@ func (t *tap) ReadResponseBody(body any) error {
 		t.conn.received(a, t.now, !t.unanswered)
 	}
 	mine, err := t.read(a)
-	if !mine && !t.unanswered && !isServerRefusal(t.failure) {
+	if !mine && !t.unanswered && !isRefusal(t.failure) {
 		t.conn.ep.late(a, t.now)
 	}
 	t.ended(err) //nolint:errcheck // it is returned below

@@ -224,7 +224,7 @@ func (c *conn) outcome(a *attempt, err error) result {
 	}
 	r := result{err: err, at: a.at}
 	switch {
-	case isServerRefusal(a.err): // it did not run; nor would another one
+	case isRefusal(a.err): // it did not run; nor would another one
 		r.err, r.own = a.err, true
 		c.retire()
 	case a.err != nil: // the method's error, a reply that could not be decoded, or none

@@ -116,7 +116,8 @@
 //	_, ok := err.(rpc.ServerError)          when the method failed
 //
 // What net/rpc has no counterpart of is a [*CallError] from them as well: deadlines,
-// [ErrUnavailable], [ErrUnresponsive], [ErrOverloaded], a reply that cannot be decoded.
+// [ErrUnavailable], [ErrUnresponsive], [ErrOverloaded], a dial that failed on this side, an
+// exchange over HTTP, a reply that cannot be decoded.
 //
 // # What can be seen
 //

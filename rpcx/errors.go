@@ -53,8 +53,9 @@ func (s Sent) String() string {
 // errors by == or by type: an error of the connection, of a dial, or of a codec comes as
 // it was made, such as io.ErrUnexpectedEOF, a *net.OpError, or the gob package's error of
 // an argument. Only an error that net/rpc has no counterpart of is a *CallError from them,
-// too: of a deadline, of this package's refusals and verdicts, and of a reply that
-// cannot be decoded. A program that wants to know more, of each failure whether the call
+// too: of a deadline, of this package's refusals and verdicts, of a dial that failed for
+// want of something on this side, of an exchange over HTTP, and of a reply that cannot be
+// decoded. A program that wants to know more, of each failure whether the call
 // may have run, calls CallContext with context.Background() in place of Call.
 type CallError struct {
 	Method   string // the service method that was called
@@ -74,7 +75,7 @@ func (e *CallError) Unwrap() error { return e.Err }
 // Timeout reports whether a deadline ended the call, be it the caller's or that of a
 // dial or of a connection.
 func (e *CallError) Timeout() bool {
-	if isRefusal(e.end()) {
+	if isTurnedAway(e.end()) {
 		return false // whatever made the breaker open
 	}
 	var t interface{ Timeout() bool }
@@ -85,7 +86,7 @@ func (e *CallError) Timeout() bool {
 // refused by this side, as with [ErrUnavailable] and [ErrOverloaded], or the cause says
 // so, as a deadline does.
 func (e *CallError) Temporary() bool {
-	if isRefusal(e.end()) {
+	if isTurnedAway(e.end()) {
 		return true
 	}
 	var t interface{ Temporary() bool }
@@ -101,8 +102,8 @@ func (e *CallError) end() error {
 	return e.Err
 }
 
-// isRefusal reports whether this side did not let the call through.
-func isRefusal(err error) bool {
+// isTurnedAway reports whether this side did not let the call through.
+func isTurnedAway(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOverloaded) ||
 		errors.Is(err, breaker.ErrOpen) || errors.Is(err, breaker.ErrThrottled)
 }
@@ -118,6 +119,9 @@ func asNetRPC(err error) error {
 	cause := e.Err
 	switch c := cause.(type) { //nolint:errorlint // it is what comes next that counts
 	case *dialError:
+		if c.blameless {
+			return err // it was for want of something on this side
+		}
 		cause = c.err
 	case *codec.EncodeError:
 		cause = c.Err
@@ -132,7 +136,7 @@ func asNetRPC(err error) error {
 // codecs in a place where net/rpc's have no limit and so no error.
 func isOurs(err error) bool {
 	switch err.(type) { //nolint:errorlint // these are never wrapped
-	case *lastError, *bodyError, *codec.FrameError, *codec.ExchangeError:
+	case *lastError, *bodyError, *codec.FrameError, *codec.ExchangeError, *refusal:
 		return true
 	}
 	switch err { //nolint:errorlint // a net.Error of a dial's may match them, and is none of ours
@@ -140,13 +144,13 @@ func isOurs(err error) bool {
 		return true
 	}
 	for _, own := range [...]error{
-		errClosedWire, errDraining, errCrowded, errLeft, errPanicked, errSpent, errWithdrawn, errStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
+		errClosedWire, errLeft, errPanicked, errSpent, errWithdrawn, errStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
 	} {
 		if errors.Is(err, own) {
 			return true
 		}
 	}
-	return isRefusal(err)
+	return isTurnedAway(err)
 }
 
 // ErrUnavailable is the cause when no endpoint takes calls: the breaker of each is

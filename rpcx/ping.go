@@ -160,7 +160,7 @@ func (c *conn) settlePing() {
 		return
 	}
 	switch err := c.ping.err; {
-	case isServerRefusal(err):
+	case isRefusal(err):
 		c.retire()
 	case isUnreached(err):
 		c.unreachable(err)

@@ -28,8 +28,8 @@ func refusalOf(text string) error {
 	return nil
 }
 
-// isServerRefusal reports whether err is the answer of a server that did not run the request.
-func isServerRefusal(err error) bool {
+// isRefusal reports whether err is the answer of a server that did not run the request.
+func isRefusal(err error) bool {
 	_, ok := err.(*refusal) //nolint:errorlint // made by our tap, never wrapped
 	return ok
 }

@@ -147,7 +147,7 @@ func (b *budget) withdraw() bool {
 // tried again.
 func isPermanent(err error) bool {
 	var permanent *backoff.PermanentError
-	return errors.As(err, &permanent) && !isRefusal(err) // for it may be why an endpoint takes no calls
+	return errors.As(err, &permanent) && !isTurnedAway(err) // for it may be why an endpoint takes no calls
 }
 
 // mayRepeat is the one decision on repeating a call, from certain to doubtful.

@@ -120,10 +120,10 @@ func wasGiven(res result) bool {
 	switch {
 	case res.err == nil || res.sent != NotSent:
 		return true
-	case isRefusal(res.err):
+	case isTurnedAway(res.err):
 		return false
 	}
-	return isServerRefusal(res.err) || answerOf(res.err) != codec.NoAnswer
+	return isRefusal(res.err) || answerOf(res.err) != codec.NoAnswer
 }
 
 // send sends an attempt, and another if it takes long, and waits for the end.

@@ -114,7 +114,7 @@ func (t *trial) answer(c *conn, r result, sent time.Time) bool {
 	case end != nil && (end.Answer == codec.Rejected || end.Answer == codec.Busy):
 		t.err = nil
 	case end != nil: // there is no silence, and other calls on the connection may go on
-	case isServerRefusal(r.err):
+	case isRefusal(r.err):
 		c.retire()
 	case r.err == nil || r.sent == Executed || isServerError(r.err):
 		t.err = nil

@@ -112,7 +112,7 @@ var mutants = []mutant{
 	{"what takes all room is sent", stream, " || s.full.Load() {", " {"},
 
 	// What a server that refuses, and a client, believe.
-	{"a refusal has the peer's own mark", attempt, "if t.refused(r) {", "if true {"},
+	{"a refusal has the peer's own mark", attempt, "if t.marked(r) {", "if true {"},
 	{"what is refused did not run", worker, "r.ServiceMethod = refusedMethod", "_ = 0"},
 	{"a reply waits for room", worker, "c.stream.full.Load(); c.sending.Lock() {", "false; {"},
 	{"no request is read without room for its reply", worker, "\tq.stream.room()\n", ""},
