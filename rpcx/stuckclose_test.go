@@ -94,6 +94,7 @@ func callsOf(t *testing.T, c *rpcx.Client) <-chan error {
 func TestConvictionEndsCallsWhateverCloseDoes(t *testing.T) {
 	for name, o := range odds {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			overOdd(t, o, rpcx.Dialer{DetectWithin: time.Second}, func(kind string, c *rpcx.Client) {
 				ends := callsOf(t, c)
 				convicted := 0
@@ -111,7 +112,7 @@ func TestConvictionEndsCallsWhateverCloseDoes(t *testing.T) {
 					}
 				}
 				require.Positive(t, convicted, kind)
-				go c.Close()
+				c.Close()
 			})
 		})
 	}
@@ -121,6 +122,7 @@ func TestConvictionEndsCallsWhateverCloseDoes(t *testing.T) {
 func TestCloseEndsCallsWhateverItsConnectionDoes(t *testing.T) {
 	for name, o := range odds {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			overOdd(t, o, rpcx.Dialer{Heartbeat: -1}, func(kind string, c *rpcx.Client) {
 				ends := callsOf(t, c)
 				closed := make(chan error, 1)
