@@ -103,6 +103,7 @@ func (c *conn) do(ctx context.Context, now time.Time, a *attempt) result {
 		if err := c.room(ctx, now); err != nil {
 			return result{err: err, own: true}
 		}
+		c.prepare(a)
 		wrote := c.hand(a, ctx.Done() != nil)
 		res := c.await(ctx, a)
 		if wrote != nil {
@@ -148,14 +149,18 @@ func (c *conn) hasRoom(now time.Time) bool {
 	}
 }
 
+// prepare decides how the reply is decoded, while the attempt is the caller's alone.
+func (c *conn) prepare(a *attempt) {
+	if !c.codec.whole && isFresh(a.reply) {
+		a.aside = reflect.TypeOf(a.reply).Elem()
+	}
+}
+
 // hand has the attempt written, for which there must be room. A foreign codec may
 // block for as long as it likes; a caller who may leave need not. If it is written in
 // another goroutine, the channel is closed when that has ended.
 func (c *conn) hand(a *attempt, mayLeave bool) <-chan struct{} {
 	a.borrowed = true
-	if !c.codec.whole && isFresh(a.reply) {
-		a.aside = reflect.TypeOf(a.reply).Elem()
-	}
 	done := a.announced(c.ep.client.nobody)
 	if c.wire != nil || !mayLeave {
 		c.write(a, done)
@@ -334,8 +339,9 @@ func (c *conn) fail(cause error) {
 		if c.wire != nil {
 			c.wire.halt(errClosedWire)
 		}
+		c.ep.drop(c) // before those who wait on it look for another
 		close(c.done)
-		c.ep.drop(c) // after: see adopt
+		c.ep.drop(c) // and after: see adopt
 		switch {
 		case !c.ep.fixed:
 			c.close()

@@ -40,7 +40,7 @@ func (l *lane) within(ctx context.Context, address string, connect func() (net.C
 		case end <- dialed{conn, err}:
 		case <-left:
 			if err == nil { // it was in time by a hair; connect itself closes a later one
-				conn.Close()
+				discard(conn)
 			}
 		}
 	}()

@@ -33,13 +33,20 @@ func (d *Dialer) connect(ctx context.Context, network, address, host string) (ne
 		err = ctx.Err()
 	}
 	if err != nil {
-		conn.Close()
+		discard(conn)
 		if d.HTTPPath != "" { // as in net/rpc
 			return nil, &net.OpError{Op: "dial-http", Net: network + " " + address, Err: err}
 		}
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: conn.RemoteAddr(), Err: err}
 	}
 	return conn, nil
+}
+
+// discard closes a connection that is not used. Whatever comes of that, panics included,
+// does not matter any more.
+func discard(conn net.Conn) {
+	defer func() { recover() }() //nolint:errcheck // see above
+	conn.Close()
 }
 
 func (d *Dialer) tlsConfig(address, host string) *tls.Config {

@@ -138,6 +138,7 @@ func (c *conn) sendPing(now time.Time) {
 	c.before.Store(c.sent.Load())
 	c.pinged.Store(int64(now.Sub(c.ep.client.born)))
 	c.ping, c.asked, c.owing = newPing(&c.said), now.Sub(c.ep.client.born), true
+	c.prepare(c.ping)
 	c.hand(c.ping, false)
 }
 

@@ -47,6 +47,7 @@ func (c *conn) post(a *attempt, deadline time.Time) error {
 // submit is post but for the last step, meet, which is left to the caller. Until then
 // the owner is told of no end, and the attempt is the caller's.
 func (c *conn) submit(a *attempt, deadline time.Time) error {
+	c.prepare(a)
 	if !c.enlist(a, deadline) {
 		if c.wire == nil {
 			<-c.slot

@@ -66,7 +66,7 @@ func TestCallsGivenUpKeepNothing(t *testing.T) {
 		"json":    func() (*rpcx.Client, error) { d := d; d.Codec = jsonrpc.NewClientCodec; return d.Dial("tcp", "a:1") },
 		"foreign": func() (*rpcx.Client, error) { d := d; d.Codec = stdjson.NewClientCodec; return d.Dial("tcp", "a:1") },
 		"NewClientWithCodec": func() (*rpcx.Client, error) {
-			conn, err := silent(nil, "", "")
+			conn, err := silent(t.Context(), "", "")
 			return rpcx.NewClientWithCodec(stdjson.NewClientCodec(conn)), err
 		},
 	} {
