@@ -171,7 +171,7 @@ func TestGoWaitsForArgsThatCannotBeCopied(t *testing.T) {
 		text := ""
 		call := c.Go("Bank.Open", Sealed{&text}, new(string), nil)
 		require.Len(t, call.Done, 1)
-		require.ErrorIs(t, call.Error, rpcx.ErrUnavailable)
+		require.ErrorIs(t, (<-call.Done).Error, rpcx.ErrUnavailable)
 	})
 }
 

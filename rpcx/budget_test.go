@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -18,6 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"resilientrpc/breaker"
+	"resilientrpc/codec"
+	"resilientrpc/codec/jsonhttp"
 	"resilientrpc/rpcx"
 )
 
@@ -365,4 +369,30 @@ func TestPermanentErrorIsNotTriedAgain(t *testing.T) {
 		require.Equal(t, 1, callError(t, err).Attempts)
 		require.Zero(t, time.Since(start))
 	})
+}
+
+// What a server turns away has come to it: to repeat that is load, and paid for, also if
+// it was not run.
+func TestRefusalsOfAServerArePaidFor(t *testing.T) {
+	var requests atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	defer server.Close()
+	d := rpcx.Dialer{
+		Codec:     codec.NewJSON2Client,
+		Heartbeat: -1,
+		Retry:     rpcx.Retry{BackOff: constantly(0)},
+		NetDial: func(context.Context, string, string) (net.Conn, error) {
+			return jsonhttp.NewConn(jsonhttp.Config{URL: server.URL})
+		},
+	}
+	c, err := d.Dial("tcp", "a:1")
+	require.NoError(t, err)
+	defer c.Close()
+	err = c.CallContext(t.Context(), "Any.Method", struct{}{}, new(int))
+	require.Equal(t, rpcx.NotSent, callError(t, err).Sent)
+	require.EqualValues(t, 12, requests.Load(), "one, its free move, and as many as the budget had")
+	require.EqualValues(t, 10, c.Stats().Retries)
 }

@@ -270,7 +270,7 @@ func TestRetriesAddNothingToTheBudget(t *testing.T) {
 					time.Sleep(20 * time.Millisecond)
 					f.Cut("a:1")
 				}
-				return call.Error
+				return (<-call.Done).Error
 			}
 			require.Error(t, useUp())
 			used := c.Stats().Retries
