@@ -69,8 +69,11 @@ func (w *wire) writerLeaves() {
 }
 
 // dismiss has the reader leave a connection that is over, and is not closed, or not
-// yet.
+// yet. The deadline of a write that has ended is lifted.
 func (w *wire) dismiss() {
+	if w.resting() == nil {
+		w.writeBy(time.Time{})
+	}
 	if w.bar() && !w.readBy(past) {
 		w.reader.CompareAndSwap(readerLeaving, readerStuck)
 	}
