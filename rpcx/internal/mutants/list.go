@@ -33,7 +33,7 @@ var mutants = []mutant{
 	{"a caller who has gone gets no repetition", run, "return gone || !mayRepeat", "return !mayRepeat"},
 	{"a repetition is paid for", run, "r.paid = r.client.budget.withdraw(); r.paid", "r.paid = true; r.paid"},
 	{"what repeats only refusals of ours is free", run, "if !r.owes || r.paid {", "if r.attempts == 1 || r.paid {"},
-	{"what repeats refusals of a server is paid for", run, "return isRefusal(res.err) || answerOf(res.err) != codec.NoAnswer", "return false"},
+	{"what repeats refusals of a server is paid for", run, "return isRefusal(res.err) || answerOf(res.err) != codec.NoAnswer", "return isRefusal(res.err) && answerOf(res.err) != codec.NoAnswer"},
 	{"what was not sent is not paid for", run, "r.client.budget.refund()", "_ = 0"},
 	{"a spent budget ends a call before it waits", run, "r.owes && r.client.budget.isSpent()", "false"},
 	{"a refused call does not spin", run, "r.wait = max(r.wait, leastWait)", "_ = 0"},
