@@ -249,14 +249,17 @@ func (t *tap) refused(a *attempt, err error) error {
 	case !a.encode && !a.unsent: // a foreign codec does not like the argument
 		a.encode, err = true, &codec.EncodeError{Err: err}
 	}
-	if t.retired() || !untouched && !(t.whole && a.encode) {
+	if t.retired() {
+		t.conn.mute.Store(true)
+	}
+	if t.conn.mute.Load() || !untouched && !(t.whole && a.encode) {
 		t.conn.retire()
 	}
 	return err
 }
 
 // retired reports whether the codec takes no more requests, as gob's does after it
-// has failed within an interface.
+// has failed within an interface. The writer calls it.
 func (t *tap) retired() bool {
 	r, ok := t.ClientCodec.(interface{ Retired() bool })
 	return ok && r.Retired()

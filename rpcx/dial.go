@@ -162,8 +162,9 @@ func (d *Dialer) single(given any, connect func(*endpoint) *conn) (*Client, erro
 	}
 	c.roster.take(time.Now(), []Endpoint{{Address: peerOf(given)}})
 	e := c.endpoints()[0]
+	e.fixed, c.fixed = true, true // before the connection, which may end at once
 	conn := connect(e)
-	e.fixed, c.fixed, c.codec = true, true, conn.wire == nil
+	c.codec = conn.wire == nil
 	e.adopt(&e.pool.lanes[0], conn)
 	c.watch(false)
 	return newClient(c), nil

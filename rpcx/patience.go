@@ -44,7 +44,7 @@ func (p *prober) presumed() bool {
 // connPatience is the silence that ends one connection of a peer that may live. One
 // whose encoder is retired cannot ask for a sign of life.
 func (p *prober) connPatience(c *conn, usual time.Duration) time.Duration {
-	if c.codec.retired() {
+	if c.mute.Load() {
 		return math.MaxInt64
 	}
 	if p.support().stopped() || c.explained() {
