@@ -35,7 +35,7 @@ type conn struct {
 
 	inflight atomic.Int64
 	retired  atomic.Bool
-	mute     atomic.Bool // its codec takes no more requests
+	mute     atomic.Bool  // its codec takes no more requests
 	scout    atomic.Bool  // it carries no calls: see scout
 	counted  atomic.Bool  // its end was counted as a failure of the endpoint
 	answered atomic.Bool  // a reply has come

@@ -10,9 +10,9 @@
 // A call asks the balancer for an endpoint, the endpoint's circuit breaker for
 // leave, and the endpoint for its connection. Endpoints that are connected come first;
 // only if there is none of them does a call wait for a dial, and those it passes over are
-// dialed in the background. It goes through net/rpc's own Client to the codec and the wire. Its end is judged
-// once, and breaker, failure detector and balancer learn from it; then it
-// returns, or is tried again.
+// dialed in the background. The call goes through net/rpc's own Client to the codec and
+// the wire. Its end is judged once, and breaker, failure detector and balancer learn
+// from it; then it returns, or is tried again.
 //
 // The breaker is the only gate: an endpoint takes calls if and only if its
 // breaker lets them in. The failure detector watches for silence while an answer
@@ -22,6 +22,26 @@
 // the peer is convicted, which opens the breaker, closes the connection, and so
 // ends every call that waits on it. A slow call to a live peer is never cut.
 // While an endpoint is down, pings try it, not calls.
+//
+// # What a silence means
+//
+// Not every server answers a ping beside other calls, or at all. An eighth of a slot
+// after an endpoint was connected, it is pinged over a connection of its own, which then
+// closes: so a server that hangs up behind unknown methods, or ignores them, loses no
+// call. It is pinged no more ([EndpointStats].Pings, [ClientTrace].PingSupport, and the
+// log say so), and calls try it when it was away. A server that answers is pinged over
+// the connections that carry calls, an eighth of a slot after a call that takes long,
+// which shows whether it answers beside that many others.
+//
+// At default settings a silence convicts after 2.5 s if the peer owes no more answers
+// than it has owed beside a ping that it answered; if all that it owes is of methods that
+// usually take less than a quarter of a slot; or if it is silent over another connection
+// as well. It takes 30 s, twelve times as long, if the peer may have a reason for the
+// silence and cannot be asked: nothing is known of it yet, it is pinged no more, it refuses
+// further connections, or there is none beside the one that was given to [NewClient]. A
+// peer that answers over another connection is not convicted; calls go there, and those
+// on the silent connection wait as long. Any byte is life, and while this side decodes,
+// no silence counts.
 //
 // # Endpoints that come and go
 //
@@ -78,9 +98,10 @@
 //
 // "Provably not sent" means that the end of the request cannot have left this
 // process: no server runs a request before it has all of it. Moving such a call to an
-// endpoint not yet tried is free; every other repetition waits for [Retry].BackOff, and is charged to [Retry].Budget when it is sent,
-// if a server was given the call before. To wait for an endpoint is free. A call that
-// is a retry of somebody else's ([AsRetry]) has no others. A server that says when to
+// endpoint not yet tried is free; every other repetition waits for [Retry].BackOff, and
+// is charged to [Retry].Budget when it is sent, if a server was given the call before. To
+// wait for an endpoint is free. A call that is a retry of another call ([AsRetry]) has no
+// others. A server that says when to
 // come back (Retry-After) is not asked before; if that is later than in half a second,
 // the call fails instead.
 //
