@@ -244,7 +244,7 @@ func (t *tap) refused(a *attempt, err error) error {
 	untouched := w == nil || w.queued.Load() == a.start
 	switch {
 	case w == nil || !untouched:
-	case t.conn.dead():
+	case w.over():
 		a.unsent = true
 	case !a.encode && !a.unsent: // a foreign codec does not like the argument
 		a.encode, err = true, &codec.EncodeError{Err: err}

@@ -85,7 +85,9 @@ func (c *conn) received(a *attempt, now time.Time, answered bool) {
 	}
 	if a.method == pingMethod {
 		c.pong.Store(int64(now.Sub(c.ep.client.born)))
-		if c.ep.fixed || c.ep.support() != PingsUnknown {
+		if c.scout.Load() {
+			c.ep.kick() // the prober looks what comes behind the answer
+		} else if c.ep.fixed || c.ep.support() != PingsUnknown {
 			c.ep.answersPings(c.before.Load() - c.replies.Load())
 		}
 	}

@@ -45,6 +45,13 @@ func (w *wire) stop(err error) {
 	}
 }
 
+// over reports whether no byte leaves any more. A connection's end stops its wire first.
+func (w *wire) over() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err != nil
+}
+
 // halt is stop, and on a socket also ends the write that is under way, so that it is
 // known what has left.
 func (w *wire) halt(err error) {
