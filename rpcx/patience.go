@@ -78,39 +78,31 @@ func (p *prober) keepScout(ctx context.Context, now time.Time, silent bool) {
 }
 
 // lookEarlyAt looks at what the peer owes an eighth of a slot after an attempt asked for
-// it, again and again as long as the peer owes more than it has shown to answer beside. A ping
-// at that time shows what it does before it matters. It returns at, or when to look next.
+// it, once in a slot. A ping at that time shows what the peer does before it matters. It
+// returns at, or when to look.
 func (p *prober) lookEarlyAt(ctx context.Context, now, at time.Time) time.Time {
 	switch {
-	case !p.lookEarly.Load():
+	case !p.lookEarly.Load() || p.looked:
 		return at
 	case p.look.IsZero():
 		p.look = now.Add(p.slot / 8)
 	case !now.Before(p.look):
-		p.look = time.Time{}
-		if !p.lookNow(ctx, now) {
-			p.lookEarly.Store(false)
-			return at
-		}
-		p.look = now.Add(p.slot / 8)
+		p.look, p.looked = time.Time{}, true
+		p.lookNow(ctx, now)
+		return at
 	}
 	return earlier(at, p.look)
 }
 
-// lookNow asks the peer for an answer beside those that it owes for some time. It
-// reports whether it owes others.
-func (p *prober) lookNow(ctx context.Context, now time.Time) (again bool) {
+// lookNow asks the peer for an answer beside those that it has owed for some time.
+func (p *prober) lookNow(ctx context.Context, now time.Time) {
 	for _, c := range p.pool.all() {
 		switch {
-		case p.fixed || c.ping != nil || c.outstanding() <= p.beside.Load() || p.support().stopped():
-		case c.silentFor(now) < p.slot/8:
-			again = true
+		case p.fixed || c.ping != nil || !c.owesMore() || c.silentFor(now) < p.slot/8:
 		case p.mayPing(c) && !c.wire.full.Load():
 			c.sendPing(now)
 		case p.support() == PingsUnknown:
 			p.sendScout(ctx)
-			again = true
 		}
 	}
-	return again
 }

@@ -58,16 +58,19 @@ func (c *conn) wrote(a *attempt) {
 	}
 }
 
-// explained reports whether the requests that the peer owes an answer to may explain
-// its silence: there are more of them than it has ever owed beside an answer, and some
-// may take long.
-func (c *conn) explained() bool {
+// owesMore reports whether the peer owes answers to more requests than it has ever owed
+// beside an answer to a ping.
+func (c *conn) owesMore() bool {
 	owed := c.outstanding()
 	if c.ping != nil {
 		owed--
 	}
-	return owed > c.ep.beside.Load() && c.unsure.Load() > 0
+	return owed > c.ep.beside.Load()
 }
+
+// explained reports whether the requests that the peer owes an answer to may explain its
+// silence: it owes more than it has ever owed beside an answer, and some may take long.
+func (c *conn) explained() bool { return c.owesMore() && c.unsure.Load() > 0 }
 
 // received counts a reply to an attempt, and notes what the answer to a ping shows. An
 // exchange that ended without an answer counts as one that was not begun. The reader
@@ -85,13 +88,14 @@ func (c *conn) received(a *attempt, now time.Time, answered bool) {
 	}
 	if a.method == pingMethod {
 		c.pong.Store(int64(now.Sub(c.ep.client.born)))
-		if c.scout.Load() {
-			c.ep.kick() // the prober looks what comes behind the answer
-		} else if c.ep.fixed || c.ep.support() != PingsUnknown {
+		if !c.scout.Load() && (c.ep.fixed || c.ep.support() != PingsUnknown) {
 			c.ep.answersPings(c.before.Load() - c.replies.Load())
 		}
 	}
 	c.replies.Add(1)
+	if c.scout.Load() {
+		c.ep.kick() // the prober looks what comes behind the answer
+	}
 }
 
 // busy reports whether the reader is not waiting for bytes: it decodes what has come,
@@ -117,7 +121,11 @@ func (c *conn) watch(now time.Time, slot time.Duration) (owed time.Duration) {
 	if pong := time.Duration(c.pong.Load()); pong > 0 && at-pong > c.ep.aftermath() && !c.scout.Load() {
 		c.ep.strikes.Store(0)
 	}
-	if c.ping == nil && silent >= slot/2 && c.ep.mayPing(c) && !c.wire.full.Load() {
+	due := slot / 2
+	if c.owesMore() {
+		due = slot / 8
+	}
+	if c.ping == nil && silent >= due && c.ep.mayPing(c) && !c.wire.full.Load() {
 		c.sendPing(now)
 		return 0
 	}

@@ -32,6 +32,7 @@ type prober struct {
 	slot   time.Duration // Dialer.Heartbeat
 	next   time.Time     // when the current slot ends
 	look   time.Time     // when to look early at what is owed; zero if that was not asked for
+	looked bool          // that was done in this slot
 	redial time.Time     // when lost connections are made again; zero if there are none
 	phi    float64       // as the balancer knows it
 	guard  detector.Guard
@@ -134,7 +135,7 @@ func (p *prober) excuse(now time.Time, fault detector.Fault) {
 // step does what is due now and returns when to wake next.
 func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	at := p.next
-	at = p.introduce(ctx, now, p.checkScout(now, at))
+	at = p.introduce(ctx, now, p.checkScout(ctx, now, at))
 	s := p.breaker.Stats(now)
 	if s.State == breaker.Open && p.pings && !p.forgotten() && (isRefused(s.Cause) || p.client.short(now)) {
 		p.breaker.Hasten(now)
@@ -173,6 +174,10 @@ func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 // calls may wait on connections that take no others.
 func (p *prober) endSlot(ctx context.Context, now time.Time) {
 	p.noteUse()
+	if p.looked {
+		p.looked = false
+		p.lookEarly.Store(false)
+	}
 	if p.pings && !p.forgotten() {
 		p.ping(ctx, now)
 		p.compare(now)

@@ -82,7 +82,7 @@ func (p *prober) scoutEnded() <-chan struct{} {
 }
 
 // checkScout learns from the scout's ping. It returns when to look at it again, or at.
-func (p *prober) checkScout(now, at time.Time) time.Time {
+func (p *prober) checkScout(ctx context.Context, now, at time.Time) time.Time {
 	if p.scout == nil {
 		return at
 	}
@@ -108,6 +108,7 @@ func (p *prober) checkScout(now, at time.Time) time.Time {
 		}
 		p.answersPings(0)
 		p.dropScout(errClosedWire)
+		p.lookNow(ctx, now)
 	case p.ignoresScout(now):
 		p.setSupport(PingsIgnored)
 	}
