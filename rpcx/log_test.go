@@ -125,27 +125,25 @@ func TestLogOfAFlappingEndpoint(t *testing.T) {
 }
 
 func TestLogLevels(t *testing.T) {
-	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		var log lines
-		f.dialer.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		everything(t, f)
-		for msg, level := range map[string]string{
-			"call is tried again":                       "DEBUG",
-			"call is hedged":                            "DEBUG",
-			"peer is suspected":                         "DEBUG",
-			"breaker changed":                           "INFO",
-			"breaker closed":                            "INFO",
-			"dial succeeded again":                      "INFO",
-			"peer does not respond":                     "WARN",
-			"dial failed":                               "WARN",
-			"retry budget is exhausted":                 "WARN",
-			"detector and calls see a peer differently": "WARN",
-		} {
-			told := log.with(`msg="` + msg + `"`)
-			require.NotEmpty(t, told, msg)
-			for _, line := range told {
-				require.Contains(t, line, "level="+level)
-			}
+	var log lines
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	everything(t, func(d *rpcx.Dialer) { d.Logger = logger })
+	for msg, level := range map[string]string{
+		"call is tried again":                       "DEBUG",
+		"call is hedged":                            "DEBUG",
+		"peer is suspected":                         "DEBUG",
+		"breaker changed":                           "INFO",
+		"breaker closed":                            "INFO",
+		"dial succeeded again":                      "INFO",
+		"peer does not respond":                     "WARN",
+		"dial failed":                               "WARN",
+		"retry budget is exhausted":                 "WARN",
+		"detector and calls see a peer differently": "WARN",
+	} {
+		told := log.with(`msg="` + msg + `"`)
+		require.NotEmpty(t, told, msg)
+		for _, line := range told {
+			require.Contains(t, line, "level="+level)
 		}
-	})
+	}
 }

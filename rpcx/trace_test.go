@@ -40,9 +40,21 @@ func hookNames() []string {
 	return names
 }
 
-// everything makes everything happen that a hook tells of.
-func everything(t *testing.T, f *fleet) {
-	f.dialer.Retry.Budget = 1e-3
+// everything makes everything happen that a hook tells of, to clients with the given
+// options: each event in a bubble of its own, since the race detector bears only so many
+// timers in one.
+func everything(t *testing.T, set func(*rpcx.Dialer)) {
+	for _, event := range []func(*testing.T, *fleet){outage, resolution, hedge, hangUp, grayFailure, spentBudget} {
+		inFleet(t, 2, func(t *testing.T, f *fleet) {
+			set(&f.dialer)
+			event(t, f)
+			synctest.Wait()
+		})
+	}
+}
+
+// outage has pings, suspicion, retries, and a return.
+func outage(t *testing.T, f *fleet) {
 	c := f.dial()
 	where(t, c, 10)
 	time.Sleep(5 * time.Second) // pings
@@ -58,44 +70,55 @@ func everything(t *testing.T, f *fleet) {
 	for _, a := range f.addrs {
 		f.Resume(a)
 	}
-	time.Sleep(10 * time.Second)
+	time.Sleep(time.Minute)
 	where(t, c, 10)
 	require.NoError(t, c.Close())
+}
 
-	resolved := f.dialer
-	resolved.Resolver = rpcx.Static(rpcx.Endpoint{Address: f.addrs[0]})
-	c, err := resolved.Dial("tcp")
+func resolution(t *testing.T, f *fleet) {
+	f.dialer.Resolver = rpcx.Static(rpcx.Endpoint{Address: f.addrs[0]})
+	c, err := f.dialer.Dial("tcp")
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
+}
 
-	hedging := f.dialer
-	hedging.Hedge = &rpcx.Hedge{Delay: time.Second}
-	hedging.Retry.Budget = 0
-	c = (&fleet{t: t, addrs: f.addrs, dialer: hedging}).dial()
+func hedge(t *testing.T, f *fleet) {
+	f.dialer.Hedge = &rpcx.Hedge{Delay: time.Second}
+	c := f.dial()
 	synctest.Wait()
 	require.NoError(t, c.CallContext(rpcx.WithIdempotent(t.Context()), "Bank.Sleep", 2*time.Second, new(string)))
 	time.Sleep(10 * time.Second)
 	require.NoError(t, c.Close())
+}
 
+// hangUp has a server that hangs up behind pings.
+func hangUp(t *testing.T, f *fleet) {
 	f.serve = oneByOne
 	f.start("once:1")
-	strict := f.dialer
-	c, err = strict.Dial("tcp", "once:1")
+	c, err := f.dialer.Dial("tcp", "once:1")
 	require.NoError(t, err)
-	time.Sleep(5 * time.Second)
+	time.Sleep(10 * time.Second)
 	require.NoError(t, c.Close())
+}
 
+func grayFailure(t *testing.T, f *fleet) {
 	f.dialer.Breaker.Disabled = true
-	c, err = f.dialer.Dial("tcp", f.addrs[0])
+	c, err := f.dialer.Dial("tcp", f.addrs[0])
 	require.NoError(t, err)
-	for range 70 { // a gray failure
+	for range 70 {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		require.ErrorIs(t, c.CallContext(ctx, "Bank.Sleep", time.Hour, new(string)), context.DeadlineExceeded)
 		cancel()
 	}
 	require.NoError(t, c.Close())
-	c = f.dial()
-	for range 15 { // repetitions, until the budget is exhausted
+}
+
+// spentBudget has repetitions until the retry budget is spent.
+func spentBudget(t *testing.T, f *fleet) {
+	f.dialer.Breaker.Disabled = true
+	f.dialer.Retry.Budget = 1e-3
+	c := f.dial()
+	for range 15 {
 		time.AfterFunc(time.Second, func() {
 			for _, a := range f.addrs {
 				f.Cut(a)
@@ -104,48 +127,43 @@ func everything(t *testing.T, f *fleet) {
 		c.CallContext(rpcx.WithIdempotent(t.Context()), "Bank.Sleep", 2*time.Second, new(string)) //nolint:errcheck // the last ones fail
 	}
 	require.NoError(t, c.Close())
-	synctest.Wait()
 }
 
 func TestEveryHookIsCalled(t *testing.T) {
-	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		var mu sync.Mutex // protects following
-		seen := make(map[string]bool)
-		f.dialer.Trace = everyHook(func(name string) {
-			mu.Lock()
-			defer mu.Unlock()
-			seen[name] = true
-		})
-		everything(t, f)
-		for _, name := range hookNames() {
-			require.True(t, seen[name], name)
-		}
+	var mu sync.Mutex // protects following
+	seen := make(map[string]bool)
+	trace := everyHook(func(name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[name] = true
 	})
+	everything(t, func(d *rpcx.Dialer) { d.Trace = trace })
+	for _, name := range hookNames() {
+		require.True(t, seen[name], name)
+	}
 }
 
 // A hook that panics costs its client nothing, and is told of once.
 func TestPanickingHooksAreStopped(t *testing.T) {
-	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		var log lines
-		f.dialer.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		f.dialer.Trace = everyHook(func(name string) { panic("from " + name) })
-		everything(t, f)
-		for _, name := range hookNames() {
-			told := log.with(`panic="from ` + name + `"`)
-			require.NotEmpty(t, told, name)
-			require.LessOrEqual(t, len(told), 6, "once for each of six clients")
-		}
+	var log lines
+	everything(t, func(d *rpcx.Dialer) {
+		d.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		d.Trace = everyHook(func(name string) { panic("from " + name) })
 	})
+	for _, name := range hookNames() {
+		told := log.with(`panic="from ` + name + `"`)
+		require.NotEmpty(t, told, name)
+		require.LessOrEqual(t, len(told), 6, "once for each of six clients")
+	}
 }
 
 // A panic in the logger itself has nowhere to go.
 func TestPanickingLoggerIsStopped(t *testing.T) {
-	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		f.dialer.Logger = slog.New(slog.NewTextHandler(new(lines), &slog.HandlerOptions{
+	everything(t, func(d *rpcx.Dialer) {
+		d.Logger = slog.New(slog.NewTextHandler(new(lines), &slog.HandlerOptions{
 			Level:       slog.LevelDebug,
 			ReplaceAttr: func([]string, slog.Attr) slog.Attr { panic("in the log") },
 		}))
-		everything(t, f)
 	})
 }
 
