@@ -104,6 +104,8 @@ func (f *fileResolver) settled(ctx context.Context, last *string) (*string, erro
 
 func isFinished(text string) bool { return text == "" || strings.HasSuffix(text, "\n") }
 
+var errNotUTF8 = errors.New("not UTF-8 text; save it in that encoding")
+
 // read returns the content of the file, at most maxFileSize, and when it was changed.
 // It opens nothing else: a named pipe would block.
 func (f *fileResolver) read() (text string, modified time.Time, err error) {
@@ -128,7 +130,7 @@ func (f *fileResolver) read() (text string, modified time.Time, err error) {
 
 func (f *fileResolver) parse(text string) ([]Endpoint, error) {
 	if !utf8.ValidString(text) || strings.Contains(text, "\x00") {
-		return nil, errors.New("not UTF-8 text; save it in that encoding")
+		return nil, errNotUTF8
 	}
 	text = strings.TrimPrefix(text, "\ufeff")
 	var set []Endpoint
