@@ -63,7 +63,7 @@ func TestReturnIsNoStorm(t *testing.T) {
 			for _, sets := range feeds {
 				sets <- said{set: setOf("a:1", "b:1")}
 			}
-		}, "b:1", 20},
+		}, "b:1", 30}, // 200 dials of two kinds, spread over a second: 10 are usual
 		"loss": {func(f *fleet, _ []feed) { f.Cut("a:1") }, "a:1", 45},
 		"restart": {func(f *fleet, _ []feed) {
 			f.kill("a:1")

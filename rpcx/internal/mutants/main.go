@@ -5,59 +5,106 @@
 //	go run ./rpcx/internal/mutants
 //
 // It leaves the source alone (go test -overlay) and prints for each mutant the first
-// test that fails. Its status is 1 if a mutant survives. A mutant whose text is no
-// longer in the source is an error: the list follows the code.
+// test that fails, and fails again when it is run alone: a test that failed by chance
+// kills nothing. Its status is 1 if a mutant survives. A mutant whose text is no longer
+// in the source is an error: the list follows the code.
 package main
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 func main() {
 	only := flag.String("only", "", "run only mutants whose rule contains this")
+	// Most tests wait for the clock rather than for a processor.
+	workers := flag.Int("p", 2*runtime.GOMAXPROCS(0), "the number of mutants that are tested at the same time")
 	flag.Parse()
+	if err := runAll(*only, *workers); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+func runAll(only string, workers int) error {
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
-		fatal(err)
+		return err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // temporary
-	survived := 0
-	for _, m := range mutants {
-		if !strings.Contains(m.rule, *only) {
+	var (
+		group    errgroup.Group
+		mu       sync.Mutex // guards the output and survived
+		survived int
+	)
+	group.SetLimit(workers)
+	for i, m := range mutants {
+		if !strings.Contains(m.rule, only) {
 			continue
 		}
-		begin := time.Now()
-		killer, err := m.run(dir)
-		if err != nil {
-			fatal(fmt.Errorf("%s: %s: %w", m.file, m.rule, err))
-		}
-		if killer == "" {
-			killer = "SURVIVED"
-			survived++
-		}
-		fmt.Printf("%-14s %-70s %4.0f s  %s\n", filepath.Base(m.file), m.rule, time.Since(begin).Seconds(), killer)
+		group.Go(func() error {
+			begin := time.Now()
+			killer, err := m.test(filepath.Join(dir, fmt.Sprint(i)))
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", m.file, m.rule, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if killer == "" {
+				killer = "SURVIVED"
+				survived++
+			}
+			fmt.Printf("%-14s %-70s %4.0f s  %s\n", filepath.Base(m.file), m.rule, time.Since(begin).Seconds(), killer)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	if survived > 0 {
-		fatal(fmt.Errorf("%d mutants survived", survived))
+		return fmt.Errorf("%d mutants survived", survived)
+	}
+	return nil
+}
+
+// test returns the first test that the mutant fails, alone too; empty if none does.
+func (m mutant) test(dir string) (killer string, err error) {
+	binary, err := m.build(dir)
+	if err != nil {
+		return "", err
+	}
+	var chance []string // tests that failed, and did not when run alone
+	for {
+		killer := m.run(binary, "-test.skip=^("+strings.Join(chance, "|")+")$")
+		if killer == "" {
+			return "", nil
+		}
+		top, _, _ := strings.Cut(strings.Fields(killer)[0], "/")
+		if !strings.HasPrefix(top, "Test") || m.run(binary, "-test.run=^"+top+"$") != "" {
+			return killer, nil
+		}
+		if len(chance) == 3 {
+			return "", fmt.Errorf("these tests fail by chance: %v", append(chance, top))
+		}
+		chance = append(chance, top)
 	}
 }
 
-func fatal(err error) {
-	fmt.Fprintln(os.Stderr, "mutants:", err)
-	os.Exit(1)
-}
-
-// run tests one mutant and returns the first test that fails, empty if none does.
-func (m mutant) run(dir string) (killer string, err error) {
+// build returns the path of the mutant's test binary.
+func (m mutant) build(dir string) (binary string, err error) {
 	source, err := os.ReadFile(m.file)
 	if err != nil {
 		return "", err
@@ -69,20 +116,34 @@ func (m mutant) run(dir string) (killer string, err error) {
 	if err != nil {
 		return "", err
 	}
-	build := exec.Command("go", "build", "-overlay", overlay, "./"+filepath.Dir(m.file))
+	binary = filepath.Join(dir, "test")
+	build := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", binary, "./"+filepath.Dir(m.file))
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("the mutant does not compile: %s", out)
 	}
-	test := exec.Command("go", "test", "-overlay", overlay, "-count=1", "-failfast", "-timeout=120s", "./"+filepath.Dir(m.file))
+	return binary, nil
+}
+
+// run returns the first test that fails.
+func (m mutant) run(binary, filter string) (killer string) {
+	test := exec.Command(binary, "-test.failfast", "-test.timeout=10m", filter)
+	test.Dir = filepath.Dir(m.file)
 	out, err := test.CombinedOutput()
 	if err == nil {
-		return "", nil
+		return ""
 	}
-	return firstFailure(out), nil
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return err.Error()
+	}
+	return firstFailure(out)
 }
 
 // write makes the file that says which source stands in for which.
 func write(dir, file string, source []byte) (overlay string, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
 	path, err := filepath.Abs(file)
 	if err != nil {
 		return "", err
@@ -102,6 +163,7 @@ func write(dir, file string, source []byte) (overlay string, err error) {
 var (
 	failure = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 	hanging = regexp.MustCompile(`panic: test timed out[^\n]*\n\s*running tests:\n\s*(\S+)`)
+	running = regexp.MustCompile(`(?m)^resilientrpc/\S+\.(Test\w+)\(`)
 )
 
 func firstFailure(out []byte) string {
@@ -111,8 +173,8 @@ func firstFailure(out []byte) string {
 		return string(all[len(all)-1][1]) // a subtest comes after its test
 	case hanging.Match(out):
 		return string(hanging.FindSubmatch(out)[1]) + " hangs"
-	case bytes.Contains(out, []byte("panic:")):
-		return "a panic"
+	case running.Match(out):
+		return string(running.FindSubmatch(out)[1]) + " ends the process"
 	}
-	return strings.TrimSpace(string(out))
+	return "the process ends: " + strings.TrimSpace(string(out))
 }
