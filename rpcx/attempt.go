@@ -13,6 +13,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // The states of an attempt. Each moves once, by compare-and-swap: the writer
@@ -155,6 +156,9 @@ func (a *attempt) take(now time.Time) bool {
 
 var errStrayReply = errors.New("rpcx: a reply came to a request that was not made; the stream is in disorder")
 
+// errFull is what an attempt gets that others outran to the room in memory.
+var errFull = errors.New("rpcx: too much waits to be written")
+
 var errWithdrawn = errors.New("rpcx: the call was withdrawn before it was sent")
 
 // tap is the codec that net/rpc's Client sees. It unwraps attempts, keeps what
@@ -193,7 +197,7 @@ func newTap(inner rpc.ClientCodec, c *conn) *tap {
 func (t *tap) WriteRequest(r *rpc.Request, body any) error {
 	a := body.(*attempt)
 	if w := t.conn.wire; w != nil {
-		if w.full.Load() {
+		if w.Full() {
 			a.refusal = errFull
 			return errFull
 		}
@@ -201,10 +205,10 @@ func (t *tap) WriteRequest(r *rpc.Request, body any) error {
 		case t.conn.slot <- struct{}{}:
 			defer func() { <-t.conn.slot }()
 		default: // it is being closed
-			return errClosedWire
+			return wire.ErrClosed
 		}
-		a.start = w.cork()
-		defer func() { a.end = w.uncork() }()
+		a.start = w.BeginFrame()
+		defer func() { a.end = w.EndFrame() }()
 	}
 	a.seq, a.unsure = r.Seq, t.conn.mayTakeLong(a.method)
 	if !a.state.CompareAndSwap(queued, written) {
@@ -241,10 +245,10 @@ func (t *tap) refused(a *attempt, err error) error {
 	w := t.conn.wire
 	a.encode = isEncodeError(err)
 	a.unsent = errors.Is(err, codec.ErrRetired)
-	untouched := w == nil || w.queued.Load() == a.start
+	untouched := w == nil || w.Queued() == a.start
 	switch {
 	case w == nil || !untouched:
-	case w.over():
+	case w.Over():
 		a.unsent = true
 	case !a.encode && !a.unsent: // a foreign codec does not like the argument
 		a.encode, err = true, &codec.EncodeError{Err: err}
@@ -289,7 +293,7 @@ func (t *tap) note() {
 	end := exchangeError(t.failure)
 	t.unanswered = end != nil && end.Answer == codec.NoAnswer
 	if t.whole && t.conn.wire != nil && end == nil {
-		t.now = t.conn.wire.now // when the bytes came, which was proof of life
+		t.now = t.conn.wire.LastRead() // when the bytes came, which was proof of life
 	} else {
 		t.now = time.Now()
 		if t.unanswered {

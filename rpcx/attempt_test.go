@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // counting is a codec that counts the requests it is given.
@@ -59,7 +61,7 @@ func TestAttemptEndsOnce(t *testing.T) {
 
 // Of a connection that is over, and of a request of which no byte has left.
 func TestWhatIsKnownOfAnAttempt(t *testing.T) {
-	over := &conn{wire: newWire(nil, nil, nil), done: make(chan struct{}), cause: errClosedWire}
+	over := &conn{wire: wire.New(nil, wire.Config{}), done: make(chan struct{}), cause: wire.ErrClosed}
 	over.ep, over.codec = new(endpoint), newTap(new(counting), over)
 	over.retired.Store(true) // which asks nothing of an endpoint
 	close(over.done)

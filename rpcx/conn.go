@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // conn is one connection to an endpoint: net/rpc's own Client over our tap.
@@ -27,7 +28,7 @@ type conn struct {
 	codec *tap
 	// canceler gives up one request; nil if the codec cannot.
 	canceler codec.Canceler
-	wire     *wire // nil if the user gave a codec rather than a connection
+	wire     *wire.Wire // nil if the user gave a codec rather than a connection
 	// slot is taken while the codec writes a request, so that it is not closed
 	// meanwhile. Where there is no wire it is taken before net/rpc's locks, so that a
 	// caller who waits behind a stalled one can leave. It has room for one.
@@ -69,8 +70,9 @@ type conn struct {
 // newConn starts a connection over rwc with the given codec.
 func newConn(ep *endpoint, rwc io.ReadWriteCloser, codec func(io.ReadWriteCloser) rpc.ClientCodec) *conn {
 	c := makeConn(ep)
-	c.wire = newWire(rwc, func(f func()) { go f() }, c.fail)
-	c.wire.heard, c.wire.stall = c.proof, writeStall
+	c.wire = wire.New(rwc, wire.Config{
+		Go: func(f func()) { go f() }, Fail: c.fail, Heard: c.proof, Stall: wire.WriteStall,
+	})
 	c.start(codec(c.wire))
 	return c
 }
@@ -97,7 +99,7 @@ func (c *conn) start(codec rpc.ClientCodec) {
 // do sends an attempt and waits for its end.
 func (c *conn) do(ctx context.Context, now time.Time, a *attempt) result {
 	if !c.enter() {
-		return result{err: errClosedWire, own: true}
+		return result{err: wire.ErrClosed, own: true}
 	}
 	defer c.release()
 	for {
@@ -108,7 +110,7 @@ func (c *conn) do(ctx context.Context, now time.Time, a *attempt) result {
 		wrote := c.hand(a, ctx.Done() != nil)
 		res := c.await(ctx, a)
 		if wrote != nil {
-			endsBy(time.Now().Add(leaveWithin), wrote)
+			wire.EndsBy(time.Now().Add(wire.LeaveWithin), wrote)
 		}
 		if res.err != errFull { //nolint:errorlint // made by our tap, never wrapped
 			return res
@@ -120,7 +122,7 @@ func (c *conn) do(ctx context.Context, now time.Time, a *attempt) result {
 func (c *conn) room(ctx context.Context, now time.Time) error {
 	c.expect(now)
 	if c.wire != nil {
-		return c.wire.wait(ctx)
+		return c.wire.Wait(ctx)
 	}
 	select {
 	case c.slot <- struct{}{}:
@@ -140,7 +142,7 @@ func (c *conn) room(ctx context.Context, now time.Time) error {
 func (c *conn) hasRoom(now time.Time) bool {
 	c.expect(now)
 	if c.wire != nil {
-		return !c.wire.full.Load()
+		return !c.wire.Full()
 	}
 	select {
 	case c.slot <- struct{}{}:
@@ -179,7 +181,7 @@ func (c *conn) hand(a *attempt, mayLeave bool) <-chan struct{} {
 func (c *conn) write(a *attempt, done chan *rpc.Call) {
 	c.rc.Go(a.method, a, a, done)
 	if c.wire != nil {
-		c.wire.flush(c.inflight.Load() > 1)
+		c.wire.Flush(c.inflight.Load() > 1)
 	} else {
 		<-c.slot
 	}
@@ -274,7 +276,7 @@ func (c *conn) doubt(a *attempt) Sent {
 	if c.wire == nil || !c.dead() {
 		return MaybeSent
 	}
-	if c.wire.unsentFrom(max(a.start, a.end-2)) {
+	if c.wire.UnsentFrom(max(a.start, a.end-2)) {
 		return NotSent
 	}
 	return MaybeSent
@@ -326,7 +328,7 @@ func (c *conn) release() {
 // call that came in between could be sent and cut off.
 func (c *conn) closeIdle() {
 	if c.inflight.CompareAndSwap(0, math.MinInt64/2) {
-		c.fail(errClosedWire)
+		c.fail(wire.ErrClosed)
 	}
 }
 
@@ -338,7 +340,7 @@ func (c *conn) fail(cause error) {
 	c.over.Do(func() {
 		c.cause = cause
 		if c.wire != nil {
-			c.wire.halt(errClosedWire)
+			c.wire.Halt(wire.ErrClosed)
 		}
 		c.ep.drop(c) // before those who wait on it look for another
 		close(c.done)
@@ -347,7 +349,7 @@ func (c *conn) fail(cause error) {
 		case !c.ep.fixed:
 			c.close()
 		case c.wire != nil:
-			go c.wire.dismiss()
+			go c.wire.Dismiss()
 		}
 	})
 	c.sweep()
@@ -363,7 +365,7 @@ func (c *conn) close() {
 }
 
 // closeCodec closes the codec when it writes nothing, or has not come to an end of that
-// within leaveWithin: then nothing else can free the writer. A panic is an error of it:
+// within wire.LeaveWithin: then nothing else can free the writer. A panic is an error of it:
 // in this goroutine its owner could not recover.
 func (c *conn) closeCodec() {
 	defer close(c.closed)
@@ -374,10 +376,10 @@ func (c *conn) closeCodec() {
 	}()
 	select {
 	case c.slot <- struct{}{}: // for good
-	case <-time.After(leaveWithin):
+	case <-time.After(wire.LeaveWithin):
 	}
 	if c.wire != nil && !c.ep.fixed { // whose Close would return the reader's error
-		c.wire.dismiss()
+		c.wire.Dismiss()
 	}
 	c.err = c.codec.Close()
 }

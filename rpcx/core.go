@@ -11,6 +11,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // core is what a [Client] and its goroutines share. It does not refer to the Client,
@@ -86,7 +87,7 @@ func (c *core) close() error {
 	var err error
 	late := time.Now().Add(closeWithin)
 	for _, conn := range conns {
-		switch closed := endsBy(late, conn.closed); {
+		switch closed := wire.EndsBy(late, conn.closed); {
 		case !conn.ep.fixed:
 		case closed:
 			err = conn.err

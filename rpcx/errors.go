@@ -9,6 +9,7 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // Sent says what is known of a failed call: whether its server can have run it.
@@ -144,7 +145,7 @@ func isOurs(err error) bool {
 		return true
 	}
 	for _, own := range [...]error{
-		errClosedWire, errLeft, errPanicked, errSpent, errWithdrawn, errStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
+		wire.ErrClosed, errLeft, errPanicked, errSpent, errWithdrawn, errStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
 	} {
 		if errors.Is(err, own) {
 			return true

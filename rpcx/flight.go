@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"resilientrpc/balancer"
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // flight is an asynchronous call. Nobody waits for it: whoever ends its attempt
@@ -202,7 +203,7 @@ func (f *flight) send(a *attempt) {
 		return
 	}
 	if !c.enter() {
-		f.landed(a, result{err: errClosedWire, own: true})
+		f.landed(a, result{err: wire.ErrClosed, own: true})
 		return
 	}
 	for {

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // patient is how long a silence must last to convict a peer that may have a reason for
@@ -66,12 +68,12 @@ func (p *prober) keepScout(ctx context.Context, now time.Time, silent bool) {
 	switch {
 	case p.fixed || p.support() == PingsFatal,
 		p.support() == PingsIgnored && p.scout != nil && now.Sub(p.client.born)-p.scout.started >= p.usualPatience(now):
-		p.dropScout(errClosedWire)
+		p.dropScout(wire.ErrClosed)
 	case p.support().stopped(): // a late answer to the scout would be welcome
 	case p.scout == nil && (unknown || silent):
 		p.sendScout(ctx)
 	case p.scout != nil && !unknown && !silent:
-		p.dropScout(errClosedWire)
+		p.dropScout(wire.ErrClosed)
 	case p.scout != nil:
 		p.scout.conn.watch(now, p.slot)
 	}
@@ -99,7 +101,7 @@ func (p *prober) lookNow(ctx context.Context, now time.Time) {
 	for _, c := range p.pool.all() {
 		switch {
 		case p.fixed || c.ping != nil || !c.owesMore() || c.silentFor(now) < p.slot/8:
-		case p.mayPing(c) && !c.wire.full.Load():
+		case p.mayPing(c) && !c.wire.Full():
 			c.sendPing(now)
 		case p.support() == PingsUnknown:
 			p.sendScout(ctx)

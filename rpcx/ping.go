@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // pingMethod is registered nowhere. A net/rpc server answers a call of it with
@@ -77,7 +78,7 @@ func (c *conn) explained() bool { return c.owesMore() && c.unsure.Load() > 0 }
 // calls it.
 func (c *conn) received(a *attempt, now time.Time, answered bool) {
 	if c.wire != nil {
-		c.wire.answered(a.start)
+		c.wire.HasRead(a.start)
 	}
 	if a.unsure {
 		c.unsure.Add(-1)
@@ -100,7 +101,7 @@ func (c *conn) received(a *attempt, now time.Time, answered bool) {
 
 // busy reports whether the reader is not waiting for bytes: it decodes what has come,
 // and a silence meanwhile is not the peer's.
-func (c *conn) busy() bool { return c.wire != nil && c.wire.reader.Load() != readerIn }
+func (c *conn) busy() bool { return c.wire != nil && !c.wire.IsReading() }
 
 // silentFor is how long ago the last sign of life was.
 func (c *conn) silentFor(now time.Time) time.Duration {
@@ -125,12 +126,12 @@ func (c *conn) watch(now time.Time, slot time.Duration) (owed time.Duration) {
 	if c.owesMore() {
 		due = slot / 8
 	}
-	if c.ping == nil && silent >= due && c.ep.mayPing(c) && !c.wire.full.Load() {
+	if c.ping == nil && silent >= due && c.ep.mayPing(c) && !c.wire.Full() {
 		c.sendPing(now)
 		return 0
 	}
 	// A full wire cannot take a ping, and what it holds asks enough.
-	if owes := c.ping != nil || silent >= slot/2 && (c.wire != nil && c.wire.full.Load() || c.outstanding() > 0); !owes {
+	if owes := c.ping != nil || silent >= slot/2 && (c.wire != nil && c.wire.Full() || c.outstanding() > 0); !owes {
 		c.owing = false
 		return 0
 	}
@@ -203,7 +204,7 @@ func (c *conn) tellPing() {
 
 // endedByPing reports whether the peer has ended the connection right behind a ping.
 func (c *conn) endedByPing() bool {
-	if errors.Is(c.cause, ErrUnresponsive) || errors.Is(c.cause, ErrShutdown) || errors.Is(c.cause, errClosedWire) {
+	if errors.Is(c.cause, ErrUnresponsive) || errors.Is(c.cause, ErrShutdown) || errors.Is(c.cause, wire.ErrClosed) {
 		return false
 	}
 	pinged, answered := c.pinged.Load(), c.pong.Load()

@@ -29,8 +29,8 @@ type traffic struct{ read, written uint64 }
 
 func (t *traffic) add(c *conn) {
 	if w := c.wire; w != nil {
-		t.read += uint64(w.received.Load())  //nolint:gosec // it only grows
-		t.written += uint64(w.queued.Load()) //nolint:gosec // likewise
+		t.read += uint64(w.Received())  //nolint:gosec // it only grows
+		t.written += uint64(w.Queued()) //nolint:gosec // likewise
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // grayErrors is the share of failed calls from which on an endpoint is failing in
@@ -69,7 +70,7 @@ func newProber(e *endpoint, wait time.Duration) *prober {
 func (p *prober) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer p.dropScout(errClosedWire)
+	defer p.dropScout(wire.ErrClosed)
 	p.begin(ctx)
 	now := time.Now()
 	p.next = now.Add(p.slot)

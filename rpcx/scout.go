@@ -3,6 +3,8 @@ package rpcx
 import (
 	"context"
 	"time"
+
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // scout is a connection beside those that carry calls. It shows how the endpoint takes
@@ -57,7 +59,7 @@ func (p *prober) sendScout(ctx context.Context) {
 		case p.scouts <- scouted{c, err, time.Since(started)}:
 		case <-ctx.Done():
 			if err == nil {
-				c.fail(errClosedWire)
+				c.fail(wire.ErrClosed)
 			}
 		}
 	}()
@@ -96,7 +98,7 @@ func (p *prober) checkScout(ctx context.Context, now, at time.Time) time.Time {
 		}
 	case c.unreached: // as if it had not connected
 		p.refused = true
-		p.dropScout(errClosedWire)
+		p.dropScout(wire.ErrClosed)
 	case p.support() != PingsUnknown:
 	case c.replies.Load() > 0:
 		if p.scout.answered.IsZero() {
@@ -107,7 +109,7 @@ func (p *prober) checkScout(ctx context.Context, now, at time.Time) time.Time {
 			return earlier(at, survived)
 		}
 		p.answersPings(0)
-		p.dropScout(errClosedWire)
+		p.dropScout(wire.ErrClosed)
 		p.lookNow(ctx, now)
 	case p.ignoresScout(now):
 		p.setSupport(PingsIgnored)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // Serve is [ServeConfig.Serve] of the zero ServeConfig.
@@ -148,7 +149,7 @@ func (s *serving) drain() error {
 	}
 	running := s.running.Load()
 	for _, c := range s.all() {
-		c.abort(errClosedWire)
+		c.abort(wire.ErrClosed)
 	}
 	if running == 0 {
 		<-done // only clients were slow to close

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/wire"
 )
 
 const (
@@ -57,21 +58,21 @@ type serverConn struct {
 
 func newServerConn(s *serving, conn net.Conn) *serverConn {
 	c := &serverConn{serving: s, conn: conn, turn: make(chan struct{})}
-	c.stream = newServerStream(newWire(conn, s.wg.Go, c.fail))
+	c.stream = newServerStream(wire.New(conn, wire.Config{Go: s.wg.Go, Fail: c.fail}))
 	return c
 }
 
 // fail ends the connection after a write has failed.
 func (c *serverConn) fail(err error) {
-	if isTimeout(err) {
+	if wire.IsTimeout(err) {
 		c.log.Warn("connection closed: its client does not read", "from", c.conn.RemoteAddr())
 	}
-	c.abort(errClosedWire)
+	c.abort(wire.ErrClosed)
 }
 
 // abort ends the connection at once, whatever runs or waits on it.
 func (c *serverConn) abort(err error) {
-	c.stream.stop(err)
+	c.stream.Stop(err)
 	c.conn.SetDeadline(time.Unix(1, 0)) //nolint:errcheck // it ends what Close does not
 	c.conn.Close()                      //nolint:errcheck // nobody is left to tell
 }
@@ -101,7 +102,7 @@ func (c *serverConn) makeCodec() bool {
 func (c *serverConn) survive(doing string) {
 	if reason := recover(); reason != nil {
 		c.log.Error("rpc codec panicked", "doing", doing, "panic", reason, "stack", string(debug.Stack()))
-		c.abort(errClosedWire)
+		c.abort(wire.ErrClosed)
 	}
 }
 
@@ -180,8 +181,8 @@ func (c *serverConn) done() {
 func (c *serverConn) write(r *rpc.Response, body any, refused bool) error {
 	c.lockRoom()
 	defer c.sending.Unlock()
-	c.stream.cork()
-	defer c.stream.uncork()
+	c.stream.BeginFrame()
+	defer c.stream.EndFrame()
 	if refused && c.refuser != nil {
 		return c.refuser.Refuse(r)
 	}
@@ -190,7 +191,7 @@ func (c *serverConn) write(r *rpc.Response, body any, refused bool) error {
 
 // lockRoom locks sending when there is room for a reply. It does not wait under the lock.
 func (c *serverConn) lockRoom() {
-	for c.sending.Lock(); c.stream.full.Load(); c.sending.Lock() {
+	for c.sending.Lock(); c.stream.Full(); c.sending.Lock() {
 		c.sending.Unlock()
 		c.stream.room()
 	}
@@ -212,7 +213,7 @@ func (c *serverConn) endIfIdle() {
 
 // close lets what waits leave, and ends the connection.
 func (c *serverConn) close() {
-	c.stream.settle()
+	c.stream.Drain()
 	if half, ok := c.conn.(interface{ CloseWrite() error }); ok && c.leaving.Load() != nil && half.CloseWrite() == nil {
 		c.conn.SetReadDeadline(time.Now().Add(lingering)) //nolint:errcheck // then it lingers as long as the client
 		io.Copy(io.Discard, c.conn)                       //nolint:errcheck // its end is all that counts
@@ -308,7 +309,7 @@ func (q *request) reply(r *rpc.Response, body any) error {
 	}
 	last := q.pending.Add(-1) == 0
 	if !q.followed || !q.stream.takesAlong() {
-		q.stream.send(last)
+		q.stream.Send(last)
 	}
 	return err
 }

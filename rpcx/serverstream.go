@@ -5,6 +5,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // gatherFor is how long a reply may wait for others: long beside what reading the
@@ -15,20 +17,20 @@ const gatherFor = 200 * time.Microsecond
 // and so whether a reply may wait: a reader on its way through what has arrived either
 // comes to requests whose replies take it along, or comes back for more, and sees to it.
 type serverStream struct {
-	*wire
+	*wire.Wire
 	born    time.Time
 	begun   atomic.Int64 // bytes that came since the last whole request
 	waiting atomic.Bool  // the reader is in Read, or about to be
 	since   atomic.Int64 // when it came out of there, or what waited last left, since born
 }
 
-func newServerStream(w *wire) *serverStream { return &serverStream{wire: w, born: time.Now()} }
+func newServerStream(w *wire.Wire) *serverStream { return &serverStream{Wire: w, born: time.Now()} }
 
 // Read implements io.Reader.
 func (s *serverStream) Read(p []byte) (int, error) {
 	s.waiting.Store(true) // before looking, so that who has just written sees it, or this what was written
-	s.send(false)
-	n, err := s.wire.Read(p)
+	s.Send(false)
+	n, err := s.Wire.Read(p)
 	if n > 0 && !isSpace(p[:n]) {
 		s.begun.Add(int64(n))
 	}
@@ -47,21 +49,14 @@ func (s *serverStream) within() bool { return s.waiting.Load() && s.begun.Load()
 // room waits while as much is to be written as may wait in memory: the client does not
 // read. Who has written so much has sent it.
 func (s *serverStream) room() {
-	s.wait(context.Background()) //nolint:errcheck // it has no end
-}
-
-// busy reports whether anything waits to be written.
-func (s *serverStream) busy() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.flushing || len(s.buf) > 0
+	s.Wait(context.Background()) //nolint:errcheck // it has no end
 }
 
 // takesAlong reports whether a reply that was just written, of a request behind which
 // there is another one, need not be sent. That ends after gatherFor: methods that compute
 // may keep the reader from its turn.
 func (s *serverStream) takesAlong() bool {
-	if s.waiting.Load() || s.full.Load() {
+	if s.waiting.Load() || s.Full() {
 		return false
 	}
 	now, since := int64(time.Since(s.born)), s.since.Load()

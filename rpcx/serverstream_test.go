@@ -20,12 +20,13 @@ import (
 	"resilientrpc/codec"
 	"resilientrpc/rpcx/internal/leak"
 	"resilientrpc/rpcx/internal/simnet"
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // A reply may wait for that of the next request, but not for its method, nor for long.
 func TestServerStreamTakesAlong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newServerStream(newWire(nil, nil, nil))
+		s := newServerStream(wire.New(nil, wire.Config{}))
 		require.True(t, s.takesAlong())
 		time.Sleep(gatherFor)
 		require.False(t, s.takesAlong(), "it has waited long enough")
@@ -34,7 +35,9 @@ func TestServerStreamTakesAlong(t *testing.T) {
 		require.False(t, s.takesAlong(), "nobody comes by")
 		s.waiting.Store(false)
 		require.True(t, s.takesAlong())
-		s.full.Store(true)
+		s.BeginFrame()
+		s.WriteFrame(make([]byte, 1<<20)) //nolint:errcheck // it goes to memory
+		s.EndFrame()
 		require.False(t, s.takesAlong(), "others wait for the room")
 	})
 }
@@ -69,15 +72,15 @@ func TestServeHoldsNoReplyBack(t *testing.T) {
 				go func() { ended <- Serve(t.Context(), lis, server, c.server) }()
 				conn, err := network.DialContext(t.Context(), "tcp", "s:1")
 				require.NoError(t, err)
-				w := newWire(conn, func(f func()) { go f() }, func(error) {})
+				w := wire.New(conn, wire.Config{Go: func(f func()) { go f() }, Fail: func(error) {}})
 				client := rpc.NewClientWithCodec(c.client(w))
-				w.cork()
+				w.BeginFrame()
 				begin, done := time.Now(), make(chan *rpc.Call, 3)
 				for _, d := range []time.Duration{0, time.Hour, time.Minute} {
 					client.Go("Nap.Take", d, new(int), done)
 				}
-				w.uncork()
-				w.flush(false)
+				w.EndFrame()
+				w.Flush(false)
 				for _, d := range []time.Duration{0, time.Minute, time.Hour} {
 					require.NoError(t, (<-done).Error)
 					require.Equal(t, d, time.Since(begin))

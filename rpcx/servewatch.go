@@ -3,6 +3,8 @@ package rpcx
 import (
 	"os"
 	"time"
+
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // What follows looks once a second at every connection of a server, so that requests
@@ -63,12 +65,12 @@ type looks struct {
 // look notes what the connection has done since the last look, and closes it if its
 // client does not go on.
 func (c *serverConn) look() {
-	now := looks{requests: c.requests.Load(), received: c.stream.received.Load(), sent: c.stream.sent.Load()}
+	now := looks{requests: c.requests.Load(), received: c.stream.Received(), sent: c.stream.Sent()}
 	slow := now.received-c.seen.received < minRate
 	if slow && c.stream.within() {
 		now.paused = c.seen.paused + 1
 	}
-	if now.sent == c.seen.sent && c.stream.busy() {
+	if now.sent == c.seen.sent && c.stream.Busy() {
 		now.stalled = c.seen.stalled + 1
 	}
 	c.setIdle(slow && now.requests == c.seen.requests && !c.busy())
@@ -80,7 +82,7 @@ func (c *serverConn) look() {
 		c.fail(os.ErrDeadlineExceeded)
 	case now.paused == maxPause:
 		c.log.Warn("connection closed: a request has begun and does not go on", "from", c.conn.RemoteAddr())
-		c.abort(errClosedWire)
+		c.abort(wire.ErrClosed)
 	}
 }
 

@@ -15,8 +15,9 @@ const (
 	post    = "rpcx/post.go"
 	hedge   = "rpcx/hedge.go"
 	race    = "rpcx/race.go"
-	writer  = "rpcx/wire.go"
-	ending  = "rpcx/wireclose.go"
+	writer  = "rpcx/internal/wire/wire.go"
+	flush   = "rpcx/internal/wire/flush.go"
+	ending  = "rpcx/internal/wire/close.go"
 	stream  = "rpcx/serverstream.go"
 	worker  = "rpcx/serverconn.go"
 )
@@ -60,8 +61,8 @@ var mutants = []mutant{
 
 	// What is known of an attempt without an answer.
 	{"a living connection leaves doubt", conn, "if c.wire == nil || !c.dead() {", "if c.wire == nil {"},
-	{"a whole frame that left leaves doubt", conn, "if c.wire.unsentFrom(max(a.start, a.end-2)) {", "if c.wire.unsentFrom(a.end + 2) {"},
-	{"what never left was not sent", conn, "if c.wire.unsentFrom(max(a.start, a.end-2)) {", "if false {"},
+	{"a whole frame that left leaves doubt", conn, "if c.wire.UnsentFrom(max(a.start, a.end-2)) {", "if c.wire.unsentFrom(a.end + 2) {"},
+	{"what never left was not sent", conn, "if c.wire.UnsentFrom(max(a.start, a.end-2)) {", "if false {"},
 	{"a frame whose end never left was not sent", conn, "max(a.start, a.end-2)", "a.start"},
 	{"a frame ends where it ends, and not where something else does", writer, "if frame && w.frameEnd == 0 {", "if true {"},
 	{"half a request ends the connection", attempt, "if t.conn.mute.Load() || !untouched && !(t.whole && a.encode) {", "if t.conn.mute.Load() {"},
@@ -108,14 +109,14 @@ var mutants = []mutant{
 	{"an attempt is not reused after the caller left", race, "if x.cause != nil {", "if false {"},
 
 	// What has been written leaves.
-	{"who gathers writes of others sends them", writer, "w.gathering.Store(false)", "_ = 0"},
-	{"a server's reader sends the replies that wait before it waits", stream, "s.send(false)", "_ = 0"},
-	{"what takes all room is sent", stream, " || s.full.Load() {", " {"},
+	{"who gathers writes of others sends them", flush, "w.coalescing.Store(false)", "_ = 0"},
+	{"a server's reader sends the replies that wait before it waits", stream, "s.Send(false)", "_ = 0"},
+	{"what takes all room is sent", stream, " || s.Full() {", " {"},
 
 	// What a server that refuses, and a client, believe.
 	{"a refusal has the peer's own mark", attempt, "if t.marked(r) {", "if true {"},
 	{"what is refused did not run", worker, "r.ServiceMethod = refusedMethod", "_ = 0"},
-	{"a reply waits for room", worker, "c.stream.full.Load(); c.sending.Lock() {", "false; {"},
+	{"a reply waits for room", worker, "c.stream.Full(); c.sending.Lock() {", "false; {"},
 	{"no request is read without room for its reply", worker, "\tq.stream.room()\n", ""},
 	{"a reply waits for no reader who waits", stream, "if s.waiting.Load() ||", "if"},
 	{"a reply waits for no more than gatherFor", stream, "now-since < int64(gatherFor) ||", "true ||"},

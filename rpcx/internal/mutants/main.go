@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -80,20 +81,35 @@ func runAll(only string, workers int) error {
 	return nil
 }
 
-// test returns the first test that the mutant fails, alone too; empty if none does.
+// test returns the first test that the mutant fails, alone too; empty if none does. The
+// tests are those of its package, and of rpcx for a package below that.
 func (m mutant) test(dir string) (killer string, err error) {
-	binary, err := m.build(dir)
+	for _, pkg := range slices.Compact([]string{filepath.Dir(m.file), above(m.file)}) {
+		if killer, err = m.testIn(dir, pkg); killer != "" || err != nil {
+			return killer, err
+		}
+	}
+	return "", nil
+}
+
+func above(file string) string {
+	top, _, _ := strings.Cut(filepath.Dir(file), "/internal/")
+	return top
+}
+
+func (m mutant) testIn(dir, pkg string) (killer string, err error) {
+	binary, err := m.build(dir, pkg)
 	if err != nil {
 		return "", err
 	}
 	var chance []string // tests that failed, and did not when run alone
 	for {
-		killer := m.run(binary, "-test.skip=^("+strings.Join(chance, "|")+")$")
+		killer := m.run(binary, pkg, "-test.skip=^("+strings.Join(chance, "|")+")$")
 		if killer == "" {
 			return "", nil
 		}
 		top, _, _ := strings.Cut(strings.Fields(killer)[0], "/")
-		if !strings.HasPrefix(top, "Test") || m.run(binary, "-test.run=^"+top+"$") != "" {
+		if !strings.HasPrefix(top, "Test") || m.run(binary, pkg, "-test.run=^"+top+"$") != "" {
 			return killer, nil
 		}
 		if len(chance) == 3 {
@@ -103,8 +119,8 @@ func (m mutant) test(dir string) (killer string, err error) {
 	}
 }
 
-// build returns the path of the mutant's test binary.
-func (m mutant) build(dir string) (binary string, err error) {
+// build returns the path of the mutant's test binary for a package.
+func (m mutant) build(dir, pkg string) (binary string, err error) {
 	source, err := os.ReadFile(m.file)
 	if err != nil {
 		return "", err
@@ -117,7 +133,7 @@ func (m mutant) build(dir string) (binary string, err error) {
 		return "", err
 	}
 	binary = filepath.Join(dir, "test")
-	build := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", binary, "./"+filepath.Dir(m.file))
+	build := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", binary, "./"+pkg)
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("the mutant does not compile: %s", out)
 	}
@@ -125,9 +141,9 @@ func (m mutant) build(dir string) (binary string, err error) {
 }
 
 // run returns the first test that fails.
-func (m mutant) run(binary, filter string) (killer string) {
+func (m mutant) run(binary, pkg, filter string) (killer string) {
 	test := exec.Command(binary, "-test.failfast", "-test.timeout=10m", filter)
-	test.Dir = filepath.Dir(m.file)
+	test.Dir = pkg
 	out, err := test.CombinedOutput()
 	if err == nil {
 		return ""

@@ -1,22 +1,17 @@
-package rpcx
+package wire
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net"
-	"net/rpc"
 	"os"
 	"runtime"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"resilientrpc/rpcx/internal/simnet"
 )
 
 // scripted is a connection that takes so many bytes and then fails, and remembers
@@ -45,9 +40,9 @@ func (c *scripted) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-func scriptedWire(c *scripted, kernel bool) *wire {
-	w := newWire(c, func(f func()) { f() }, func(error) {})
-	w.kernel, w.stall = kernel, writeStall
+func scriptedWire(c *scripted, kernel bool) *Wire {
+	w := New(c, Config{Go: func(f func()) { f() }, Fail: func(error) {}, Stall: WriteStall})
+	w.kernel = kernel
 	return w
 }
 
@@ -69,16 +64,16 @@ func TestWireKnowsWhatLeft(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := scriptedWire(&scripted{room: c.room}, c.kernel)
-			w.cork()
+			w.BeginFrame()
 			for range c.write {
 				_, err := w.Write(make([]byte, c.frame))
 				require.NoError(t, err)
 			}
-			w.uncork()
-			w.send(false)
-			require.True(t, w.unsentFrom(c.unsentFrom))
+			w.EndFrame()
+			w.Send(false)
+			require.True(t, w.UnsentFrom(c.unsentFrom))
 			if c.unsentFrom > 0 {
-				require.False(t, w.unsentFrom(c.unsentFrom-1))
+				require.False(t, w.UnsentFrom(c.unsentFrom-1))
 			}
 		})
 	}
@@ -89,11 +84,11 @@ func TestWriteDeadlineDoesNotOutliveItsWrite(t *testing.T) {
 	c := &scripted{room: 1 << 20}
 	w := scriptedWire(c, true)
 	for _, size := range []int{2 * inlineLimit, 10} {
-		w.cork()
+		w.BeginFrame()
 		_, err := w.Write(make([]byte, size))
 		require.NoError(t, err)
-		w.uncork()
-		w.send(true)
+		w.EndFrame()
+		w.Send(true)
 	}
 	require.Len(t, c.deadlines, 2)
 	require.False(t, c.deadlines[0].IsZero())
@@ -106,11 +101,11 @@ func TestBuffersAreKeptWhileTheyAreNeeded(t *testing.T) {
 	w := scriptedWire(&scripted{room: 1 << 40}, true)
 	large, little := make([]byte, pieceSize), make([]byte, 100)
 	write := func(p []byte) {
-		w.cork()
+		w.BeginFrame()
 		_, err := w.Write(p)
 		require.NoError(t, err)
-		w.uncork()
-		w.send(true)
+		w.EndFrame()
+		w.Send(true)
 	}
 	turns := func() {
 		write(large)
@@ -126,38 +121,6 @@ func TestBuffersAreKeptWhileTheyAreNeeded(t *testing.T) {
 		write(little)
 	}
 	require.LessOrEqual(t, cap(w.buf)+cap(w.spare), 2*keepBuffer)
-}
-
-// Callers that all find room must not all use it.
-func TestMemoryTowardsAPeerThatDoesNotRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := simnet.New()
-		defer n.Close()
-		ln := n.Listen("a:1")
-		go func() {
-			if conn, err := ln.Accept(); err == nil {
-				rpc.NewServer().ServeConn(conn)
-			}
-		}()
-		d := Dialer{Heartbeat: -1}
-		d.NetDial = func(ctx context.Context, network, address string) (net.Conn, error) {
-			return n.DialContext(ctx, network, address)
-		}
-		client, err := d.Dial("tcp", "a:1")
-		require.NoError(t, err)
-		defer client.Close()
-		n.Stall("a:1")
-		args := strings.Repeat("x", 1<<20)
-		for range 100 {
-			go client.Call("Any.Thing", args, new(int)) //nolint:errcheck // nobody answers
-		}
-		synctest.Wait()
-		w := client.endpoints()[0].pool.all()[0].wire
-		w.mu.Lock()
-		waiting := len(w.buf)
-		w.mu.Unlock()
-		require.Less(t, waiting, highWater+2<<20)
-	})
 }
 
 // interrupted is a connection whose writes are ended by a deadline after as many bytes as
@@ -195,16 +158,16 @@ func TestWireWritesOnWhileItGetsAnywhere(t *testing.T) {
 		t.Run(fmt.Sprint(c.after), func(t *testing.T) {
 			conn := &interrupted{after: c.after}
 			var failed error
-			w := newWire(conn, func(f func()) { f() }, func(err error) { failed = err })
+			w := New(conn, Config{Go: func(f func()) { f() }, Fail: func(err error) { failed = err }})
 			data := []byte(strings.Repeat("0123456789", 10_000))
-			w.cork()
+			w.BeginFrame()
 			_, err := w.Write(data)
 			require.NoError(t, err)
-			w.uncork()
-			w.send(false)
-			require.Equal(t, c.fails, isTimeout(failed), "%v", failed)
+			w.EndFrame()
+			w.Send(false)
+			require.Equal(t, c.fails, IsTimeout(failed), "%v", failed)
 			require.Equal(t, !c.fails, bytes.Equal(data, conn.got.Bytes()))
-			require.EqualValues(t, conn.got.Len(), w.sent.Load())
+			require.EqualValues(t, conn.got.Len(), w.Sent())
 			if !c.fails {
 				w.Write([]byte("more")) //nolint:errcheck // it goes to memory
 				require.True(t, conn.deadline.IsZero(), "the deadline is lifted")
@@ -217,18 +180,18 @@ func TestWireWritesOnWhileItGetsAnywhere(t *testing.T) {
 func TestSettlingEndsWithTheConnection(t *testing.T) {
 	for range 50_000 {
 		w := scriptedWire(&scripted{room: 1 << 20}, true)
-		w.cork()
+		w.BeginFrame()
 		_, err := w.Write([]byte("reply"))
 		require.NoError(t, err)
-		w.uncork()
+		w.EndFrame()
 		settled := make(chan struct{})
 		go func() {
-			w.settle()
+			w.Drain()
 			close(settled)
 		}()
 		runtime.Gosched()
-		w.stop(errClosedWire)
-		require.True(t, endsBy(time.Now().Add(10*time.Second), settled))
+		w.Stop(ErrClosed)
+		require.True(t, EndsBy(time.Now().Add(10*time.Second), settled))
 	}
 }
 
@@ -236,12 +199,12 @@ func TestSettlingEndsWithTheConnection(t *testing.T) {
 func TestNothingIsWrittenToAConnectionThatIsOver(t *testing.T) {
 	c := &scripted{room: 1 << 20}
 	w := scriptedWire(c, false)
-	w.halt(errClosedWire)
+	w.Halt(ErrClosed)
 	for _, write := range []func([]byte) (int, error){w.Write, w.WriteFrame} {
 		_, err := write([]byte("keep alive"))
-		require.ErrorIs(t, err, errClosedWire)
+		require.ErrorIs(t, err, ErrClosed)
 	}
-	w.send(true)
+	w.Send(true)
 	require.Empty(t, c.deadlines)
 	require.Empty(t, w.buf)
 }

@@ -1,13 +1,13 @@
-package rpcx
+package wire
 
 import "time"
 
-// The end of a wire. A connection may be more than a socket, with a Close that writes
+// This file is the end of a wire. A connection may be more than a socket, with a Close that writes
 // what its Write has buffered, so it is not closed under its writer as long as that can
 // be helped.
 
-// leaveWithin is how long a writer or a reader has to leave the connection.
-const leaveWithin = 500 * time.Millisecond
+// LeaveWithin is how long a writer or a reader has to leave the connection.
+const LeaveWithin = 500 * time.Millisecond
 
 // Where the reader is.
 const (
@@ -19,20 +19,20 @@ const (
 )
 
 // Close ends the connection; what waits in memory never leaves.
-func (w *wire) Close() error {
-	w.stop(errClosedWire)
+func (w *Wire) Close() error {
+	w.Stop(ErrClosed)
 	if !w.kernel { // whose methods may all be called at once
 		w.writerLeaves()
 		w.readerLeaves()
-		defer time.AfterFunc(leaveWithin, func() { w.readBy(past) }).Stop() // a Close that hangs
+		defer time.AfterFunc(LeaveWithin, func() { w.readBy(past) }).Stop() // a Close that hangs
 		defer w.readBy(past)                                                // one that does not end a read
 	}
 	return w.conn.Close()
 }
 
-// stop makes sure that no byte leaves from now on, but for those of a write that is
+// Stop makes sure that no byte leaves from now on, but for those of a write that is
 // under way.
-func (w *wire) stop(err error) {
+func (w *Wire) Stop(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err == nil {
@@ -45,17 +45,17 @@ func (w *wire) stop(err error) {
 	}
 }
 
-// over reports whether no byte leaves any more. A connection's end stops its wire first.
-func (w *wire) over() bool {
+// Over reports whether no byte leaves any more. A connection's end stops its wire first.
+func (w *Wire) Over() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err != nil
 }
 
-// halt is stop, and on a socket also ends the write that is under way, so that it is
+// Halt is Stop, and on a socket also ends the write that is under way, so that it is
 // known what has left.
-func (w *wire) halt(err error) {
-	w.stop(err)
+func (w *Wire) Halt(err error) {
+	w.Stop(err)
 	if rest := w.resting(); w.kernel && rest != nil {
 		w.writeBy(past)
 		<-rest
@@ -65,19 +65,19 @@ func (w *wire) halt(err error) {
 // writerLeaves has a write end that is under way. It has some time to do so by itself,
 // since one that a deadline ends may leave the connection unable to say goodbye. One
 // that has no deadline is freed by Close, if at all.
-func (w *wire) writerLeaves() {
+func (w *Wire) writerLeaves() {
 	rest := w.resting()
-	if rest == nil || endsBy(time.Now().Add(leaveWithin), rest) {
+	if rest == nil || EndsBy(time.Now().Add(LeaveWithin), rest) {
 		return
 	}
 	if w.writeBy(past) {
-		endsBy(time.Now().Add(leaveWithin), rest)
+		EndsBy(time.Now().Add(LeaveWithin), rest)
 	}
 }
 
-// dismiss has the reader leave a connection that is over, and is not closed, or not
+// Dismiss has the reader leave a connection that is over, and is not closed, or not
 // yet. The deadline of a write that has ended is lifted.
-func (w *wire) dismiss() {
+func (w *Wire) Dismiss() {
 	if w.resting() == nil {
 		w.writeBy(time.Time{})
 	}
@@ -87,15 +87,15 @@ func (w *wire) dismiss() {
 }
 
 // readerLeaves waits for a reader that was dismissed.
-func (w *wire) readerLeaves() {
+func (w *Wire) readerLeaves() {
 	if w.reader.Load() == readerLeaving {
-		endsBy(time.Now().Add(leaveWithin), w.left)
+		EndsBy(time.Now().Add(LeaveWithin), w.readerLeft)
 	}
 }
 
-// endsBy waits for the end of something, until a time at the latest, and reports
+// EndsBy waits for the end of something, until a time at the latest, and reports
 // whether it has come.
-func endsBy(at time.Time, end <-chan struct{}) bool {
+func EndsBy(at time.Time, end <-chan struct{}) bool {
 	select {
 	case <-end:
 		return true
@@ -116,21 +116,21 @@ var past = time.Unix(1, 0)
 
 // readBy sets a deadline of reads, if the connection has any. One that embeds a nil
 // net.Conn has none either.
-func (w *wire) readBy(at time.Time) (ok bool) {
+func (w *Wire) readBy(at time.Time) (ok bool) {
 	defer func() { recover() }() //nolint:errcheck // see above
 	d, has := w.conn.(interface{ SetReadDeadline(time.Time) error })
 	return has && d.SetReadDeadline(at) == nil
 }
 
 // writeBy is readBy for writes.
-func (w *wire) writeBy(at time.Time) (ok bool) {
+func (w *Wire) writeBy(at time.Time) (ok bool) {
 	defer func() { recover() }() //nolint:errcheck // likewise
 	d, has := w.conn.(interface{ SetWriteDeadline(time.Time) error })
 	return has && d.SetWriteDeadline(at) == nil
 }
 
 // bar locks the reader out, once, and reports whether it is still in.
-func (w *wire) bar() bool {
+func (w *Wire) bar() bool {
 	for w.reader.Load() <= readerIn {
 		if w.reader.CompareAndSwap(readerOut, readerBarred) {
 			return false
@@ -143,7 +143,7 @@ func (w *wire) bar() bool {
 }
 
 // resting is closed when the write that is under way ends; nil if there is none.
-func (w *wire) resting() <-chan struct{} {
+func (w *Wire) resting() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.flushing {
