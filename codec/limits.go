@@ -73,12 +73,12 @@ type frames struct{ FrameWriter }
 
 func (f frames) Write(p []byte) (int, error) { return f.WriteFrame(p) }
 
-// ReadAhead is implemented by the server codecs of this package. It tells a server
-// that gathers replies whether another request follows the one whose body was read
-// last, so that its reply may follow soon, too.
+// ReadAhead is implemented by the codecs of this package. It tells a server that coalesces
+// replies whether another request follows the one whose body was read last, so that its
+// reply may follow soon, too.
 type ReadAhead interface {
-	// ReadAhead reports whether some of a further request has arrived. The goroutine
-	// that reads requests may call it after ReadRequestBody.
+	// ReadAhead reports whether some of a further request, or reply, has arrived. The
+	// goroutine that reads may call it after ReadRequestBody or ReadResponseBody.
 	ReadAhead() bool
 }
 

@@ -1,0 +1,115 @@
+package codec
+
+import "bytes"
+
+// Prefetcher is implemented by the client codecs of this package. It lets a goroutine wait
+// for a reply without having begun to read it, so that it can leave at any moment: what
+// has come stays for the next reader.
+//
+// The goroutine that reads replies calls its methods, between ReadResponseBody and
+// ReadResponseHeader.
+type Prefetcher interface {
+	ReadAhead
+	// Prefetch reads once from the connection and keeps what comes. It returns the error
+	// of that Read, after which it may be called again if the connection allows it.
+	Prefetch() error
+	// HasReply reports whether reading the next reply takes nothing more from the
+	// connection. It may be false of a reply that is there: of one whose types are new to
+	// the codec, or hold interfaces or maps, and of one behind a message that is none.
+	HasReply() bool
+}
+
+var (
+	_ Prefetcher = (*gobClient)(nil)
+	_ Prefetcher = (*jsonClient)(nil)
+)
+
+// ReadAhead implements Prefetcher.
+func (c *gobClient) ReadAhead() bool { return len(c.in.in.bytes()) > c.in.pos }
+
+// Prefetch implements Prefetcher.
+func (c *gobClient) Prefetch() error { return c.in.prefetch() }
+
+// HasReply implements Prefetcher.
+func (c *gobClient) HasReply() bool { return c.in.hasPair() }
+
+func (r *gobReader) prefetch() error {
+	if r.err != nil {
+		return r.err
+	}
+	r.in.release(r.pos)
+	r.pos, r.body, r.cur = 0, gobBody{}, cursor{}
+	return r.in.more()
+}
+
+// hasPair reports whether next needs no more bytes: they hold a header and a body, both
+// known to be one message each, or what next refuses.
+func (r *gobReader) hasPair() bool {
+	rest := r.in.bytes()[r.pos:]
+	for values := 0; values < 2; {
+		n, prefix := parseUint(rest)
+		if prefix == 0 || prefix > 0 && n > uint64(len(rest)-prefix) {
+			return r.err != nil
+		}
+		if prefix < 0 || n == 0 {
+			return true
+		}
+		message := cursor{b: rest[prefix : prefix+int(n)]}
+		rest = rest[prefix+int(n):]
+		switch id := message.int(); {
+		case message.bad:
+			return true
+		case id < 0: // a definition
+		case !r.types.plain(id):
+			return false
+		default:
+			values++
+		}
+	}
+	return true
+}
+
+// ReadAhead implements Prefetcher.
+func (c *jsonClient) ReadAhead() bool { return c.in.ahead() }
+
+// Prefetch implements Prefetcher.
+func (c *jsonClient) Prefetch() error { return c.in.prefetch() }
+
+// HasReply implements Prefetcher.
+func (c *jsonClient) HasReply() bool { return c.in.hasReply() }
+
+func (r *jsonReader) prefetch() error {
+	if r.err != nil {
+		return r.err
+	}
+	r.in.release(r.pos)
+	r.pos = 0
+	return r.in.more()
+}
+
+// hasReply reports whether next needs no more bytes, and gives a message that is no
+// request of the peer's, which a client would pass over.
+func (r *jsonReader) hasReply() bool {
+	message := r.in.bytes()[r.pos:]
+	for len(message) > 0 && jsonSpace(message[0]) {
+		message = message[1:]
+	}
+	if len(message) == 0 || message[0] != '{' && message[0] != '[' { // a byte order mark, or no JSON
+		return false
+	}
+	r.scan.reset()
+	n, done := r.scan.end(message)
+	r.scan.reset()
+	return done && !mayBeRequest(message[:n])
+}
+
+// mayBeRequest reports whether a message may have a member with the name of method, in
+// any spelling.
+func mayBeRequest(message []byte) bool {
+	for i, c := range message {
+		if c == '\\' && i+1 < len(message) && message[i+1] == 'u' || c|0x20 == 'm' && len(message)-i >= 6 && bytes.EqualFold(message[i:i+6], []byte("method")) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,118 @@
+package codec_test
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/rpc"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/codec"
+)
+
+// trickle is a connection whose bytes come in pieces. While it is shut, nobody may read.
+type trickle struct {
+	io.Writer
+	rest  []byte
+	piece func() int
+	shut  bool
+}
+
+var errShut = errors.New("it would have waited")
+
+func (c *trickle) Read(p []byte) (int, error) {
+	switch {
+	case c.shut:
+		return 0, errShut
+	case len(c.rest) == 0:
+		return 0, io.EOF
+	}
+	n := copy(p, c.rest[:min(c.piece(), len(c.rest))])
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+func (c *trickle) Close() error { return nil }
+
+// In whatever pieces replies come: what HasReply promises can be read without a wait, and
+// of plain types it promises every reply once all of it is there.
+func TestPrefetchedRepliesAreReadWithoutAWait(t *testing.T) {
+	type reply struct {
+		Text string
+		List []int
+	}
+	for name, c := range map[string]struct {
+		client func(io.ReadWriteCloser) rpc.ClientCodec
+		server func(io.ReadWriteCloser) rpc.ServerCodec
+	}{
+		"gob":   {codec.NewGobClient, codec.NewGobServer},
+		"json":  {codec.NewJSONClient, codec.NewJSONServer},
+		"json2": {codec.NewJSON2Client, codec.NewJSON2Server},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(50) {
+				random := rand.New(rand.NewPCG(seed, 0))
+				const replies = 20
+				wire := new(inMemory)
+				client := c.client(wire)
+				server := c.server(wire)
+				var requests [replies]rpc.Request
+				for seq := range uint64(replies) {
+					require.NoError(t, client.WriteRequest(&rpc.Request{ServiceMethod: "A.B", Seq: seq}, 1))
+					require.NoError(t, server.ReadRequestHeader(&requests[seq]))
+					require.NoError(t, server.ReadRequestBody(nil))
+				}
+				for _, r := range requests {
+					body := reply{strings.Repeat("é\n", random.IntN(3000)), make([]int, random.IntN(5))}
+					require.NoError(t, server.WriteResponse(&rpc.Response{ServiceMethod: r.ServiceMethod, Seq: r.Seq}, body))
+				}
+				largest := 1 + random.IntN(5000)
+				conn := &trickle{Writer: io.Discard, rest: wire.Bytes(), piece: func() int { return 1 + random.IntN(largest) }}
+				client = c.client(conn)
+				for seq := range uint64(replies) {
+					require.NoError(t, client.WriteRequest(&rpc.Request{ServiceMethod: "A.B", Seq: seq}, 1))
+				}
+				unsure := 0
+				for seq := range uint64(replies) {
+					ahead := client.(codec.Prefetcher)
+					for !ahead.HasReply() {
+						if err := ahead.Prefetch(); err != nil {
+							require.ErrorIs(t, err, io.EOF)
+							unsure++ // the types are new to it
+							break
+						}
+					}
+					conn.shut = ahead.HasReply()
+					var r rpc.Response
+					var body reply
+					require.NoError(t, client.ReadResponseHeader(&r))
+					require.NoError(t, client.ReadResponseBody(&body))
+					require.Equal(t, seq, r.Seq)
+					conn.shut = false
+				}
+				require.LessOrEqual(t, unsure, 1)
+				require.False(t, client.(codec.Prefetcher).ReadAhead())
+			}
+		})
+	}
+}
+
+// A message that is no reply is passed over, and may be followed by nothing for long.
+func TestARequestOfThePeerIsNoPrefetchedReply(t *testing.T) {
+	for _, message := range []string{
+		`{"jsonrpc":"2.0","method":"progress","params":[1]}`,
+		`{"METHOD":"progress","params":[1]}`,
+		`{"\u006dethod":"progress","params":[1]}`,
+		"\ufeff" + `{"id":1,"result":1}`,
+		`{"id":1,"result":`,
+		" \n",
+	} {
+		conn := &trickle{Writer: io.Discard, rest: []byte(message), piece: func() int { return 1000 }}
+		ahead := codec.NewJSONClient(conn).(codec.Prefetcher)
+		require.NoError(t, ahead.Prefetch())
+		require.False(t, ahead.HasReply(), message)
+	}
+}
