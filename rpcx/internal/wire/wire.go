@@ -47,6 +47,7 @@ type Wire struct {
 	cfg  Config
 	// kernel says that conn is a socket, whose buffers take a few bytes at once.
 	kernel bool
+	peeker *peeker // nil if conn cannot be peeked at
 
 	armed    bool         // a write deadline is set; the flusher's
 	lastRead time.Time    // the reader's
@@ -88,7 +89,7 @@ type Config struct {
 
 // New returns a wire over a connection.
 func New(conn io.ReadWriteCloser, cfg Config) *Wire {
-	w := &Wire{conn: conn, cfg: cfg, readerLeft: make(chan struct{})}
+	w := &Wire{conn: conn, cfg: cfg, peeker: newPeeker(conn), readerLeft: make(chan struct{})}
 	switch conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		w.kernel = true

@@ -1,0 +1,41 @@
+// Package transport is one client connection: requests and replies over any
+// rpc.ClientCodec, as net/rpc's Client has them.
+//
+// It guarantees:
+//   - An exchange ends once, with one [Outcome]: its cause, its error, and whether its
+//     server can have seen it. Nothing derives the outcome again.
+//   - When Do, Start or Post returns, the request has been encoded and its arguments are
+//     the caller's again, except for a codec that the user gave, which may block.
+//   - The end of a connection ends its exchanges directly, whatever the codec and the
+//     connection do.
+//   - What an exchange that was given up leaves behind holds neither arguments nor reply.
+//
+// # Who reads
+//
+// A connection has one read token. Its holder reads the replies of all exchanges:
+//
+//	state                                  holder
+//	no exchange in flight                  none: Check peeks before the next use
+//	one, whose caller waits in Do          the caller, if the last calls were alone, too
+//	several, or one without a caller       the reader goroutine
+//	the connection cannot be peeked at     the reader goroutine, always
+//
+// So a lone caller reads its own reply, and no other thread has to be woken.
+//
+// # States of an exchange
+//
+//	from      to         by
+//	pending   answered   the reader, with the reply in hand
+//	pending   ended      a caller that leaves, a deadline, the end of the connection, or
+//	                     the writer, if the codec refuses the request
+//
+// # States of a connection
+//
+//	from      to         by
+//	open      retiring   Retire: it takes no further exchanges
+//	open      closed     Fail
+//	retiring  closed     Fail, or the end of the last exchange
+//
+// The package imports no breaker, balancer, detector, server or Client. It reports to an
+// [Observer].
+package transport

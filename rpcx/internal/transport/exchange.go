@@ -1,0 +1,127 @@
+package transport
+
+import (
+	"errors"
+	"reflect"
+	"sync/atomic"
+	"time"
+)
+
+// Sent says whether a server can have run a request.
+type Sent uint8
+
+const (
+	// NotSent is proof that no server ran it.
+	NotSent Sent = iota
+	// MaybeSent means that it left, and no answer came.
+	MaybeSent
+	// Executed means that the server answered.
+	Executed
+)
+
+// Cause says what ended an exchange.
+type Cause uint8
+
+const (
+	// Replied: the reply was decoded.
+	Replied Cause = iota
+	// MethodFailed: the server answered with an error.
+	MethodFailed
+	// ReplyUnreadable: a reply came and could not be decoded.
+	ReplyUnreadable
+	// ArgsUnencodable: the codec did not take the arguments.
+	ArgsUnencodable
+	// NotTaken: the connection takes no further requests.
+	NotTaken
+	// Refused: the server did not run the request, and proved it with its mark.
+	Refused
+	// ExchangeEnded: one exchange failed, and the connection lives: a
+	// *codec.ExchangeError.
+	ExchangeEnded
+	// ConnectionLost: the connection ended.
+	ConnectionLost
+	// Abandoned: the caller left, or its deadline passed.
+	Abandoned
+)
+
+// Outcome is the end of an exchange.
+type Outcome struct {
+	Cause Cause
+	Err   error // nil if and only if Cause is Replied
+	Sent  Sent
+	At    time.Time // when the reply came; zero if none did
+}
+
+// errNoRoom is the error of a start that others have outrun to the room in memory.
+var errNoRoom = errors.New("rpcx: too much waits to be written")
+
+// The states of an exchange.
+const (
+	pending uint32 = iota
+	answered
+	ended
+)
+
+// Exchange is one request and its reply. Its exported fields are set before it is started
+// and not touched by anyone else until it has ended. It must not be copied.
+type Exchange struct {
+	Method  string
+	Args    any       // nil once it is encoded
+	Reply   any       // nil once it is given up
+	Owner   Owner     // is called at the end; nil if a goroutine waits for it
+	Started time.Time // for the Observer
+	// Background says that it is no call of a user: a ping.
+	Background bool
+	// Unsure is the Observer's.
+	Unsure bool
+
+	state   atomic.Uint32
+	outcome Outcome // of the goroutine that moved state; valid once the end is announced
+	done    chan struct{}
+	met     atomic.Uint32 // of an exchange with an owner: who is through with it
+	timer   *time.Timer   // gives it up at its deadline; nil if it has none
+	reader  bool          // its caller holds the read token; guarded by Conn.mu
+	shared  bool          // it may still be referred to: it must not be used again
+	aside   reflect.Type  // of what a foreign codec decodes into; nil for Reply itself
+
+	seq    uint64 // guarded by Conn.mu, as the next two
+	issued bool   // seq is valid: the codec was given the request
+	dead   bool   // it was given up, and is kept for a late reply
+
+	start int64 // its offset in the wire
+	end   atomic.Int64
+}
+
+// Owner learns of the end of an exchange that no goroutine waits for. Done is called
+// once, with no lock held, by the goroutine that brings the end, and after Start's caller has
+// called Release.
+type Owner interface {
+	Done(x *Exchange, out Outcome)
+}
+
+// Reset makes the exchange ready for use, unless it may still be referred to; then it
+// reports false, and keeps nothing alive.
+func (x *Exchange) Reset() bool {
+	if x.shared {
+		x.Owner = nil
+		return false
+	}
+	*x = Exchange{done: x.done} //nolint:govet // nothing refers to it
+	return true
+}
+
+// Share forbids that the exchange is used again.
+func (x *Exchange) Share() { x.shared = true }
+
+// Ended is closed or filled once a background exchange without an owner has ended.
+func (x *Exchange) Ended() <-chan struct{} { return x.done }
+
+// Outcome is the end of an exchange, once that is announced.
+func (x *Exchange) Outcome() Outcome { return x.outcome }
+
+// isFresh reports whether decoding into a new value and assigning that is the same
+// as decoding into reply.
+func isFresh(reply any) bool {
+	v := reflect.ValueOf(reply)
+	return v.Kind() == reflect.Pointer && !v.IsNil() && v.Elem().IsZero()
+}

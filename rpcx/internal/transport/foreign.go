@@ -1,0 +1,88 @@
+package transport
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"resilientrpc/rpcx/internal/wire"
+)
+
+// This file is what codecs need that are not of this module: they may block while they
+// write, if they write to a connection of their own, and while they decode.
+
+// reserve waits for the codec.
+func (c *Conn) reserve(ctx context.Context) error {
+	select {
+	case c.slot <- struct{}{}:
+		return nil
+	case <-c.done:
+		return c.cause
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *Conn) tryReserve() bool {
+	select {
+	case c.slot <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// doForeign is Do for a codec that the user gave, which is reserved. A caller that may
+// leave writes in another goroutine.
+func (c *Conn) doForeign(ctx context.Context, x *Exchange) Outcome {
+	x.shared = true // the writer may still hold it
+	x.prepare(c)
+	if ctx.Done() == nil {
+		c.writeForeign(x)
+		return c.await(ctx, x)
+	}
+	wrote := make(chan struct{})
+	go func() {
+		defer close(wrote)
+		c.writeForeign(x)
+	}()
+	out := c.await(ctx, x)
+	wire.EndsBy(time.Now().Add(wire.LeaveWithin), wrote)
+	return out
+}
+
+// writeForeign has the codec write a request, for which it was reserved. As with net/rpc,
+// an error of it ends this exchange only: it cannot be seen whether the stream is in
+// disorder.
+func (c *Conn) writeForeign(x *Exchange) {
+	_, err := c.issue(x, false)
+	if err == nil {
+		err = c.encode(x)
+	}
+	<-c.slot
+	if err != nil {
+		c.refused(x, err, true)
+	}
+}
+
+// decodeAside reads the body into a new value, since a foreign codec may wait for
+// the network in the middle and the caller must be free to leave. Only decoding
+// into what a reply holds already is done in place, and then the caller waits: a
+// copy would share its slices and maps.
+func (c *Conn) decodeAside(x *Exchange, r *reply) (mine bool, err error) {
+	if x.state.Load() != pending {
+		return false, c.discard()
+	}
+	if x.aside == nil {
+		return c.decodeInPlace(x, r)
+	}
+	aside := reflect.New(x.aside)
+	err = c.codec.ReadResponseBody(aside.Interface())
+	if mine = x.answer(); mine {
+		if err == nil {
+			reflect.ValueOf(x.Reply).Elem().Set(aside.Elem())
+		}
+		x.outcome = decoded(r, err)
+	}
+	return mine, err
+}

@@ -1,0 +1,223 @@
+package transport
+
+import (
+	"context"
+
+	"resilientrpc/rpcx/internal/wire"
+)
+
+// readToken says who reads.
+type readToken uint8
+
+const (
+	byNone   readToken = iota
+	byCaller           // a caller that waits for its own reply
+	byReader           // the reader goroutine
+)
+
+// aloneAfter is how many exchanges in a row must have been started alone for a caller to
+// read its own reply: under concurrency the reader goroutine is faster.
+const aloneAfter = 8
+
+// chooseReader decides on the reader as an exchange is issued. Alone says that its caller
+// waits, and that there is no other exchange. The caller holds mu.
+func (c *Conn) chooseReader(x *Exchange, alone bool) {
+	c.active = true
+	if alone {
+		c.alone++
+	} else {
+		c.alone = 0
+	}
+	if c.reading != byNone {
+		return
+	}
+	if c.alone > aloneAfter {
+		c.reading, x.reader = byCaller, true
+		return
+	}
+	c.toReader()
+}
+
+// toReader gives the token to the reader goroutine. The caller holds mu.
+func (c *Conn) toReader() {
+	c.reading = byReader
+	if c.parked {
+		c.parked = false
+		c.wake <- true // has room: one is sent for each time it has parked
+		return
+	}
+	c.served = false
+	go c.read()
+}
+
+// read is the reader goroutine.
+func (c *Conn) read() {
+	for {
+		if err := c.readReply(nil); err != nil {
+			c.Fail(readError(err))
+			return
+		}
+		switch c.rest() {
+		case reads:
+			continue
+		case ends:
+			return
+		}
+		select {
+		case more := <-c.wake:
+			if !more {
+				return
+			}
+		case <-c.done:
+			return
+		}
+	}
+}
+
+// What the reader goroutine does next.
+type next uint8
+
+const (
+	reads next = iota
+	parks
+	ends
+)
+
+// rest puts the token back if there is nothing to read. A reader goroutine that has served
+// nothing but pings ends.
+func (c *Conn) rest() next {
+	if !c.peeks {
+		return reads
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.inflight) > 0 || c.prefetch.ReadAhead() {
+		return reads
+	}
+	c.reading, c.parked = byNone, c.served
+	if !c.served {
+		return ends
+	}
+	return parks
+}
+
+// Tick ends a reader goroutine that has had nothing to do since the last Tick.
+func (c *Conn) Tick() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parked && !c.active {
+		c.parked = false
+		c.wake <- false
+	}
+	c.active = false
+}
+
+// readOwn has the caller read replies until its own is among them.
+func (c *Conn) readOwn(ctx context.Context, x *Exchange) Outcome {
+	returned := false
+	defer func() {
+		if !returned { // a decoder of the user's has panicked, or ended the goroutine
+			c.Fail(wire.ErrClosed)
+		}
+	}()
+	if ctx.Done() == nil {
+		c.readUntil(x)
+	} else {
+		c.readOrLeave(ctx, x)
+	}
+	returned = true
+	return x.outcome
+}
+
+// readUntil reads until the exchange has ended.
+func (c *Conn) readUntil(x *Exchange) {
+	for x.state.Load() == pending {
+		if err := c.readReply(x); err != nil {
+			c.Fail(readError(err))
+		}
+	}
+	c.passOn()
+	if x.state.Load() == ended { // by another goroutine, or by the end of the connection
+		<-x.done
+	}
+}
+
+// mostPrefetches is how often a caller that may leave reads for a reply that comes in
+// pieces, before it leaves that to the reader goroutine.
+const mostPrefetches = 4
+
+// readOrLeave is readUntil for a caller that may leave while it waits for the network.
+func (c *Conn) readOrLeave(ctx context.Context, x *Exchange) {
+	c.mayLeave(x)
+	defer context.AfterFunc(ctx, func() { c.interrupt(x) })()
+	for tries := 0; x.state.Load() == pending && tries < mostPrefetches; {
+		if c.prefetch.HasReply() {
+			if err := c.readReply(x); err != nil {
+				c.Fail(readError(err))
+			}
+			continue
+		}
+		tries++
+		if err := c.prefetch.Prefetch(); err == nil {
+			continue
+		} else if !c.wasInterrupted(err) {
+			c.Fail(readError(err))
+		} else if ctx.Err() != nil {
+			break
+		}
+	}
+	c.passOn()
+	if x.state.Load() != answered {
+		c.await(ctx, x)
+	}
+}
+
+// mayLeave lets interrupt end the caller's wait for the network.
+func (c *Conn) mayLeave(x *Exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaver = x
+}
+
+// interrupt ends the wait of the caller for the network, if it is at it.
+func (c *Conn) interrupt(x *Exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaver == x {
+		c.interrupted = true
+		c.wire.InterruptRead()
+	}
+}
+
+// wasInterrupted reports whether interrupt is why a read has failed, be it that of an
+// earlier use of the exchange, and lets reads go on.
+func (c *Conn) wasInterrupted(err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := c.interrupted && wire.IsTimeout(err)
+	c.endInterrupt()
+	return was
+}
+
+// endInterrupt lets reads go on. The caller holds mu.
+func (c *Conn) endInterrupt() {
+	if c.interrupted && c.state != closed {
+		c.wire.ResumeRead()
+	}
+	c.interrupted = false
+}
+
+// passOn puts the token of a caller back, or gives it to the reader goroutine.
+func (c *Conn) passOn() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaver = nil
+	c.endInterrupt()
+	switch {
+	case c.state == closed:
+	case len(c.inflight) == 0 && !c.prefetch.ReadAhead():
+		c.reading = byNone
+	default:
+		c.toReader()
+	}
+}

@@ -1,0 +1,208 @@
+package transport
+
+import (
+	"errors"
+	"net/rpc"
+	"reflect"
+	"time"
+
+	"resilientrpc/codec"
+)
+
+// reply is what is known of the reply that is being read.
+type reply struct {
+	head    rpc.Response
+	at      time.Time
+	failure error // nil if it is none
+	refused bool  // failure is the peer's own refusal
+	nothing bool  // nothing has come: it is the end of an exchange
+}
+
+var errStrayReply = errors.New("rpcx: a reply came to a request that was not made; the stream is in disorder")
+
+// readReply reads one reply and ends its exchange. Own is the exchange of the goroutine
+// that reads, to which its end need not be announced. An error is the end of the stream.
+func (c *Conn) readReply(own *Exchange) error {
+	c.reply = reply{} // it may be large, and the next one long in coming
+	r := &c.reply
+	if err := c.codec.ReadResponseHeader(&r.head); err != nil {
+		return err
+	}
+	if r.head.Error != "" {
+		r.failure = c.failure(r)
+	}
+	c.arrived(r)
+	x, last, err := c.take(r.head.Seq)
+	if err != nil {
+		return err
+	}
+	if x == nil { // it comes again, or it comes late and was counted
+		return c.discard()
+	}
+	mine, err := c.decode(x, r)
+	refused := r.refused
+	c.cfg.Observer.Received(x, r.at, !r.nothing, !mine && !refused && !r.nothing)
+	if mine && x != own {
+		c.announce(x)
+	}
+	switch {
+	case err != nil:
+	case refused:
+		c.Retire()
+	case last:
+		c.closeIfIdle()
+	}
+	return err
+}
+
+// failure is the error of a reply.
+func (c *Conn) failure(r *reply) error {
+	if c.marked(&r.head) && c.cfg.Refusal != nil {
+		if err := c.cfg.Refusal(r.head.Error); err != nil {
+			r.refused = true
+			return err
+		}
+	}
+	if c.errors != nil {
+		if err := c.errors.ReadError(); err != nil {
+			return err
+		}
+	}
+	return rpc.ServerError(r.head.Error)
+}
+
+// marked reports whether an error reply has the mark of the peer itself. A method can
+// write neither of the two.
+func (c *Conn) marked(r *rpc.Response) bool {
+	if c.refusals != nil {
+		return c.refusals.Refused()
+	}
+	return r.ServiceMethod == c.cfg.RefusedMethod
+}
+
+// arrived notes when the reply came, and that the peer lives. An end of an exchange for
+// which the peer has sent nothing proves nothing, and no bytes of it came.
+func (c *Conn) arrived(r *reply) {
+	end := exchangeError(r.failure)
+	r.nothing = end != nil && end.Answer == codec.NoAnswer
+	if c.whole && c.wire != nil && end == nil {
+		r.at = c.wire.LastRead() // when the bytes came, which was proof of life
+		return
+	}
+	r.at = time.Now()
+	if !r.nothing {
+		c.cfg.Observer.Heard(r.at)
+	}
+}
+
+// take removes the exchange with a number from those in flight. It is nil if its reply has
+// come before. Last says that the connection may have to close.
+func (c *Conn) take(seq uint64) (x *Exchange, last bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if seq >= c.seq && c.whole {
+		// The number is wrong, and the exchange that it should have would wait for ever.
+		return nil, false, errStrayReply
+	}
+	if x = c.inflight[seq]; x != nil {
+		c.forget(x)
+		c.served = c.served || !x.Background
+		if c.wire != nil {
+			c.wire.HasRead(x.start)
+		}
+	}
+	return x, c.state == retiring && c.live == 0, nil
+}
+
+// discard reads the body of a reply that is not wanted.
+func (c *Conn) discard() error { return c.codec.ReadResponseBody(nil) }
+
+// decode reads the body of the reply to an exchange. It reports whether the reader is the
+// one that ends it.
+func (c *Conn) decode(x *Exchange, r *reply) (mine bool, err error) {
+	switch {
+	case r.failure != nil:
+		if mine = x.answer(); mine {
+			x.outcome = failed(r)
+		}
+		return mine, c.discard()
+	case c.whole:
+		return c.decodeInPlace(x, r)
+	}
+	return c.decodeAside(x, r)
+}
+
+// answer makes the reader the owner of the caller's reply.
+func (x *Exchange) answer() bool { return x.state.CompareAndSwap(pending, answered) }
+
+// decodeInPlace reads the body into the caller's reply. The caller waits meanwhile.
+func (c *Conn) decodeInPlace(x *Exchange, r *reply) (mine bool, err error) {
+	if !x.answer() {
+		return false, c.discard()
+	}
+	err = c.codec.ReadResponseBody(x.Reply)
+	x.outcome = decoded(r, err)
+	if x.outcome.Cause == ReplyUnreadable && isDecodeError(err) {
+		err = nil // of this exchange alone
+	}
+	return true, err
+}
+
+// failed is the outcome of an exchange that was answered by an error.
+func failed(r *reply) Outcome {
+	out := Outcome{Cause: MethodFailed, Err: r.failure, Sent: Executed, At: r.at}
+	switch end := exchangeError(r.failure); {
+	case r.refused:
+		out.Cause, out.Sent = Refused, NotSent
+	case end == nil:
+	case isDecodeError(end):
+		out.Cause = ExchangeEnded
+	case end.NotRun:
+		out.Cause, out.Sent = ExchangeEnded, NotSent
+	default:
+		out.Cause, out.Sent = ExchangeEnded, MaybeSent
+	}
+	return out
+}
+
+// decoded is the outcome of an exchange whose reply came, with the error of reading it: of
+// this reply, or of the stream, which has ended within it.
+func decoded(r *reply, err error) Outcome {
+	if err != nil {
+		return Outcome{Cause: ReplyUnreadable, Err: &bodyError{readError(err)}, Sent: Executed, At: r.at}
+	}
+	return Outcome{Sent: Executed, At: r.at}
+}
+
+// bodyError is a reply that came and could not be decoded. net/rpc's text has the
+// same prefix.
+type bodyError struct{ err error }
+
+func (e *bodyError) Error() string { return "reading body " + e.err.Error() }
+func (e *bodyError) Unwrap() error { return e.err }
+
+// exchangeError returns what ended an exchange without a reply and left its connection
+// alone, or nil.
+func exchangeError(err error) *codec.ExchangeError {
+	if err == nil { // the target of errors.As costs an allocation
+		return nil
+	}
+	var end *codec.ExchangeError
+	errors.As(err, &end)
+	return end
+}
+
+func isDecodeError(err error) bool {
+	if err == nil {
+		return false
+	}
+	var decode *codec.DecodeError
+	return errors.As(err, &decode)
+}
+
+// asideOf decides, on the caller's goroutine, into what a foreign codec decodes.
+func (x *Exchange) asideOf(r any) {
+	if isFresh(r) {
+		x.aside = reflect.TypeOf(r).Elem()
+	}
+}

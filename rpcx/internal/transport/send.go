@@ -1,0 +1,292 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/wire"
+)
+
+// Check reports whether the connection takes exchanges. If it is idle, it is peeked at
+// first: one that the peer has closed is found out before a request is lost on it.
+func (c *Conn) Check() bool {
+	c.mu.Lock()
+	takes := c.state == open
+	var end error
+	if takes && c.peeks && c.reading == byNone {
+		var data bool
+		if data, end = c.wire.Peek(); data {
+			c.toReader()
+		}
+	}
+	c.mu.Unlock()
+	if end != nil {
+		c.Fail(readError(end))
+		return false
+	}
+	return takes
+}
+
+// Do sends a request and waits for the end of the exchange, or of ctx.
+func (c *Conn) Do(ctx context.Context, x *Exchange) Outcome {
+	for {
+		if err := c.Room(ctx); err != nil {
+			return Outcome{Cause: Abandoned, Err: err}
+		}
+		out, ok := c.try(ctx, x)
+		if ok {
+			return out
+		}
+	}
+}
+
+// try is Do for a connection that has room. It returns false if it has none any more.
+func (c *Conn) try(ctx context.Context, x *Exchange) (Outcome, bool) {
+	if c.wire == nil {
+		return c.doForeign(ctx, x), true
+	}
+	x.prepare(c)
+	if err := c.write(x, true); err != nil {
+		return Outcome{}, false
+	}
+	if x.reader {
+		return c.readOwn(ctx, x), true
+	}
+	return c.await(ctx, x), true
+}
+
+// await waits for the end of an exchange whose reply another goroutine reads.
+func (c *Conn) await(ctx context.Context, x *Exchange) Outcome {
+	if ctx.Done() == nil {
+		<-x.done
+		return x.outcome
+	}
+	select {
+	case <-x.done:
+	case <-ctx.Done():
+		c.abandon(x, ctx.Err())
+	}
+	return x.outcome
+}
+
+// Room waits until a request may be written. For a codec without a wire it reserves the
+// codec.
+func (c *Conn) Room(ctx context.Context) error {
+	if c.wire != nil {
+		return c.wire.Wait(ctx)
+	}
+	return c.reserve(ctx)
+}
+
+// HasRoom is Room without the wait.
+func (c *Conn) HasRoom() bool {
+	if c.wire != nil {
+		return !c.wire.Full()
+	}
+	return c.tryReserve()
+}
+
+// Unreserve undoes Room and HasRoom if there is nothing to be sent.
+func (c *Conn) Unreserve() {
+	if c.wire == nil {
+		<-c.slot
+	}
+}
+
+// prepare makes an exchange ready to be written, while it is its caller's alone.
+func (x *Exchange) prepare(c *Conn) {
+	if x.done == nil {
+		x.done = make(chan struct{}, 1)
+	}
+	if !c.whole {
+		x.asideOf(x.Reply)
+	}
+}
+
+// write encodes a request into memory and sees to it that it leaves. It returns an error
+// only if nothing has happened, since there is no room. Whatever else keeps the request
+// from being sent is the outcome of the exchange. Waits says that its caller waits for the
+// end in this goroutine.
+func (c *Conn) write(x *Exchange, waits bool) error {
+	c.writing.Lock()
+	if c.wire.Full() {
+		c.writing.Unlock()
+		return errNoRoom
+	}
+	x.start = c.wire.BeginFrame()
+	crowded, err := c.issue(x, waits)
+	if err == nil {
+		err = c.encode(x)
+	}
+	x.end.Store(c.wire.EndFrame())
+	untouched := c.wire.Queued() == x.start
+	c.writing.Unlock()
+	if err != nil {
+		c.refused(x, err, untouched)
+	}
+	c.wire.Flush(crowded)
+	return nil
+}
+
+// issue gives an exchange its number, and decides on the reader of its reply. It reports
+// whether there are others in flight.
+func (c *Conn) issue(x *Exchange, waits bool) (crowded bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.state == closed:
+		return false, c.cause
+	case c.state == retiring:
+		return false, wire.ErrClosed
+	case x.state.Load() != pending:
+		return false, errWithdrawn
+	}
+	crowded = len(c.inflight) > 0
+	x.seq, x.issued = c.seq, true
+	c.seq++
+	c.inflight[x.seq] = x
+	c.live++
+	c.load.Store(int64(c.live))
+	c.chooseReader(x, waits && !crowded)
+	return crowded, nil
+}
+
+// errWithdrawn is a request that was given up before it was written.
+var errWithdrawn = errors.New("rpcx: the call was withdrawn before it was sent")
+
+// encode has the codec write a request. A panic of it, as of a nil pointer that it does
+// not expect, is an error of the exchange: this may be a goroutine of ours, in which the
+// caller could not recover.
+func (c *Conn) encode(x *Exchange) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &codec.EncodeError{Err: fmt.Errorf("rpcx: the codec panicked: %v", p)}
+		}
+	}()
+	c.request.ServiceMethod, c.request.Seq = x.Method, x.seq
+	err = c.codec.WriteRequest(&c.request, x.Args)
+	x.Args = nil
+	if err == nil {
+		c.cfg.Observer.Wrote(x)
+	}
+	return err
+}
+
+// refused ends an exchange whose request the connection or its codec did not take. The
+// connection takes no more requests if the codec says so, or if it may have written a part
+// of this one.
+func (c *Conn) refused(x *Exchange, err error, untouched bool) {
+	c.mu.Lock()
+	over, cause := c.state == closed, c.cause
+	switch {
+	case !x.issued:
+	case c.inflight[x.seq] == x:
+		c.forget(x)
+	default:
+		x.shared = true // the end of the connection has got hold of it
+	}
+	c.mu.Unlock()
+	encode, out := isEncodeError(err), Outcome{Cause: NotTaken, Err: err}
+	switch {
+	case over:
+		out = Outcome{Cause: ConnectionLost, Err: cause}
+	case errors.Is(err, codec.ErrRetired), errors.Is(err, wire.ErrClosed), errors.Is(err, errWithdrawn):
+	case encode:
+		out.Cause = ArgsUnencodable
+	case untouched: // a foreign codec does not like the argument
+		out = Outcome{Cause: ArgsUnencodable, Err: &codec.EncodeError{Err: err}}
+	default: // it has written a part of the request, or all of it
+		out = Outcome{Cause: ConnectionLost, Err: err, Sent: MaybeSent}
+	}
+	c.finish(x, out)
+	if c.hasRetired() || !untouched && !(c.whole && encode) {
+		c.Retire()
+	}
+	c.closeIfIdle()
+}
+
+// hasRetired reports whether the codec takes no more requests, as gob's does after it
+// has failed within an interface.
+func (c *Conn) hasRetired() bool {
+	if r, ok := c.codec.(interface{ Retired() bool }); ok {
+		c.writing.Lock()
+		defer c.writing.Unlock()
+		if r.Retired() {
+			c.mute.Store(true)
+		}
+	}
+	return c.mute.Load()
+}
+
+// abandon gives an exchange up, unless it has ended. When it returns, the exchange has an
+// outcome.
+func (c *Conn) abandon(x *Exchange, cause error) {
+	if !x.state.CompareAndSwap(pending, ended) {
+		<-x.done // the winner announces it soon
+		return
+	}
+	x.outcome = c.givenUp(x, cause)
+	c.closeIfIdle()
+}
+
+// givenUp is the outcome of an exchange that was given up. What is left of it waits for a
+// late reply.
+func (c *Conn) givenUp(x *Exchange, cause error) Outcome {
+	x.shared = true
+	x.Reply = nil
+	c.mu.Lock()
+	issued := x.issued
+	if issued && c.inflight[x.seq] == x {
+		c.leave(x)
+	}
+	c.mu.Unlock()
+	out := Outcome{Cause: Abandoned, Err: cause}
+	if issued {
+		out.Sent = c.doubt(x)
+	}
+	return out
+}
+
+// doubt says whether an exchange without an answer can have reached the server. What
+// never left cannot; nor can a frame whose end never left, the newline behind JSON apart.
+// Of a foreign codec's frames nothing is known but where they began. Where one request
+// can be given up alone, that is done, and it is known of each.
+func (c *Conn) doubt(x *Exchange) Sent {
+	switch {
+	case c.canceler != nil && c.canceler.Cancel(x.seq):
+		return NotSent
+	case c.wire == nil || !c.Dead(): // what waits may still leave
+		return MaybeSent
+	case c.wire.UnsentFrom(max(x.start, x.end.Load()-2)):
+		return NotSent
+	}
+	return MaybeSent
+}
+
+// closeIfIdle closes a retiring connection after its last exchange.
+func (c *Conn) closeIfIdle() {
+	c.mu.Lock()
+	idle := c.state == retiring && c.live == 0
+	c.mu.Unlock()
+	if idle {
+		c.Fail(wire.ErrClosed)
+	}
+}
+
+// finish ends an exchange, unless it has ended, and announces that.
+func (c *Conn) finish(x *Exchange, out Outcome) {
+	if x.state.CompareAndSwap(pending, ended) {
+		if out.Cause == ConnectionLost || c.wire == nil {
+			x.shared = true
+		}
+		x.outcome = out
+		c.announce(x)
+	}
+}
+
+func isEncodeError(err error) bool {
+	var encode *codec.EncodeError
+	return errors.As(err, &encode)
+}
