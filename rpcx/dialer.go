@@ -73,12 +73,6 @@ type Dialer struct {
 	// Breaker configures the circuit breaker of each endpoint. Its OnChange
 	// must be nil: use Trace.BreakerChanged.
 	Breaker breaker.Config
-	// BreakerPerMethod gives each method of an endpoint a breaker of its own
-	// beside the endpoint's, for methods that depend on different things behind
-	// it: calls of a method that run out of time then close that method only. It
-	// is off by default, because after a fault of the whole endpoint every method
-	// has to find out for itself: two to six times as many calls are lost.
-	BreakerPerMethod bool
 	// Throttle, if not nil, turns away a share of the calls itself while servers
 	// accept too few of them (breaker.Throttle); such a call fails with
 	// breaker.ErrThrottled. It sheds load in proportion where a breaker is all or

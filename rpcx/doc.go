@@ -94,7 +94,7 @@
 // fastest of the other endpoints, late answers included; or if for two slots of
 // [Dialer].Heartbeat the endpoint has been silent, or the client has had no answer at all.
 // It is ignored otherwise: that a method is never answered, while others are, is no fault of
-// an endpoint. A breaker of the method's own counts it.
+// an endpoint.
 //
 // "Provably not sent" means that the end of the request cannot have left this
 // process: no server runs a request before it has all of it. Moving such a call to an

@@ -162,29 +162,3 @@ func TestOneHedgeForEachCall(t *testing.T) {
 		})
 	}
 }
-
-// The method's breaker at the other endpoint is asked, too.
-func TestHedgeIsRefusedByTheMethodsBreaker(t *testing.T) {
-	inRace(t, 2, func(d *rpcx.Dialer) {
-		d.BreakerPerMethod = true
-		d.Breaker.OpenFor, d.Breaker.MaxOpenFor = time.Hour, time.Hour
-		d.Retry.Budget, d.Hedge.Budget = 1e-3, 1e-3
-	}, func(t *testing.T, h *hedged) {
-		h.reverse.Store(true)
-		for at := "b:1"; at == "b:1"; { // until it is refused there
-			ctx, cancel := context.WithTimeout(rpcx.AsRetry(t.Context()), 200*time.Millisecond)
-			at = callError(t, h.CallContext(ctx, "Bank.Sleep", time.Hour, new(string))).Endpoint
-			cancel()
-		}
-		h.reverse.Store(false)
-		before := h.Stats().Hedges
-		for range 20 {
-			var reply string
-			require.NoError(t, h.Call("Bank.Sleep", 20*time.Millisecond, &reply))
-			require.Equal(t, "a:1", reply)
-		}
-		require.Equal(t, before, h.Stats().Hedges)
-		require.Zero(t, h.InUse(), "the connections for them were left")
-		h.spend(budgetBurst) // another method's
-	})
-}
