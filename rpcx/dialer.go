@@ -55,15 +55,13 @@ type Dialer struct {
 	// its context. Zero and negative mean no bound: calls to a live server take
 	// as long as they take, and calls to a dead one are ended by the detector.
 	CallTimeout time.Duration
-	// Idempotent tells the methods that do the same when run twice, so that
-	// they may be repeated. Nil means that none is known to be. A panic of it reaches
-	// the caller of CallContext, and becomes the error of a call of Go.
-	Idempotent func(serviceMethod string) bool
-	// Methods says the same and more of the methods that a pattern matches: the
-	// name of a method, or its beginning and a star, as in "Arith.Get*" or "*". A
-	// field is taken from the most specific pattern that does not leave it open: the
-	// name itself, then the longest beginning. What all leave open is as the
-	// fields Idempotent, CallTimeout and those of the client say. Nil means none.
+	// Methods has the options of the methods that a pattern matches: which are
+	// idempotent, and so may be repeated, which may be hedged, and how long they may
+	// take. A pattern is the name of a method, or its beginning and a star, as in
+	// "Arith.Get*" or "*". A field is taken from the most specific pattern that does
+	// not leave it open: the name itself, then the longest beginning. A method for
+	// which all leave Idempotent open is not repeated; what else they leave open is as
+	// the other fields of the Dialer say. Nil means no options.
 	Methods map[string]MethodOptions
 	// Retry says how often and when calls are tried again.
 	Retry Retry

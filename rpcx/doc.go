@@ -59,9 +59,8 @@
 // # What is tried again
 //
 // A method runs at most once unless it is known to be idempotent, by
-// [WithIdempotent], [Dialer].Methods or [Dialer].Idempotent: the first of them that
-// says anything decides. How an attempt can end, what that
-// means to the endpoint's breaker, and whether the call is tried again:
+// [WithIdempotent] or [Dialer].Methods. How an attempt can end, what that means to the
+// endpoint's breaker, and whether the call is tried again:
 //
 //	end of the attempt                      breaker   tried again
 //	a reply                                 success   –

@@ -110,7 +110,7 @@ func TestWhatIsNoLostConnectionCountsByItself(t *testing.T) {
 		require.Equal(t, breaker.Open, c.Stats().Endpoints[0].State)
 	})
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		f.dialer.Idempotent = func(string) bool { return true }
+		f.dialer.Methods = idempotent("*")
 		f.dialer.Retry.Budget = -1
 		c := f.dial()
 		defer c.Close()
