@@ -112,23 +112,6 @@ func (p *Permit) Done(now time.Time, o Outcome) {
 	}
 }
 
-// Late reports that the endpoint has answered a call after all, once Done had
-// told of a Failure because the answer was overdue. If the call was a probe and
-// the breaker is still in the open interval that the failure began, the
-// interval ends now, so that the next call is a probe: whatever held the answer
-// back, a stall or a queue, has been worked off. In any other case Late changes
-// nothing. It never closes the breaker, and as only the last probe can bring
-// the next one forward, the endpoint itself sets the pace.
-func (p *Permit) Late(now time.Time) {
-	e := p.epoch
-	if e == nil || !p.done || e.state != HalfOpen {
-		return
-	}
-	if cur, _ := e.b.at(now); cur.state == Open && cur.probed == e.stay {
-		e.b.move(cur, e.b.follow(cur, HalfOpen, now))
-	}
-}
-
 // succeed counts a success in a closed epoch.
 func (e *epoch) succeed(now time.Time, start time.Duration) {
 	at := e.elapsed(now)
@@ -202,14 +185,12 @@ func (c counts) reaches(ratio float64, least int) bool {
 // doneProbe takes the outcome of a half-open epoch's probe.
 func (e *epoch) doneProbe(now time.Time, start time.Duration, o Outcome) {
 	b := e.b
-	if o == Success && b.cfg.SlowCall > 0 && e.elapsed(now)-start >= b.cfg.SlowCall {
-		b.open(e, now, 0, reopened(errSlowProbe, e.cause))
+	switch {
+	case o == Failure:
+		b.open(e, now, 0, reopened(errProbe, e.cause))
 		return
-	}
-	if o == Failure {
-		next := b.opening(e, now, 0, reopened(errProbe, e.cause))
-		next.probed = e.stay
-		b.move(e, next)
+	case o == Success && b.cfg.SlowCall > 0 && e.elapsed(now)-start >= b.cfg.SlowCall:
+		b.open(e, now, 0, reopened(errSlowProbe, e.cause))
 		return
 	}
 	for {

@@ -196,50 +196,6 @@ func TestCase09StateIsNotPublishedBeforeItsDeadline(t *testing.T) {
 	}
 }
 
-// A stale answer moves nothing, but the last probe's, overdue as it may be,
-// shows that whatever held it back is over.
-func TestLateAnswerBringsTheNextProbeForward(t *testing.T) {
-	r := newRig(t, breaker.Config{Probes: 2, MaxOpenFor: time.Minute})
-	before := r.allow()
-	r.call(5, breaker.Failure)
-	before.Done(r.now, breaker.Failure)
-	r.pass(time.Second)
-	first, second := r.allow(), r.allow()
-	first.Late(r.now) // it is not late yet
-	r.is(breaker.HalfOpen)
-	r.pass(time.Second)
-	first.Done(r.now, breaker.Failure)
-	opened := r.Stats(r.now)
-	require.Equal(t, time.Second, opened.RetryAfter)
-
-	r.pass(100 * time.Millisecond)
-	new(breaker.Permit).Late(r.now)
-	second.Late(r.now) // it has not been done
-	before.Late(r.now) // it was no probe
-	r.is(breaker.Open)
-	first.Late(r.now)
-	r.is(breaker.HalfOpen)
-	require.Equal(t, r.now, r.Stats(r.now).Since)
-	third := r.allow()
-	third.Done(r.now, breaker.Failure)
-	require.Equal(t, 2*time.Second, r.reject().RetryAfter, "the interval goes on growing")
-	first.Late(r.now)
-	r.is(breaker.Open) // once
-	r.Trip(r.now, 5*time.Second, nil)
-	third.Late(r.now)
-	r.is(breaker.Open) // Trip never shortens, and is not shortened
-
-	r.pass(5 * time.Second)
-	fourth := r.allow()
-	r.Trip(r.now, 0, nil)
-	fourth.Done(r.now, breaker.Failure)
-	fourth.Late(r.now)
-	r.is(breaker.Open) // it was not the probe that opened it
-	r.Reset(r.now)
-	third.Late(r.now)
-	r.is(breaker.Closed)
-}
-
 // finagle#524.
 func TestCase24FailedDialIsTheProbesResult(t *testing.T) {
 	r := newRig(t, breaker.Config{})

@@ -41,13 +41,6 @@
 // interval starts from Config.OpenFor again once a call has succeeded a whole
 // Config.Window after the breaker closed; one lucky probe is not enough.
 //
-// A probe may fail because the endpoint is slow with old work: whatever stood
-// in its queue when it recovered. A caller that sees answers come in after it
-// has given up on them can say so with Permit.Late. The answer to the last
-// probe then takes the place of the rest of the open interval, so that a
-// recovered endpoint is used again as soon as its queue is empty, however long
-// the interval has grown.
-//
 // # Time
 //
 // Methods take the current time and use its monotonic reading; a time before

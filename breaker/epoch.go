@@ -17,10 +17,8 @@ type epoch struct {
 	given   bool          // Open: by Trip
 	start   time.Time
 	since   time.Time // when state began; before start in a later round of the same state
-	stay    uint64    // number of the epoch, from 0
 	seq     uint64    // number of the event that announced state
 	trips   uint64
-	probed  uint64  // Open: stay of the HalfOpen epoch whose probe failed, or 0
 	cause   error   // Open, HalfOpen: why
 	slow    *window // Closed: slow calls; nil unless Config.SlowCall is on
 

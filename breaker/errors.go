@@ -23,7 +23,7 @@ type OpenError struct {
 	State State
 	// RetryAfter is the time until a call may be let in: what is left of the
 	// open interval, or in HalfOpen of the lease of the probes. It is never
-	// too short, unless Permit.Late ends the interval before, and too long by at
+	// too short, unless Breaker.Hasten ends the interval, and too long by at
 	// most 1/256 of itself and 1 ms. It is 0 in ForcedOpen, which time does not
 	// end.
 	RetryAfter time.Duration

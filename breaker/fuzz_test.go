@@ -92,13 +92,8 @@ func (p *pair) step(op, arg int) {
 		p.allow()
 	case 3, 4:
 		p.done(arg, breaker.Success)
-	case 5, 6:
+	case 5, 6, 7:
 		p.done(arg, breaker.Failure)
-	case 7:
-		p.done(arg/2, breaker.Failure)
-		if arg%2 == 1 {
-			p.late(arg / 2)
-		}
 	case 8:
 		before := p.m.stats()
 		p.done(arg, breaker.Ignored)
@@ -172,16 +167,6 @@ func (p *pair) done(arg int, o breaker.Outcome) {
 	}
 	p.permits[i].Done(p.now, o)
 	p.m.done(&p.twins[i], o)
-}
-
-// late says that the same call has been answered after all.
-func (p *pair) late(arg int) {
-	i := len(p.permits) - 1 - arg
-	if i < 0 {
-		return
-	}
-	p.permits[i].Late(p.now)
-	p.m.late(&p.twins[i])
 }
 
 func (p *pair) compare() {

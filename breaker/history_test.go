@@ -26,7 +26,6 @@ type actionKind int
 const (
 	allow actionKind = iota
 	done             // of the goroutine's last permit
-	late
 	trip
 	reset
 	observe
@@ -51,8 +50,6 @@ func (h *historian) perform(a *action, permit *breaker.Permit) {
 		a.got = err == nil
 	case done:
 		permit.Done(h.now, a.outcome)
-	case late:
-		permit.Late(h.now)
 	case trip:
 		h.Trip(h.now, time.Second, nil)
 	case reset:
@@ -90,8 +87,6 @@ func (p *past) perform(thread int, a action) bool {
 		return a.got == ok
 	case done:
 		p.m.done(permit, a.outcome)
-	case late:
-		p.m.late(permit)
 	case trip:
 		p.m.trip(time.Second)
 	case reset:
@@ -144,7 +139,7 @@ func (h *historian) explained(p past, final breaker.Stats) bool {
 
 // Concurrent histories are linearizable: each can be told as a sequential one.
 func TestConcurrentHistoriesHaveASequentialExplanation(t *testing.T) {
-	kinds := []actionKind{allow, allow, allow, done, done, done, done, late, trip, reset, observe, observe}
+	kinds := []actionKind{allow, allow, allow, done, done, done, done, trip, reset, observe, observe}
 	overlapping := 0 // how many do depends on the machine, so go on until enough have
 	for seed := uint64(0); seed < 10_000 && (seed < 3000 || overlapping < 500); seed++ {
 		rng := rand.New(rand.NewPCG(seed, 0))

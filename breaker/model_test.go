@@ -15,7 +15,6 @@ type model struct {
 	now time.Duration
 
 	stay    int // number of the stay; permits of others are stale
-	probed  int // the half-open stay whose failed probe began this open one
 	state   breaker.State
 	start   time.Duration // of the stay
 	since   time.Duration // of the state
@@ -40,7 +39,6 @@ type modelCall struct {
 
 type modelPermit struct {
 	stay  int
-	probe bool
 	start time.Duration
 	done  bool // first call of Done, stale or not
 }
@@ -58,7 +56,6 @@ func (m *model) enter(s breaker.State, at time.Duration) {
 		m.path = append(m.path, s)
 	}
 	m.stay++
-	m.probed = 0
 	m.state, m.start = s, at
 	m.log, m.run, m.proven = nil, 0, false
 	m.granted, m.won, m.lease = 0, 0, 0
@@ -113,7 +110,7 @@ func (m *model) allow() (modelPermit, bool) {
 		m.granted++
 		m.lease = max(m.lease, m.age()+m.cfg.ProbeTimeout)
 	}
-	return modelPermit{stay: m.stay, probe: m.state == breaker.HalfOpen, start: m.age()}, true
+	return modelPermit{stay: m.stay, start: m.age()}, true
 }
 
 func (m *model) done(p *modelPermit, o breaker.Outcome) {
@@ -130,7 +127,6 @@ func (m *model) done(p *modelPermit, o breaker.Outcome) {
 		switch {
 		case o == breaker.Failure:
 			m.open(0)
-			m.probed = p.stay
 		case o == breaker.Success && slow:
 			m.open(0)
 		case o == breaker.Success:
@@ -154,13 +150,6 @@ func (m *model) done(p *modelPermit, o breaker.Outcome) {
 		if (o == breaker.Failure || slow) && m.verdict() {
 			m.open(0)
 		}
-	}
-}
-
-func (m *model) late(p *modelPermit) {
-	m.advance()
-	if m.state == breaker.Open && p.done && p.probe && m.probed == p.stay {
-		m.enter(breaker.HalfOpen, m.now)
 	}
 }
 

@@ -38,7 +38,7 @@ func (b *Breaker) follow(e *epoch, s State, now time.Time) *epoch {
 		now = e.start
 	}
 	next := b.newEpoch(s, now)
-	next.level, next.stay, next.seq, next.trips = e.growth(), e.stay+1, e.seq, e.trips
+	next.level, next.seq, next.trips = e.growth(), e.seq, e.trips
 	if s == e.state {
 		next.since = e.since
 	} else {
@@ -72,11 +72,6 @@ func (b *Breaker) move(e, next *epoch) bool {
 // open moves the breaker from e to Open for d, or for the next interval of
 // the growth if d is 0.
 func (b *Breaker) open(e *epoch, now time.Time, d time.Duration, cause error) bool {
-	return b.move(e, b.opening(e, now, d, cause))
-}
-
-// opening returns the epoch that open makes the current one.
-func (b *Breaker) opening(e *epoch, now time.Time, d time.Duration, cause error) *epoch {
 	next := b.follow(e, Open, now)
 	next.cause, next.openFor, next.given = cause, d, d > 0
 	if d <= 0 {
@@ -86,7 +81,7 @@ func (b *Breaker) opening(e *epoch, now time.Time, d time.Duration, cause error)
 	if e.state != Open {
 		next.trips++
 	}
-	return next
+	return b.move(e, next)
 }
 
 // Trip opens the breaker for at least d, for a reason its own rules cannot

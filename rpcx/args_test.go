@@ -82,7 +82,7 @@ func TestArgsAreTheCallersAfterGo(t *testing.T) {
 						f.serve = func(s *rpc.Server, c io.ReadWriteCloser) { s.ServeCodec(stdjson.NewServerCodec(c)) }
 					}
 					use(&f.dialer)
-					f.dialer.Idempotent = func(m string) bool { return m == "Bank.Place" }
+					f.dialer.Methods = idempotent("Bank.Place")
 					if way.change != nil {
 						way.change(&f.dialer)
 					}
@@ -137,7 +137,7 @@ func TestGoWaitsForArgsThatCannotBeCopied(t *testing.T) {
 	for name, way := range lateWays {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
-				f.dialer.Idempotent = func(m string) bool { return m == "Bank.Open" }
+				f.dialer.Methods = idempotent("Bank.Open")
 				if way.change != nil {
 					way.change(&f.dialer)
 				}

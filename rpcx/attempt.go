@@ -54,7 +54,6 @@ type attempt struct {
 	endpoint  *endpoint
 	ticket    balancer.Ticket
 	permit    breaker.Permit
-	inner     breaker.Permit // of the method's own breaker
 
 	done  chan *rpc.Call // has room for one; used if owner is nil
 	owner owner          // nil if somebody waits for done

@@ -67,7 +67,7 @@ func TestWaitingOutAnOutageIsFree(t *testing.T) {
 func TestOutageLeavesTheBudgetToRetries(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Breaker.Disabled = true
-		f.dialer.Idempotent = func(string) bool { return true }
+		f.dialer.Methods = idempotent("*")
 		c := f.dial()
 		defer c.Close()
 		f.kill("a:1")
@@ -89,7 +89,7 @@ func TestOutageLeavesTheBudgetToRetries(t *testing.T) {
 func TestStopIsFree(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		var exhausted atomic.Int32
-		f.dialer.Idempotent = func(string) bool { return true }
+		f.dialer.Methods = idempotent("*")
 		f.dialer.Retry = rpcx.Retry{Budget: 1e-9, BackOff: func() backoff.BackOff { return &backoff.StopBackOff{} }}
 		f.dialer.Trace = &rpcx.ClientTrace{BudgetExhausted: func(context.Context, rpcx.RetryInfo) { exhausted.Add(1) }}
 		c := f.dial()
@@ -117,7 +117,7 @@ func TestBudgetAgainstADumbAccountant(t *testing.T) {
 				var sent, exhausted atomic.Int32
 				f.dialer.Heartbeat = -1
 				f.dialer.Breaker.Disabled = seed%2 == 0
-				f.dialer.Idempotent = func(m string) bool { return m == "Bank.Sleep" }
+				f.dialer.Methods = idempotent("Bank.Sleep")
 				f.dialer.Retry = rpcx.Retry{Budget: share, BackOff: constantly(30 * time.Millisecond)}
 				f.dialer.Trace = &rpcx.ClientTrace{
 					AttemptDone: func(_ context.Context, i rpcx.AttemptInfo) {
@@ -235,18 +235,13 @@ func (p *fragile) Reset()                     { p.breakAt("Reset") }
 
 // The functions of the user's run in goroutines of the client's where the call is Go's.
 func TestPolicyThatPanics(t *testing.T) {
-	for _, place := range []string{"Idempotent", "BackOff", "Reset", "NextBackOff", "NextBackOff, Goexit"} {
+	for _, place := range []string{"BackOff", "Reset", "NextBackOff", "NextBackOff, Goexit"} {
 		t.Run(place, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
 				var armed atomic.Bool
 				var begun, done atomic.Int32
 				f.dialer.MaxCalls, f.dialer.MaxWait = 1, -1
-				f.dialer.Idempotent = func(string) bool {
-					if armed.Load() && place == "Idempotent" {
-						panic("fragile: Idempotent")
-					}
-					return true
-				}
+				f.dialer.Methods = idempotent("*")
 				f.dialer.Retry.BackOff = func() backoff.BackOff {
 					p := &fragile{where: place}
 					if !armed.Load() {
@@ -303,7 +298,7 @@ func TestElapsedTimeCountsFromTheStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
 				var made atomic.Int32
-				f.dialer.Idempotent = func(string) bool { return true }
+				f.dialer.Methods = idempotent("*")
 				f.dialer.Retry.BackOff = func() backoff.BackOff { made.Add(1); return policy() }
 				c := f.dial()
 				defer c.Close()

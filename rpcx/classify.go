@@ -25,17 +25,15 @@ type result struct {
 	lost *conn
 }
 
-// judgment is what an attempt's end means to the endpoint's breaker, to the method's
-// own, and to the balancer.
+// judgment is what an attempt's end means to the endpoint's breaker and to the balancer.
 type judgment struct {
 	breaker  breaker.Outcome
-	method   breaker.Outcome
 	balancer balancer.Outcome
 }
 
 // ignored is the judgment of an end that says nothing of the endpoint.
 func ignored(o balancer.Outcome) judgment {
-	return judgment{breaker.Ignored, breaker.Ignored, o}
+	return judgment{breaker.Ignored, o}
 }
 
 // accepted reports whether the throttle is to take the attempt for one that the server
@@ -50,18 +48,18 @@ func (v judgment) accepted(r result) bool {
 func classify(r result, overdue func() judgment) judgment {
 	switch {
 	case r.err == nil:
-		return judgment{breaker.Success, breaker.Success, balancer.Success}
+		return judgment{breaker.Success, balancer.Success}
 	case isServerError(r.err):
 		// The server works; it is the method that failed (gobreaker#112).
-		return judgment{breaker.Success, breaker.Success, balancer.AppError}
+		return judgment{breaker.Success, balancer.AppError}
 	case answerOf(r.err) == codec.Rejected:
 		// The server works; whoever asks it so is refused.
-		return judgment{breaker.Success, breaker.Success, balancer.AppError}
+		return judgment{breaker.Success, balancer.AppError}
 	case answerOf(r.err) == codec.Busy:
 		// It works, for less than we ask of it: the load has to go elsewhere.
 		return ignored(balancer.Failure)
 	case answerOf(r.err) == codec.Failed:
-		return judgment{breaker.Failure, breaker.Ignored, balancer.Failure}
+		return judgment{breaker.Failure, balancer.Failure}
 	case r.own && r.sent == NotSent:
 		// Our own refusals must never feed the statistics (go-zero#5551).
 		return ignored(balancer.NotSent)
@@ -75,7 +73,7 @@ func classify(r result, overdue func() judgment) judgment {
 		return overdue()
 	case isDecodeError(r.err):
 		// The server answered; caller and server disagree on a type.
-		return judgment{breaker.Success, breaker.Success, balancer.AppError}
+		return judgment{breaker.Success, balancer.AppError}
 	case isUnreached(r.err) && isLocal(r.err):
 		// The fault is on this side, and the same with any server.
 		return ignored(balancer.NotSent)
@@ -83,9 +81,9 @@ func classify(r result, overdue func() judgment) judgment {
 		// It is one event, however many calls were on the connection.
 		return ignored(balancer.NotSent)
 	case r.sent == NotSent:
-		return judgment{breaker.Failure, breaker.Ignored, balancer.NotSent}
+		return judgment{breaker.Failure, balancer.NotSent}
 	}
-	return judgment{breaker.Failure, breaker.Ignored, balancer.Failure}
+	return judgment{breaker.Failure, balancer.Failure}
 }
 
 // fairPatience is the deadline from which on a timeout of a method that was never
@@ -104,7 +102,7 @@ func (e *endpoint) overdue(a *attempt, now time.Time) judgment {
 	if own := e.paces.of(a.method); usual == 0 || own > 0 && own < usual {
 		usual = own
 	}
-	failure, long := judgment{breaker.Failure, breaker.Failure, balancer.Failure}, 2*e.client.slot()
+	failure, long := judgment{breaker.Failure, balancer.Failure}, 2*e.client.slot()
 	switch {
 	case usual > 0 && patience >= enough(usual), e.silence(now) >= max(long, 4*usual):
 		return failure
@@ -113,7 +111,7 @@ func (e *endpoint) overdue(a *attempt, now time.Time) judgment {
 	case e.client.unanswered(now) >= long:
 		return failure
 	}
-	return judgment{breaker.Ignored, breaker.Failure, balancer.Failure}
+	return ignored(balancer.Failure)
 }
 
 // unanswered is for how long deadlines have passed, of which this is one, with no answer to

@@ -191,7 +191,7 @@ func TestContextThatIsOverRunsNothing(t *testing.T) {
 func TestCallTimeoutBoundsAllAttempts(t *testing.T) {
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		f.dialer.CallTimeout = 700 * time.Millisecond
-		f.dialer.Idempotent = func(string) bool { return true }
+		f.dialer.Methods = idempotent("*")
 		c := f.dial()
 		defer c.Close()
 		start := time.Now()
@@ -271,7 +271,7 @@ func retriesOf200(t *testing.T, budget float64) (retries uint64) {
 		f.dialer.Retry.Budget = budget
 		f.dialer.Breaker.Disabled = true
 		f.dialer.Heartbeat = -1
-		f.dialer.Idempotent = func(string) bool { return true }
+		f.dialer.Methods = idempotent("*")
 		c := f.dial()
 		defer c.Close()
 		synctest.Wait()

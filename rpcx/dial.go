@@ -236,9 +236,6 @@ func (c *core) newEndpoint(rep *replica, n *balancer.Node) *endpoint {
 	cfg := c.dialer.Breaker
 	cfg.OnChange = e.breakerChanged
 	e.breaker, _ = breaker.New(cfg)
-	if c.dialer.BreakerPerMethod {
-		e.methods = &methods{cfg: c.dialer.Breaker, change: e.tell, byName: make(map[string]*breaker.Breaker)}
-	}
 	e.detector, _ = detector.New(c.dialer.Detector)
 	e.detector.Expect(c.born) // its silence is what is owed, and that is nothing yet
 	e.detector.Forget(c.born)

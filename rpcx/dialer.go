@@ -55,15 +55,13 @@ type Dialer struct {
 	// its context. Zero and negative mean no bound: calls to a live server take
 	// as long as they take, and calls to a dead one are ended by the detector.
 	CallTimeout time.Duration
-	// Idempotent tells the methods that do the same when run twice, so that
-	// they may be repeated. Nil means that none is known to be. A panic of it reaches
-	// the caller of CallContext, and becomes the error of a call of Go.
-	Idempotent func(serviceMethod string) bool
-	// Methods says the same and more of the methods that a pattern matches: the
-	// name of a method, or its beginning and a star, as in "Arith.Get*" or "*". A
-	// field is taken from the most specific pattern that does not leave it open: the
-	// name itself, then the longest beginning. What all leave open is as the
-	// fields Idempotent, CallTimeout and those of the client say. Nil means none.
+	// Methods has the options of the methods that a pattern matches: which are
+	// idempotent, and so may be repeated, which may be hedged, and how long they may
+	// take. A pattern is the name of a method, or its beginning and a star, as in
+	// "Arith.Get*" or "*". A field is taken from the most specific pattern that does
+	// not leave it open: the name itself, then the longest beginning. A method for
+	// which all leave Idempotent open is not repeated; what else they leave open is as
+	// the other fields of the Dialer say. Nil means no options.
 	Methods map[string]MethodOptions
 	// Retry says how often and when calls are tried again.
 	Retry Retry
@@ -73,12 +71,6 @@ type Dialer struct {
 	// Breaker configures the circuit breaker of each endpoint. Its OnChange
 	// must be nil: use Trace.BreakerChanged.
 	Breaker breaker.Config
-	// BreakerPerMethod gives each method of an endpoint a breaker of its own
-	// beside the endpoint's, for methods that depend on different things behind
-	// it: calls of a method that run out of time then close that method only. It
-	// is off by default, because after a fault of the whole endpoint every method
-	// has to find out for itself: two to six times as many calls are lost.
-	BreakerPerMethod bool
 	// Throttle, if not nil, turns away a share of the calls itself while servers
 	// accept too few of them (breaker.Throttle); such a call fails with
 	// breaker.ErrThrottled. It sheds load in proportion where a breaker is all or

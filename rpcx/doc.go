@@ -59,9 +59,8 @@
 // # What is tried again
 //
 // A method runs at most once unless it is known to be idempotent, by
-// [WithIdempotent], [Dialer].Methods or [Dialer].Idempotent: the first of them that
-// says anything decides. How an attempt can end, what that
-// means to the endpoint's breaker, and whether the call is tried again:
+// [WithIdempotent] or [Dialer].Methods. How an attempt can end, what that means to the
+// endpoint's breaker, and whether the call is tried again:
 //
 //	end of the attempt                      breaker   tried again
 //	a reply                                 success   –
@@ -94,7 +93,7 @@
 // fastest of the other endpoints, late answers included; or if for two slots of
 // [Dialer].Heartbeat the endpoint has been silent, or the client has had no answer at all.
 // It is ignored otherwise: that a method is never answered, while others are, is no fault of
-// an endpoint. A breaker of the method's own counts it.
+// an endpoint.
 //
 // "Provably not sent" means that the end of the request cannot have left this
 // process: no server runs a request before it has all of it. Moving such a call to an

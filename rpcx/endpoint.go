@@ -23,7 +23,6 @@ type endpoint struct {
 	pings    bool
 	node     *balancer.Node
 	breaker  *breaker.Breaker
-	methods  *methods // nil unless Dialer.BreakerPerMethod
 	detector *detector.Detector
 
 	pool        *pool
@@ -52,16 +51,6 @@ type endpoint struct {
 	mu      sync.Mutex    // protects following, and what the balancer is told
 	gate    breaker.State // as of the breaker's last event
 	suspect bool
-}
-
-// admit asks the breakers, the endpoint's and the method's, to let an attempt in.
-func (e *endpoint) admit(a *attempt) error {
-	var err error
-	if a.permit, err = e.allow(a.started); err != nil {
-		return err
-	}
-	a.inner, err = e.methods.allow(a.method, a.started)
-	return err
 }
 
 // allow asks the endpoint's breaker. Where pings are answered they are what lets an
@@ -220,22 +209,17 @@ func (e *endpoint) kick() {
 	}
 }
 
-// breakerChanged publishes a change of the breaker.
+// breakerChanged publishes and reports a change of the breaker.
 func (e *endpoint) breakerChanged(ev breaker.Event) {
 	e.mu.Lock()
 	e.gate = ev.To // not asked of the breaker, whose answer may be the next event
 	e.mu.Unlock()
 	e.publish(ev.At)
-	e.tell("", ev)
+	if hook := e.client.dialer.Trace.BreakerChanged; hook != nil {
+		hook(BreakerInfo{Endpoint: e.addr, Event: ev})
+	}
 	e.kick()
 	e.client.roster.kick() // others may have to take its place
-}
-
-// tell reports a change of the endpoint's breaker, or of a method's.
-func (e *endpoint) tell(method string, ev breaker.Event) {
-	if hook := e.client.dialer.Trace.BreakerChanged; hook != nil {
-		hook(BreakerInfo{Endpoint: e.addr, Method: method, Event: ev})
-	}
 }
 
 // publish tells the balancer what the breaker and the detector think, and whether there

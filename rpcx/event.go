@@ -80,7 +80,6 @@ type PingSupportInfo struct {
 // BreakerInfo is one change of an endpoint's breaker.
 type BreakerInfo struct {
 	Endpoint string
-	Method   string // whose breaker it is, with Dialer.BreakerPerMethod; empty for the endpoint's
 	breaker.Event
 }
 

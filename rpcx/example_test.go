@@ -81,7 +81,7 @@ func ExampleRetry() {
 	addr, stop := replica()
 	defer stop()
 	d := rpcx.Dialer{
-		Idempotent: func(method string) bool { return method == "Arith.Multiply" },
+		Methods: map[string]rpcx.MethodOptions{"Arith.Multiply": {Idempotent: rpcx.Yes}},
 		Retry: rpcx.Retry{
 			MaxAttempts: 5,
 			BackOff: func() backoff.BackOff {

@@ -20,6 +20,11 @@ import (
 	"resilientrpc/rpcx/internal/simnet"
 )
 
+// idempotent returns options by which the methods of a pattern may be run twice.
+func idempotent(pattern string) map[string]rpcx.MethodOptions {
+	return map[string]rpcx.MethodOptions{pattern: {Idempotent: rpcx.Yes}}
+}
+
 // A Deposit must not happen twice; ID tells one from another.
 type Deposit struct{ ID, Amount int }
 

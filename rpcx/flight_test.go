@@ -26,7 +26,7 @@ import (
 
 func TestGoIsTriedAgain(t *testing.T) {
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
-		f.dialer.Idempotent = func(string) bool { return true }
+		f.dialer.Methods = idempotent("*")
 		c := f.dial()
 		defer c.Close()
 		synctest.Wait()
@@ -92,10 +92,10 @@ func TestGoMovesAwayFromAKilledReplica(t *testing.T) {
 }
 
 func TestGoEndsAtCallTimeout(t *testing.T) {
-	for _, idempotent := range []bool{false, true} {
+	for _, choice := range []rpcx.Choice{rpcx.No, rpcx.Yes} {
 		inFleet(t, 3, func(t *testing.T, f *fleet) {
 			f.dialer.CallTimeout = 700 * time.Millisecond
-			f.dialer.Idempotent = func(string) bool { return idempotent }
+			f.dialer.Methods = map[string]rpcx.MethodOptions{"*": {Idempotent: choice}}
 			c := f.dial()
 			defer c.Close()
 			start := time.Now()
@@ -226,7 +226,7 @@ func TestCloseEndsAsynchronousCalls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
 				f.dialer.Retry.Budget = -1
-				f.dialer.Idempotent = func(string) bool { return true }
+				f.dialer.Methods = idempotent("*")
 				f.dialer.Breaker = breaker.Config{Disabled: true}
 				c := f.dial()
 				time.Sleep(100 * time.Millisecond)
@@ -314,11 +314,13 @@ func TestAsynchronousCallEndsOnce(t *testing.T) {
 		}
 	}()
 	ends := make(map[string]int)
-	for range 20 {
+	for i := range 20 {
 		d := rpcx.Dialer{CallTimeout: 8 * time.Millisecond}
 		d.Breaker.Disabled = true
 		d.Retry.Budget = -1
-		d.Idempotent = func(string) bool { return rand.N(2) == 0 }
+		if i%2 == 0 {
+			d.Methods = idempotent("*")
+		}
 		client, err := d.Dial("tcp", lis.Addr().String())
 		require.NoError(t, err)
 		const calls = 400

@@ -66,7 +66,7 @@ func inRace(t *testing.T, n int, change func(*rpcx.Dialer), f func(*testing.T, *
 		fl.dialer.Hedge = &rpcx.Hedge{Delay: hedgeDelay}
 		fl.dialer.Balancer = inOrder{&h.reverse}
 		fl.dialer.Heartbeat = -1
-		fl.dialer.Idempotent = func(string) bool { return true }
+		fl.dialer.Methods = idempotent("*")
 		fl.dialer.Trace = &rpcx.ClientTrace{
 			AttemptDone: func(_ context.Context, i rpcx.AttemptInfo) {
 				h.mu.Lock()

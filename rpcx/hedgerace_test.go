@@ -240,7 +240,7 @@ func TestLoserLeavesTheReplyAlone(t *testing.T) {
 func TestRacesEndOnce(t *testing.T) {
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		f.dialer.Hedge = &rpcx.Hedge{Delay: 4 * time.Millisecond, Budget: 1}
-		f.dialer.Idempotent = func(string) bool { return true }
+		f.dialer.Methods = idempotent("*")
 		f.dialer.Retry.Budget = -1
 		f.dialer.Breaker.Disabled = true
 		f.dialer.CallTimeout = 12 * time.Millisecond

@@ -97,7 +97,7 @@ func TestHedgeCutsTheTail(t *testing.T) {
 			var n atomic.Int64
 			addrs := stallingFleet(f, 3, &n)
 			f.dialer.Balancer, f.dialer.Hedge = balancer.RoundRobin(), hedge
-			f.dialer.Idempotent = func(string) bool { return true }
+			f.dialer.Methods = idempotent("*")
 			c, err := f.dialer.Dial("tcp", addrs...)
 			require.NoError(t, err)
 			defer c.Close()
@@ -146,7 +146,7 @@ func BenchmarkHedge(b *testing.B) {
 				go server.Accept(lis)
 				addrs = append(addrs, lis.Addr().String())
 			}
-			d := rpcx.Dialer{Hedge: c.hedge, Balancer: c.policy, Idempotent: func(string) bool { return true }}
+			d := rpcx.Dialer{Hedge: c.hedge, Balancer: c.policy, Methods: idempotent("*")}
 			client, err := d.Dial("tcp", addrs...)
 			require.NoError(b, err)
 			defer client.Close()

@@ -156,24 +156,6 @@ func TestDeadPeerIsFoundByImpatientCalls(t *testing.T) {
 	}
 }
 
-// A breaker of the method's own counts what says nothing of the endpoint.
-func TestMethodThatIsNeverAnsweredOpensItsOwnBreaker(t *testing.T) {
-	inFleet(t, 1, func(t *testing.T, f *fleet) {
-		f.dialer.BreakerPerMethod = true
-		c := f.dial()
-		defer c.Close()
-		var err error
-		for i := 0; !errors.Is(err, breaker.ErrOpen); i++ {
-			require.Less(t, i, 20)
-			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-			err = c.CallContext(ctx, "Bank.Sleep", time.Hour, new(string))
-			cancel()
-		}
-		where(t, c, 10)
-		require.Zero(t, c.Stats().Endpoints[0].Trips)
-	})
-}
-
 // A single deadline that passes after long is none of many: others were answered meanwhile.
 func TestLongDeadlineBesideAnswers(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
@@ -185,5 +167,20 @@ func TestLongDeadlineBesideAnswers(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 		}
 		require.Zero(t, c.Stats().Endpoints[0].Trips)
+	})
+}
+
+// Where no call is answered, although pings are, deadlines are the endpoint's failures.
+func TestEndpointThatAnswersNoCallIsFound(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		f.dialer.Retry.MaxAttempts = -1
+		c := f.dial()
+		defer c.Close()
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			require.Error(t, c.CallContext(ctx, "Bank.Sleep", time.Hour, new(string)))
+			cancel()
+		}
+		require.ErrorIs(t, c.Call("Bank.Where", struct{}{}, new(string)), breaker.ErrOpen)
 	})
 }

@@ -123,13 +123,8 @@ func (j *journal) connClosed(i ConnInfo) {
 }
 
 func (j *journal) breakerChanged(i BreakerInfo) {
-	e := entry{At: i.At, Kind: "breaker", Endpoint: i.Endpoint}
+	e := entry{At: i.At, Kind: "breaker", Endpoint: i.Endpoint, State: i.To.String()}
 	e.Level, e.Text = breakerWords(i)
-	if i.Method != "" {
-		e.Text = i.Method + ": " + e.Text
-	} else {
-		e.State = i.To.String()
-	}
 	j.note(e)
 }
 

@@ -18,7 +18,7 @@ func BenchmarkLayer(b *testing.B) {
 	d := rpcx.Dialer{Codec: instant.NewCodec, NetDial: instant.Dial}
 	hedging := rpcx.Dialer{
 		Codec: instant.NewCodec, NetDial: instant.Dial,
-		Idempotent: func(string) bool { return true }, Hedge: &rpcx.Hedge{Delay: time.Second},
+		Methods: idempotent("*"), Hedge: &rpcx.Hedge{Delay: time.Second},
 	}
 	for _, c := range []struct {
 		name string

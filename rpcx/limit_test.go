@@ -163,7 +163,7 @@ func TestOverloadBlamesNobody(t *testing.T) {
 				limit.NetDial = f.dialer.NetDial
 				f.dialer = limit
 				f.dialer.Throttle = &breaker.ThrottleConfig{}
-				f.dialer.Idempotent = func(string) bool { return true }
+				f.dialer.Methods = idempotent("*")
 				c := f.dial()
 				defer c.Close()
 				time.Sleep(time.Second)

@@ -87,11 +87,8 @@ func (l *eventLog) connDone(i ConnInfo) {
 }
 
 func (l *eventLog) breakerChanged(i BreakerInfo) {
-	s := subject{event: "breaker", endpoint: i.Endpoint, method: i.Method}
+	s := subject{event: "breaker", endpoint: i.Endpoint}
 	attrs := []slog.Attr{slog.String("endpoint", i.Endpoint), slog.Any("from", i.From), slog.Any("to", i.To)}
-	if i.Method != "" {
-		attrs = append(attrs, slog.String("method", i.Method))
-	}
 	if i.To == breaker.Closed {
 		l.end(slog.LevelInfo, s, "breaker closed", attrs...)
 		return

@@ -31,14 +31,13 @@ func polls(t *testing.T, c *rpcx.Client, n int) <-chan error {
 }
 
 // One lost connection is one event, however many calls were on it: each has its error,
-// and the breaker, the method's and the throttle count one.
+// and the breaker and the throttle count one.
 func TestLostConnectionIsOneEvent(t *testing.T) {
 	for name, set := range map[string]func(*rpcx.Dialer){
-		"default":    func(*rpcx.Dialer) {},
-		"per method": func(d *rpcx.Dialer) { d.BreakerPerMethod = true },
-		"throttled":  func(d *rpcx.Dialer) { d.Throttle = &breaker.ThrottleConfig{} },
-		"no pings":   func(d *rpcx.Dialer) { d.Heartbeat = -1 },
-		"strict":     func(d *rpcx.Dialer) { d.Breaker.ConsecutiveFailures = 2 },
+		"default":   func(*rpcx.Dialer) {},
+		"throttled": func(d *rpcx.Dialer) { d.Throttle = &breaker.ThrottleConfig{} },
+		"no pings":  func(d *rpcx.Dialer) { d.Heartbeat = -1 },
+		"strict":    func(d *rpcx.Dialer) { d.Breaker.ConsecutiveFailures = 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
@@ -111,7 +110,7 @@ func TestWhatIsNoLostConnectionCountsByItself(t *testing.T) {
 		require.Equal(t, breaker.Open, c.Stats().Endpoints[0].State)
 	})
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		f.dialer.Idempotent = func(string) bool { return true }
+		f.dialer.Methods = idempotent("*")
 		f.dialer.Retry.Budget = -1
 		c := f.dial()
 		defer c.Close()

@@ -21,10 +21,10 @@ func TestNotHedged(t *testing.T) {
 		before func(*hedged)
 		reply  string
 	}{
-		{name: "not idempotent", change: func(d *rpcx.Dialer) { d.Idempotent = nil }},
+		{name: "not idempotent", change: func(d *rpcx.Dialer) { d.Methods = nil }},
 		{name: "off", change: func(d *rpcx.Dialer) { d.Hedge = nil }},
 		{name: "off for the method", change: func(d *rpcx.Dialer) {
-			d.Methods = map[string]rpcx.MethodOptions{"Bank.*": {Hedge: rpcx.No}}
+			d.Methods = map[string]rpcx.MethodOptions{"Bank.*": {Idempotent: rpcx.Yes, Hedge: rpcx.No}}
 		}},
 		{name: "a retry of somebody else", ctx: rpcx.AsRetry},
 		{name: "one endpoint", n: 1},
@@ -41,7 +41,7 @@ func TestNotHedged(t *testing.T) {
 		}},
 		{name: "the percentile is that of other methods", change: func(d *rpcx.Dialer) {
 			d.Hedge.Delay = 0
-			d.Idempotent = func(m string) bool { return m == "Bank.Where" }
+			d.Methods = idempotent("Bank.Where")
 		}, before: func(h *hedged) {
 			for range 200 {
 				require.NoError(h.t, h.Call("Bank.Echo", "", new(string)))
@@ -49,7 +49,7 @@ func TestNotHedged(t *testing.T) {
 		}},
 		{name: "other methods do not pay", change: func(d *rpcx.Dialer) {
 			d.Hedge.Budget, d.Retry.Budget = 0.1, -1
-			d.Idempotent = func(m string) bool { return m == "Bank.Where" }
+			d.Methods = idempotent("Bank.Where")
 		}, before: func(h *hedged) {
 			h.spend(budgetBurst)
 			h.spend(budgetBurst + 1) // each call adds a tenth
@@ -113,7 +113,7 @@ func TestHedgeThatCannotBeSentIsNoAttempt(t *testing.T) {
 			var begun []string
 			inRace(t, 2, func(d *rpcx.Dialer) {
 				d.Retry.MaxAttempts = -1
-				d.Idempotent = func(m string) bool { return m == "Bank.Where" }
+				d.Methods = idempotent("Bank.Where")
 				d.Trace = d.Trace.Join(&rpcx.ClientTrace{
 					AttemptStart: func(ctx context.Context, i rpcx.AttemptInfo) context.Context {
 						if i.Method == "Bank.Where" {
@@ -161,30 +161,4 @@ func TestOneHedgeForEachCall(t *testing.T) {
 			})
 		})
 	}
-}
-
-// The method's breaker at the other endpoint is asked, too.
-func TestHedgeIsRefusedByTheMethodsBreaker(t *testing.T) {
-	inRace(t, 2, func(d *rpcx.Dialer) {
-		d.BreakerPerMethod = true
-		d.Breaker.OpenFor, d.Breaker.MaxOpenFor = time.Hour, time.Hour
-		d.Retry.Budget, d.Hedge.Budget = 1e-3, 1e-3
-	}, func(t *testing.T, h *hedged) {
-		h.reverse.Store(true)
-		for at := "b:1"; at == "b:1"; { // until it is refused there
-			ctx, cancel := context.WithTimeout(rpcx.AsRetry(t.Context()), 200*time.Millisecond)
-			at = callError(t, h.CallContext(ctx, "Bank.Sleep", time.Hour, new(string))).Endpoint
-			cancel()
-		}
-		h.reverse.Store(false)
-		before := h.Stats().Hedges
-		for range 20 {
-			var reply string
-			require.NoError(t, h.Call("Bank.Sleep", 20*time.Millisecond, &reply))
-			require.Equal(t, "a:1", reply)
-		}
-		require.Equal(t, before, h.Stats().Hedges)
-		require.Zero(t, h.InUse(), "the connections for them were left")
-		h.spend(budgetBurst) // another method's
-	})
 }

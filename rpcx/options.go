@@ -38,7 +38,7 @@ func (c Choice) String() string {
 // says nothing.
 type MethodOptions struct {
 	// Idempotent tells whether the methods do the same when run twice, so that
-	// they may be repeated.
+	// they may be repeated. If it is left open, they are not.
 	Idempotent Choice
 	// Hedge tells whether calls of the methods may be hedged where the client
 	// hedges at all. No spares a server what is idempotent but dear. A method that
@@ -157,17 +157,11 @@ func contextOptions(ctx context.Context) callOptions {
 	return o
 }
 
-// options decides what holds for one call. Who is closest to it is asked first: its
-// context, then Dialer.Methods, then the Dialer.
+// options decides what holds for one call: what its context says, or else
+// Dialer.Methods, or else the other fields of the Dialer.
 func (c *core) options(ctx context.Context, method string) callOptions {
 	o, m := contextOptions(ctx), c.patterns.find(method)
-	switch {
-	case o.idempotent:
-	case m.Idempotent != 0:
-		o.idempotent = m.Idempotent == Yes
-	case c.dialer.Idempotent != nil:
-		o.idempotent = c.dialer.Idempotent(method)
-	}
+	o.idempotent = o.idempotent || m.Idempotent == Yes
 	o.hedge = o.idempotent && !o.retry && m.Hedge != No
 	o.timeout = c.dialer.CallTimeout
 	if m.Timeout != 0 {

@@ -75,7 +75,7 @@ func dumbOptions(ctx callOptions, d *Dialer, method string) callOptions {
 	}
 	o := ctx
 	idempotent := most(func(o MethodOptions) bool { return o.Idempotent != 0 }).Idempotent
-	o.idempotent = ctx.idempotent || idempotent == Yes || idempotent == 0 && d.Idempotent != nil && d.Idempotent(method)
+	o.idempotent = ctx.idempotent || idempotent == Yes
 	o.hedge = o.idempotent && !ctx.retry && most(func(o MethodOptions) bool { return o.Hedge != 0 }).Hedge != No
 	o.timeout = d.CallTimeout
 	if t := most(func(o MethodOptions) bool { return o.Timeout != 0 }).Timeout; t != 0 {
@@ -96,9 +96,6 @@ func TestOptionsAgainstADumbOracle(t *testing.T) {
 				pattern += "*"
 			}
 			d.Methods[pattern] = MethodOptions{choice(), choice(), time.Duration(rng.IntN(3)-1) * time.Minute}
-		}
-		if rng.IntN(2) == 0 {
-			d.Idempotent = func(method string) bool { return len(method)%2 == 0 }
 		}
 		table, err := newMethodTable(d.Methods)
 		require.NoError(t, err)
@@ -121,7 +118,6 @@ func TestOptionsDoNotAllocate(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() { c.options(context.Background(), "Arith.GetAll") }))
 }
 
-// BenchmarkOptions compares the look-up with a func that knows the methods by heart.
 func BenchmarkOptions(b *testing.B) {
 	table, err := newMethodTable(map[string]MethodOptions{
 		"Arith.*": {Idempotent: Yes}, "Arith.Get*": {Hedge: Yes}, "Bank.*": {Timeout: time.Second}, "*": {Hedge: No},
@@ -129,18 +125,11 @@ func BenchmarkOptions(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	byHeart := func(method string) bool { return strings.HasPrefix(method, "Arith.") }
-	for name, c := range map[string]*core{
-		"func":     {dialer: Dialer{Idempotent: byHeart}},
-		"patterns": {patterns: table},
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if !c.options(context.Background(), "Arith.GetAll").idempotent {
-					b.Fatal("it is idempotent")
-				}
-			}
-		})
+	c := &core{patterns: table}
+	b.ReportAllocs()
+	for b.Loop() {
+		if !c.options(context.Background(), "Arith.GetAll").idempotent {
+			b.Fatal("it is idempotent")
+		}
 	}
 }

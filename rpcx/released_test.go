@@ -106,7 +106,7 @@ func TestHedgesThatLoseKeepNothing(t *testing.T) {
 	leak.Check(t)
 	server := rpc.NewServer()
 	require.NoError(t, server.RegisterName("Any", Loader{}))
-	d := rpcx.Dialer{Heartbeat: -1, Hedge: &rpcx.Hedge{Delay: time.Millisecond, Budget: 1}, Idempotent: func(string) bool { return true }}
+	d := rpcx.Dialer{Heartbeat: -1, Hedge: &rpcx.Hedge{Delay: time.Millisecond, Budget: 1}, Methods: idempotent("*")}
 	d.Retry.Budget = -1
 	d.NetDial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if address == "silent:1" {

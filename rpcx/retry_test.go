@@ -73,7 +73,7 @@ func TestDoubtOfAnEarlierAttemptIsReported(t *testing.T) {
 
 func TestIdempotentByMethod(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		f.dialer.Idempotent = func(m string) bool { return m == "Bank.Sleep" }
+		f.dialer.Methods = idempotent("Bank.Sleep")
 		c := f.dial()
 		defer c.Close()
 		synctest.Wait()
@@ -228,7 +228,7 @@ func TestNoPolicyNoRetry(t *testing.T) {
 // A call that is a retry itself is left to whoever repeats it.
 func TestRetriesDoNotMultiply(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		f.dialer.Methods = map[string]rpcx.MethodOptions{"Bank.*": {Idempotent: rpcx.Yes}}
+		f.dialer.Methods = idempotent("Bank.*")
 		f.dialer.Breaker.Disabled = true
 		c := f.dial()
 		defer c.Close()
@@ -260,7 +260,7 @@ func TestRetriesAddNothingToTheBudget(t *testing.T) {
 	for _, asRetry := range []bool{false, true} {
 		inFleet(t, 1, func(t *testing.T, f *fleet) {
 			f.dialer.Breaker.Disabled = true
-			f.dialer.Idempotent = func(m string) bool { return m == "Bank.Sleep" }
+			f.dialer.Methods = idempotent("Bank.Sleep")
 			f.dialer.Retry.BackOff = func() backoff.BackOff { return backoff.NewConstantBackOff(time.Millisecond) }
 			c := f.dial()
 			defer c.Close()

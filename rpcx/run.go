@@ -169,7 +169,7 @@ func isLate(ctx context.Context, res result) bool {
 }
 
 // begin begins an attempt at the endpoint that was picked, if the throttle and the
-// endpoint's breakers let it in: a call that we have no room for says nothing of
+// endpoint's breaker let it in: a call that we have no room for says nothing of
 // servers, so the throttle is asked last. If there is no attempt, the result says who
 // refused.
 func (r *run) begin(ctx context.Context, now time.Time, ticket balancer.Ticket, err error, hedge bool) (*attempt, result) {
@@ -198,7 +198,7 @@ func (r *run) begin(ctx context.Context, now time.Time, ticket balancer.Ticket, 
 	if hook := trace.AttemptStart; hook != nil {
 		a.ctx = hook(ctx, a.info())
 	}
-	if err := e.admit(a); err != nil {
+	if a.permit, err = e.allow(now); err != nil {
 		return nil, r.client.conclude(a, result{err: err, own: true, at: now})
 	}
 	return a, result{}
@@ -213,9 +213,6 @@ func (c *core) conclude(a *attempt, res result) result {
 	v := classify(res, func() judgment { return e.overdue(a, res.at) })
 	if v.breaker == breaker.Success { // an answer of any kind
 		e.answered(a, res.at)
-	}
-	if e.methods != nil {
-		v.breaker = v.besides(&a.inner, res.at)
 	}
 	if v.balancer <= balancer.Failure {
 		e.judged.Add(1)

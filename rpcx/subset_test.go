@@ -190,7 +190,7 @@ func TestEndpointsComeAndGoAtRandom(t *testing.T) {
 	for seed := range uint64(2) {
 		inFleet(t, 100, func(t *testing.T, f *fleet) {
 			rng := rand.New(rand.NewPCG(seed, 0))
-			f.dialer.Idempotent = func(string) bool { return true }
+			f.dialer.Methods = idempotent("*")
 			f.dialer.Retry.Budget = -1
 			c, sets := f.resolve(f.addrs...)
 			defer c.Close()

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"math"
-	"strings"
 	"time"
 )
 
@@ -35,12 +34,6 @@ type Calc struct {
 	replica string
 	work    time.Duration // how long each method takes
 	journal *journal      // nil keeps none
-}
-
-// idempotent tells rpcx which methods may be tried again elsewhere although
-// they may already have run: arithmetic, not deposits.
-func idempotent(method string) bool {
-	return strings.HasPrefix(method, "Calc.") && method != "Calc.Deposit"
 }
 
 // Add answers A + B.

@@ -56,7 +56,10 @@ func (w wire) dialPlain(addr string) (*rpc.Client, error) {
 // dialer is all that an rpcx client of this program needs to be told. A method
 // that is not named idempotent is never sent twice.
 func (w wire) dialer() *rpcx.Dialer {
-	d := &rpcx.Dialer{Idempotent: idempotent}
+	d := &rpcx.Dialer{Methods: map[string]rpcx.MethodOptions{
+		"Calc.*":       {Idempotent: rpcx.Yes},
+		"Calc.Deposit": {Idempotent: rpcx.No},
+	}}
 	if w.codec == "jsonrpc" {
 		d.Codec = jsonrpc.NewClientCodec
 	}

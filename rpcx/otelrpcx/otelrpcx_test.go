@@ -125,7 +125,7 @@ func attrs(s tracetest.SpanStub) map[string]string {
 // The server goes away under a call that may be repeated: one span for the call, with
 // the caller's as its parent, and beneath it one for each attempt.
 func TestSpansOfARetriedCall(t *testing.T) {
-	d := rpcx.Dialer{Idempotent: func(string) bool { return true }}
+	d := rpcx.Dialer{Methods: map[string]rpcx.MethodOptions{"*": {Idempotent: rpcx.Yes}}}
 	observe(t, d, func(t *testing.T, o *observed) {
 		ctx, parent := o.tracer.Start(t.Context(), "parent")
 		time.AfterFunc(500*time.Millisecond, func() { o.Refuse(o.first); o.Cut(o.first) })
@@ -168,7 +168,7 @@ func TestSpansOfARetriedCall(t *testing.T) {
 // A call takes long and is hedged; both servers drop it, and it is tried again: one
 // span for the call, and three beneath it.
 func TestSpansOfAHedgedAndRetriedCall(t *testing.T) {
-	d := rpcx.Dialer{Idempotent: func(string) bool { return true }, Hedge: &rpcx.Hedge{Delay: 100 * time.Millisecond}}
+	d := rpcx.Dialer{Methods: map[string]rpcx.MethodOptions{"*": {Idempotent: rpcx.Yes}}, Hedge: &rpcx.Hedge{Delay: 100 * time.Millisecond}}
 	observe(t, d, func(t *testing.T, o *observed) {
 		ctx, parent := o.tracer.Start(t.Context(), "parent")
 		time.AfterFunc(500*time.Millisecond, func() { o.Cut("a:1"); o.Cut("b:1") })
@@ -211,7 +211,7 @@ func TestSpansOfAHedgedAndRetriedCall(t *testing.T) {
 
 // The span of an attempt that is slower than its hedge ends when it does.
 func TestSpanOfALoser(t *testing.T) {
-	d := rpcx.Dialer{Idempotent: func(string) bool { return true }, Hedge: &rpcx.Hedge{Delay: 100 * time.Millisecond}}
+	d := rpcx.Dialer{Methods: map[string]rpcx.MethodOptions{"*": {Idempotent: rpcx.Yes}}, Hedge: &rpcx.Hedge{Delay: 100 * time.Millisecond}}
 	observe(t, d, func(t *testing.T, o *observed) {
 		o.Delay("a:1", 200*time.Millisecond)
 		o.Delay("b:1", 200*time.Millisecond)
@@ -272,7 +272,7 @@ func TestSpansOfFailedCalls(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	d := rpcx.Dialer{Idempotent: func(string) bool { return true }}
+	d := rpcx.Dialer{Methods: map[string]rpcx.MethodOptions{"*": {Idempotent: rpcx.Yes}}}
 	observe(t, d, func(t *testing.T, o *observed) {
 		time.AfterFunc(500*time.Millisecond, func() { o.Refuse(o.first); o.Cut(o.first) })
 		require.NoError(t, o.Call("Nap.Take", time.Second, new(time.Duration)))

@@ -57,9 +57,9 @@ func watched(t *testing.T, f func(*testing.T, *simnet.Network, *rpcx.Client, *pr
 		registry.MustRegister(m)
 		require.NotEmpty(t, gather(t, registry), "before there is a client")
 		d := rpcx.Dialer{
-			Trace:      m.Hooks(),
-			Idempotent: func(string) bool { return true },
-			Hedge:      &rpcx.Hedge{Delay: time.Second},
+			Trace:   m.Hooks(),
+			Methods: map[string]rpcx.MethodOptions{"*": {Idempotent: rpcx.Yes}},
+			Hedge:   &rpcx.Hedge{Delay: time.Second},
 			NetDial: func(ctx context.Context, network, address string) (net.Conn, error) {
 				return n.DialContext(ctx, network, address)
 			},

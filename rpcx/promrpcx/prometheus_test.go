@@ -38,7 +38,7 @@ func TestAlertOfAKilledProcess(t *testing.T) {
 	m := promrpcx.New()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(m)
-	d := rpcx.Dialer{Trace: m.Hooks(), Idempotent: func(string) bool { return true }}
+	d := rpcx.Dialer{Trace: m.Hooks(), Methods: map[string]rpcx.MethodOptions{"*": {Idempotent: rpcx.Yes}}}
 	client, err := d.Dial("tcp", servers[0].Addr, servers[1].Addr)
 	require.NoError(t, err)
 	defer client.Close()

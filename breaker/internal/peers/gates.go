@@ -11,14 +11,12 @@ import (
 	"resilientrpc/breaker"
 )
 
-// A result is what becomes of a call: it is answered in time or missed, and one
-// that was missed may be answered late, which only ours has a use for.
+// A result is what becomes of a call: it is answered in time or missed.
 type result int
 
 const (
 	answered result = iota
 	missed
-	late
 )
 
 func unguarded(*rand.Rand) gate {
@@ -35,8 +33,6 @@ func ourGate(cfg breaker.Config) gate {
 				p.Done(time.Now(), breaker.Success)
 			case missed:
 				p.Done(time.Now(), breaker.Failure)
-			case late:
-				p.Late(time.Now())
 			}
 		}, err == nil
 	}
@@ -95,19 +91,6 @@ func ourDefault(rng *rand.Rand) gate {
 	return ourGate(breaker.Config{ProbeTimeout: attemptTimeout, Rand: rng.Float64})
 }
 
-// deaf does not hear answers that come in late.
-func deaf(rng *rand.Rand) gate {
-	g := ourDefault(rng)
-	return func() (func(result), bool) {
-		done, admitted := g()
-		return func(r result) {
-			if r != late {
-				done(r)
-			}
-		}, admitted
-	}
-}
-
 // policies are what the outage is played with. The peers' names tell their open
 // interval; gobreaker's rule is its default, failsafe's a ratio in a window.
 var policies = []policy{
@@ -122,7 +105,6 @@ var policies = []policy{
 	{name: "failsafe default", gate: failsafeDefault},
 	{name: "failsafe 5s", gate: failsafeTuned},
 	{name: "failsafe 5s, budget", gate: failsafeTuned, budget: true},
-	{name: "ours without Late, budget", gate: deaf, budget: true},
 	{name: "ours", gate: ourDefault},
 	{name: "ours, budget", gate: ourDefault, budget: true},
 }

@@ -96,7 +96,6 @@ func (c *client) attempt(began time.Duration, n int) {
 	}
 	c.after(attemptTimeout, func() {
 		done(missed)
-		c.after(took-attemptTimeout, func() { done(late) })
 		if c.once || n == attempts || !c.budget.spend() {
 			return
 		}

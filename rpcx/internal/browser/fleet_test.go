@@ -72,7 +72,7 @@ func (m *memory) client(t *testing.T, heartbeat time.Duration, addresses ...stri
 	for i, a := range addresses {
 		set[i] = rpcx.Endpoint{Address: a, Metadata: map[string]string{"zone": "<b>1</b>"}}
 	}
-	d := rpcx.Dialer{NetDial: m.dial, Resolver: rpcx.Static(set...), Subset: -1, Heartbeat: heartbeat, Idempotent: func(string) bool { return true }}
+	d := rpcx.Dialer{NetDial: m.dial, Resolver: rpcx.Static(set...), Subset: -1, Heartbeat: heartbeat, Methods: map[string]rpcx.MethodOptions{"*": {Idempotent: rpcx.Yes}}}
 	c, err := d.Dial("tcp")
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })

@@ -77,7 +77,7 @@ func TestPageFollowsRealProcesses(t *testing.T) {
 	}
 	slices.SortFunc(servers, func(a, b *chaos.Server) int { return strings.Compare(a.Addr, b.Addr) })
 	var known knowledge
-	d := rpcx.Dialer{Trace: known.trace(), Idempotent: func(string) bool { return true }}
+	d := rpcx.Dialer{Trace: known.trace(), Methods: map[string]rpcx.MethodOptions{"*": {Idempotent: rpcx.Yes}}}
 	client, err := d.Dial("tcp", addrs...)
 	require.NoError(t, err)
 	defer client.Close()

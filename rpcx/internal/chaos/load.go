@@ -17,8 +17,10 @@ type caller interface {
 	io.Closer
 }
 
-// idempotent tells the service's methods apart.
-func idempotent(method string) bool { return method == "Vault.Peek" }
+// peek is the service's method that is idempotent.
+const peek = "Vault.Peek"
+
+func idempotent(method string) bool { return method == peek }
 
 // A load calls through one client from several workers.
 type load struct {
@@ -69,7 +71,7 @@ func (l *load) method(n int) string {
 	if n%10 < l.deposits {
 		return "Vault.Deposit"
 	}
-	return "Vault.Peek"
+	return peek
 }
 
 func startLoad(name string, index int, client caller, cfg Config) *load {
@@ -99,7 +101,7 @@ func (l *load) work(index int) {
 		class, code := classOf(err), uint8(0)
 		if err != nil {
 			code = l.code(class)
-			if l.method(n) == "Vault.Peek" && class.Kind != kindRefused {
+			if idempotent(l.method(n)) && class.Kind != kindRefused {
 				l.keep(Failure{begin.Sub(l.began), took, slip.ID, class, attempts(err), err.Error()})
 			}
 		}

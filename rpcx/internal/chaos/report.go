@@ -131,7 +131,7 @@ func (l *load) tally(runs [][]uint8, cfg Config) Tally {
 			class, ran := l.classes[code], int(runs[w][n])
 			failed := class.Kind != kindDone && class.Kind != kindRefused
 			t.judge(class, ran)
-			if l.method(n) == "Vault.Peek" {
+			if idempotent(l.method(n)) {
 				t.Idempotent++
 				if failed {
 					t.IdempotentFailed++

@@ -156,7 +156,8 @@ func (r *rig) dial(newCodec func(io.ReadWriteCloser) rpc.ClientCodec) knowing {
 	w := newWatch()
 	r.watches = append(r.watches, w)
 	d := r.cfg.Dialer
-	d.Codec, d.Idempotent, d.Trace = newCodec, idempotent, &rpcx.ClientTrace{AttemptDone: w.attempt}
+	d.Codec, d.Trace = newCodec, &rpcx.ClientTrace{AttemptDone: w.attempt}
+	d.Methods = map[string]rpcx.MethodOptions{peek: {Idempotent: rpcx.Yes}}
 	c, err := d.Dial("tcp", r.addrs()...)
 	if err != nil {
 		r.tb.Fatal(err)

@@ -15,10 +15,10 @@ type ours struct{ *rpcx.Client }
 func dialOurs(newCodec func(io.ReadWriteCloser) rpc.ClientCodec, hedge *rpcx.Hedge) func([]string, options) (client, error) {
 	return func(addrs []string, o options) (client, error) {
 		d := rpcx.Dialer{
-			Codec:      newCodec,
-			NetDial:    o.netDial,
-			Hedge:      hedge,
-			Idempotent: func(m string) bool { return method(m).idempotent() },
+			Codec:   newCodec,
+			NetDial: o.netDial,
+			Hedge:   hedge,
+			Methods: map[string]rpcx.MethodOptions{"*": {Idempotent: rpcx.Yes}, string(deposit): {Idempotent: rpcx.No}},
 		}
 		if o.patience < endless { // otherwise the defaults do, with pings and all
 			d.DetectWithin = o.patience
