@@ -13,6 +13,17 @@ import (
 // A measure has a client call for a while and returns a figure.
 type measure func(client, time.Duration) (float64, error)
 
+// calling is a subject that is measured by calls of a client.
+func calling(dial dialer, m measure) subject {
+	return func(a *addresses) (trial, error) {
+		c, err := dial(a)
+		if err != nil {
+			return trial{}, err
+		}
+		return trial{func(d time.Duration) (float64, error) { return m(c, d) }, c.Close}, nil
+	}
+}
+
 // callers returns the time per call of n callers together, in microseconds.
 func callers(n int) measure {
 	return func(c client, d time.Duration) (float64, error) {

@@ -16,6 +16,7 @@ const roleEnv = "SPEED_ROLE"
 // answer to standard output, and ends when standard input does: with its parent at the latest.
 var roles = map[string]func(*json.Decoder, *json.Encoder) error{
 	"server": serverRole,
+	"idle":   idleRole,
 }
 
 // child reports whether this process is a child, after it has done its work.

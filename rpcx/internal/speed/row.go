@@ -10,51 +10,59 @@ import (
 	"time"
 )
 
-// A row is one line of the table: the same measure of two clients.
+// A row is one line of the table: the same figure of two subjects.
 type row struct {
 	name       string
 	unit       string
-	base, ours dialer
-	measure    measure
+	base, ours subject
 	compare    comparison
 	required   float64 // what the compared figure may be at most; zero means anything
+}
+
+// A subject is what is measured, once it is set up.
+type subject func(*addresses) (trial, error)
+
+// A trial measures its subject for a while as often as wanted, until it is closed.
+type trial struct {
+	measure func(time.Duration) (float64, error)
+	close   func() error
 }
 
 // A comparison makes one figure of a round's two.
 type comparison struct {
 	of     func(base, ours float64) float64
-	digits int // after the point
+	format string
 }
 
 var (
-	ratio  = comparison{func(base, ours float64) float64 { return ours / base }, 2}
-	own    = comparison{func(_, ours float64) float64 { return ours }, 1}
-	excess = comparison{func(base, ours float64) float64 { return ours - base }, 0}
+	ratio  = comparison{func(base, ours float64) float64 { return ours / base }, "%.2f"}
+	own    = comparison{func(_, ours float64) float64 { return ours }, "%.1f"}
+	excess = comparison{func(base, ours float64) float64 { return ours - base }, "%+.0f"}
 )
 
 // A result is a row's figures, one a round.
 type result struct{ base, ours, compared []float64 }
 
-// run measures the two clients by turns; which is first changes from round to round.
+// run measures the two by turns; which is first changes from round to round.
 func (r row) run(s *server, count int, length time.Duration) (res result, err error) {
-	var clients [2]client
-	for i, dial := range []dialer{r.base, r.ours} {
-		c, err := dial(&s.addresses)
+	var trials [2]trial
+	for i, open := range []subject{r.base, r.ours} {
+		t, err := open(&s.addresses)
 		if err != nil {
 			return res, err
 		}
-		defer func() { err = errors.Join(err, c.Close()) }()
-		clients[i] = c
-		if _, err := r.measure(c, length/10); err != nil { // to warm up
+		defer func() { err = errors.Join(err, t.close()) }()
+		trials[i] = t
+		if _, err := t.measure(length / 10); err != nil { // to warm up
 			return res, err
 		}
 	}
 	for n := range count {
 		var figures [2]float64
-		for i := range clients {
-			i = (i + n) % len(clients)
+		for i := range trials {
+			i = (i + n) % len(trials)
 			runtime.GC() // so that neither pays for the other's garbage
-			if figures[i], err = r.measure(clients[i], length); err != nil {
+			if figures[i], err = trials[i].measure(length); err != nil {
 				return res, err
 			}
 		}
@@ -72,17 +80,17 @@ func printHead(w io.Writer) {
 
 // print writes the row of the table.
 func (res result) print(w io.Writer, r row) {
-	show := func(x float64) string { return strconv.FormatFloat(x, 'f', r.compare.digits, 64) }
-	compared := median(res.compared)
+	show := func(x float64) string { return fmt.Sprintf(r.compare.format, x) }
+	compared := show(median(res.compared))
 	required, verdict := "", ""
 	if r.required != 0 {
 		required, verdict = "≤ "+show(r.required), "held"
-		if shown, _ := strconv.ParseFloat(show(compared), 64); shown > r.required {
+		if shown, _ := strconv.ParseFloat(compared, 64); shown > r.required {
 			verdict = "missed"
 		}
 	}
-	fmt.Fprintf(w, "| %s | %s | %s | %s | %s–%s | %s | %s |\n", r.name,
-		figure(median(res.base), r.unit), figure(median(res.ours), r.unit), show(compared),
+	fmt.Fprintf(w, "| %s | %s | %s | %s | %s … %s | %s | %s |\n", r.name,
+		figure(median(res.base), r.unit), figure(median(res.ours), r.unit), compared,
 		show(slices.Min(res.compared)), show(slices.Max(res.compared)), required, verdict)
 }
 

@@ -40,8 +40,8 @@ func TestTable(t *testing.T) {
 		slowest float64
 		want    string
 	}{
-		{0.708, "| a row | 110 us | 77.0 us | 0.70 | 0.70–0.71 | ≤ 0.70 | held |\n"},
-		{0.720, "| a row | 110 us | 77.0 us | 0.71 | 0.70–0.72 | ≤ 0.70 | missed |\n"},
+		{0.708, "| a row | 110 us | 77.0 us | 0.70 | 0.70 … 0.71 | ≤ 0.70 | held |\n"},
+		{0.720, "| a row | 110 us | 77.0 us | 0.71 | 0.70 … 0.72 | ≤ 0.70 | missed |\n"},
 	} {
 		var out strings.Builder
 		res := result{base: []float64{100, 120}, ours: []float64{70, 84}, compared: []float64{0.7, c.slowest}}
