@@ -80,7 +80,7 @@ func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Cal
 		log.Panic("rpc: done channel is unbuffered")
 	}
 	call := &Call{ServiceMethod: serviceMethod, Args: args, Reply: reply, Done: done}
-	c.launch(call, c)
+	c.start(call, c)
 	return call
 }
 

@@ -3,7 +3,6 @@ package rpcx
 import (
 	"context"
 	"errors"
-	"net/rpc"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +31,6 @@ type core struct {
 	room     *queue            // for an endpoint below Dialer.MaxInFlight; nil without
 	hedger   *hedger           // nil unless Dialer.Hedge
 	attempts attemptPool
-	nobody   chan *rpc.Call // full for ever: where net/rpc announces what nobody waits for
 	roster   *roster
 	journal  *journal
 	phiLimit float64 // the phi that convicts
@@ -80,17 +78,17 @@ func (c *core) close() error {
 		}
 	}
 	for _, conn := range conns {
-		conn.fail(ErrShutdown)
-		conn.close()
+		conn.Fail(ErrShutdown)
+		conn.Close()
 	}
 	c.wg.Wait()
 	var err error
 	late := time.Now().Add(closeWithin)
 	for _, conn := range conns {
-		switch closed := wire.EndsBy(late, conn.closed); {
+		switch closed := wire.EndsBy(late, conn.CloseDone()); {
 		case !conn.ep.fixed:
 		case closed:
-			err = conn.err
+			err = conn.CloseErr()
 		default:
 			err = errStillClosing
 		}
@@ -164,49 +162,6 @@ func (c *core) crowd(now time.Time, slot time.Duration) detector.Fault {
 		return detector.Isolated
 	}
 	return detector.NoFault
-}
-
-// invoke is the life of a call that somebody waits for.
-func (c *core) invoke(ctx context.Context, method string, args, reply any) error {
-	r := c.newRun(method, args, reply)
-	if c.codec && ctx.Done() != nil { // the caller may leave while the codec reads args
-		if kept, ok := copyArgs(args, !c.whole.Load()); ok {
-			r.args = kept
-		}
-	}
-	r.prepare(ctx)
-	if t := r.options.timeout; t > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, t)
-		defer cancel()
-	}
-	ctx = r.start(ctx)
-	returned := false
-	defer func() {
-		if !returned { // a function of the user's panics, and the caller gets that
-			r.over(ctx, r.fail(result{err: errPanicked, own: true})) //nolint:errcheck // likewise
-		}
-	}()
-	err := r.limited(ctx, r.started)
-	returned = true
-	return r.over(ctx, err)
-}
-
-// newRun is the beginning of every call.
-func (c *core) newRun(method string, args, reply any) run {
-	c.calls.Add(1)
-	return run{client: c, method: method, args: args, reply: reply, started: time.Now()}
-}
-
-// prepare finds out what holds for the call. It calls functions of the user's.
-func (r *run) prepare(ctx context.Context) {
-	r.options = r.client.options(ctx, r.method)
-	if o := &r.options; o.hasKey {
-		r.pick.Key, r.pick.HasKey = balancer.KeyOf(o.key), true
-	}
-	if !r.options.retry && r.client.dialer.Retry.MaxAttempts > 1 {
-		r.policy = r.client.policies.take()
-	}
 }
 
 // unavailable says which endpoint may be back first, and why it is away.

@@ -164,7 +164,7 @@ func (d *Dialer) single(given any, connect func(*endpoint) *conn) (*Client, erro
 	e := c.endpoints()[0]
 	e.fixed, c.fixed = true, true // before the connection, which may end at once
 	conn := connect(e)
-	c.codec = conn.wire == nil
+	c.codec = conn.Wire() == nil
 	e.adopt(&e.pool.lanes[0], conn)
 	c.watch(false)
 	return newClient(c), nil
@@ -211,8 +211,6 @@ func (d *Dialer) newCore(network string) (*core, error) {
 			return nil, err
 		}
 	}
-	c.nobody = make(chan *rpc.Call, 1)
-	c.nobody <- nil
 	if _, err := breaker.New(full.Breaker); err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package rpcx
 
 import (
 	"context"
-	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -65,7 +64,7 @@ func (e *endpoint) allow(now time.Time) (breaker.Permit, error) {
 // connection returns the connection for an attempt and the time, which may have
 // passed while it was made.
 func (e *endpoint) connection(ctx context.Context, now time.Time) (*conn, time.Time, error) {
-	if c := e.pool.pick().conn.Load(); c != nil {
+	if c := e.pool.pick().conn.Load(); c != nil && c.Check() {
 		return c, now, nil
 	}
 	for {
@@ -75,12 +74,6 @@ func (e *endpoint) connection(ctx context.Context, now time.Time) (*conn, time.T
 			return c, time.Now(), err
 		}
 	}
-}
-
-// unconnected is the end of an attempt that found no connection.
-func unconnected(err error) result {
-	var d *dialError
-	return result{err: err, own: errors.Is(err, ErrShutdown) || errors.Is(err, errLeft) || errors.As(err, &d) && d.blameless}
 }
 
 // connect returns the connection of a lane, and makes it if there is none.
@@ -125,7 +118,7 @@ func (e *endpoint) dial(l *lane) (*conn, error) {
 	e.adopt(l, c)
 	switch { // Close or leave may have looked before adopt
 	case e.client.closed():
-		c.fail(ErrShutdown)
+		c.Fail(ErrShutdown)
 		return nil, ErrShutdown
 	case e.left.Load():
 		return nil, errLeft
@@ -152,17 +145,17 @@ func (e *endpoint) adopt(l *lane, c *conn) {
 		e.detector.Forget(time.Now())
 	}
 	e.last.Store(c)
-	e.client.whole.Store(c.codec.whole)
+	e.client.whole.Store(c.Whole())
 	if e.left.Load() {
-		c.retire() // it would have no prober
+		c.Retire() // it would have no prober
 		return
 	}
 	e.redials.succeed()
 	l.conn.Store(c)
-	if c.dead() {
+	if c.Dead() {
 		e.drop(c)
 		e.pool.remove(c)
-	} else if c.retired.Load() {
+	} else if !c.Takes() {
 		e.drop(c)
 	}
 	e.pool.arrive()
@@ -182,18 +175,18 @@ func (e *endpoint) drop(c *conn) {
 }
 
 // lost is called once, after c has ended.
-func (e *endpoint) lost(c *conn) {
+func (e *endpoint) lost(c *conn, cause error) {
 	if e.pool.remove(c) {
 		e.detector.Forget(time.Now())
 	}
 	if c.scout.Load() {
 		return
 	}
-	if e.pings && !e.fixed && c.endedByPing() {
+	if e.pings && !e.fixed && c.endedByPing(cause) {
 		e.strike(time.Now())
 	}
 	if hook := e.client.dialer.Trace.ConnClosed; hook != nil {
-		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(c.born), Err: c.cause})
+		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(c.born), Err: cause})
 	}
 	if !c.answered.Load() && !e.left.Load() {
 		e.redials.fail(time.Now(), c, nil)
@@ -284,7 +277,7 @@ func (e *endpoint) leave(now time.Time) {
 	}
 	e.mu.Unlock()
 	for _, c := range e.pool.all() {
-		c.retire()
+		c.Retire()
 	}
 	e.kick()
 }

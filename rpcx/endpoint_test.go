@@ -2,6 +2,7 @@ package rpcx
 
 import (
 	"context"
+	"io"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -12,11 +13,11 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/rpcx/internal/simnet"
+	"resilientrpc/rpcx/internal/transport"
 )
 
-// A retired connection closes only if nobody can have entered it in the meantime: a
-// call could be sent and then cut off.
-func TestRetiredConnectionLetsNobodyIn(t *testing.T) {
+// A retired connection lets those in flight have their answers, and takes no others.
+func TestRetiredConnectionTakesNoCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := simnet.New()
 		defer n.Close()
@@ -29,17 +30,21 @@ func TestRetiredConnectionLetsNobodyIn(t *testing.T) {
 		require.NoError(t, err)
 		defer c.Close()
 		conn := c.endpoints()[0].last.Load()
-		require.True(t, conn.enter())
-		conn.retire()
-		require.True(t, conn.enter(), "it is in use")
-		require.False(t, conn.dead())
-		conn.release()
-		conn.release()
-		require.True(t, conn.dead())
-		require.False(t, conn.enter())
-		res := conn.do(t.Context(), time.Now(), &attempt{method: "Bank.Where", args: struct{}{}, reply: new(string)})
+		request := func() *transport.Exchange {
+			return &transport.Exchange{Method: "Bank.Where", Args: struct{}{}, Reply: new(string)}
+		}
+		first := request()
+		require.NoError(t, conn.Start(first, time.Time{}))
+		conn.Retire()
+		require.False(t, conn.Dead(), "it is in use")
+		res := conn.ask(t.Context(), time.Now(), request())
+		require.Equal(t, turnedAway, res.end)
 		require.Equal(t, NotSent, res.sent)
-		require.True(t, res.own)
+		conn.Fail(io.EOF)
+		<-first.Ended()
+		require.ErrorIs(t, first.Outcome().Err, io.EOF)
+		require.True(t, conn.Dead())
+		require.Equal(t, NotSent, conn.ask(t.Context(), time.Now(), request()).sent)
 	})
 }
 
@@ -114,7 +119,8 @@ func TestEndpointThatHasLeftTellsTheBalancerNothing(t *testing.T) {
 		defer c.Close()
 		synctest.Wait()
 		old := c.endpoints()[0]
-		require.True(t, old.pool.pick().conn.Load().enter(), "it owes an answer")
+		owed := &transport.Exchange{Method: "Bank.Where", Args: struct{}{}, Reply: new(string)}
+		require.NoError(t, old.pool.pick().conn.Load().Start(owed, time.Time{}))
 		now := time.Now()
 		c.roster.close(now, old)
 		require.Equal(t, balancer.Suspect, old.node.State(), "not connected")
@@ -145,7 +151,7 @@ func TestEndpointThatHasLeftTellsTheBalancerNothing(t *testing.T) {
 		old.leave(now)
 		unmoved()
 		for _, conn := range old.pool.all() {
-			conn.fail(ErrUnresponsive)
+			conn.Fail(ErrUnresponsive)
 		}
 		unmoved()
 		old.breaker.Reset(now)

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/transport"
 	"resilientrpc/rpcx/internal/wire"
 )
 
@@ -137,7 +137,7 @@ func asNetRPC(err error) error {
 // codecs in a place where net/rpc's have no limit and so no error.
 func isOurs(err error) bool {
 	switch err.(type) { //nolint:errorlint // these are never wrapped
-	case *lastError, *bodyError, *codec.FrameError, *codec.ExchangeError, *refusal:
+	case *lastError, *transport.BodyError, *codec.FrameError, *codec.ExchangeError, *refusal:
 		return true
 	}
 	switch err { //nolint:errorlint // a net.Error of a dial's may match them, and is none of ours
@@ -145,7 +145,7 @@ func isOurs(err error) bool {
 		return true
 	}
 	for _, own := range [...]error{
-		wire.ErrClosed, errLeft, errPanicked, errSpent, errWithdrawn, errStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
+		wire.ErrClosed, errLeft, errPanicked, errSpent, transport.ErrWithdrawn, transport.ErrStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
 	} {
 		if errors.Is(err, own) {
 			return true
@@ -208,13 +208,6 @@ func (e *unresponsiveError) Error() string {
 
 func (e *unresponsiveError) Is(target error) bool { return target == ErrUnresponsive }
 
-// bodyError is a reply that came and could not be decoded. net/rpc's text has the
-// same prefix.
-type bodyError struct{ err error }
-
-func (e *bodyError) Error() string { return "reading body " + e.err.Error() }
-func (e *bodyError) Unwrap() error { return e.err }
-
 // dialError is a connection that could not be made.
 type dialError struct {
 	err       error
@@ -235,14 +228,6 @@ func dialCause(err error) error {
 
 // errPanicked ends a call for which a function of the Dialer's, or a policy, panics.
 var errPanicked = errors.New("rpcx: a function of the Dialer panicked")
-
-// readError is the text and identity net/rpc gives to a connection that ended.
-func readError(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
 
 // fieldError says which field of a Dialer is wrong, and what to write instead.
 func fieldError(field string, value any, want string) error {

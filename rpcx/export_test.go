@@ -32,7 +32,7 @@ func (h *DebugHandler) Streams() int64 { return h.streams.Load() }
 func (c *Client) InUse() (n int64) {
 	for _, e := range c.endpoints() {
 		for _, conn := range e.pool.all() {
-			n += conn.inflight.Load()
+			n += conn.Load()
 		}
 	}
 	return n

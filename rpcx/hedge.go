@@ -71,14 +71,14 @@ func newHedger(h *Hedge) *hedger {
 // would hide the very latencies that say when to hedge.
 func (c *core) learn(a *attempt, at time.Time) {
 	if h := c.hedger; h != nil && h.delay == 0 && a.hedgeable {
-		h.tail.add(at.Sub(c.born), at.Sub(a.started))
+		h.tail.add(at.Sub(c.born), at.Sub(a.Started))
 	}
 }
 
 // hedgeAfter is how long the next attempt has before it is hedged, 0 if it is not.
-func (r *run) hedgeAfter() time.Duration {
-	h := r.client.hedger
-	if h == nil || !r.options.hedge || r.hedged || len(r.client.balancer.Nodes()) < 2 || !isFresh(r.reply) {
+func (cl *call) hedgeAfter() time.Duration {
+	h := cl.client.hedger
+	if h == nil || !cl.options.hedge || cl.hedged || len(cl.client.balancer.Nodes()) < 2 || !isFresh(cl.reply) {
 		return 0
 	}
 	if h.delay > 0 {
@@ -89,25 +89,25 @@ func (r *run) hedgeAfter() time.Duration {
 
 // raced sends an attempt that is hedged if it takes long, and waits for the end. It
 // returns false if the attempt cannot be sent at once: then nothing has happened.
-func (r *run) raced(ctx context.Context, a *attempt, delay time.Duration) (result, bool) {
-	lent := new(run) // r itself would be allocated for every call, hedged or not
-	*lent = *r
+func (cl *call) raced(ctx context.Context, a *attempt, delay time.Duration) (result, bool) {
+	lent := new(call) // cl itself would be allocated for every call, hedged or not
+	*lent = *cl
 	end := make(chan result, 1)
 	deadline, _ := ctx.Deadline()
-	x := &race{run: lent, ctx: ctx, delay: delay, deadline: deadline, over: func(res result) { end <- res }}
+	x := &race{call: lent, ctx: ctx, delay: delay, deadline: deadline, done: func(res result) { end <- res }}
 	patience := a.ctx
 	if !x.start(a) {
-		r.paid = lent.paid
+		cl.paid = lent.paid
 		return result{}, false
 	}
 	var res result
 	select {
 	case res = <-end:
 	case <-patience.Done():
-		x.abandon(patience.Err())
+		x.leave(patience.Err())
 		res = <-end
 	}
-	*r = *lent
+	*cl = *lent
 	return res, true
 }
 
@@ -139,9 +139,9 @@ func (c *core) refundHedge() {
 // secondAttempt begins an attempt at another endpoint than that of first, with the
 // connection for it, or returns nil if none takes one now: a hedge waits for nothing. The
 // connection is asked for before anything is noted or told of an attempt.
-func (r *run) secondAttempt(ctx context.Context, first *balancer.Node) (*attempt, *conn) {
+func (cl *call) secondAttempt(ctx context.Context, first *balancer.Node) (*attempt, *conn) {
 	now := time.Now()
-	ticket, err := r.placeNow(now)
+	ticket, err := cl.pickNow(now)
 	if err != nil {
 		return nil, nil
 	}
@@ -150,12 +150,12 @@ func (r *run) secondAttempt(ctx context.Context, first *balancer.Node) (*attempt
 		c = e.ready(now)
 	}
 	if c == nil {
-		r.client.release(now, ticket, balancer.NotSent)
+		cl.client.release(now, ticket, balancer.NotSent)
 		return nil, nil
 	}
-	a, _ := r.begin(ctx, now, ticket, nil, true)
+	a, _ := cl.allow(ctx, now, ticket, nil, true)
 	if a == nil {
-		c.unready()
+		c.Unreserve()
 		return nil, nil
 	}
 	return a, c

@@ -169,36 +169,37 @@ func (l *limiter) give() {
 	l.poke()
 }
 
-// limited is the call with all its attempts, once there is room for it.
-func (r *run) limited(ctx context.Context, now time.Time) error {
-	if !r.admit() {
-		l := r.client.limit
-		if err := l.wait(ctx, r.client.ctx, l.capacity(), l.take); err != nil {
-			return r.fail(result{err: err, own: true})
-		}
-		r.admitted()
-		now = time.Now()
+// admit waits until the call may be one of those under way. It returns the time, which
+// then has gone on.
+func (cl *call) admit(ctx context.Context) (now time.Time, err error) {
+	if cl.tryAdmit() {
+		return cl.started, nil
 	}
-	return r.loop(ctx, now)
+	l := cl.client.limit
+	if err := l.wait(ctx, cl.client.ctx, l.capacity(), l.take); err != nil {
+		return time.Time{}, err
+	}
+	cl.admitted()
+	return time.Now(), nil
 }
 
-// admit makes the call one of those under way, if there is room for it and nobody
+// tryAdmit makes the call one of those under way, if there is room for it and nobody
 // waits for that.
-func (r *run) admit() bool {
-	if l := r.client.limit; l != nil && (!l.empty() || !l.take()) {
+func (cl *call) tryAdmit() bool {
+	if l := cl.client.limit; l != nil && (!l.empty() || !l.take()) {
 		return false
 	}
-	r.admitted()
+	cl.admitted()
 	return true
 }
 
-// admitted notes that the call is one of those under way, until over.
-func (r *run) admitted() {
-	r.counted = r.client.limit != nil
-	if !r.options.retry {
-		r.client.budget.deposit()
+// admitted notes that the call is one of those under way, until finish.
+func (cl *call) admitted() {
+	cl.counted = cl.client.limit != nil
+	if !cl.options.retry {
+		cl.client.budget.deposit()
 	}
-	if h := r.client.hedger; h != nil && r.options.hedge {
+	if h := cl.client.hedger; h != nil && cl.options.hedge {
 		h.budget.deposit()
 	}
 }
@@ -212,43 +213,43 @@ func newRoom(most int, patience time.Duration) *queue {
 	return &queue{limit: fmt.Sprintf("Dialer.MaxInFlight (%d) of every endpoint", most), patience: patience}
 }
 
-// place picks an endpoint, and waits for one if all are full. It returns the time,
+// pickEndpoint picks an endpoint, and waits for one if all are full. It returns the time,
 // which then has gone on.
-func (r *run) place(ctx context.Context, now time.Time) (balancer.Ticket, time.Time, error) {
-	ticket, err := r.placeNow(now)
+func (cl *call) pickEndpoint(ctx context.Context, now time.Time) (balancer.Ticket, time.Time, error) {
+	ticket, err := cl.pickNow(now)
 	if !errors.Is(err, balancer.ErrAllFull) {
 		return ticket, now, err
 	}
-	place, err := r.client.room.join(r.client.capacity())
+	place, err := cl.client.room.join(cl.client.capacity())
 	if err != nil {
 		return ticket, now, err
 	}
-	return r.placeAt(ctx, place)
+	return cl.pickAt(ctx, place)
 }
 
-// placeNow is place without the wait: it returns balancer.ErrAllFull if all are full,
+// pickNow is pickEndpoint without the wait: it returns balancer.ErrAllFull if all are full,
 // or others wait for one.
-func (r *run) placeNow(now time.Time) (balancer.Ticket, error) {
-	c := r.client
+func (cl *call) pickNow(now time.Time) (balancer.Ticket, error) {
+	c := cl.client
 	if !c.room.empty() {
 		return balancer.Ticket{}, balancer.ErrAllFull
 	}
-	ticket, err := c.balancer.Pick(now, r.pick)
+	ticket, err := c.balancer.Pick(now, cl.pick)
 	if err != nil && !errors.Is(err, balancer.ErrAllFull) {
 		err = c.unavailable(now)
 	}
 	return ticket, err
 }
 
-// placeAt waits for an endpoint at a place in line.
-func (r *run) placeAt(ctx context.Context, place *list.Element) (balancer.Ticket, time.Time, error) {
+// pickAt waits for an endpoint at a place in line.
+func (cl *call) pickAt(ctx context.Context, place *list.Element) (balancer.Ticket, time.Time, error) {
 	var ticket balancer.Ticket
 	var now time.Time
 	var picked error
-	c := r.client
+	c := cl.client
 	err := c.room.stand(ctx, c.ctx, place, func() bool {
 		now = time.Now()
-		ticket, picked = c.balancer.Pick(now, r.pick)
+		ticket, picked = c.balancer.Pick(now, cl.pick)
 		return !errors.Is(picked, balancer.ErrAllFull)
 	})
 	if err == nil && picked != nil {

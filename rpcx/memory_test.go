@@ -37,7 +37,7 @@ func TestMemoryTowardsAPeerThatDoesNotRead(t *testing.T) {
 			go client.Call("Any.Thing", args, new(int)) //nolint:errcheck // nobody answers
 		}
 		synctest.Wait()
-		w := client.endpoints()[0].pool.all()[0].wire
+		w := client.endpoints()[0].pool.all()[0].Wire()
 		require.Less(t, w.Queued()-w.Sent(), int64(5<<20), "one write is under way, and one MB may wait, and what comes on top")
 	})
 }

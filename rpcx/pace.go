@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"resilientrpc/rpcx/internal/transport"
 )
 
 const (
@@ -87,8 +89,8 @@ func (m *pace) add(now, d time.Duration) {
 }
 
 // answered notes the answer to a call.
-func (e *endpoint) answered(a *attempt, now time.Time) {
-	e.paces.add(a.method, now.Sub(e.client.born), now.Sub(a.started))
+func (e *endpoint) answered(x *transport.Exchange, now time.Time) {
+	e.paces.add(x.Method, now.Sub(e.client.born), now.Sub(x.Started))
 	if c := e.client; c.unmet.Load() != 0 {
 		c.unmet.Store(0)
 	}
@@ -96,9 +98,9 @@ func (e *endpoint) answered(a *attempt, now time.Time) {
 
 // late notes an answer to an attempt that was given up: of a method that is never
 // answered in time, nothing else tells how long it takes.
-func (e *endpoint) late(a *attempt, now time.Time) {
-	if a.state.Load() == abandoned && !a.started.IsZero() { // a ping's is zero
-		e.answered(a, now)
+func (e *endpoint) late(x *transport.Exchange, now time.Time) {
+	if !x.Background {
+		e.answered(x, now)
 	}
 }
 

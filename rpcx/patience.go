@@ -46,7 +46,7 @@ func (p *prober) presumed() bool {
 // connPatience is the silence that ends one connection of a peer that may live. One
 // whose encoder is retired cannot ask for a sign of life.
 func (p *prober) connPatience(c *conn, usual time.Duration) time.Duration {
-	if c.mute.Load() {
+	if c.Mute() {
 		return math.MaxInt64
 	}
 	if p.support().stopped() || c.explained() {
@@ -58,7 +58,7 @@ func (p *prober) connPatience(c *conn, usual time.Duration) time.Duration {
 // scoutLives reports whether the scout has heard from the peer in the last slot or so.
 func (p *prober) scoutLives(now time.Time) bool {
 	s := p.scout
-	return s != nil && !s.conn.dead() && s.conn.replies.Load() > 0 && s.conn.silentFor(now) < 2*p.slot
+	return s != nil && !s.conn.Dead() && s.conn.replies.Load() > 0 && s.conn.silentFor(now) < 2*p.slot
 }
 
 // keepScout sends a scout where one is needed: to ask how the peer takes pings, or
@@ -101,7 +101,7 @@ func (p *prober) lookNow(ctx context.Context, now time.Time) {
 	for _, c := range p.pool.all() {
 		switch {
 		case p.fixed || c.ping != nil || !c.owesMore() || c.silentFor(now) < p.slot/8:
-		case p.mayPing(c) && !c.wire.Full():
+		case p.mayPing(c) && !c.Wire().Full():
 			c.sendPing(now)
 		case p.support() == PingsUnknown:
 			p.sendScout(ctx)

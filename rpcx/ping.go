@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/transport"
 	"resilientrpc/rpcx/internal/wire"
 )
 
@@ -12,9 +13,9 @@ import (
 // "can't find service", which is as good a sign of life as any.
 const pingMethod = codec.PingMethod
 
-// newPing returns an attempt that belongs to no call.
-func newPing(reply *health) *attempt {
-	return &attempt{method: pingMethod, args: struct{}{}, reply: reply}
+// newPing returns an exchange that belongs to no call.
+func newPing(reply *health) *transport.Exchange {
+	return &transport.Exchange{Method: pingMethod, Args: struct{}{}, Reply: reply, Background: true}
 }
 
 // outstanding is the number of requests that the peer has not answered, those of
@@ -22,12 +23,6 @@ func newPing(reply *health) *attempt {
 func (c *conn) outstanding() int64 {
 	replies := c.replies.Load() // first, or a request between the two loads would be missing
 	return max(0, c.sent.Load()-replies)
-}
-
-// proof notes a sign of life from the peer.
-func (c *conn) proof(now time.Time) {
-	c.heard.Store(int64(now.Sub(c.ep.client.born)))
-	c.ep.detector.Heartbeat(now)
 }
 
 // expect notes that the peer is about to owe an answer to a request. The prober looks
@@ -51,14 +46,6 @@ func (c *conn) mayTakeLong(method string) bool {
 	return usual == 0 || 4*usual >= c.ep.client.dialer.Heartbeat
 }
 
-// wrote counts a request.
-func (c *conn) wrote(a *attempt) {
-	c.sent.Add(1)
-	if a.unsure {
-		c.unsure.Add(1)
-	}
-}
-
 // owesMore reports whether the peer owes answers to more requests than it has ever owed
 // beside an answer to a ping.
 func (c *conn) owesMore() bool {
@@ -73,35 +60,13 @@ func (c *conn) owesMore() bool {
 // silence: it owes more than it has ever owed beside an answer, and some may take long.
 func (c *conn) explained() bool { return c.owesMore() && c.unsure.Load() > 0 }
 
-// received counts a reply to an attempt, and notes what the answer to a ping shows. An
-// exchange that ended without an answer counts as one that was not begun. The reader
-// calls it.
-func (c *conn) received(a *attempt, now time.Time, answered bool) {
-	if c.wire != nil {
-		c.wire.HasRead(a.start)
-	}
-	if a.unsure {
-		c.unsure.Add(-1)
-	}
-	if !answered {
-		c.sent.Add(-1)
-		return
-	}
-	if a.method == pingMethod {
-		c.pong.Store(int64(now.Sub(c.ep.client.born)))
-		if !c.scout.Load() && (c.ep.fixed || c.ep.support() != PingsUnknown) {
-			c.ep.answersPings(c.before.Load() - c.replies.Load())
-		}
-	}
-	c.replies.Add(1)
-	if c.scout.Load() {
-		c.ep.kick() // the prober looks what comes behind the answer
+// ponged notes what the answer to a ping shows.
+func (c *conn) ponged(now time.Time) {
+	c.pong.Store(int64(now.Sub(c.ep.client.born)))
+	if !c.scout.Load() && (c.ep.fixed || c.ep.support() != PingsUnknown) {
+		c.ep.answersPings(c.before.Load() - c.replies.Load())
 	}
 }
-
-// busy reports whether the reader is not waiting for bytes: it decodes what has come,
-// and a silence meanwhile is not the peer's.
-func (c *conn) busy() bool { return c.wire != nil && !c.wire.IsReading() }
 
 // silentFor is how long ago the last sign of life was.
 func (c *conn) silentFor(now time.Time) time.Duration {
@@ -115,7 +80,7 @@ func (c *conn) silentFor(now time.Time) time.Duration {
 func (c *conn) watch(now time.Time, slot time.Duration) (owed time.Duration) {
 	c.settlePing()
 	at := now.Sub(c.ep.client.born)
-	if c.busy() {
+	if c.Decoding() {
 		c.heard.Store(int64(at))
 	}
 	silent := c.silentFor(now)
@@ -126,12 +91,12 @@ func (c *conn) watch(now time.Time, slot time.Duration) (owed time.Duration) {
 	if c.owesMore() {
 		due = slot / 8
 	}
-	if c.ping == nil && silent >= due && c.ep.mayPing(c) && !c.wire.Full() {
+	if c.ping == nil && silent >= due && c.ep.mayPing(c) && !c.Wire().Full() {
 		c.sendPing(now)
 		return 0
 	}
 	// A full wire cannot take a ping, and what it holds asks enough.
-	if owes := c.ping != nil || silent >= slot/2 && (c.wire != nil && c.wire.Full() || c.outstanding() > 0); !owes {
+	if owes := c.ping != nil || silent >= slot/2 && (c.Wire() != nil && c.Wire().Full() || c.outstanding() > 0); !owes {
 		c.owing = false
 		return 0
 	}
@@ -149,8 +114,9 @@ func (c *conn) sendPing(now time.Time) {
 	c.before.Store(c.sent.Load())
 	c.pinged.Store(int64(now.Sub(c.ep.client.born)))
 	c.ping, c.asked, c.owing = newPing(&c.said), now.Sub(c.ep.client.born), true
-	c.prepare(c.ping)
-	c.hand(c.ping, false)
+	if c.Start(c.ping, time.Time{}) != nil { // calls have outrun it to the room
+		c.ping = nil
+	}
 }
 
 // expectPing notes that a ping is unanswered. A scout's may be ignored, or not be
@@ -167,15 +133,12 @@ func (c *conn) settlePing() {
 		return
 	}
 	select {
-	case <-c.ping.done:
+	case <-c.ping.Ended():
 	default:
 		return
 	}
-	switch err := c.ping.err; {
-	case isRefusal(err):
-		c.retire()
-	case isUnreached(err):
-		c.unreachable(err)
+	if end := c.result(c.ping.Outcome()); isUnreached(end.err) {
+		c.unreachable(end.err)
 	}
 	c.ping, c.owing = nil, false
 	c.ep.running.Store(int64(c.said.Running))
@@ -203,8 +166,8 @@ func (c *conn) tellPing() {
 }
 
 // endedByPing reports whether the peer has ended the connection right behind a ping.
-func (c *conn) endedByPing() bool {
-	if errors.Is(c.cause, ErrUnresponsive) || errors.Is(c.cause, ErrShutdown) || errors.Is(c.cause, wire.ErrClosed) {
+func (c *conn) endedByPing(cause error) bool {
+	if errors.Is(cause, ErrUnresponsive) || errors.Is(cause, ErrShutdown) || errors.Is(cause, wire.ErrClosed) {
 		return false
 	}
 	pinged, answered := c.pinged.Load(), c.pong.Load()
@@ -213,3 +176,9 @@ func (c *conn) endedByPing() bool {
 
 // excuse lets the answer to a ping be owed only since now.
 func (c *conn) excuse(now time.Time) { c.asked = now.Sub(c.ep.client.born) }
+
+// isUnreached reports whether a ping has failed because its exchange found no connection.
+func isUnreached(err error) bool {
+	end := exchangeError(err)
+	return end != nil && end.Answer == codec.NoAnswer && end.NotRun
+}

@@ -107,7 +107,7 @@ func (e *endpoint) probing() bool { return e.pings && !e.support().stopped() }
 // other beside it; it is pinged only while it owes an answer.
 func (e *endpoint) mayPing(c *conn) bool {
 	switch {
-	case !e.pings || c.wire == nil:
+	case !e.pings || c.Wire() == nil:
 		return false
 	case e.support() == PingsAnswered:
 		return true

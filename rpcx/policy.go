@@ -39,20 +39,20 @@ func (p *policies) put(policy backoff.BackOff) {
 }
 
 // nextBackOff asks the policy of the call how long to wait.
-func (r *run) nextBackOff() time.Duration {
-	if r.policy == nil && r.client.policies.make == nil {
-		r.policy = defaultBackOff()
+func (cl *call) nextBackOff() time.Duration {
+	if cl.policy == nil && cl.client.policies.make == nil {
+		cl.policy = defaultBackOff()
 	}
-	if r.policy == nil {
+	if cl.policy == nil {
 		return backoff.Stop
 	}
-	r.asked = true
-	return r.policy.NextBackOff()
+	cl.asked = true
+	return cl.policy.NextBackOff()
 }
 
 // policyEnds returns when the policy itself is over, as one with a context may be.
-func (r *run) policyEnds() <-chan struct{} {
-	if p, ok := r.policy.(backoff.BackOffContext); ok {
+func (cl *call) policyEnds() <-chan struct{} {
+	if p, ok := cl.policy.(backoff.BackOffContext); ok {
 		return p.Context().Done()
 	}
 	return nil

@@ -28,7 +28,7 @@ type pool struct {
 type traffic struct{ read, written uint64 }
 
 func (t *traffic) add(c *conn) {
-	if w := c.wire; w != nil {
+	if w := c.Wire(); w != nil {
 		t.read += uint64(w.Received())  //nolint:gosec // it only grows
 		t.written += uint64(w.Queued()) //nolint:gosec // likewise
 	}
@@ -57,8 +57,8 @@ func (p *pool) pick() *lane {
 	least := int64(math.MaxInt64)
 	for i := range p.lanes {
 		l := &p.lanes[i]
-		if c := l.conn.Load(); c != nil && c.inflight.Load() < least {
-			best, least = l, c.inflight.Load()
+		if c := l.conn.Load(); c != nil && c.Load() < least {
+			best, least = l, c.Load()
 		}
 	}
 	return best

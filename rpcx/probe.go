@@ -234,7 +234,7 @@ func (p *prober) wakeup() time.Time {
 // yet convicted.
 func (p *prober) judge(now time.Time) (waits bool) {
 	for _, c := range p.pool.all() {
-		if c.busy() {
+		if c.Decoding() {
 			p.detector.Excuse(now)
 		}
 	}
@@ -276,7 +276,7 @@ func (p *prober) convict(now time.Time, phi float64) {
 	p.suspicion(info)
 	p.dropScout(cause)
 	for _, c := range p.pool.all() {
-		c.fail(cause)
+		c.Fail(cause)
 	}
 }
 
@@ -305,7 +305,7 @@ func (p *prober) ping(ctx context.Context, now time.Time) {
 		owed := c.watch(now, p.slot)
 		silent = silent || owed >= p.slot/2 && c.explained()
 		if owed > 0 && owed >= p.connPatience(c, usual) {
-			c.fail(&unresponsiveError{addr: p.addr, silence: owed, conn: len(conns) > 1})
+			c.Fail(&unresponsiveError{addr: p.addr, silence: owed, conn: len(conns) > 1})
 		} else if owed >= usual && p.scoutLives(now) {
 			p.relieve(c)
 		}

@@ -14,13 +14,13 @@ import (
 func TestBothFail(t *testing.T) {
 	own, a, b := errors.New("own"), io.EOF, io.ErrUnexpectedEOF
 	for _, c := range []struct{ first, later, want result }{
-		{result{}, result{err: a, sent: MaybeSent}, result{err: a, sent: MaybeSent}},
-		{result{err: a, sent: MaybeSent}, result{err: b}, result{err: b, sent: MaybeSent}},
-		{result{err: a}, result{err: b, sent: MaybeSent}, result{err: b, sent: MaybeSent}},
-		{result{err: a, sent: MaybeSent}, result{err: own, own: true}, result{err: a, sent: MaybeSent}},
-		{result{err: own, own: true}, result{err: b}, result{err: b}},
-		{result{}, result{err: own, own: true}, result{err: own, own: true}},
-		{result{err: a, own: true}, result{err: own, own: true}, result{err: own, own: true}},
+		{result{}, result{end: connLost, err: a, sent: MaybeSent}, result{end: connLost, err: a, sent: MaybeSent}},
+		{result{end: connLost, err: a, sent: MaybeSent}, result{end: notSent, err: b}, result{end: notSent, err: b, sent: MaybeSent}},
+		{result{end: notSent, err: a}, result{end: connLost, err: b, sent: MaybeSent}, result{end: connLost, err: b, sent: MaybeSent}},
+		{result{end: connLost, err: a, sent: MaybeSent}, result{end: turnedAway, err: own}, result{end: connLost, err: a, sent: MaybeSent}},
+		{result{end: turnedAway, err: own}, result{end: notSent, err: b}, result{end: notSent, err: b}},
+		{result{}, result{end: turnedAway, err: own}, result{end: turnedAway, err: own}},
+		{result{end: turnedAway, err: a}, result{end: noRoom, err: own}, result{end: noRoom, err: own}},
 	} {
 		require.Equal(t, c.want, c.first.and(c.later))
 	}
@@ -69,17 +69,17 @@ func TestSmallBudgetsAreExact(t *testing.T) {
 	}
 }
 
-// An attempt that lands while its caller leaves is not used again: the caller may have got
+// An attempt that ends while its caller leaves is not used again: the caller may have got
 // hold of it, and would end another call in its place.
-func TestAttemptOfOneWhoLeavesIsNotReused(t *testing.T) {
+func TestAttemptIsNotReusedAfterItsCallerLeft(t *testing.T) {
 	for _, cause := range []error{nil, context.Canceled} {
 		for i := range 2 {
 			a, x := new(attempt), &race{cause: cause}
 			x.runners[i] = runner{attempt: a, hedge: i == 1}
-			who := x.leave(a)
-			require.Equal(t, i == 1, who.hedge)
-			require.Nil(t, x.runners[i].attempt, "whoever leaves later finds nothing to drop")
-			require.Equal(t, cause != nil, a.borrowed)
+			r := x.remove(a)
+			require.Equal(t, i == 1, r.hedge)
+			require.Nil(t, x.runners[i].attempt, "a caller that leaves later finds nothing to give up")
+			require.Equal(t, cause == nil, a.Reset())
 		}
 	}
 }

@@ -1,20 +1,11 @@
 package rpcx
 
 import (
-	"errors"
 	"math"
-	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-
-	"resilientrpc/breaker"
-	"resilientrpc/codec"
 )
-
-// errSpent ends an attempt that Retry.Budget does not allow any more: others have spent
-// it since the decision to repeat the call.
-var errSpent = errors.New("rpcx: the retry budget is spent")
 
 // Retry says how often a call is tried, and how long to wait in between. The zero
 // value is the default.
@@ -53,10 +44,6 @@ type Retry struct {
 const (
 	defaultAttempts = 3
 	defaultBudget   = 0.1
-	budgetBurst     = 10
-	// repetition is one repetition in the units of a budget, in which shares are
-	// counted: what is no multiple of a billionth is rounded up to one.
-	repetition = 1_000_000_000
 )
 
 func defaultBackOff() backoff.BackOff {
@@ -82,91 +69,4 @@ func (r Retry) withDefaults() Retry {
 		r.Budget = defaultBudget
 	}
 	return r
-}
-
-// budget is the stock of repetitions, in billionths of one.
-type budget struct {
-	stock atomic.Int64
-	share int64 // what each call adds; negative for no limit
-}
-
-func newBudget(share float64) *budget {
-	b := &budget{share: -1}
-	if share >= 0 {
-		b.share = int64(math.Ceil(share * repetition))
-	}
-	b.stock.Store(budgetBurst * repetition)
-	return b
-}
-
-func (b *budget) deposit() { b.add(b.share) }
-
-// refund takes a withdraw back.
-func (b *budget) refund() {
-	if b.share >= 0 {
-		b.add(repetition)
-	}
-}
-
-func (b *budget) add(n int64) {
-	for n > 0 {
-		old := b.stock.Load()
-		if old >= budgetBurst*repetition || b.stock.CompareAndSwap(old, min(old+n, budgetBurst*repetition)) {
-			return
-		}
-	}
-}
-
-// level is how many repetitions may be made now; -1 if there is no limit.
-func (b *budget) level() float64 {
-	if b.share < 0 {
-		return -1
-	}
-	return float64(b.stock.Load()) / repetition
-}
-
-// isSpent reports whether withdraw would fail now.
-func (b *budget) isSpent() bool { return b.share >= 0 && b.stock.Load() < repetition }
-
-func (b *budget) withdraw() bool {
-	if b.share < 0 {
-		return true
-	}
-	for {
-		old := b.stock.Load()
-		if old < repetition {
-			return false
-		}
-		if b.stock.CompareAndSwap(old, old-repetition) {
-			return true
-		}
-	}
-}
-
-// isPermanent reports whether NetDial or a codec has marked an error as one not to be
-// tried again.
-func isPermanent(err error) bool {
-	var permanent *backoff.PermanentError
-	return errors.As(err, &permanent) && !isTurnedAway(err) // for it may be why an endpoint takes no calls
-}
-
-// mayRepeat is the one decision on repeating a call, from certain to doubtful.
-func mayRepeat(r result, idempotent bool) bool {
-	switch {
-	case errors.Is(r.err, ErrShutdown):
-		return false // the client is gone
-	case isServerError(r.err):
-		return false // the method ran and said no
-	case errors.Is(r.err, breaker.ErrThrottled), errors.Is(r.err, ErrOverloaded):
-		return false // it would defeat the purpose
-	case isDecodeError(r.err) || isEncodeError(r.err):
-		return false // it would fail again
-	case answerOf(r.err) == codec.Rejected:
-		return false // by whichever server
-	case isPermanent(r.err):
-		return false // whoever made the error says so
-	case r.sent == NotSent:
-		return true // no server has seen it
-	}
-	return idempotent // it may have run
 }

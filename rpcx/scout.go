@@ -59,7 +59,7 @@ func (p *prober) sendScout(ctx context.Context) {
 		case p.scouts <- scouted{c, err, time.Since(started)}:
 		case <-ctx.Done():
 			if err == nil {
-				c.fail(wire.ErrClosed)
+				c.Fail(wire.ErrClosed)
 			}
 		}
 	}()
@@ -80,7 +80,7 @@ func (p *prober) scoutEnded() <-chan struct{} {
 	if p.scout == nil {
 		return nil
 	}
-	return p.scout.conn.done
+	return p.scout.conn.Done()
 }
 
 // checkScout learns from the scout's ping. It returns when to look at it again, or at.
@@ -91,7 +91,7 @@ func (p *prober) checkScout(ctx context.Context, now, at time.Time) time.Time {
 	c := p.scout.conn
 	c.settlePing()
 	switch {
-	case c.dead():
+	case c.Dead():
 		p.scout = nil
 		if p.support() == PingsUnknown {
 			p.strike(now)
@@ -144,7 +144,7 @@ func (p *prober) replies() (n int64) {
 func (p *prober) dropScout(cause error) {
 	if s := p.scout; s != nil {
 		p.scout = nil
-		s.conn.fail(cause)
+		s.conn.Fail(cause)
 	}
 }
 
@@ -153,7 +153,7 @@ func (p *prober) dropScout(cause error) {
 func (p *prober) relieve(c *conn) {
 	for i := range p.pool.lanes {
 		if l := &p.pool.lanes[i]; l.conn.Load() == c {
-			c.retire()
+			c.Retire()
 			p.promote(l)
 			return
 		}

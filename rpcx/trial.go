@@ -71,8 +71,8 @@ func (t *trial) survived(c *conn) bool {
 	aftermath := time.NewTimer(c.ep.aftermath())
 	defer aftermath.Stop()
 	select {
-	case <-c.done:
-		t.err = c.cause
+	case <-c.Done():
+		t.err = c.Cause()
 		return false
 	case <-aftermath.C:
 		c.ep.answersPings(0)
@@ -89,7 +89,7 @@ func (t *trial) ping(ctx context.Context, c *conn, wait time.Duration) bool {
 	var said health
 	sent, done := time.Now(), make(chan result, 1)
 	c.pinged.Store(int64(sent.Sub(c.ep.client.born)))
-	go func() { done <- c.do(ctx, sent, newPing(&said)) }()
+	go func() { done <- c.ask(ctx, sent, newPing(&said)) }()
 	look := time.NewTicker(max(c.ep.client.dialer.Heartbeat/2, time.Millisecond))
 	defer look.Stop()
 	for {
@@ -114,13 +114,12 @@ func (t *trial) answer(c *conn, r result, sent time.Time) bool {
 	case end != nil && (end.Answer == codec.Rejected || end.Answer == codec.Busy):
 		t.err = nil
 	case end != nil: // there is no silence, and other calls on the connection may go on
-	case isRefusal(r.err):
-		c.retire()
+	case r.end == draining:
 	case r.err == nil || r.sent == Executed || isServerError(r.err):
 		t.err = nil
 	case c.silentFor(time.Now()) < time.Since(sent):
 		t.err = nil
-	case c.dead() && !errors.Is(r.err, context.Canceled):
+	case c.Dead() && !errors.Is(r.err, context.Canceled):
 		return false
 	default:
 		t.silent = errors.Is(r.err, context.DeadlineExceeded)

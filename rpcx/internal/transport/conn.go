@@ -52,7 +52,8 @@ const (
 	closed
 )
 
-// Conn is one connection. It is safe for concurrent use.
+// Conn is one connection. It is safe for concurrent use once it is open, and must not be
+// copied.
 //
 // Its goroutines: the reader, at times one flusher, and in the end one that closes the
 // codec. Exchanges do not depend on them: the end of the connection ends them.
@@ -96,28 +97,27 @@ type Conn struct {
 	closeErr  error         // what that returned; written before closeDone is closed
 }
 
-// New returns a connection over rwc with the given codec.
-func New(rwc io.ReadWriteCloser, makeCodec func(io.ReadWriteCloser) rpc.ClientCodec, cfg Config) *Conn {
-	c := makeConn(cfg)
+// Open starts a connection over rwc with the given codec. Conn is a part of its Observer,
+// which may be called before Open returns.
+func (c *Conn) Open(rwc io.ReadWriteCloser, makeCodec func(io.ReadWriteCloser) rpc.ClientCodec, cfg Config) {
+	c.init(cfg)
 	c.wire = wire.New(rwc, wire.Config{
 		Go: func(f func()) { go f() }, Fail: c.Fail, Heard: cfg.Observer.Heard, Stall: wire.WriteStall,
 	})
 	c.start(makeCodec(c.wire))
-	return c
 }
 
-// NewWithCodec returns a connection over a codec that the user made.
-func NewWithCodec(codec rpc.ClientCodec, cfg Config) *Conn {
-	c := makeConn(cfg)
+// OpenCodec is Open over a codec that the user made.
+func (c *Conn) OpenCodec(codec rpc.ClientCodec, cfg Config) {
+	c.init(cfg)
 	c.start(codec)
-	return c
 }
 
-func makeConn(cfg Config) *Conn {
-	return &Conn{
-		cfg: cfg, slot: make(chan struct{}, 1), wake: make(chan bool, 1),
-		inflight: make(map[uint64]*Exchange), done: make(chan struct{}), closeDone: make(chan struct{}),
-	}
+func (c *Conn) init(cfg Config) {
+	c.cfg = cfg
+	c.slot, c.wake = make(chan struct{}, 1), make(chan bool, 1)
+	c.inflight = make(map[uint64]*Exchange)
+	c.done, c.closeDone = make(chan struct{}), make(chan struct{})
 }
 
 func (c *Conn) start(inner rpc.ClientCodec) {

@@ -18,7 +18,8 @@ type reply struct {
 	nothing bool  // nothing has come: it is the end of an exchange
 }
 
-var errStrayReply = errors.New("rpcx: a reply came to a request that was not made; the stream is in disorder")
+// ErrStrayReply is why a connection ends on which a reply has a number that no request had.
+var ErrStrayReply = errors.New("rpcx: a reply came to a request that was not made; the stream is in disorder")
 
 // readReply reads one reply and ends its exchange. Own is the exchange of the goroutine
 // that reads, to which its end need not be announced. An error is the end of the stream.
@@ -102,7 +103,7 @@ func (c *Conn) take(seq uint64) (x *Exchange, last bool, err error) {
 	defer c.mu.Unlock()
 	if seq >= c.seq && c.whole {
 		// The number is wrong, and the exchange that it should have would wait for ever.
-		return nil, false, errStrayReply
+		return nil, false, ErrStrayReply
 	}
 	if x = c.inflight[seq]; x != nil {
 		c.forget(x)
@@ -169,17 +170,19 @@ func failed(r *reply) Outcome {
 // this reply, or of the stream, which has ended within it.
 func decoded(r *reply, err error) Outcome {
 	if err != nil {
-		return Outcome{Cause: ReplyUnreadable, Err: &bodyError{readError(err)}, Sent: Executed, At: r.at}
+		return Outcome{Cause: ReplyUnreadable, Err: &BodyError{readError(err)}, Sent: Executed, At: r.at}
 	}
 	return Outcome{Sent: Executed, At: r.at}
 }
 
-// bodyError is a reply that came and could not be decoded. net/rpc's text has the
-// same prefix.
-type bodyError struct{ err error }
+// BodyError is a reply that came and could not be decoded. Its text has net/rpc's prefix.
+type BodyError struct{ err error }
 
-func (e *bodyError) Error() string { return "reading body " + e.err.Error() }
-func (e *bodyError) Unwrap() error { return e.err }
+// Error returns the text of the cause, with the prefix.
+func (e *BodyError) Error() string { return "reading body " + e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *BodyError) Unwrap() error { return e.err }
 
 // exchangeError returns what ended an exchange without a reply and left its connection
 // alone, or nil.

@@ -33,6 +33,9 @@ func (c *Conn) Check() bool {
 func (c *Conn) Do(ctx context.Context, x *Exchange) Outcome {
 	for {
 		if err := c.Room(ctx); err != nil {
+			if c.Dead() {
+				return Outcome{Cause: ConnectionLost, Err: err}
+			}
 			return Outcome{Cause: Abandoned, Err: err}
 		}
 		out, ok := c.try(ctx, x)
@@ -141,7 +144,7 @@ func (c *Conn) issue(x *Exchange, waits bool) (crowded bool, err error) {
 	case c.state == retiring:
 		return false, wire.ErrClosed
 	case x.state.Load() != pending:
-		return false, errWithdrawn
+		return false, ErrWithdrawn
 	}
 	crowded = len(c.inflight) > 0
 	x.seq, x.issued = c.seq, true
@@ -153,8 +156,8 @@ func (c *Conn) issue(x *Exchange, waits bool) (crowded bool, err error) {
 	return crowded, nil
 }
 
-// errWithdrawn is a request that was given up before it was written.
-var errWithdrawn = errors.New("rpcx: the call was withdrawn before it was sent")
+// ErrWithdrawn is the error of a request that was given up before it was written.
+var ErrWithdrawn = errors.New("rpcx: the call was withdrawn before it was sent")
 
 // encode has the codec write a request. A panic of it, as of a nil pointer that it does
 // not expect, is an error of the exchange: this may be a goroutine of ours, in which the
@@ -192,7 +195,7 @@ func (c *Conn) refused(x *Exchange, err error, untouched bool) {
 	switch {
 	case over:
 		out = Outcome{Cause: ConnectionLost, Err: cause}
-	case errors.Is(err, codec.ErrRetired), errors.Is(err, wire.ErrClosed), errors.Is(err, errWithdrawn):
+	case errors.Is(err, codec.ErrRetired), errors.Is(err, wire.ErrClosed), errors.Is(err, ErrWithdrawn):
 	case encode:
 		out.Cause = ArgsUnencodable
 	case untouched: // a foreign codec does not like the argument

@@ -1,0 +1,276 @@
+package rpcx
+
+import (
+	"context"
+	"errors"
+	"net/rpc"
+	"time"
+
+	"resilientrpc/balancer"
+	"resilientrpc/breaker"
+	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/transport"
+)
+
+// end says what ended an attempt: it is a row of the table outcomes.
+type end uint8
+
+const (
+	replied end = iota
+	methodFailed
+	replyUnreadable
+	argsUnencodable
+	rejected
+	busy
+	refusedForNow
+	unusable
+	turnedAway
+	noRoom
+	draining
+	notSent
+	faultHere
+	connLost
+	convicted
+	timedOut
+	gaveUp
+	clientClosed
+)
+
+// repeat says whether a call is tried again.
+type repeat uint8
+
+const (
+	never repeat = iota
+	ifIdempotent
+	elsewhere // it was not run
+)
+
+// outcome is what an end means.
+type outcome struct {
+	end      string // as the package documentation has it
+	breaker  breaker.Outcome
+	balancer balancer.Outcome
+	repeat   repeat
+	// ours says that this side ended or refused the attempt, so that a call's error is
+	// rather that of an earlier attempt.
+	ours bool
+}
+
+// outcomes is the one place that says what the end of an attempt means. The package
+// documentation has the same table, and a test compares the two.
+var outcomes = [...]outcome{
+	replied: {"a reply", breaker.Success, balancer.Success, never, false},
+	// The server works; it is the method that failed (gobreaker#112).
+	methodFailed: {"an error of the method (ServerError)", breaker.Success, balancer.AppError, never, false},
+	// The server answered; caller and server disagree on a type.
+	replyUnreadable: {"a reply that cannot be decoded", breaker.Success, balancer.AppError, never, false},
+	argsUnencodable: {"an argument that cannot be encoded", breaker.Ignored, balancer.NotSent, never, true},
+	// The server works, and refuses this request from any client.
+	rejected: {"refused whoever asks (HTTP 3xx, 4xx)", breaker.Success, balancer.AppError, never, false},
+	// It works, for less than we ask of it: the load has to go elsewhere.
+	busy:          {"asked to go elsewhere (HTTP 429)", breaker.Ignored, balancer.Failure, elsewhere, false},
+	refusedForNow: {"refused for a while (503, Retry-After)", breaker.Failure, balancer.Failure, elsewhere, false},
+	unusable:      {"no usable answer (other HTTP statuses)", breaker.Failure, balancer.Failure, ifIdempotent, false},
+	// Our own refusals must never feed the statistics (go-zero#5551).
+	turnedAway: {"refused by our own breaker", breaker.Ignored, balancer.NotSent, elsewhere, true},
+	// To try again would defeat the purpose.
+	noRoom:   {"no room under our own caps", breaker.Ignored, balancer.NotSent, never, true},
+	draining: {"refused by a server that drains", breaker.Ignored, balancer.NotSent, elsewhere, true},
+	notSent:  {"no connection; or provably not sent", breaker.Failure, balancer.NotSent, elsewhere, false},
+	// It is the same with any server.
+	faultHere: {"a fault on this side", breaker.Ignored, balancer.NotSent, elsewhere, true},
+	connLost:  {"sent, and the connection broke", breaker.Failure, balancer.Failure, ifIdempotent, false},
+	convicted: {"sent, and the peer was convicted", breaker.Failure, balancer.Failure, ifIdempotent, false},
+	timedOut:  {"the deadline passed without an answer", breaker.Failure, balancer.Failure, ifIdempotent, false},
+	// A caller that gives up says nothing of the server (rubyist/circuitbreaker#42).
+	gaveUp:       {"the caller gave up", breaker.Ignored, balancer.Canceled, never, false},
+	clientClosed: {"the client was closed", breaker.Ignored, balancer.Canceled, never, true},
+}
+
+// result is one attempt's end: what came of it, and when.
+type result struct {
+	end  end
+	err  error
+	sent Sent
+	at   time.Time
+	// lost is the connection whose end this is, nil if it is not one's. All attempts
+	// on it have the same end.
+	lost *conn
+}
+
+// ours reports whether this side ended the attempt or the call.
+func (r result) ours() bool { return outcomes[r.end].ours }
+
+// endOf is the end of an attempt that had a connection.
+func endOf(out transport.Outcome) end {
+	switch out.Cause {
+	case transport.Replied:
+		return replied
+	case transport.MethodFailed:
+		return methodFailed
+	case transport.ReplyUnreadable:
+		return replyUnreadable
+	case transport.ArgsUnencodable:
+		return argsUnencodable
+	case transport.NotTaken:
+		return turnedAway
+	case transport.Refused:
+		return draining
+	case transport.ExchangeEnded:
+		return endOfExchange(out)
+	case transport.Abandoned:
+		return leftFor(out.Err)
+	}
+	return lostFor(out)
+}
+
+// lostFor is the end of an attempt whose connection has ended.
+func lostFor(out transport.Outcome) end {
+	switch {
+	case errors.Is(out.Err, ErrShutdown):
+		return clientClosed
+	case out.Sent == transport.NotSent:
+		return notSent
+	case errors.Is(out.Err, ErrUnresponsive):
+		return convicted
+	}
+	return connLost
+}
+
+// leftFor is the end of an attempt whose context has ended, with the error of that.
+func leftFor(err error) end {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return timedOut
+	}
+	return gaveUp
+}
+
+// endOfExchange is the end of an attempt that failed without its connection.
+func endOfExchange(out transport.Outcome) end {
+	notRun := out.Sent == transport.NotSent
+	switch answer := answerOf(out.Err); {
+	case answer == codec.Rejected:
+		return rejected
+	case answer == codec.Busy && notRun:
+		return busy
+	case answer == codec.Failed && notRun:
+		return refusedForNow
+	case answer != codec.NoAnswer:
+		return unusable
+	case isDecodeError(out.Err):
+		return replyUnreadable
+	case notRun && isLocal(out.Err):
+		return faultHere
+	case notRun:
+		return notSent
+	}
+	return connLost
+}
+
+// unconnected is the end of an attempt that found no connection.
+func unconnected(err error) result {
+	var d *dialError
+	switch {
+	case errors.Is(err, ErrShutdown):
+		return result{end: clientClosed, err: err}
+	case errors.Is(err, errLeft):
+		return result{end: turnedAway, err: err}
+	case errors.As(err, &d) && d.blameless:
+		return result{end: faultHere, err: err}
+	case d != nil:
+		return result{end: notSent, err: err}
+	}
+	return result{end: leftFor(err), err: err}
+}
+
+// refusedHere is the end of a call or an attempt that this side refused.
+func refusedHere(err error) result {
+	switch {
+	case errors.Is(err, ErrShutdown):
+		return result{end: clientClosed, err: err}
+	case errors.Is(err, breaker.ErrThrottled), errors.Is(err, ErrOverloaded):
+		return result{end: noRoom, err: err}
+	}
+	return result{end: turnedAway, err: err}
+}
+
+// mayRepeat reports whether a call may be tried again after an attempt with this end.
+func (r result) mayRepeat(idempotent bool) bool {
+	if isPermanent(r.err) { // NetDial or the codec says so
+		return false
+	}
+	switch outcomes[r.end].repeat {
+	case never:
+		return false
+	case elsewhere:
+		return true
+	}
+	return idempotent || r.sent == NotSent
+}
+
+// wasGiven reports whether the attempt can have come to a server, be it that the server
+// refused it: that is load.
+func (r result) wasGiven() bool {
+	return r.sent != NotSent || r.end == replied || r.end == draining || answerOf(r.err) != codec.NoAnswer
+}
+
+// judge is the meaning of an attempt's end to the breaker and to the balancer: that of its
+// row, but for the second and third note there.
+func (e *endpoint) judge(a *attempt, r result) (breaker.Outcome, balancer.Outcome) {
+	switch {
+	case r.end == timedOut && r.sent == NotSent:
+		return breaker.Ignored, balancer.NotSent
+	case r.end == timedOut:
+		return e.overdue(a, r.at)
+	case r.lost != nil && r.lost.counted.Swap(true):
+		return breaker.Ignored, balancer.NotSent
+	}
+	row := &outcomes[r.end]
+	return row.breaker, row.balancer
+}
+
+// wasTaken reports whether the throttle is to take the attempt for one that the server
+// took up: those that a lost connection took along with the first are no news.
+func (r result) wasTaken(b breaker.Outcome, o balancer.Outcome) bool {
+	return o == balancer.Success || o == balancer.AppError || r.lost != nil && b == breaker.Ignored
+}
+
+// The checks below are made of every call, and a target for errors.As costs an
+// allocation: nil has none of them.
+
+// isServerError reports whether err is the method's own, or its server's.
+func isServerError(err error) bool {
+	if err == nil || exchangeError(err) != nil { // which may have an error object in it
+		return false
+	}
+	var text rpc.ServerError
+	var object *codec.Error
+	return errors.As(err, &text) || errors.As(err, &object)
+}
+
+// exchangeError returns what ended a call without a reply and left its connection
+// alone, or nil.
+func exchangeError(err error) *codec.ExchangeError {
+	if err == nil {
+		return nil
+	}
+	var end *codec.ExchangeError
+	errors.As(err, &end)
+	return end
+}
+
+// answerOf is what the peer did in place of a reply, if that is known.
+func answerOf(err error) codec.Answer {
+	if end := exchangeError(err); end != nil {
+		return end.Answer
+	}
+	return codec.NoAnswer
+}
+
+func isDecodeError(err error) bool {
+	if err == nil {
+		return false
+	}
+	var decode *codec.DecodeError
+	return errors.As(err, &decode)
+}

@@ -1,0 +1,63 @@
+package rpcx
+
+import (
+	"time"
+
+	"resilientrpc/balancer"
+	"resilientrpc/breaker"
+)
+
+// fairPatience is the deadline from which on a timeout of a method that was never
+// answered counts.
+const fairPatience = 100 * time.Millisecond
+
+// overdue decides whose fault a deadline was that passed without an answer: that of a
+// caller who allowed less than the method takes (cep21/circuit#94), or the endpoint's.
+// What a method takes is what it takes at the endpoint or, if that is less, at another:
+// an endpoint that has become slow is not excused by it. A method of which that is not
+// known, since it was never answered, says nothing of the endpoint while other calls are
+// answered. Whatever the patience of the callers, a silence that lasts does.
+func (e *endpoint) overdue(a *attempt, now time.Time) (breaker.Outcome, balancer.Outcome) {
+	patience := now.Sub(a.Started)
+	usual := e.client.fastest(a.Method)
+	if own := e.paces.of(a.Method); usual == 0 || own > 0 && own < usual {
+		usual = own
+	}
+	long := 2 * e.client.slot()
+	switch {
+	case usual > 0 && patience >= enough(usual), e.silence(now) >= max(long, 4*usual):
+		return breaker.Failure, balancer.Failure
+	case usual > 0 || patience < fairPatience:
+		return breaker.Ignored, balancer.Canceled
+	case e.client.unanswered(now) >= long:
+		return breaker.Failure, balancer.Failure
+	}
+	return breaker.Ignored, balancer.Failure
+}
+
+// unanswered is for how long deadlines have passed, of which this is one, with no answer to
+// any call of the client in between.
+func (c *core) unanswered(now time.Time) time.Duration {
+	at := int64(now.Sub(c.born)) + 1 // 0 is none
+	c.unmet.CompareAndSwap(0, at)
+	return time.Duration(at - c.unmet.Load())
+}
+
+// enough is the patience with which most calls of a sound method are answered, whose
+// mean latency is usual: twice that, however its latencies are spread, and more where
+// they are so short that chance is most of them.
+func enough(usual time.Duration) time.Duration {
+	if usual < fairPatience/2 {
+		return min(4*usual, fairPatience)
+	}
+	return 2 * usual
+}
+
+// silence is for how long the endpoint has owed an answer and given no sign of life.
+func (e *endpoint) silence(now time.Time) time.Duration {
+	since := e.detector.Stats(now).OwedSince
+	if since.IsZero() {
+		return 0
+	}
+	return now.Sub(since)
+}
