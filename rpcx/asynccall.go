@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"resilientrpc/balancer"
+	"resilientrpc/rpcx/internal/transport"
 )
 
 // asyncCall is a call of Go. No goroutine waits for it: the one that ends its attempt
@@ -200,13 +201,18 @@ func (a *asyncCall) sendLater(try *attempt) {
 	}
 	c.expect(now)
 	for {
-		if err := c.Room(ctx); err != nil {
-			a.attemptDone(try, c.noRoom(err))
-			return
+		err := c.Room(ctx)
+		if err == nil {
+			err = a.post(c, try)
 		}
-		if a.post(c, try) == nil {
+		switch err { //nolint:errorlint // ErrNoRoom is never wrapped
+		case nil:
 			return
+		case transport.ErrNoRoom:
+			continue
 		}
+		a.attemptDone(try, c.result(c.NotStarted(err)))
+		return
 	}
 }
 

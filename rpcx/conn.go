@@ -91,14 +91,6 @@ func (c *conn) result(out transport.Outcome) result {
 	return r
 }
 
-// noRoom is the end of an attempt that has waited for room in vain.
-func (c *conn) noRoom(err error) result {
-	if c.Dead() {
-		return c.result(transport.Outcome{Cause: transport.ConnectionLost, Err: err})
-	}
-	return result{end: leftFor(err), err: err}
-}
-
 // Heard implements transport.Observer.
 func (c *conn) Heard(now time.Time) {
 	c.heard.Store(int64(now.Sub(c.ep.client.born)))

@@ -102,6 +102,7 @@ func (c *core) abandon() {
 	for _, e := range c.roster.all() {
 		if e.fixed {
 			c.cancel()
+			e.last.Load().Tick(true)
 			return
 		}
 	}

@@ -171,7 +171,7 @@ func (c *conn) endedByPing(cause error) bool {
 		return false
 	}
 	pinged, answered := c.pinged.Load(), c.pong.Load()
-	return pinged > answered || answered > 0 && time.Since(c.ep.client.born)-time.Duration(answered) <= c.ep.aftermath()
+	return pinged > answered || answered > 0 && time.Since(c.ep.client.born)-time.Duration(answered) <= 2*c.ep.aftermath()
 }
 
 // excuse lets the answer to a ping be owed only since now.

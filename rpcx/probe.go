@@ -158,6 +158,9 @@ func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 			at = p.lookEarlyAt(ctx, now, at)
 		}
 	}
+	if p.pings {
+		at = p.lookBehindPings(now, at)
+	}
 	if p.mend(now); !p.redial.IsZero() {
 		at = earlier(at, p.redial)
 	}
@@ -173,10 +176,30 @@ func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 // number for it: there such a peer waits like any other.
 func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
+// lookBehindPings looks whether connections have ended behind the answer to a ping: while
+// no call is in flight, nothing reads. It returns when to look again, or at.
+func (p *prober) lookBehindPings(now, at time.Time) time.Time {
+	for _, c := range p.pool.all() {
+		pong := time.Duration(c.pong.Load())
+		if due := p.client.born.Add(pong + p.aftermath()); pong == 0 || now.Sub(due) > p.aftermath() {
+			continue
+		} else if now.Before(due) {
+			at = earlier(at, due)
+			continue
+		}
+		c.Check()
+	}
+	return at
+}
+
 // endSlot pings where the slot saw no sign of life, whatever the breaker says:
 // calls may wait on connections that take no others.
 func (p *prober) endSlot(ctx context.Context, now time.Time) {
 	p.noteUse()
+	for _, c := range p.pool.all() {
+		c.Check()
+		c.Tick(false)
+	}
 	if p.looked {
 		p.looked = false
 		p.lookEarly.Store(false)

@@ -120,7 +120,7 @@ func (x *race) second() bool {
 	}
 	x.enter(a, c)
 	if err := c.post(a, x.deadline); err != nil {
-		x.attemptDone(a, result{end: turnedAway, err: err})
+		x.attemptDone(a, c.result(c.NotStarted(err)))
 		return false
 	}
 	x.announce(a, first)

@@ -75,6 +75,10 @@ func (t *trial) survived(c *conn) bool {
 		t.err = c.Cause()
 		return false
 	case <-aftermath.C:
+		if !c.Check() && c.Dead() {
+			t.err = c.Cause()
+			return false
+		}
 		c.ep.answersPings(0)
 		return true
 	}

@@ -11,24 +11,26 @@ import (
 // request.
 
 // Start sends a request, for which there must be room, and does not wait for its end. If
-// it returns an error, nothing has happened, since others were faster. Otherwise the owner
+// it returns an error, nothing has happened: see NotStarted. Otherwise the owner
 // is called once the exchange has ended and Release was called, the exchange being the
 // caller's until then. The deadline is zero if there is none. Without an owner, Ended is
 // filled, and Release is not called.
 func (c *Conn) Start(x *Exchange, deadline time.Time) error {
 	x.prepare(c)
-	if c.wire == nil {
-		x.shared = true
-		c.arm(x, deadline)
-		c.writeForeign(x)
-		return nil
-	}
 	c.arm(x, deadline)
-	if err := c.write(x, false); err != nil && x.disarm() {
+	if err := c.writeAny(x); err != nil && x.disarm() {
 		x.timer = nil
 		return err
 	}
-	return nil // without room, it was given up meanwhile, or is about to be
+	return nil // with an error, it was given up meanwhile, or is about to be
+}
+
+func (c *Conn) writeAny(x *Exchange) error {
+	if c.wire != nil {
+		return c.write(x, false)
+	}
+	x.shared = true
+	return c.writeForeign(x)
 }
 
 // arm has a timer give the exchange up.

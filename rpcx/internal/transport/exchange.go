@@ -52,8 +52,8 @@ type Outcome struct {
 	At    time.Time // when the reply came; zero if none did
 }
 
-// errNoRoom is the error of a start that others have outrun to the room in memory.
-var errNoRoom = errors.New("rpcx: too much waits to be written")
+// ErrNoRoom is the error of a Start that others have outrun to the room in memory.
+var ErrNoRoom = errors.New("rpcx: too much waits to be written")
 
 // The states of an exchange.
 const (

@@ -38,13 +38,17 @@ func (c *Conn) doForeign(ctx context.Context, x *Exchange) Outcome {
 	x.shared = true // the writer may still hold it
 	x.prepare(c)
 	if ctx.Done() == nil {
-		c.writeForeign(x)
+		if err := c.writeForeign(x); err != nil {
+			return c.NotStarted(err)
+		}
 		return c.await(ctx, x)
 	}
 	wrote := make(chan struct{})
 	go func() {
 		defer close(wrote)
-		c.writeForeign(x)
+		if err := c.writeForeign(x); err != nil {
+			c.finish(x, c.NotStarted(err))
+		}
 	}()
 	out := c.await(ctx, x)
 	wire.EndsBy(time.Now().Add(wire.LeaveWithin), wrote)
@@ -53,16 +57,19 @@ func (c *Conn) doForeign(ctx context.Context, x *Exchange) Outcome {
 
 // writeForeign has the codec write a request, for which it was reserved. As with net/rpc,
 // an error of it ends this exchange only: it cannot be seen whether the stream is in
-// disorder.
-func (c *Conn) writeForeign(x *Exchange) {
+// disorder. It returns an error only if nothing has happened.
+func (c *Conn) writeForeign(x *Exchange) error {
 	_, err := c.issue(x, false)
-	if err == nil {
-		err = c.encode(x)
+	if err != nil {
+		<-c.slot
+		return err
 	}
+	err = c.encode(x)
 	<-c.slot
 	if err != nil {
 		c.refused(x, err, true)
 	}
+	return nil
 }
 
 // decodeAside reads the body into a new value, since a foreign codec may wait for

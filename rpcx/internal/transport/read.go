@@ -101,11 +101,12 @@ func (c *Conn) rest() next {
 	return parks
 }
 
-// Tick ends a reader goroutine that has had nothing to do since the last Tick.
-func (c *Conn) Tick() {
+// Tick ends a reader goroutine that has had nothing to do since the last Tick, or at all
+// if the connection will not be used.
+func (c *Conn) Tick(unused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.parked && !c.active {
+	if c.parked && (unused || !c.active) {
 		c.parked = false
 		c.wake <- false
 	}

@@ -33,31 +33,34 @@ func (c *Conn) Check() bool {
 func (c *Conn) Do(ctx context.Context, x *Exchange) Outcome {
 	for {
 		if err := c.Room(ctx); err != nil {
-			if c.Dead() {
-				return Outcome{Cause: ConnectionLost, Err: err}
-			}
-			return Outcome{Cause: Abandoned, Err: err}
+			return c.NotStarted(err)
 		}
-		out, ok := c.try(ctx, x)
-		if ok {
-			return out
+		if c.wire == nil {
+			return c.doForeign(ctx, x)
 		}
+		x.prepare(c)
+		switch err := c.write(x, true); {
+		case err == ErrNoRoom: //nolint:errorlint // it is never wrapped
+			continue
+		case err != nil:
+			return c.NotStarted(err)
+		case x.reader:
+			return c.readOwn(ctx, x)
+		}
+		return c.await(ctx, x)
 	}
 }
 
-// try is Do for a connection that has room. It returns false if it has none any more.
-func (c *Conn) try(ctx context.Context, x *Exchange) (Outcome, bool) {
-	if c.wire == nil {
-		return c.doForeign(ctx, x), true
+// NotStarted is the outcome of an exchange that Start has not sent, with its error, or
+// that has waited for Room in vain.
+func (c *Conn) NotStarted(err error) Outcome {
+	switch {
+	case c.Dead():
+		return Outcome{Cause: ConnectionLost, Err: c.cause}
+	case errors.Is(err, wire.ErrClosed), errors.Is(err, ErrWithdrawn):
+		return Outcome{Cause: NotTaken, Err: err}
 	}
-	x.prepare(c)
-	if err := c.write(x, true); err != nil {
-		return Outcome{}, false
-	}
-	if x.reader {
-		return c.readOwn(ctx, x), true
-	}
-	return c.await(ctx, x), true
+	return Outcome{Cause: Abandoned, Err: err}
 }
 
 // await waits for the end of an exchange whose reply another goroutine reads.
@@ -109,20 +112,22 @@ func (x *Exchange) prepare(c *Conn) {
 }
 
 // write encodes a request into memory and sees to it that it leaves. It returns an error
-// only if nothing has happened, since there is no room. Whatever else keeps the request
-// from being sent is the outcome of the exchange. Waits says that its caller waits for the
-// end in this goroutine.
+// only if nothing has happened: there is no room, or the connection takes no requests.
+// Whatever the codec does to the request is the outcome of the exchange. Waits says that
+// its caller waits for the end in this goroutine.
 func (c *Conn) write(x *Exchange, waits bool) error {
 	c.writing.Lock()
 	if c.wire.Full() {
 		c.writing.Unlock()
-		return errNoRoom
+		return ErrNoRoom
+	}
+	crowded, err := c.issue(x, waits)
+	if err != nil {
+		c.writing.Unlock()
+		return err
 	}
 	x.start = c.wire.BeginFrame()
-	crowded, err := c.issue(x, waits)
-	if err == nil {
-		err = c.encode(x)
-	}
+	err = c.encode(x)
 	x.end.Store(c.wire.EndFrame())
 	untouched := c.wire.Queued() == x.start
 	c.writing.Unlock()
@@ -141,7 +146,7 @@ func (c *Conn) issue(x *Exchange, waits bool) (crowded bool, err error) {
 	switch {
 	case c.state == closed:
 		return false, c.cause
-	case c.state == retiring:
+	case c.state == retiring && !x.Background: // which asks whether the answers still owed will come
 		return false, wire.ErrClosed
 	case x.state.Load() != pending:
 		return false, ErrWithdrawn
@@ -183,11 +188,9 @@ func (c *Conn) encode(x *Exchange) (err error) {
 func (c *Conn) refused(x *Exchange, err error, untouched bool) {
 	c.mu.Lock()
 	over, cause := c.state == closed, c.cause
-	switch {
-	case !x.issued:
-	case c.inflight[x.seq] == x:
+	if c.inflight[x.seq] == x {
 		c.forget(x)
-	default:
+	} else {
 		x.shared = true // the end of the connection has got hold of it
 	}
 	c.mu.Unlock()
@@ -195,7 +198,7 @@ func (c *Conn) refused(x *Exchange, err error, untouched bool) {
 	switch {
 	case over:
 		out = Outcome{Cause: ConnectionLost, Err: cause}
-	case errors.Is(err, codec.ErrRetired), errors.Is(err, wire.ErrClosed), errors.Is(err, ErrWithdrawn):
+	case errors.Is(err, codec.ErrRetired), errors.Is(err, wire.ErrClosed):
 	case encode:
 		out.Cause = ArgsUnencodable
 	case untouched: // a foreign codec does not like the argument
