@@ -97,9 +97,11 @@ func (c *conn) Heard(now time.Time) {
 	c.ep.detector.Heartbeat(now)
 }
 
+// Writing implements transport.Observer.
+func (c *conn) Writing(x *transport.Exchange) { x.Unsure = c.mayTakeLong(x.Method) }
+
 // Wrote implements transport.Observer.
 func (c *conn) Wrote(x *transport.Exchange) {
-	x.Unsure = c.mayTakeLong(x.Method)
 	c.sent.Add(1)
 	if x.Unsure {
 		c.unsure.Add(1)

@@ -14,11 +14,13 @@ import (
 )
 
 // Observer learns what happens on a connection. Its methods are called with no lock of the
-// connection held, except Wrote, and must return quickly.
+// connection held but that of the writer, and must return quickly.
 type Observer interface {
 	// Heard is called at every sign of life of the peer.
 	Heard(now time.Time)
-	// Wrote is called when the codec has taken a request. The reply comes later.
+	// Writing is called before a request is given to the codec.
+	Writing(x *Exchange)
+	// Wrote is called when the codec has taken a request, and before it leaves.
 	Wrote(x *Exchange)
 	// Received is called when the peer has answered a request, or, if answered is false,
 	// when it is certain that it will not. Late says that the caller has left.

@@ -59,6 +59,7 @@ func (c *Conn) doForeign(ctx context.Context, x *Exchange) Outcome {
 // an error of it ends this exchange only: it cannot be seen whether the stream is in
 // disorder. It returns an error only if nothing has happened.
 func (c *Conn) writeForeign(x *Exchange) error {
+	c.cfg.Observer.Writing(x)
 	_, err := c.issue(x, false)
 	if err != nil {
 		<-c.slot

@@ -172,7 +172,7 @@ func decoded(r *reply, err error) Outcome {
 	if err != nil {
 		return Outcome{Cause: ReplyUnreadable, Err: &BodyError{readError(err)}, Sent: Executed, At: r.at}
 	}
-	return Outcome{Sent: Executed, At: r.at}
+	return Outcome{At: r.at} // without an error, Sent says nothing
 }
 
 // BodyError is a reply that came and could not be decoded. Its text has net/rpc's prefix.

@@ -121,12 +121,14 @@ func (c *Conn) write(x *Exchange, waits bool) error {
 		c.writing.Unlock()
 		return ErrNoRoom
 	}
+	x.start = c.wire.BeginFrame()
+	c.cfg.Observer.Writing(x)
 	crowded, err := c.issue(x, waits)
 	if err != nil {
+		c.wire.EndFrame()
 		c.writing.Unlock()
 		return err
 	}
-	x.start = c.wire.BeginFrame()
 	err = c.encode(x)
 	x.end.Store(c.wire.EndFrame())
 	untouched := c.wire.Queued() == x.start
