@@ -3,11 +3,11 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/rpc"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"resilientrpc/rpcx"
@@ -22,10 +22,17 @@ type footprint struct {
 func (f footprint) kilobytes() float64  { return f.Bytes / 1000 }
 func (f footprint) goroutines() float64 { return f.Goroutines }
 
+// connects are how the clients of an idleOrder connect.
+var connects = map[string]func(addrs []string) (closeAll func() error, err error){
+	"net/rpc":       connectNetRPC,
+	"rpcx":          connectRPCX(rpcx.Dialer{}),
+	"rpcx unpinged": connectRPCX(rpcx.Dialer{Heartbeat: time.Hour}),
+}
+
 // An idleOrder has a child connect a client to endpoints. Each further order is how long
 // to wait, and is answered with the footprint after that.
 type idleOrder struct {
-	Client string
+	Client string // a key of connects
 	Addrs  []string
 }
 
@@ -52,9 +59,9 @@ func idleRole(orders *json.Decoder, answers *json.Encoder) (err error) {
 	if err := orders.Decode(&o); err != nil {
 		return err
 	}
-	connect := connectNetRPC
-	if o.Client == "rpcx" {
-		connect = connectRPCX
+	connect, ok := connects[o.Client]
+	if !ok {
+		return fmt.Errorf("no client %q", o.Client)
 	}
 	closeFirst, err := connect(o.Addrs[:1])
 	if err != nil {
@@ -111,16 +118,18 @@ func connectNetRPC(addrs []string) (closeAll func() error, err error) {
 }
 
 // connectRPCX makes one client and waits until it is connected to all endpoints.
-func connectRPCX(addrs []string) (closeAll func() error, err error) {
-	c, err := rpcx.Dial("tcp", strings.Join(addrs, ","))
-	if err != nil {
-		return nil, err
+func connectRPCX(d rpcx.Dialer) func([]string) (func() error, error) {
+	return func(addrs []string) (closeAll func() error, err error) {
+		c, err := d.Dial("tcp", addrs...)
+		if err != nil {
+			return nil, err
+		}
+		unconnected := func(e rpcx.EndpointStats) bool { return !e.Connected }
+		for slices.ContainsFunc(c.Stats().Endpoints, unconnected) {
+			time.Sleep(time.Millisecond)
+		}
+		return c.Close, nil
 	}
-	unconnected := func(e rpcx.EndpointStats) bool { return !e.Connected }
-	for slices.ContainsFunc(c.Stats().Endpoints, unconnected) {
-		time.Sleep(time.Millisecond)
-	}
-	return c.Close, nil
 }
 
 // usage is this process's footprint.
