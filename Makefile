@@ -29,6 +29,10 @@ demo: ## kill and freeze replicas of a calculator under load
 bench: ## run the benchmarks, each beside its baseline
 	go test -run '^$$' -bench . -benchmem ./...
 
+.PHONY: speed
+speed: ## compare rpcx with net/rpc, the server in a process of its own
+	go run ./rpcx/internal/speed
+
 .PHONY: peers
 peers: ## compare rpcx with net/rpc, grpc-go, connect-go and others
 	cd rpcx/internal/peerbench && go run .

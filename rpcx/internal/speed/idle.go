@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/rpc"
 	"runtime"
 	"slices"
@@ -11,49 +13,55 @@ import (
 	"resilientrpc/rpcx"
 )
 
-// A footprint is what idle endpoints cost the process of their client.
+// A footprint is what an idle endpoint costs the process of its client.
 type footprint struct {
-	Endpoints  int
 	Bytes      float64 // of heap and stacks
 	Goroutines float64
 }
 
-func (f footprint) kilobytes() float64  { return f.Bytes / 1000 / float64(f.Endpoints) }
-func (f footprint) goroutines() float64 { return f.Goroutines / float64(f.Endpoints) }
+func (f footprint) kilobytes() float64  { return f.Bytes / 1000 }
+func (f footprint) goroutines() float64 { return f.Goroutines }
 
-// An idleOrder has a child connect to endpoints and let them be.
-type idleOrder struct {
-	Client string
-	Addrs  []string
-	Rest   time.Duration // before it is measured
+// connects are how the clients of an idleOrder connect.
+var connects = map[string]func(addrs []string) (closeAll func() error, err error){
+	"net/rpc":       connectNetRPC,
+	"rpcx":          connectRPCX(rpcx.Dialer{}),
+	"rpcx unpinged": connectRPCX(rpcx.Dialer{Heartbeat: time.Hour}),
 }
 
-// idling measures footprints in a process of their own, where nothing else comes and
-// goes, after three times the duration: by default the first heartbeat is over then.
+// An idleOrder has a child connect a client to endpoints. Each further order is how long
+// to wait, and is answered with the footprint after that.
+type idleOrder struct {
+	Client string // a key of connects
+	Addrs  []string
+}
+
+// idling measures footprints in a process of their own, where nothing else comes and goes.
 func idling(client string, f func(footprint) float64) subject {
 	return func(a *addresses) (trial, error) {
-		measure := func(d time.Duration) (float64, error) {
-			var got footprint
-			p, err := startChild("idle", idleOrder{client, a.Idle, 3 * d}, &got)
-			if err != nil {
-				return 0, err
-			}
-			return f(got), p.stop()
+		p, err := startChild("idle", idleOrder{client, a.Idle}, new(any))
+		if err != nil {
+			return trial{}, err
 		}
-		return trial{measure, func() error { return nil }}, nil
+		measure := func(d time.Duration) (float64, error) {
+			var each footprint
+			err := p.ask(d, &each)
+			return f(each), err
+		}
+		return trial{measure, p.stop}, nil
 	}
 }
 
-// idleRole measures a footprint. What the first client of a process leaves in the
-// process for good does not count.
-func idleRole(order *json.Decoder, answer *json.Encoder) (err error) {
+// idleRole measures footprints. What the first client of a process leaves there for good
+// does not count.
+func idleRole(orders *json.Decoder, answers *json.Encoder) (err error) {
 	var o idleOrder
-	if err := order.Decode(&o); err != nil {
+	if err := orders.Decode(&o); err != nil {
 		return err
 	}
-	connect := connectNetRPC
-	if o.Client == "rpcx" {
-		connect = connectRPCX
+	connect, ok := connects[o.Client]
+	if !ok {
+		return fmt.Errorf("no client %q", o.Client)
 	}
 	closeFirst, err := connect(o.Addrs[:1])
 	if err != nil {
@@ -66,9 +74,28 @@ func idleRole(order *json.Decoder, answer *json.Encoder) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
-	time.Sleep(o.Rest)
-	f := usage()
-	return answer.Encode(footprint{len(o.Addrs), f.Bytes - before.Bytes, f.Goroutines - before.Goroutines})
+	if err := answers.Encode(nil); err != nil {
+		return err
+	}
+	for {
+		var rest time.Duration
+		if err := orders.Decode(&rest); err != nil {
+			return unlessEOF(err)
+		}
+		time.Sleep(rest)
+		now, n := usage(), float64(len(o.Addrs))
+		each := footprint{(now.Bytes - before.Bytes) / n, (now.Goroutines - before.Goroutines) / n}
+		if err := answers.Encode(each); err != nil {
+			return err
+		}
+	}
+}
+
+func unlessEOF(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
 }
 
 // connectNetRPC makes a client for each endpoint.
@@ -91,17 +118,18 @@ func connectNetRPC(addrs []string) (closeAll func() error, err error) {
 }
 
 // connectRPCX makes one client and waits until it is connected to all endpoints.
-func connectRPCX(addrs []string) (closeAll func() error, err error) {
-	d := rpcx.Dialer{Subset: -1} // all of them: the default is 20 of so many
-	c, err := d.Dial("tcp", addrs...)
-	if err != nil {
-		return nil, err
+func connectRPCX(d rpcx.Dialer) func([]string) (func() error, error) {
+	return func(addrs []string) (closeAll func() error, err error) {
+		c, err := d.Dial("tcp", addrs...)
+		if err != nil {
+			return nil, err
+		}
+		unconnected := func(e rpcx.EndpointStats) bool { return !e.Connected }
+		for slices.ContainsFunc(c.Stats().Endpoints, unconnected) {
+			time.Sleep(time.Millisecond)
+		}
+		return c.Close, nil
 	}
-	unconnected := func(e rpcx.EndpointStats) bool { return !e.Connected }
-	for slices.ContainsFunc(c.Stats().Endpoints, unconnected) {
-		time.Sleep(time.Millisecond)
-	}
-	return c.Close, nil
 }
 
 // usage is this process's footprint.

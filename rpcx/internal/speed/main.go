@@ -55,7 +55,7 @@ func run(w io.Writer, only string, count int, length time.Duration) (err error) 
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 	fmt.Fprintf(w, "%s, %s/%s, %d CPUs; medians of %d rounds of %v\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), count, length)
-	printHead(w)
+	fmt.Fprint(w, legend)
 	for _, r := range selected {
 		res, err := r.run(s, count, length)
 		if err != nil {

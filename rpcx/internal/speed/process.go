@@ -12,8 +12,8 @@ import (
 // roleEnv is the variable that makes this program a child with a role.
 const roleEnv = "SPEED_ROLE"
 
-// roles are what a child does. A child reads its order from standard input, writes its
-// answer to standard output, and ends when standard input does: with its parent at the latest.
+// roles are what a child does. A child reads orders from standard input, answers each on
+// standard output, and ends when standard input does: with its parent at the latest.
 var roles = map[string]func(*json.Decoder, *json.Encoder) error{
 	"server": serverRole,
 	"idle":   idleRole,
@@ -35,11 +35,13 @@ func child() bool {
 
 // A process is a running child.
 type process struct {
-	cmd *exec.Cmd
-	in  io.Closer // its end ends the child
+	cmd     *exec.Cmd
+	in      io.Closer // its end ends the child
+	orders  *json.Encoder
+	answers *json.Decoder
 }
 
-// startChild starts a child, gives it its order, and decodes its answer.
+// startChild starts a child, and gives it its first order.
 func startChild(role string, order, answer any) (*process, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -59,15 +61,19 @@ func startChild(role string, order, answer any) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &process{cmd, in}
-	err = json.NewEncoder(in).Encode(order)
-	if err == nil {
-		err = json.NewDecoder(out).Decode(answer)
-	}
-	if err != nil {
+	p := &process{cmd, in, json.NewEncoder(in), json.NewDecoder(out)}
+	if err := p.ask(order, answer); err != nil {
 		return nil, errors.Join(err, p.stop())
 	}
 	return p, nil
+}
+
+// ask gives the child an order and decodes its answer.
+func (p *process) ask(order, answer any) error {
+	if err := p.orders.Encode(order); err != nil {
+		return err
+	}
+	return p.answers.Decode(answer)
 }
 
 // stop ends the child and waits for it.

@@ -31,8 +31,9 @@ var rows = []row{
 	allocs("allocations per call, gob", toStock(gobTCP), 3),
 	allocs("allocations per call with a timeout, gob", withTimeout(gobTCP), 9),
 	calls("the client alone, over an instant codec", instantNetRPC, instantRPCX, alone, 1.00),
-	idle("an idle endpoint, kB", " kB", footprint.kilobytes, 14),
-	idle("an idle endpoint, goroutines", "", footprint.goroutines, 1),
+	idle("an idle endpoint, kB", " kB", "rpcx", footprint.kilobytes, 14),
+	idle("an idle endpoint, goroutines", "", "rpcx", footprint.goroutines, 1),
+	idle("an idle endpoint before its first ping, kB", " kB", "rpcx unpinged", footprint.kilobytes, 14),
 
 	delay("a short call behind a slow method, Serve, p50", behindSlow(0.50), 0),
 	delay("a short call behind a slow method, Serve, p99", behindSlow(0.99), 200),
@@ -50,8 +51,8 @@ func allocs(name string, ours dialer, required float64) row {
 }
 
 // idle shows what a connected endpoint of rpcx, or a client of net/rpc, costs its process.
-func idle(name, unit string, f func(footprint) float64, required float64) row {
-	return row{name, unit, idling("net/rpc", f), idling("rpcx", f), own, required}
+func idle(name, unit, ours string, f func(footprint) float64, required float64) row {
+	return row{name, unit, idling("net/rpc", f), idling(ours, f), own, required}
 }
 
 // delay compares times of calls that are made while another method runs on the same

@@ -29,8 +29,9 @@ const (
 	wires // how many there are
 )
 
-// idlers is how many endpoints the rows of idle endpoints connect to.
-const idlers = 100
+// idlers is how many endpoints the rows of idle endpoints connect to: no more than a
+// client uses all of by default.
+const idlers = 60
 
 // A server is the child that serves every wire twice, with net/rpc's server and with
 // rpcx.Serve.
@@ -55,8 +56,8 @@ func startServer() (*server, error) {
 }
 
 // serverRole serves until the process ends.
-func serverRole(order *json.Decoder, answer *json.Encoder) error {
-	if err := order.Decode(new(any)); err != nil {
+func serverRole(orders *json.Decoder, answers *json.Encoder) error {
+	if err := orders.Decode(new(any)); err != nil {
 		return err
 	}
 	cert, err := newCertificate()
@@ -77,7 +78,7 @@ func serverRole(order *json.Decoder, answer *json.Encoder) error {
 			return err
 		}
 	}
-	return answer.Encode(a)
+	return answers.Encode(a)
 }
 
 // listen has serve accept connections at a new address.

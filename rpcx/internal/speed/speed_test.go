@@ -22,9 +22,10 @@ func TestMain(m *testing.M) {
 func TestRows(t *testing.T) {
 	s, err := startServer()
 	require.NoError(t, err)
-	defer func() { require.NoError(t, s.stop()) }()
+	t.Cleanup(func() { require.NoError(t, s.stop()) })
 	for _, r := range rows {
 		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
 			res, err := r.run(s, 1, 3*time.Millisecond)
 			require.NoError(t, err)
 			require.Positive(t, res.base[0])
