@@ -29,7 +29,7 @@ func TestPickBeforeUpdate(t *testing.T) {
 	_, err = b.Pick(epoch, balancer.PickInfo{})
 	assert.ErrorIs(t, err, balancer.ErrNoEndpoints)
 	assert.Nil(t, b.Nodes())
-	assert.False(t, b.SetState(epoch, "a", balancer.Down))
+	assert.False(t, setState(b, epoch, "a", balancer.Down))
 }
 
 func TestUpdateRejects(t *testing.T) {
@@ -69,8 +69,8 @@ func TestTiers(t *testing.T) {
 	for name, policy := range policies() {
 		t.Run(name, func(t *testing.T) {
 			b := fleetOf(t, 3, balancer.Config{Policy: policy})
-			b.SetState(epoch, "1", balancer.Suspect)
-			b.SetState(epoch, "2", balancer.Down)
+			setState(b, epoch, "1", balancer.Suspect)
+			setState(b, epoch, "2", balancer.Down)
 			nodes := b.Nodes()
 			for range 100 {
 				var in balancer.PickInfo
@@ -81,12 +81,12 @@ func TestTiers(t *testing.T) {
 					in.Try(ticket.Node())
 				}
 			}
-			b.SetState(epoch, "0", balancer.Draining)
+			setState(b, epoch, "0", balancer.Draining)
 			assert.Same(t, nodes[1], pick(t, b, epoch, balancer.PickInfo{}).Node())
 			var in balancer.PickInfo
 			in.Try(nodes[1])
 			assert.Same(t, nodes[1], pick(t, b, epoch, in).Node(), "a tried suspect is better than nothing")
-			b.SetState(epoch, "1", balancer.Down)
+			setState(b, epoch, "1", balancer.Down)
 			_, err := b.Pick(epoch, in)
 			assert.ErrorIs(t, err, balancer.ErrAllDown)
 		})
@@ -145,7 +145,7 @@ func churnStates(b *balancer.Balancer, stop <-chan struct{}) {
 			now := at(time.Duration(i) * time.Millisecond)
 			nodes := b.Nodes()
 			n := nodes[rand.IntN(len(nodes))]
-			b.SetNodeState(now, n, balancer.State(rand.IntN(4)))
+			b.SetState(now, n, balancer.State(rand.IntN(4)))
 			b.Suspend(now, nodes[rand.IntN(len(nodes))])
 		}
 	}
@@ -170,14 +170,14 @@ func TestFlappingIsCoalesced(t *testing.T) {
 	b := fleetOf(t, 500, balancer.Config{Policy: counter})
 	before := counter.pickers
 	for i := range 500 {
-		b.SetState(at(ms), fmt.Sprint(i), balancer.Down)
+		setState(b, at(ms), fmt.Sprint(i), balancer.Down)
 	}
 	assert.Equal(t, before, counter.pickers)
 	_, err := b.Pick(at(ms), balancer.PickInfo{})
 	assert.ErrorIs(t, err, balancer.ErrAllDown)
-	b.SetState(at(2*ms), "7", balancer.Ready)
+	setState(b, at(2*ms), "7", balancer.Ready)
 	assert.Equal(t, 7, index(pick(t, b, at(2*ms), balancer.PickInfo{}).Node()), "never ErrAllDown when one is ready")
-	b.SetState(at(3*ms), "8", balancer.Ready)
+	setState(b, at(3*ms), "8", balancer.Ready)
 	pick(t, b, at(20*ms), balancer.PickInfo{})
 	assert.LessOrEqual(t, counter.pickers-before, 4)
 }

@@ -46,10 +46,11 @@ func ExampleBalancer_SetState() {
 	b, _ := balancer.New(balancer.Config{})
 	now := time.Now()
 	_ = b.Update(now, []balancer.Endpoint{{ID: "a"}, {ID: "b"}})
-	b.SetState(now, "a", balancer.Down)
+	nodes := b.Nodes()
+	b.SetState(now, nodes[0], balancer.Down)
 	ticket, _ := b.Pick(now, balancer.PickInfo{})
 	fmt.Println(ticket.Node().ID())
-	b.SetState(now, "b", balancer.Down)
+	b.SetState(now, nodes[1], balancer.Down)
 	_, err := b.Pick(now, balancer.PickInfo{})
 	fmt.Println(errors.Is(err, balancer.ErrAllDown))
 	// Output:

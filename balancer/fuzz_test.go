@@ -56,7 +56,7 @@ func (m *tierModel) step(t *testing.T, now time.Time, op byte) {
 		require.NoError(t, m.b.Update(now, eps))
 	case 1, 2:
 		n := nodes[arg%len(nodes)]
-		m.b.SetNodeState(now, n, balancer.State(arg%4))
+		m.b.SetState(now, n, balancer.State(arg%4))
 	case 3:
 		m.b.Suspend(now, nodes[arg%len(nodes)])
 	case 4:

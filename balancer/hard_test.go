@@ -47,8 +47,8 @@ func TestFirstPickSkew_envoy31378(t *testing.T) {
 func TestNeighborOfTheDead_caddy880(t *testing.T) {
 	for _, n := range []int{5, 100} { // 100: the dead are still in the snapshot
 		b := fleetOf(t, n, balancer.Config{Policy: balancer.RoundRobin(), Subset: -1})
-		b.SetState(epoch, "0", balancer.Down)
-		b.SetState(epoch, "1", balancer.Down)
+		setState(b, epoch, "0", balancer.Down)
+		setState(b, epoch, "1", balancer.Down)
 		got := counts(t, b, epoch, 1000*(n-2), n, 0)
 		assert.Zero(t, got[0]+got[1])
 		for i, c := range got[2:] {
@@ -78,18 +78,18 @@ func TestSuspendCounts(t *testing.T) {
 	b := fleetOf(t, 4, balancer.Config{})
 	nodes := b.Nodes()
 	assert.True(t, b.Suspend(epoch, nodes[0]))
-	b.SetState(epoch, "1", balancer.Draining)
+	setState(b, epoch, "1", balancer.Draining)
 	assert.False(t, b.Suspend(epoch, nodes[2]), "two of the three that serve would be suspects")
-	b.SetState(epoch, "1", balancer.Down)
+	setState(b, epoch, "1", balancer.Down)
 	assert.True(t, b.Suspend(epoch, nodes[2]), "two of four; what is down on proof is no suspect")
 	assert.False(t, b.Suspend(epoch, nodes[3]))
-	assert.True(t, b.SetState(epoch, "3", balancer.Down), "proof is not capped")
-	b.SetState(epoch, "3", balancer.Ready)
-	b.SetState(epoch, "0", balancer.Ready)
+	assert.True(t, setState(b, epoch, "3", balancer.Down), "proof is not capped")
+	setState(b, epoch, "3", balancer.Ready)
+	setState(b, epoch, "0", balancer.Ready)
 	assert.True(t, b.Suspend(epoch, nodes[3]), "the first is a suspect no more")
 	require.NoError(t, b.Update(epoch, endpoints(2)))
 	assert.False(t, b.Suspend(epoch, nodes[3]), "removed")
-	assert.False(t, b.SetNodeState(epoch, nodes[3], balancer.Ready), "removed")
+	assert.False(t, b.SetState(epoch, nodes[3], balancer.Ready), "removed")
 }
 
 // gRFC A50's outlier detection needs five hosts and fifty calls each in ten
@@ -128,7 +128,7 @@ func TestStateLostOnUpdate_ingressnginx3709(t *testing.T) {
 	held := pick(t, b, epoch, balancer.PickInfo{})
 	counts(t, b, epoch, 100, 3, 10*ms)
 	node := held.Node()
-	b.SetNodeState(epoch, node, balancer.Suspect)
+	b.SetState(epoch, node, balancer.Suspect)
 	before := node.Stats(at(time.Second))
 	eps := endpoints(5)
 	eps[index(node)].Weight = 7
@@ -225,13 +225,13 @@ func TestTieBias_envoy31507(t *testing.T) {
 	b := fleetOf(t, 5, balancer.Config{SlowStart: -1})
 	counts(t, b, epoch, 100, 5, 10*ms)
 	for _, id := range []string{"2", "3", "4"} {
-		b.SetState(epoch, id, balancer.Down)
+		setState(b, epoch, id, balancer.Down)
 	}
 	for range 16 {
 		pick(t, b, at(10*ms), balancer.PickInfo{}) // loads 0 and 1
 	}
 	for _, id := range []string{"2", "3", "4"} {
-		b.SetState(epoch, id, balancer.Ready)
+		setState(b, epoch, id, balancer.Ready)
 	}
 	got := make([]int, 5)
 	for range 6000 {
@@ -281,10 +281,10 @@ func TestRecoveryStampede(t *testing.T) {
 				s.serve = func(int) (time.Duration, balancer.Outcome) {
 					return 10*ms + s.exp(ms), balancer.Success
 				}
-				s.b.SetState(epoch, "0", balancer.Down)
+				setState(s.b, epoch, "0", balancer.Down)
 				s.open(rate, 5*time.Second)
 				assert.Zero(t, s.shares[0])
-				s.b.SetState(at(s.now), "0", balancer.Ready)
+				setState(s.b, at(s.now), "0", balancer.Ready)
 				phase := func() int {
 					before := s.shares[0]
 					s.open(rate, s.now+time.Second)
@@ -314,11 +314,11 @@ func TestSlowStartRelieves(t *testing.T) {
 			t.Run(fmt.Sprint(n, tt.held), func(t *testing.T) {
 				b := fleetOf(t, n, balancer.Config{})
 				counts(t, b, epoch, 100, n, 10*ms)
-				b.SetState(epoch, "0", balancer.Down)
+				setState(b, epoch, "0", balancer.Down)
 				for range tt.held * (n - 1) {
 					pick(t, b, epoch, balancer.PickInfo{})
 				}
-				b.SetState(epoch, "0", balancer.Ready)
+				setState(b, epoch, "0", balancer.Ready)
 				got := 0
 				for range 1000 * n / 3 {
 					ticket := pick(t, b, epoch, balancer.PickInfo{})

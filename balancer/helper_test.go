@@ -15,6 +15,16 @@ var epoch = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func at(d time.Duration) time.Time { return epoch.Add(d) }
 
+// setState puts the node with an ID into a state, and reports whether there is one.
+func setState(b *balancer.Balancer, now time.Time, id string, s balancer.State) bool {
+	for _, n := range b.Nodes() {
+		if n.ID() == id {
+			return b.SetState(now, n, s)
+		}
+	}
+	return false
+}
+
 // endpoints returns n endpoints "0", "1", …, whose Value is their index.
 func endpoints(n int) []balancer.Endpoint {
 	eps := make([]balancer.Endpoint, n)

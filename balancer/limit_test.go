@@ -59,7 +59,7 @@ func TestMaxInFlightOutgrowsTheSubset(t *testing.T) {
 	_, err := b.Pick(at(time.Second), balancer.PickInfo{})
 	require.ErrorIs(t, err, balancer.ErrAllFull)
 	for _, n := range b.Nodes() {
-		b.SetNodeState(at(time.Second), n, balancer.Down)
+		b.SetState(at(time.Second), n, balancer.Down)
 	}
 	_, err = b.Pick(at(time.Second), balancer.PickInfo{})
 	require.ErrorIs(t, err, balancer.ErrAllDown)

@@ -51,7 +51,7 @@ func TestPriorities_RFC2782(t *testing.T) {
 			require.Equal(t, []string{"0", "1", "2", "3", "4"}, ids(b.Nodes()))
 			require.Equal(t, []string{"1", "3", "0", "4", "2"}, ids(b.InUse(epoch)), "backups are kept warm")
 			for i, s := range steps {
-				b.SetState(epoch, s.id, s.state)
+				setState(b, epoch, s.id, s.state)
 				if s.want == nil {
 					_, err := b.Pick(epoch, balancer.PickInfo{})
 					require.ErrorIs(t, err, balancer.ErrAllDown)
@@ -106,7 +106,7 @@ func TestSubsetOfTiers(t *testing.T) {
 			require.GreaterOrEqual(t, len(id), 2, "one of the last 50")
 			require.GreaterOrEqual(t, id, "50")
 		}
-		b.SetNodeState(at(time.Duration(down)*time.Second), firstUp(inUse), balancer.Down)
+		b.SetState(at(time.Duration(down)*time.Second), firstUp(inUse), balancer.Down)
 	}
 }
 
@@ -139,10 +139,10 @@ func TestInUse(t *testing.T) {
 	}
 	require.Equal(t, ids(first), ids(b.InUse(epoch))[:20])
 	require.Len(t, b.InUse(epoch), 23)
-	b.SetNodeState(epoch, first[5], balancer.Suspect)
+	b.SetState(epoch, first[5], balancer.Suspect)
 	require.Len(t, b.InUse(epoch), 23, "suspicion passes or convicts; until then nobody new is bothered")
 	for i := range 3 {
-		b.SetNodeState(epoch, first[i], balancer.Ready)
+		b.SetState(epoch, first[i], balancer.Ready)
 	}
 	require.Equal(t, ids(first), ids(b.InUse(epoch)))
 }
@@ -157,13 +157,13 @@ func TestSubsetHasAReach(t *testing.T) {
 			break
 		}
 		seen++
-		b.SetNodeState(now, n, balancer.Down)
+		b.SetState(now, n, balancer.Down)
 		now = now.Add(20 * ms)
 	}
 	require.Equal(t, 4*20+64, seen)
 	_, err := b.Pick(now, balancer.PickInfo{})
 	require.ErrorIs(t, err, balancer.ErrAllDown)
-	b.SetNodeState(now, b.InUse(now)[100], balancer.Ready)
+	b.SetState(now, b.InUse(now)[100], balancer.Ready)
 	require.Len(t, used(t, b, now.Add(20*ms), 10), 1)
 }
 
@@ -221,7 +221,7 @@ func TestPolicyIsCalledWithoutALock(t *testing.T) {
 	}
 	require.Greater(t, len(b.InUse(epoch)), before, "it was reviewed")
 	require.NoError(t, b.Update(epoch, endpoints(300)))
-	b.SetState(at(time.Minute), fmt.Sprint(7), balancer.Down)
+	setState(b, at(time.Minute), fmt.Sprint(7), balancer.Down)
 	assert.Zero(t, w.held)
 }
 
@@ -233,7 +233,7 @@ func TestStatesAreSetWithoutThePolicy(t *testing.T) {
 		nodes := b.InUse(epoch)
 		before := counter.pickers
 		for i, n := range nodes {
-			require.True(t, b.SetNodeState(at(time.Duration(i)*time.Minute), n, balancer.Suspect))
+			require.True(t, b.SetState(at(time.Duration(i)*time.Minute), n, balancer.Suspect))
 		}
 		require.True(t, b.Suspend(at(time.Hour), nodes[0]))
 		require.Equal(t, before, counter.pickers)
@@ -250,7 +250,7 @@ func TestEndpointsBeginInTheInitialState(t *testing.T) {
 		require.Equal(t, balancer.Suspect, n.State())
 	}
 	pick(t, b, epoch, balancer.PickInfo{}).Done(epoch, balancer.NotSent) // for want of others
-	b.SetState(epoch, "1", balancer.Ready)
+	setState(b, epoch, "1", balancer.Ready)
 	require.NoError(t, b.Update(epoch, endpoints(5)))
 	require.Equal(t, balancer.Ready, b.Nodes()[1].State(), "it stays listed")
 	require.Equal(t, balancer.Suspect, b.Nodes()[4].State())

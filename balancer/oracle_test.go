@@ -291,7 +291,7 @@ func TestHashCascade_envoy12529(t *testing.T) {
 	const n, keys = 10, 50_000
 	b := fleetOf(t, n, balancer.Config{Policy: balancer.Hash()})
 	before := hashed(t, b, keys)
-	b.SetState(epoch, "3", balancer.Down)
+	setState(b, epoch, "3", balancer.Down)
 	after := hashed(t, b, keys)
 	heirs := map[string]int{}
 	for i := range before {
@@ -339,7 +339,7 @@ func TestHashOfANewFleet(t *testing.T) {
 func TestHashNearlyAllDown(t *testing.T) {
 	b := fleetOf(t, 60, balancer.Config{Policy: balancer.Hash()})
 	for i := 2; i < 60; i++ {
-		b.SetState(epoch, fmt.Sprint(i), balancer.Down)
+		setState(b, epoch, fmt.Sprint(i), balancer.Down)
 	}
 	first := hashed(t, b, 1000)
 	assert.Equal(t, first, hashed(t, b, 1000))

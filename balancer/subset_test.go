@@ -113,7 +113,7 @@ func TestSubsetIsBackfilled(t *testing.T) {
 	before := used(t, b, epoch, 100)
 	down := 0
 	for id := range before {
-		b.SetState(epoch, id, balancer.Down)
+		setState(b, epoch, id, balancer.Down)
 		if down++; down == 19 {
 			break
 		}
@@ -122,7 +122,7 @@ func TestSubsetIsBackfilled(t *testing.T) {
 	assert.Len(t, after, 20)
 	assert.Equal(t, 19, lost(before, after))
 	for id := range before {
-		b.SetState(at(20*ms), id, balancer.Ready)
+		setState(b, at(20*ms), id, balancer.Ready)
 	}
 	assert.Equal(t, before, used(t, b, at(40*ms), 100), "back to the first ones")
 }

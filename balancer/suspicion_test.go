@@ -35,14 +35,14 @@ func TestSuspicion(t *testing.T) {
 		balancer.Failure: false, balancer.Canceled: false, balancer.NotSent: false,
 	} {
 		n.SetSuspicion(1)
-		b.SetState(epoch, "1", balancer.Down)
-		b.SetState(epoch, "2", balancer.Down)
+		setState(b, epoch, "1", balancer.Down)
+		setState(b, epoch, "2", balancer.Down)
 		pick(t, b, epoch, balancer.PickInfo{}).Done(epoch, o)
 		assert.Equal(t, back, n.Stats(epoch).Suspicion == 0, "%v", o)
 	}
 	n.SetSuspicion(1)
-	b.SetState(epoch, "0", balancer.Down)
-	b.SetState(epoch, "0", balancer.Ready)
+	setState(b, epoch, "0", balancer.Down)
+	setState(b, epoch, "0", balancer.Ready)
 	assert.Zero(t, n.Stats(epoch).Suspicion, "it begins anew")
 }
 
@@ -61,7 +61,7 @@ func TestSuspicionIsNoVerdict(t *testing.T) {
 	}
 	b := fleetOf(t, 3, balancer.Config{})
 	for _, n := range b.Nodes() {
-		b.SetNodeState(epoch, n, balancer.Suspect)
+		b.SetState(epoch, n, balancer.Suspect)
 		n.SetSuspicion(2)
 	}
 	b.Nodes()[1].SetSuspicion(1)

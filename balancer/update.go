@@ -77,18 +77,11 @@ func (b *Balancer) replace(t int64, eps []Endpoint) {
 	b.generation.Add(1) // after the change, as everywhere: see rebuild
 }
 
-// SetState puts the endpoint with the given ID into a state and reports whether
-// it is listed. Coming back from Down, it starts slowly and with a clean slate.
-// Setting the state that it has does nothing.
-func (b *Balancer) SetState(now time.Time, id string, s State) bool {
-	n := b.members.Load().find(id)
-	return n != nil && b.SetNodeState(now, n, s)
-}
-
-// SetNodeState is SetState for a caller that has the node. It returns false if
-// the node has been removed. It does not call the Policy, so that its caller may hold
-// a lock.
-func (b *Balancer) SetNodeState(now time.Time, n *Node, s State) bool {
+// SetState puts a node into a state. It returns false if the node has been removed.
+// Coming back from Down, it starts slowly and with a clean slate. Setting the state
+// that it has does nothing. SetState does not call the Policy, so that its caller may
+// hold a lock.
+func (b *Balancer) SetState(now time.Time, n *Node, s State) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	ok, _ := b.setState(now, n, s)
@@ -124,7 +117,7 @@ func (b *Balancer) setState(now time.Time, n *Node, s State) (ok, changed bool) 
 // use instead. Endpoints that are down on proof, such as a refused connection,
 // are not suspects, and endpoints that drain do not count. Of callers at the same
 // time no more than half succeed, too. It is true for a node that is Down already
-// and false for one that has been removed. Like SetNodeState, it does not call the
+// and false for one that has been removed. Like SetState, it does not call the
 // Policy.
 func (b *Balancer) Suspend(now time.Time, n *Node) bool {
 	b.mu.Lock()

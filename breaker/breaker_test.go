@@ -157,11 +157,7 @@ func TestSwitchesOfTheOperator(t *testing.T) {
 	late.Done(r.now, breaker.Failure)
 	require.Zero(t, r.Stats(r.now).ConsecutiveFailures, "Reset empties the window")
 	r.call(5, breaker.Failure)
-	r.Disable(r.now)
-	r.is(breaker.Disabled)
-	require.Equal(t, []breaker.State{
-		breaker.ForcedOpen, breaker.Closed, breaker.Open, breaker.Disabled,
-	}, r.path())
+	require.Equal(t, []breaker.State{breaker.ForcedOpen, breaker.Closed, breaker.Open}, r.path())
 }
 
 func TestPermitCountsOnce(t *testing.T) {

@@ -81,15 +81,13 @@ func TestEventsOfRacingTransitions(t *testing.T) {
 	}})
 	atOnce(8, func(i int) {
 		for n := range 500 {
-			switch (i + n) % 4 {
+			switch (i + n) % 3 {
 			case 0:
 				b.Trip(epoch, time.Second, nil)
 			case 1:
 				b.Reset(epoch)
 			case 2:
 				b.ForceOpen(epoch)
-			case 3:
-				b.Disable(epoch)
 			}
 		}
 	})

@@ -122,12 +122,9 @@ func (p *pair) step(op, arg int) {
 		p.m.trip(d)
 	case 15:
 		switch arg {
-		case 0:
+		case 0, 1:
 			p.ForceOpen(p.now)
 			p.m.set(breaker.ForcedOpen)
-		case 1:
-			p.Disable(p.now)
-			p.m.set(breaker.Disabled)
 		case 2, 3, 4:
 			p.Reset(p.now)
 			p.m.set(breaker.Closed)

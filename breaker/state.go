@@ -41,7 +41,7 @@ const (
 	Open
 	// HalfOpen lets a few probes through and rejects the rest.
 	HalfOpen
-	// ForcedOpen rejects every call until Reset or Disable.
+	// ForcedOpen rejects every call until Reset.
 	ForcedOpen
 	// Disabled lets every call through and counts nothing, until Reset or
 	// ForceOpen.

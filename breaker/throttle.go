@@ -96,13 +96,7 @@ func (t *Throttle) Accept(now time.Time) {
 	w.add(tick, accepted)
 }
 
-// Reject returns the probability, from 0 to 1-Floor, with which a call at now
-// is turned away.
-func (t *Throttle) Reject(now time.Time) float64 {
-	w, tick := t.at(now)
-	return t.reject(w.sum(tick))
-}
-
+// reject returns the probability, from 0 to 1-Floor, with which a call is turned away.
 func (t *Throttle) reject(c counts) float64 {
 	requests, accepts := float64(c.total), float64(c.bad)
 	return min(max(0, (requests-t.cfg.K*accepts)/(requests+1)), 1-t.cfg.Floor)

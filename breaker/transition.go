@@ -120,12 +120,8 @@ func (b *Breaker) Hasten(now time.Time) {
 	}
 }
 
-// ForceOpen makes the breaker reject every call until Reset or Disable.
+// ForceOpen makes the breaker reject every call until Reset.
 func (b *Breaker) ForceOpen(now time.Time) { b.set(now, ForcedOpen) }
-
-// Disable makes the breaker let every call through, counting nothing, until
-// Reset or ForceOpen.
-func (b *Breaker) Disable(now time.Time) { b.set(now, Disabled) }
 
 // Reset closes the breaker, from any state, with an empty window and the
 // first open interval ahead. Results of calls allowed before do not count.

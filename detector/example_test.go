@@ -39,10 +39,8 @@ func ExamplePlan() {
 		panic(err)
 	}
 	fmt.Println("a ping every", s.Interval, "convicts after", s.Config.MaxSilence)
-	fmt.Println(s.PingsPerSecond, "pings a second for each idle peer")
 	// Output:
 	// a ping every 500ms convicts after 1.25s
-	// 2 pings a second for each idle peer
 }
 
 // A loop that judges peers asks the guard first whether it is at fault itself.

@@ -1,7 +1,4 @@
 package detector
 
-// PhiZ and ZPhi are the numeric core, tested against the reference values.
-var (
-	PhiZ = phiZ
-	ZPhi = zPhi
-)
+// PhiZ is the numeric core, tested against the reference values.
+var PhiZ = phiZ

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// A Verdict is what the detector's view of a peer and the application's come to
-// when they are laid side by side.
-type Verdict uint8
+// A Comparison is the result of comparing the detector's view of a peer with the
+// application's.
+type Comparison uint8
 
 const (
 	// Agree means that both views are the same, or differ for less than Gray.After.
-	Agree Verdict = iota
+	Agree Comparison = iota
 
 	// GrayFailure means that the peer shows signs of life and fails those who use it.
 	GrayFailure
@@ -21,9 +21,9 @@ const (
 	FalseAlarm
 )
 
-// String returns the name of the verdict.
-func (v Verdict) String() string {
-	switch v {
+// String returns the comparison's name in lower case.
+func (c Comparison) String() string {
+	switch c {
 	case Agree:
 		return "agree"
 	case GrayFailure:
@@ -31,7 +31,7 @@ func (v Verdict) String() string {
 	case FalseAlarm:
 		return "false alarm"
 	}
-	return fmt.Sprintf("Verdict(%d)", uint8(v))
+	return fmt.Sprintf("Comparison(%d)", uint8(c))
 }
 
 // Gray compares the two views of one peer: differential observability, the mark
@@ -41,19 +41,19 @@ type Gray struct {
 	// After is how long the views must differ without a break. Zero is 10 s.
 	After time.Duration
 
-	differ  Verdict // how they differ, Agree if they do not
-	since   time.Time
-	last    time.Time // when Observe was called last
-	verdict Verdict
+	differ Comparison // how they differ, Agree if they do not
+	since  time.Time
+	last   time.Time  // when Observe was called last
+	result Comparison // of the last call of Observe
 }
 
 // Observe takes note of both views at now: suspected by the detector, and
 // failing by the application's own measure, such as its rate of errors or its
-// latency. It returns the verdict, and whether that is news.
+// latency. It returns the comparison, and whether that has changed.
 //
 // It is to be called only where the application has a view: it uses the peer, and has
 // done so since the last call of Observe. A gap of After or more is a break.
-func (g *Gray) Observe(now time.Time, suspected, failing bool) (v Verdict, changed bool) {
+func (g *Gray) Observe(now time.Time, suspected, failing bool) (result Comparison, changed bool) {
 	differ := Agree
 	switch {
 	case failing && !suspected:
@@ -69,11 +69,11 @@ func (g *Gray) Observe(now time.Time, suspected, failing bool) (v Verdict, chang
 		g.differ, g.since = differ, now
 	}
 	g.last = now
-	v = Agree
+	result = Agree
 	if differ != Agree && now.Sub(g.since) >= after {
-		v = differ
+		result = differ
 	}
-	changed = v != g.verdict
-	g.verdict = v
-	return v, changed
+	changed = result != g.result
+	g.result = result
+	return result, changed
 }

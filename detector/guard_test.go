@@ -80,7 +80,7 @@ func TestGray(t *testing.T) {
 	for _, c := range []struct {
 		second             int
 		suspected, failing bool
-		want               detector.Verdict
+		want               detector.Comparison
 		news               bool
 	}{
 		{0, false, false, detector.Agree, false},
@@ -111,7 +111,7 @@ func TestPlan(t *testing.T) {
 	} {
 		s, err := detector.Plan(want)
 		require.NoError(t, err)
-		require.InEpsilon(t, 4/want.Seconds(), s.PingsPerSecond, 0.01)
+		require.InEpsilon(t, want.Seconds()/4, s.Interval.Seconds(), 0.01)
 		for _, n := range []int{0, 3, 100, 2000} {
 			d := newDetector(t, s.Config)
 			now := start
@@ -137,7 +137,7 @@ func TestGrayOverAGap(t *testing.T) {
 	var g detector.Gray
 	for _, c := range []struct {
 		second int
-		want   detector.Verdict
+		want   detector.Comparison
 	}{{0, detector.Agree}, {9, detector.Agree}, {30, detector.Agree}, {39, detector.Agree}, {40, detector.GrayFailure}, {90, detector.Agree}, {99, detector.Agree}, {100, detector.GrayFailure}} {
 		v, _ := g.Observe(start.Add(time.Duration(c.second)*time.Second), false, true)
 		require.Equal(t, c.want, v, "at %d s", c.second)

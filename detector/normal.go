@@ -24,21 +24,3 @@ func lnTail(z float64) float64 {
 	s := r * (-1 + r*(3+r*(-15+r*(105+r*(-945+r*(10395-r*135135))))))
 	return math.Log1p(s) - z*z/2 - math.Log(z) - halfLn2Pi
 }
-
-// zPhi returns the z at which phiZ is phi, to within a rounding or two. It
-// bisects: it is used once for a detector.
-func zPhi(phi float64) float64 {
-	lo, hi := -40.0, 1+math.Sqrt(2*math.Ln10*phi) // Q(z) < exp(-z²/2) for z > 0
-	for range 200 {
-		mid := lo + (hi-lo)/2
-		if mid == lo || mid == hi {
-			break
-		}
-		if phiZ(mid) < phi {
-			lo = mid
-		} else {
-			hi = mid
-		}
-	}
-	return hi
-}

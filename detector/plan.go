@@ -14,14 +14,12 @@ const (
 // A Schedule is how to watch a peer so that its death is detected in time.
 type Schedule struct {
 	// Interval is the length of a slot: ping at its end unless there was proof
-	// of life in its second half.
+	// of life in its second half. So an idle peer is pinged once per Interval, and a
+	// busy one not at all.
 	Interval time.Duration
 
 	// Config is for a detector that is told of these pings with Expect.
 	Config Config
-
-	// PingsPerSecond is the price for an idle peer. A busy one is not pinged.
-	PingsPerSecond float64
 }
 
 // Plan returns the cheapest schedule by which a peer that dies at any moment is
@@ -47,6 +45,5 @@ func Plan(detection time.Duration) (Schedule, error) {
 			MinStdDev:       slot / 10,
 			MaxSilence:      detection - slot - (slot+1)/2,
 		},
-		PingsPerSecond: 1 / slot.Seconds(),
 	}, nil
 }

@@ -113,7 +113,7 @@ func TestVectorInverse(t *testing.T) {
 	last := start.Add(2 * mean)
 	for _, r := range loadVectors(t).Inverse.Rows {
 		phi := number(t, r.Phi)
-		requireClose(t, r.Z, detector.ZPhi(phi), 1e-14, "z of "+r.Phi)
+		require.InEpsilon(t, phi, detector.PhiZ(number(t, r.Z)), 1e-13, "phi of z of %s", r.Phi)
 		for _, c := range []struct {
 			d    *detector.Detector
 			want string

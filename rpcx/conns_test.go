@@ -177,8 +177,8 @@ func TestDetectWithin(t *testing.T) {
 func TestGrayFailureIsReported(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Breaker.Disabled = true
-		var seen []detector.Verdict
-		f.dialer.Trace = &rpcx.ClientTrace{ViewsDiffer: func(i rpcx.ViewsInfo) { seen = append(seen, i.Verdict) }}
+		var seen []detector.Comparison
+		f.dialer.Trace = &rpcx.ClientTrace{ViewsDiffer: func(i rpcx.ViewsInfo) { seen = append(seen, i.Comparison) }}
 		c := f.dial()
 		defer c.Close()
 		for range 60 {
@@ -187,12 +187,12 @@ func TestGrayFailureIsReported(t *testing.T) {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			cancel()
 		}
-		require.Equal(t, []detector.Verdict{detector.GrayFailure}, seen)
+		require.Equal(t, []detector.Comparison{detector.GrayFailure}, seen)
 		for range 30 {
 			where(t, c, 10)
 			time.Sleep(time.Second)
 		}
-		require.Equal(t, []detector.Verdict{detector.GrayFailure, detector.Agree}, seen)
+		require.Equal(t, []detector.Comparison{detector.GrayFailure, detector.Agree}, seen)
 	})
 }
 

@@ -221,7 +221,7 @@ func (e *endpoint) breakerChanged(ev breaker.Event) {
 func (e *endpoint) publish(now time.Time) {
 	e.mu.Lock()
 	if !e.left.Load() {
-		e.client.balancer.SetNodeState(now, e.node, e.state())
+		e.client.balancer.SetState(now, e.node, e.state())
 	}
 	e.mu.Unlock()
 	e.client.room.poke() // it may be back
@@ -272,7 +272,7 @@ func (e *endpoint) setSuspect(now time.Time, suspect bool) bool {
 func (e *endpoint) leave(now time.Time) {
 	e.mu.Lock()
 	if !e.left.Swap(true) {
-		e.client.balancer.SetNodeState(now, e.node, balancer.Suspect) // it is not connected
+		e.client.balancer.SetState(now, e.node, balancer.Suspect) // it is not connected
 		e.node.SetSuspicion(0)
 	}
 	e.mu.Unlock()

@@ -104,8 +104,8 @@ type ResolvedInfo struct {
 // ViewsInfo says how the detector's view of an endpoint differs from that of the
 // calls (gray failure; Huang and others, HotOS 2017).
 type ViewsInfo struct {
-	Endpoint string
-	Verdict  detector.Verdict
+	Endpoint   string
+	Comparison detector.Comparison
 }
 
 // Verdict is a failure detector's opinion of a peer.

@@ -168,8 +168,8 @@ func whySpared(f detector.Fault) string {
 
 func (j *journal) viewsDiffer(i ViewsInfo) {
 	e := entry{At: time.Now(), Kind: "detector", Level: good, Endpoint: i.Endpoint, Text: "is seen alike by the detector and by the calls again"}
-	if i.Verdict != detector.Agree {
-		e.Level, e.Text = warning, "is seen differently by the detector and by the calls: "+i.Verdict.String()
+	if i.Comparison != detector.Agree {
+		e.Level, e.Text = warning, "is seen differently by the detector and by the calls: "+i.Comparison.String()
 	}
 	j.note(e)
 }

@@ -121,11 +121,11 @@ func (l *eventLog) pingSupport(i PingSupportInfo) {
 
 func (l *eventLog) viewsDiffer(i ViewsInfo) {
 	s, where := subject{event: "views", endpoint: i.Endpoint}, slog.String("endpoint", i.Endpoint)
-	if i.Verdict == detector.Agree {
+	if i.Comparison == detector.Agree {
 		l.end(slog.LevelInfo, s, "detector and calls see a peer alike again", where)
 		return
 	}
-	l.tell(context.Background(), slog.LevelWarn, s, "detector and calls see a peer differently", where, slog.Any("verdict", i.Verdict))
+	l.tell(context.Background(), slog.LevelWarn, s, "detector and calls see a peer differently", where, slog.Any("comparison", i.Comparison))
 }
 
 func (l *eventLog) resolved(i ResolvedInfo) {

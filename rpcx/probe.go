@@ -346,8 +346,8 @@ func (p *prober) compare(now time.Time) {
 		return
 	}
 	failing := p.node.Stats(now).ErrorRate >= grayErrors
-	verdict, changed := p.gray.Observe(now, p.suspect, failing)
+	comparison, changed := p.gray.Observe(now, p.suspect, failing)
 	if hook := p.client.dialer.Trace.ViewsDiffer; changed && hook != nil {
-		hook(ViewsInfo{Endpoint: p.addr, Verdict: verdict})
+		hook(ViewsInfo{Endpoint: p.addr, Comparison: comparison})
 	}
 }

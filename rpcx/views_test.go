@@ -14,10 +14,10 @@ import (
 )
 
 // watchViews keeps what the client says of the views.
-func (f *fleet) watchViews() (seen *[]detector.Verdict, log *lines) {
-	seen, log = new([]detector.Verdict), new(lines)
+func (f *fleet) watchViews() (seen *[]detector.Comparison, log *lines) {
+	seen, log = new([]detector.Comparison), new(lines)
 	f.dialer.Logger = slog.New(slog.NewTextHandler(log, nil))
-	f.dialer.Trace = &rpcx.ClientTrace{ViewsDiffer: func(i rpcx.ViewsInfo) { *seen = append(*seen, i.Verdict) }}
+	f.dialer.Trace = &rpcx.ClientTrace{ViewsDiffer: func(i rpcx.ViewsInfo) { *seen = append(*seen, i.Comparison) }}
 	return seen, log
 }
 
@@ -94,11 +94,11 @@ func TestGrayFailureEndsWithoutAWarning(t *testing.T) {
 		defer c.Close()
 		time.Sleep(time.Second)
 		tries(t, c, 30*time.Second, "Bank.Sleep", time.Hour)
-		require.Equal(t, []detector.Verdict{detector.GrayFailure}, *seen)
+		require.Equal(t, []detector.Comparison{detector.GrayFailure}, *seen)
 		time.Sleep(10 * time.Minute)
 		require.Len(t, *seen, 1, "no call has a view")
 		tries(t, c, time.Minute, "Bank.Where", struct{}{})
-		require.Equal(t, []detector.Verdict{detector.GrayFailure, detector.Agree}, *seen)
+		require.Equal(t, []detector.Comparison{detector.GrayFailure, detector.Agree}, *seen)
 		require.Len(t, log.with("see a peer differently"), 1)
 		again := log.with("see a peer alike again")
 		require.Len(t, again, 1)

@@ -67,7 +67,7 @@ func New() *Metrics {
 		dials:   counter("dials_total", "Dials that ended.", "error"),
 		changes: counter("breaker_changes_total", "Changes of circuit breakers, by the state entered.", "state"),
 		doubts:  counter("suspicions_total", "Verdicts of failure detectors.", "verdict"),
-		views:   counter("views_total", "Times that the detector and the calls came to see an endpoint differently, or alike again.", "verdict"),
+		views:   counter("views_total", "Times that the detector and the calls came to see an endpoint differently, or alike again.", "comparison"),
 	}
 	m.callsBy = telemetry.NewSeries(func(k telemetry.Key) prometheus.Observer {
 		return m.calls.WithLabelValues(k.Method, k.Class)
@@ -83,8 +83,8 @@ func (m *Metrics) begin() {
 	for _, v := range []rpcx.Verdict{rpcx.Trusted, rpcx.Suspected, rpcx.Convicted, rpcx.Spared, rpcx.LocalFault} {
 		m.doubts.WithLabelValues(v.String())
 	}
-	for _, v := range []detector.Verdict{detector.Agree, detector.GrayFailure, detector.FalseAlarm} {
-		m.views.WithLabelValues(v.String())
+	for _, c := range []detector.Comparison{detector.Agree, detector.GrayFailure, detector.FalseAlarm} {
+		m.views.WithLabelValues(c.String())
 	}
 	for _, s := range states {
 		m.changes.WithLabelValues(s.String())
@@ -108,7 +108,7 @@ func (m *Metrics) Hooks() *rpcx.ClientTrace {
 		ConnDone:        func(i rpcx.ConnInfo) { m.dials.WithLabelValues(telemetry.Class(i.Err)).Inc() },
 		BreakerChanged:  func(i rpcx.BreakerInfo) { m.changes.WithLabelValues(i.To.String()).Inc() },
 		Suspicion:       func(i rpcx.SuspicionInfo) { m.doubts.WithLabelValues(i.Verdict.String()).Inc() },
-		ViewsDiffer:     func(i rpcx.ViewsInfo) { m.views.WithLabelValues(i.Verdict.String()).Inc() },
+		ViewsDiffer:     func(i rpcx.ViewsInfo) { m.views.WithLabelValues(i.Comparison.String()).Inc() },
 	}
 }
 

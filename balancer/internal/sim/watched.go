@@ -78,7 +78,7 @@ func (p *watched) judge(i int) {
 		if phi >= 1 {
 			state = balancer.Suspect
 		}
-		p.b.SetNodeState(now, n, state)
+		p.b.SetState(now, n, state)
 	}
 	for _, level := range suspicionLevels {
 		if level > phi {
