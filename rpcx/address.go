@@ -8,7 +8,7 @@ import (
 	"resilientrpc/rpcx/internal/hostport"
 )
 
-// splitAddresses returns the endpoints that a list names, each of which may be a
+// splitAddresses returns the endpoints of a list of addresses, each of which may be a
 // comma-separated list itself, unless it is the path of a Unix socket.
 func splitAddresses(network string, addresses []string) ([]Endpoint, error) {
 	var out []Endpoint
@@ -34,15 +34,15 @@ func splitAddresses(network string, addresses []string) ([]Endpoint, error) {
 	return out, nil
 }
 
-// checkAddresses returns why a set can never be right. The form of an address is
-// checked if net.Dial is what it is for.
+// checkAddresses returns an error if a set can never be valid. It checks the form of an
+// address only if net.Dial will use it.
 func (d *Dialer) checkAddresses(network string, set []Endpoint) error {
 	seen := make(map[string]string, len(set))
 	for _, e := range set {
 		if e.Address == "" {
 			return errors.New("rpcx: an address is empty; write the one of a replica")
 		}
-		canonical, err := canonicalAddress(network, e.Address)
+		canonical, err := hostport.Canonical(network, e.Address)
 		switch {
 		case err == nil:
 		case d.NetDial == nil:
@@ -60,16 +60,6 @@ func (d *Dialer) checkAddresses(network string, set []Endpoint) error {
 		}
 	}
 	return nil
-}
-
-// canonicalAddress returns the one way to write an address, so that two can be
-// compared, and an error if it is none of the network. That of another network than TCP
-// and UDP may have any form.
-func canonicalAddress(network, address string) (string, error) {
-	if strings.HasPrefix(network, "tcp") || strings.HasPrefix(network, "udp") {
-		return hostport.Canonical(address)
-	}
-	return address, nil
 }
 
 func isUnix(network string) bool { return strings.HasPrefix(network, "unix") }

@@ -13,6 +13,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/resolver"
 )
 
 // Dial connects to the net/rpc server at address, which may list replicas:
@@ -87,14 +88,14 @@ func (d *Dialer) Dial(network string, addresses ...string) (*Client, error) {
 // DialContext is like [Dialer.Dial]. The context bounds the dialing only, not the
 // client.
 func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...string) (*Client, error) {
-	resolver, err := d.resolver(network, addresses)
+	source, err := d.resolver(network, addresses)
 	if err != nil {
 		return nil, err
 	}
 	var set []Endpoint
-	fixed, isStatic := resolver.(static)
+	fixed, isStatic := source.(resolver.Static)
 	switch {
-	case resolver == nil:
+	case source == nil:
 		set, err = splitAddresses(network, addresses)
 		if err == nil && len(set) > 1 { // what is wrong with one, net.Dial says best
 			err = d.checkAddresses(network, set)
@@ -112,13 +113,13 @@ func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...s
 		return nil, err
 	}
 	switch {
-	case resolver == nil:
+	case source == nil:
 		err = c.roster.take(time.Now(), set).Err
 	case isStatic:
 		err = c.roster.hear(time.Now(), delivery{set: slices.Clone(fixed)})
 	default:
-		c.roster.refresher, _ = resolver.(Refresher)
-		c.background(func() { c.resolve(resolver) })
+		c.roster.refresher, _ = source.(Refresher)
+		c.background(func() { c.resolve(source) })
 		err = c.firstSet(ctx)
 	}
 	if err == nil {
@@ -128,11 +129,11 @@ func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...s
 		c.close() //nolint:errcheck // the error of dialing says more
 		return nil, err
 	}
-	c.watch(resolver != nil && !isStatic)
+	c.watch(source != nil && !isStatic)
 	return newClient(c), nil
 }
 
-// resolver returns who names the endpoints, or nil if the addresses do.
+// resolver returns the resolver of the endpoints, or nil if the addresses are their own.
 func (d *Dialer) resolver(network string, addresses []string) (Resolver, error) {
 	switch {
 	case d.Resolver != nil && len(addresses) > 0:

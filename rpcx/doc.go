@@ -47,8 +47,9 @@
 //
 // A [Dialer].Resolver says which endpoints there are, and says so again when that
 // changes. Three are built in, and written as an address: dns:///host:port,
-// srv:///_service._tcp.domain, and file:///path, where each line is an address. With
-// TLS, mind that the names of an SRV record are what the DNS says ([Dialer].TLSConfig).
+// srv:///_service._tcp.domain, and file:///path, where each line is an address. Package
+// [resilientrpc/rpcx/resolver] describes them. With TLS, mind that the names of an SRV
+// record are what the DNS says ([Dialer].TLSConfig).
 // An endpoint that leaves finishes the calls it has; one that comes is
 // connected within a second, gets calls little by little, and until then only if
 // no other can take them. While all endpoints are down, a resolver that asks its

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +29,15 @@ const (
 )
 
 var pillars = []string{module + "/codec", module + "/breaker", module + "/detector", module + "/balancer"}
+
+// restricted has the packages below rpcx that may import less than rpcx, each with what
+// its code may import besides the standard library. Their tests may import what those of
+// rpcx may.
+var restricted = map[string][]string{
+	roofPath + "/resolver":          {backoffPath, roofPath + "/internal/dnsttl", roofPath + "/internal/hostport"},
+	roofPath + "/internal/dnsttl":   nil,
+	roofPath + "/internal/hostport": nil,
+}
 
 // listed is a package of the module as go list describes it.
 type listed struct {
@@ -92,6 +102,14 @@ func TestStrayImportsAreFound(t *testing.T) {
 		{"a benchmark imports test support", listed{ImportPath: speedPath, Imports: []string{instantPath}}, 0},
 		{"roof imports an example", listed{ImportPath: roofPath, Imports: []string{module + "/examples/calc"}}, 1},
 		{"example imports a dependency", listed{ImportPath: module + "/examples/calc", Imports: []string{roofPath, pillars[0], backoffPath}}, 1},
+		{"a restricted package imports what it may", listed{
+			ImportPath: roofPath + "/resolver", Imports: []string{"net", backoffPath, roofPath + "/internal/dnsttl", roofPath + "/internal/hostport"},
+			XTestImports: []string{testifyPath + "/require", roofPath, dnstestPath},
+		}, 0},
+		{"a restricted package imports rpcx, pillars and others", listed{
+			ImportPath: roofPath + "/resolver", Imports: append([]string{roofPath, xsyncPath + "/errgroup", roofPath + "/internal/x"}, pillars...),
+		}, 7},
+		{"a package without allowed imports", listed{ImportPath: roofPath + "/internal/dnsttl", Imports: []string{roofPath + "/internal/hostport"}}, 1},
 		{"a fourth dependency", listed{ImportPath: roofPath, Imports: []string{"github.com/x/y"}}, 1},
 		{"a room outside the house", listed{ImportPath: module + "/util", Imports: []string{"io"}}, 1},
 		{"a name that only begins alike", listed{ImportPath: roofPath, Imports: []string{module + "/codec2"}}, 1},
@@ -100,7 +118,7 @@ func TestStrayImportsAreFound(t *testing.T) {
 			require.Len(t, strayImports([]listed{c.pkg}), c.want)
 		})
 	}
-	require.Len(t, missingImports(nil), 5)
+	require.Len(t, missingImports(nil), 5+len(restricted))
 }
 
 // strayImports returns every import that the house does not allow.
@@ -138,7 +156,11 @@ func allowed(path string) (room string, code, tests []string) {
 	switch examples := module + "/examples"; {
 	case under(path, roofPath):
 		code = append(house, backoffPath, xsyncPath)
-		return roofPath, code, append(code, testifyPath)
+		tests = append(code, testifyPath)
+		if imports, ok := restricted[path]; ok {
+			return path, imports, tests
+		}
+		return roofPath, code, tests
 	case under(path, examples):
 		code = append(house, examples)
 		return examples, code, append(code, testifyPath)
@@ -163,6 +185,11 @@ func missingImports(pkgs []listed) []string {
 	for _, to := range append([]string{roofPath}, pillars...) {
 		if !drawn[to] {
 			missing = append(missing, "nobody above imports "+to)
+		}
+	}
+	for path := range restricted {
+		if !slices.ContainsFunc(pkgs, func(p listed) bool { return p.ImportPath == path }) {
+			missing = append(missing, "there is no package "+path)
 		}
 	}
 	return missing

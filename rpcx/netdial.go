@@ -125,6 +125,7 @@ func lookupHost(ctx context.Context, network, name string) ([]netip.Addr, error)
 		addrs []netip.Addr
 		err   error
 	}
+	families := [...]string{"ip4", "ip6"}
 	all, one := make(chan answer, 1), make(chan answer, len(families))
 	lookup := func(network string, to chan<- answer) {
 		addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, name)
@@ -144,7 +145,7 @@ func lookupHost(ctx context.Context, network, name string) ([]netip.Addr, error)
 		case <-timer.C:
 			if network == "ip" {
 				for _, family := range families {
-					go lookup(family.network, one)
+					go lookup(family, one)
 				}
 			}
 		}

@@ -4,73 +4,93 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+
+	"resilientrpc/rpcx/resolver"
 )
 
-// A Resolver learns which replicas a service has.
-type Resolver interface {
-	// Watch delivers the whole set of endpoints, as soon as it is known and each
-	// time that it changes, until ctx ends. A failure to learn the set is
-	// delivered as err with a nil set; the resolver goes on trying by itself, and
-	// the client keeps the last good set. A failure to learn a part of it is delivered
-	// after the set. Watch returns only when ctx is done or it
-	// gives up for good (its error says why); deliver is not called after it has
-	// returned, nor concurrently.
-	Watch(ctx context.Context, deliver func(set []Endpoint, err error)) error
+// The types of package rpcx/resolver that a Dialer uses.
+type (
+	// A Resolver determines the endpoints of a service; see [resolver.Resolver].
+	Resolver = resolver.Resolver
+	// A Refresher is a Resolver that can query its source on request; see
+	// [resolver.Refresher].
+	Refresher = resolver.Refresher
+	// An Endpoint is one replica of a service; see [resolver.Endpoint].
+	Endpoint = resolver.Endpoint
+)
+
+// MetadataHost is [resolver.MetadataHost].
+const MetadataHost = resolver.MetadataHost
+
+// Static returns the resolver of a set that does not change, for endpoints whose weights
+// or priorities are known in advance; see [resolver.Static]. Dial fails at once if the set
+// is empty, if two endpoints have the same address, or if an address cannot be one of the
+// network.
+func Static(endpoints ...Endpoint) Resolver { return resolver.Static(slices.Clone(endpoints)) }
+
+// resolverFor returns the resolver for an address with a scheme, or nil for an address
+// without one:
+//
+//	dns:///calc.internal:1234      each address of the host: resolver.DNS
+//	srv:///_rpc._tcp.calc          each server of the service: resolver.SRV
+//	file:///etc/calc.replicas      each line of the file: resolver.File
+//
+// A name server may stand before the path, as in dns://10.0.0.53/calc.internal:1234.
+func resolverFor(network, address string) (Resolver, error) {
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !ok {
+		return nil, nil //nolint:nilnil // said above
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("rpcx: the address is no URL: %w", err)
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, fmt.Errorf("rpcx: the address %q has more than a scheme, a host and a path; escape @, ? and # in them as %%40, %%3F and %%23", address)
+	}
+	switch name := strings.TrimPrefix(u.Path, "/"); scheme {
+	case "dns":
+		return resolver.DNS(network, name, u.Host)
+	case "srv":
+		return resolver.SRV(network, name, u.Host)
+	case "file":
+		return fileResolverFor(network, u)
+	}
+	return nil, fmt.Errorf("rpcx: the address %q has the unknown scheme %q; use dns, srv or file, or the plain %q", address, scheme, rest)
 }
 
-// A Refresher is a Resolver whose source is asked from time to time, as the DNS is when
-// the TTL of its answer ends.
-type Refresher interface {
-	Resolver
-	// Refresh lets Watch ask the source now. The client calls it when it finds all
-	// endpoints in use down, and at most every 3 s for as long as they are: the set may
-	// have changed since the source was asked. Refresh does not wait for the answer.
-	Refresh()
+func fileResolverFor(network string, u *url.URL) (Resolver, error) {
+	path := u.Path
+	if filepath.VolumeName(strings.TrimPrefix(path, "/")) != "" {
+		path = path[1:] // file:///C:/replicas
+	}
+	switch {
+	case u.Host != "" && u.Host != "localhost":
+		return nil, fmt.Errorf("rpcx: the address %q names the host %q; write file:/// and the absolute path of a file on this one", u, u.Host)
+	case strings.Trim(path, "/") == "":
+		return nil, fmt.Errorf("rpcx: the address %q has no path; write file:///path", u)
+	}
+	return resolver.File(network, filepath.FromSlash(path)), nil
 }
 
-// An Endpoint is one replica as a [Resolver] delivers it.
-type Endpoint struct {
-	Address  string            // for the client's network, as in net.Dial
-	Weight   int               // capacity relative to others; 0 means 1, at most 1,000,000
-	Priority int               // endpoints of a higher number get calls only while none of a lower number can (SRV, RFC 2782)
-	Metadata map[string]string // the resolver's own but for MetadataHost; shown in statistics
-}
-
-// MetadataHost is the key under which [Endpoint].Metadata has the name of the server
-// where Address has none: what Dialer.TLSConfig's ServerName defaults to. It is as
-// trustworthy as the source of the set.
-const MetadataHost = "host"
-
-// Static returns the resolver of a set that does not change, for endpoints with
-// weights or priorities that are known beforehand. Dial fails at once if there are
-// none, if two have the same address, or if one cannot be an address of the network.
-func Static(endpoints ...Endpoint) Resolver { return static(slices.Clone(endpoints)) }
-
-type static []Endpoint
-
-// Watch implements Resolver.
-func (s static) Watch(ctx context.Context, deliver func([]Endpoint, error)) error {
-	deliver(s, nil)
-	<-ctx.Done()
-	return ctx.Err()
-}
-
-// A delivery is what a resolver says once.
+// A delivery is one call of a resolver's deliver function.
 type delivery struct {
 	set  []Endpoint
 	err  error
 	last bool // the resolver has given up
 }
 
-// firstSetWithin is how long Dial waits for a resolver: as long as a stub resolver
-// of the DNS tries twice.
+// firstSetWithin bounds the wait of Dial for a resolver's first set: in that time a stub
+// resolver of the DNS tries twice.
 const firstSetWithin = 10 * time.Second
 
-// resolve runs the resolver until the client is closed. Client.background starts
-// it, and Close waits for it. The resolver may change its set once deliver has
-// returned.
+// resolve runs the resolver until the client is closed. Client.background starts it, and
+// Close waits for it.
 func (c *core) resolve(r Resolver) {
 	send := func(d delivery) {
 		select {
@@ -78,6 +98,7 @@ func (c *core) resolve(r Resolver) {
 		case <-c.ctx.Done():
 		}
 	}
+	// The resolver may change the set once deliver has returned.
 	err := r.Watch(c.ctx, func(set []Endpoint, err error) { send(delivery{set: slices.Clone(set), err: err}) })
 	if err == nil {
 		err = errors.New("it does not say why")
@@ -85,7 +106,8 @@ func (c *core) resolve(r Resolver) {
 	send(delivery{err: fmt.Errorf("rpcx: the resolver has given up: %w", err), last: true})
 }
 
-// firstSet waits for a set that can be used, through failures of the resolver.
+// firstSet waits for the first usable set. Failures that the resolver recovers from do not
+// end the wait.
 func (c *core) firstSet(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, firstSetWithin)
 	defer cancel()

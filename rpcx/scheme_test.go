@@ -1,40 +1,65 @@
 package rpcx
 
 import (
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"resilientrpc/rpcx/internal/dnstest"
 )
 
+// Each address with a scheme, with a name server on loopback, and its first set.
 func TestResolverFor(t *testing.T) {
-	for _, c := range []struct{ network, address, family, server, name, port string }{
-		{"tcp", "dns:///calc.internal:1234", "ip", "", "calc.internal", "1234"},
-		{"tcp4", "dns:///calc:http", "ip4", "", "calc", "http"},
-		{"tcp6", "dns:///[2001:db8::1]:1234", "ip6", "", "2001:db8::1", "1234"},
-		{"tcp", "dns://127.0.0.1:5353/calc.internal:1234", "ip", "127.0.0.1:5353", "calc.internal.", "1234"},
-		{"tcp", "dns://[::1]/calc.internal.:1234", "ip", "[::1]:53", "calc.internal.", "1234"},
-		{"tcp", "dns://ns1.internal/calc:1234", "ip", "ns1.internal:53", "calc.", "1234"},
-		{"tcp", "srv:///_rpc._tcp.calc", "ip", "", "_rpc._tcp.calc", ""},
-		{"tcp", "srv://127.0.0.1:8600/calc.service.consul", "ip", "127.0.0.1:8600", "calc.service.consul.", ""},
+	s := new(dnstest.Server)
+	s.Set("calc.example.", dnstest.TypeA, dnstest.Answer{Records: []dnstest.Record{dnstest.IP("192.0.2.1")}})
+	s.Set("calc.example.", dnstest.TypeAAAA, dnstest.Answer{Records: []dnstest.Record{dnstest.IP("2001:db8::1")}})
+	s.Set("_rpc._tcp.calc.example.", dnstest.TypeSRV, dnstest.Answer{Records: []dnstest.Record{dnstest.SRV(1, 2, 7, "calc.example.")}})
+	server := s.Listen(t)
+	file := filepath.Join(t.TempDir(), "calc replicas")
+	require.NoError(t, os.WriteFile(file, []byte("/run/calc weight=2\n"), 0o600))
+	calc := map[string]string{MetadataHost: "calc.example"}
+	for _, c := range []struct {
+		network, address string
+		want             []Endpoint
+	}{
+		{"tcp", "dns:///192.0.2.1:http", []Endpoint{{Address: "192.0.2.1:http", Metadata: map[string]string{MetadataHost: "192.0.2.1"}}}},
+		{"tcp6", "dns:///[2001:db8::1]:1234", []Endpoint{{Address: "[2001:db8::1]:1234", Metadata: map[string]string{MetadataHost: "2001:db8::1"}}}},
+		{"tcp4", "dns://" + server + "/calc.example:1234", []Endpoint{{Address: "192.0.2.1:1234", Metadata: calc}}},
+		{"tcp", "dns://" + server + "/calc.example.:1234", []Endpoint{{Address: "192.0.2.1:1234", Metadata: calc}, {Address: "[2001:db8::1]:1234", Metadata: calc}}},
+		{"tcp6", "srv://" + server + "/_rpc._tcp.calc.example", []Endpoint{{Address: "[2001:db8::1]:7", Priority: 1, Weight: 2, Metadata: calc}}},
+		{"unix", fileURL(filepath.Dir(file)) + "/calc%20replicas", []Endpoint{{Address: "/run/calc", Weight: 2}}},
 	} {
-		t.Run(c.address, func(t *testing.T) {
+		t.Run(c.network+" "+c.address, func(t *testing.T) {
 			r, err := resolverFor(c.network, c.address)
 			require.NoError(t, err)
-			d := r.(*dnsResolver)
-			require.Equal(t, c.family, d.family)
-			require.Equal(t, c.server, d.server)
-			require.Equal(t, c.name, d.name)
-			require.Equal(t, c.port, d.port)
+			ctx, cancel := context.WithCancel(t.Context())
+			err = r.Watch(ctx, func(set []Endpoint, err error) {
+				require.NoError(t, err)
+				require.Equal(t, c.want, set)
+				cancel()
+			})
+			require.ErrorIs(t, err, context.Canceled)
 		})
 	}
-	r, err := resolverFor("unix", "file:///etc/calc%20replicas")
-	require.NoError(t, err)
-	require.Equal(t, &fileResolver{network: "unix", path: "/etc/calc replicas"}, r)
 	for _, plain := range []string{"a:1", "dns:53", "", "[::1]:80", "/run/calc.sock"} {
 		r, err := resolverFor("tcp", plain)
 		require.NoError(t, err)
 		require.Nil(t, r)
 	}
+}
+
+func fileURL(path string) string {
+	slash := ""
+	if runtime.GOOS == "windows" {
+		slash = "/"
+	}
+	return "file://" + slash + filepath.ToSlash(path)
 }
 
 // An error says what to write instead.
@@ -44,7 +69,7 @@ func TestResolverForMalformed(t *testing.T) {
 		{"tcp", "://calc:1234", "is no URL"},
 		{"tcp", "dns://", "write dns:///name"},
 		{"tcp", "dns://calc.internal:1234", "write dns:///name"},
-		{"tcp", "dns:///calc.internal", "write dns:///host:port"},
+		{"tcp", "dns:///calc.internal", `the address "dns:///calc.internal" does not end in a host and a port; write dns:///host:port`},
 		{"tcp", "dns:///calc.internal:", "write dns:///host:port"},
 		{"tcp", "dns:///:1234", "write dns:///host:port"},
 		{"tcp", "dns:///a/b:1", "write dns:///name"},
@@ -62,6 +87,31 @@ func TestResolverForMalformed(t *testing.T) {
 			r, err := resolverFor(c.network, c.address)
 			require.Nil(t, r)
 			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+// A file that cannot be valid fails Dial at once, and not after 10 s.
+func TestDialAFileThatCannotBeValid(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	for path, want := range map[string]string{
+		filepath.Join(dir, "missing"):   "no such file",
+		dir:                             "not a regular file",
+		write("empty", ""):              "it names no endpoint",
+		write("port", "a:1\nb:99999\n"): `line 2: the address "b:99999" has the port "99999"`,
+		write("twice", "a:1\na:1\n"):    `line 2: the address "a:1" is on line 1 too`,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			_, err := Dial("tcp", fileURL(path))
+			require.ErrorContains(t, err, "rpcx: the resolver has given up: resolve "+path)
+			require.ErrorContains(t, err, want)
+			require.Less(t, time.Since(begin), time.Second)
 		})
 	}
 }

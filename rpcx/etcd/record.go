@@ -53,7 +53,7 @@ func encode(e rpcx.Endpoint) (string, error) {
 // check returns why no client can use the endpoint. Its address is one of TCP, or of a
 // Unix socket.
 func check(e rpcx.Endpoint) error {
-	switch _, err := hostport.Canonical(e.Address); {
+	switch _, err := hostport.Canonical("tcp", e.Address); {
 	case e.Address == "":
 		return errors.New("the address is empty")
 	case err != nil && !strings.HasPrefix(e.Address, "/") && !strings.HasPrefix(e.Address, "@"): // Unix sockets

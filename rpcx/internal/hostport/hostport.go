@@ -1,5 +1,6 @@
-// Package hostport checks addresses of TCP and UDP before they are used: a bad one in a
-// list of many would only be a replica that is never reached.
+// Package hostport checks addresses of TCP and UDP before they are used: a malformed one
+// in a list of many would only be a replica that is never reached. It imports the
+// standard library only.
 package hostport
 
 import (
@@ -12,11 +13,16 @@ import (
 	"unicode/utf8"
 )
 
-// Canonical returns the one way to write an address, and an error that says what to
-// change if net.Dial could not use it: the host in lower case and without a last dot,
-// an IP address as package netip writes it, and the port as a number. The host may be
-// empty, which is this machine. Names of hosts are not looked up.
-func Canonical(address string) (string, error) {
+// Canonical returns the canonical form of an address, by which two addresses can be
+// compared: the host in lower case and without a last dot, an IP address as package netip
+// writes it, and the port as a number. If net.Dial could not use the address, the error
+// says what to change. The host may be empty, which is this machine. Names of hosts are
+// not looked up. An address of another network than TCP and UDP may have any form, and is
+// returned as it is.
+func Canonical(network, address string) (string, error) {
+	if !strings.HasPrefix(network, "tcp") && !strings.HasPrefix(network, "udp") {
+		return address, nil
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || port == "" {
 		return "", fmt.Errorf("the address %q is not of the form host:port", address)
@@ -38,13 +44,13 @@ func Canonical(address string) (string, error) {
 	return net.JoinHostPort(strings.TrimSuffix(strings.ToLower(host), "."), strconv.Itoa(number)), nil
 }
 
-// isStray reports whether a character has come in by mistake: spaces, byte order marks
-// and other invisible ones, and what separates addresses.
+// isStray reports whether a character is in a host by mistake: a space, a byte order mark
+// or another invisible character, or a separator of addresses.
 func isStray(r rune) bool {
 	return !unicode.IsGraphic(r) || unicode.IsSpace(r) || strings.ContainsRune(",;#/", r)
 }
 
-// Port returns the number of a port, of which the name of a service may be given.
+// Port returns the number of a port, which may be given as the name of a service.
 func Port(port string) (int, error) {
 	digits := strings.TrimLeft(port, "+-")
 	if strings.Trim(digits, "0123456789") != "" {

@@ -22,7 +22,7 @@ func TestCanonical(t *testing.T) {
 		"[::ffff:10.0.0.1]:1":   "10.0.0.1:1",
 		"my_calc-1.example:443": "my_calc-1.example:443",
 	} {
-		got, err := hostport.Canonical(address)
+		got, err := hostport.Canonical("tcp", address)
 		require.NoError(t, err, address)
 		require.Equal(t, want, got)
 	}
@@ -56,11 +56,19 @@ func TestCanonical(t *testing.T) {
 		"[::g]:1":                "no IPv6 address in its brackets",
 		"[10.0.0.1:1]:1":         "no IPv6 address in its brackets",
 	} {
-		_, err := hostport.Canonical(address)
+		_, err := hostport.Canonical("tcp", address)
 		if want == "" {
 			require.NoError(t, err, address) // as net.Dial takes it
 			continue
 		}
 		require.ErrorContains(t, err, want, address)
+	}
+}
+
+func TestCanonicalOfOtherNetworks(t *testing.T) {
+	for network, want := range map[string]string{"udp6": "a:80", "unix": "A:http", "vsock": "A:http", "": "A:http"} {
+		got, err := hostport.Canonical(network, "A:http")
+		require.NoError(t, err)
+		require.Equal(t, want, got, network)
 	}
 }

@@ -1,4 +1,4 @@
-package rpcx
+package resolver
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A replicas is a file of endpoints that is watched in virtual time.
+// A replicas file lists endpoints. It is watched in virtual time.
 type replicas struct {
 	*watched
 	t    *testing.T
@@ -38,21 +38,11 @@ func (r *replicas) write(text string) {
 
 func (r *replicas) watch() {
 	r.t.Helper()
-	resolver, err := resolverFor("tcp", fileURL(r.path))
-	require.NoError(r.t, err)
-	r.watched = watch(r.t, resolver)
+	r.watched = watch(r.t, File("tcp", r.path))
 }
 
-func fileURL(path string) string {
-	slash := ""
-	if runtime.GOOS == "windows" {
-		slash = "/"
-	}
-	return "file://" + slash + filepath.ToSlash(path)
-}
-
-// soon is longer than a change takes to be seen.
-const soon = fileInterval + 3*fileSettle
+// soon is the longest time from a change to its delivery.
+const soon = fileInterval + 3*fileStable
 
 func TestFile(t *testing.T) {
 	inFile(t, func(t *testing.T, r *replicas) {
@@ -69,7 +59,7 @@ func TestFile(t *testing.T) {
 		require.Equal(t, []Endpoint{{Address: "[::1]:1"}, {Address: "b:1", Weight: 2, Priority: 3}}, ds[0].set)
 
 		r.write("[::1]:1\nb:1 weight=2 priority=3\n")
-		require.Empty(t, r.within(soon), "the same, said differently")
+		require.Empty(t, r.within(soon), "the same set in another form")
 		r.write("# none\n")
 		require.Empty(t, addresses(t, r.within(soon)))
 		require.ErrorIs(t, r.stop(), context.Canceled)
@@ -82,23 +72,23 @@ func TestFileThatIsWrittenInPlace(t *testing.T) {
 		r.watch()
 		require.Equal(t, []string{"old:1"}, addresses(t, r.within(soon)))
 		whole := "a:1234\nb:1234\nc:1234\n"
-		for written := range whole { // the halves make sense too
+		for written := range whole { // incomplete content is valid, too
 			r.write(whole[:written])
-			require.Empty(t, r.within(fileSettle-time.Millisecond))
+			require.Empty(t, r.within(fileStable-time.Millisecond))
 		}
 		r.write(whole)
 		require.Equal(t, []string{"a:1234", "b:1234", "c:1234"}, addresses(t, r.within(soon)))
 		r.write("")
-		require.Empty(t, r.within(fileSettle-time.Millisecond))
+		require.Empty(t, r.within(fileStable-time.Millisecond))
 		r.write("a:1234\n")
 		require.Equal(t, []string{"a:1234"}, addresses(t, r.within(soon)))
 		require.ErrorIs(t, r.stop(), context.Canceled)
 	})
 }
 
-// Half of an address is one too: a replica on port 12 instead of 1234, in a file that was
-// read while it was written.
-func TestFileThatIsCutInMidLine(t *testing.T) {
+// Half an address is valid, too: port 12 instead of 1234, in a file that was read while it
+// was being written.
+func TestFileThatIsCutWithinALine(t *testing.T) {
 	for _, cut := range []string{"a:1234\nb:12", "a:1234\nb", "a:1234\nb:1234 wei", "a:12", "a:1234\nb:1234\r"} {
 		inFile(t, func(t *testing.T, r *replicas) {
 			r.write("old:1\n")
@@ -113,7 +103,7 @@ func TestFileThatIsCutInMidLine(t *testing.T) {
 		inFile(t, func(t *testing.T, r *replicas) {
 			r.write(cut)
 			r.watch()
-			require.Empty(t, r.within(fileUnfinished-time.Second), "nor is it used at first: %q", cut)
+			require.Empty(t, r.within(fileUnfinished-time.Second), "also at the first read: %q", cut)
 			r.write("a:1234\nb:1234\n")
 			require.Equal(t, []string{"a:1234", "b:1234"}, addresses(t, r.within(soon)))
 			require.ErrorIs(t, r.stop(), context.Canceled)
@@ -121,7 +111,7 @@ func TestFileThatIsCutInMidLine(t *testing.T) {
 	}
 }
 
-// The newline may never come.
+// A last line without a newline is used after fileUnfinished.
 func TestFileWithoutANewlineAtItsEnd(t *testing.T) {
 	inFile(t, func(t *testing.T, r *replicas) {
 		r.write("a:1\nb:1")
@@ -138,13 +128,13 @@ func TestFileWithoutANewlineAtItsEnd(t *testing.T) {
 		old := time.Now().Add(-fileUnfinished)
 		require.NoError(t, os.Chtimes(r.path, old, old))
 		r.watch()
-		require.Equal(t, []string{"a:1", "b:1"}, addresses(t, r.within(soon)), "it has not been changed for long")
+		require.Equal(t, []string{"a:1", "b:1"}, addresses(t, r.within(soon)), "it was not changed for long")
 		require.ErrorIs(t, r.stop(), context.Canceled)
 	})
 }
 
-// What Windows' editors put before the text was a part of the first address, and that
-// replica not found.
+// The byte order mark that editors on Windows write became a part of the first address, and
+// that replica was not found.
 func TestFileWithAByteOrderMark(t *testing.T) {
 	inFile(t, func(t *testing.T, r *replicas) {
 		r.write("\ufeffa:1\r\nb:1\r\n")
@@ -152,7 +142,7 @@ func TestFileWithAByteOrderMark(t *testing.T) {
 		require.Equal(t, []string{"a:1", "b:1"}, addresses(t, r.within(soon)))
 		r.write("\ufeff# calc\nc:1\n")
 		require.Equal(t, []string{"c:1"}, addresses(t, r.within(soon)))
-		r.write("c:1\n\ufeffd:1\n") // two files put together
+		r.write("c:1\n\ufeffd:1\n") // two files concatenated
 		require.ErrorContains(t, failure(t, r.within(soon)), "line 2: the address \"\\ufeffd:1\" has a character that no host has")
 		r.write("\xff\xfea\x00:\x001\x00\n\x00\n")
 		require.ErrorContains(t, failure(t, r.within(soon)), "not UTF-8 text")
@@ -162,8 +152,8 @@ func TestFileWithAByteOrderMark(t *testing.T) {
 	})
 }
 
-// A file that cannot be right fails Dial at once, and not after 10 s.
-func TestFileThatCannotBeRight(t *testing.T) {
+// A file that cannot be valid ends Watch at once.
+func TestFileThatCannotBeValid(t *testing.T) {
 	for name, c := range map[string]struct {
 		write func(path string) error
 		want  string
@@ -191,10 +181,12 @@ func TestFileThatCannotBeRight(t *testing.T) {
 					t.Skip(err)
 				}
 				begin := time.Now()
-				_, err := Dial("tcp", fileURL(r.path))
+				r.watch()
+				err := <-r.end
 				require.ErrorContains(t, err, c.want)
 				require.ErrorContains(t, err, "resolve "+r.path)
 				require.Less(t, time.Since(begin), time.Second)
+				require.Empty(t, r.received())
 			})
 		})
 	}
@@ -204,7 +196,7 @@ func text(s string) func(string) error {
 	return func(path string) error { return os.WriteFile(path, []byte(s), 0o600) }
 }
 
-// Size and time of the new file are those of the old one.
+// The new file has the size and the time of the old one.
 func TestFileThatIsReplaced(t *testing.T) {
 	inFile(t, func(t *testing.T, r *replicas) {
 		r.write("a:1\n")
@@ -222,7 +214,7 @@ func TestFileThatIsReplaced(t *testing.T) {
 		require.ErrorIs(t, failure(t, r.within(soon)), os.ErrNotExist)
 		require.Empty(t, r.within(time.Hour))
 		r.write("b:1\n")
-		require.Equal(t, []string{"b:1"}, addresses(t, r.within(soon)), "the failure is over")
+		require.Equal(t, []string{"b:1"}, addresses(t, r.within(soon)), "the failure has ended")
 
 		require.NoError(t, os.Remove(r.path))
 		require.NoError(t, os.Mkdir(r.path, 0o700))
@@ -231,7 +223,7 @@ func TestFileThatIsReplaced(t *testing.T) {
 	})
 }
 
-// Kubernetes mounts a ConfigMap as links to a directory that it replaces.
+// Kubernetes mounts a ConfigMap as symbolic links to a directory that it replaces.
 func TestFileOfAConfigMap(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("links need a privilege")
@@ -276,7 +268,7 @@ func TestFileErrorsNameTheLine(t *testing.T) {
 	}
 }
 
-// The dumb alternative: what is understood comes back when it is written out.
+// A set that has been parsed, written out and parsed again is the same.
 func FuzzFile(f *testing.F) {
 	f.Add("a:1\nb:2 weight=3 priority=4 # five\n\n#\n")
 	f.Add("[::1]:1\r\na:1 #b\n")

@@ -1,4 +1,4 @@
-package rpcx
+package resolver
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ import (
 	"resilientrpc/rpcx/internal/leak"
 )
 
-// A bind is a BIND 9 with a zone that may be updated while it runs.
+// A bind is a BIND 9 name server with one zone, which update changes.
 type bind struct {
 	t    *testing.T
 	dir  string
@@ -73,7 +73,7 @@ func (b *bind) write(name, format string, args ...any) {
 	require.NoError(b.t, os.WriteFile(filepath.Join(b.dir, name), fmt.Appendf(nil, format, args...), 0o600))
 }
 
-// start runs the server and waits until it answers.
+// start starts the server and waits until it accepts connections.
 func (b *bind) start() {
 	b.t.Helper()
 	log, err := os.Create(filepath.Join(b.dir, "log"))
@@ -97,7 +97,7 @@ func (b *bind) kill() {
 	b.cmd.Wait()         //nolint:errcheck // it was killed
 }
 
-// end kills the server and, if the test has failed, tells what it had to say.
+// end kills the server and, if the test has failed, logs its output.
 func (b *bind) end() {
 	b.kill()
 	if b.t.Failed() {
@@ -131,16 +131,16 @@ func freePort(t *testing.T) string {
 func TestBind(t *testing.T) {
 	leak.Check(t)
 	b := startBind(t)
-	r, err := resolverFor("tcp", "srv://127.0.0.1:"+b.port+"/_rpc._tcp.calc.example")
+	r, err := SRV("tcp", "_rpc._tcp.calc.example", "127.0.0.1:"+b.port)
 	require.NoError(t, err)
 	w := watch(t, r)
 	defer w.stop() //nolint:errcheck // it says that it was canceled
 
-	next := func(what string) told {
+	next := func(what string) delivery {
 		t.Helper()
 		begin := time.Now()
-		var ds []told
-		require.Eventually(t, func() bool { ds = w.take(); return len(ds) > 0 }, 30*time.Second, 5*time.Millisecond, what)
+		var ds []delivery
+		require.Eventually(t, func() bool { ds = w.received(); return len(ds) > 0 }, 30*time.Second, 5*time.Millisecond, what)
 		require.Len(t, ds, 1, what)
 		t.Logf("%-22s seen after %v", what, ds[0].at.Sub(begin).Round(time.Millisecond))
 		return ds[0]

@@ -1,4 +1,4 @@
-package rpcx
+package resolver
 
 import (
 	"context"
@@ -13,39 +13,45 @@ import (
 	"unicode/utf8"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"resilientrpc/rpcx/internal/hostport"
 )
 
 const (
-	// fileInterval is how often a file is read: cheaper than a watch is to get right
-	// on every system and network file system, and blind to no kind of change.
+	// fileInterval is the time between two reads. Reading costs less than a notification
+	// that is right on every system and network file system, and finds every change.
 	fileInterval = time.Second
-	// fileSettle is how long a file has to stay the same to be taken: one that is
-	// written in place is seen empty, and then half.
-	fileSettle = 50 * time.Millisecond
-	// fileUnfinished is the same for one whose last line has no newline at its end: it
-	// may be half an address.
+	// fileStable is how long a file must stay unchanged before it is used: a file that is
+	// being written in place is empty first, and then incomplete.
+	fileStable = 50 * time.Millisecond
+	// fileUnfinished replaces fileStable if the last line has no newline at its end, since
+	// the line may be half an address.
 	fileUnfinished = 5 * time.Second
-	// maxFileSize is that of some 500,000 endpoints.
+	// maxFileSize is enough for some 500,000 endpoints.
 	maxFileSize = 16 << 20
 )
 
-// fileResolver reads endpoints from a file. Each line is one, an address with a
-// weight and a priority if they are not the default; comments start with # and empty
-// lines mean nothing:
+// File returns a resolver that reads endpoints from a file every second. The network is
+// that of their addresses. Each line is an address, followed by its weight and priority
+// if they are not the default. Comments start with #, and empty lines are ignored:
 //
-//	10.0.0.1:1234            # twice as strong as the next
-//	10.0.0.2:1234 weight=2
-//	10.9.0.1:1234 priority=1 # only if all others are down
+//	10.0.0.1:1234            # weight 1, priority 0
+//	10.0.0.2:1234 weight=2   # twice the capacity
+//	10.9.0.1:1234 priority=1 # used only while all others are down
 //
 // The file is UTF-8 text, with or without a byte order mark. It may be written in place
-// or replaced by another under its name, also through symbolic links, as Kubernetes
-// does with a ConfigMap. If its last line does not end in a newline, the writer may not
-// be done with it: such a file is used once it has not been changed for 5 seconds.
+// or replaced by renaming another file, also through symbolic links, as Kubernetes does
+// with a ConfigMap. If the last line does not end in a newline, the file may be
+// incomplete: it is used after it has not changed for 5 seconds.
 //
-// A line that is not understood is a failure to learn the set, however good the others
-// are. After a failure the last set stays in use, and the file is read again every
-// second. A file that cannot be used when it is first read ends the watch: it is more
-// likely that its name is wrong than that it will be there in a moment.
+// One malformed line makes the whole file an error. After an error the last set stays in
+// use, and the file is read again every second. If the first read fails or finds no
+// endpoint, Watch returns the error: a wrong path is more likely than a file that will
+// exist soon.
+func File(network, path string) Resolver {
+	return &fileResolver{network: network, path: path}
+}
+
 type fileResolver struct {
 	network string
 	path    string
@@ -53,10 +59,10 @@ type fileResolver struct {
 
 // Watch implements Resolver.
 func (f *fileResolver) Watch(ctx context.Context, deliver func([]Endpoint, error)) error {
-	var last *string // nil if the file could not be read
-	used := false
+	var last *string // nil if the last read failed
+	used := false    // whether a set has been delivered
 	return poll(ctx, deliver, nil, func(ctx context.Context) ([]Endpoint, time.Duration, error) {
-		text, err := f.settled(ctx, last)
+		text, err := f.readStable(ctx, last)
 		var set []Endpoint
 		if last = text; err == nil {
 			set, err = f.parse(*text)
@@ -76,9 +82,9 @@ func (f *fileResolver) Watch(ctx context.Context, deliver func([]Endpoint, error
 	})
 }
 
-// settled returns the content of the file when it is the last one, or has stayed the
-// same for a while.
-func (f *fileResolver) settled(ctx context.Context, last *string) (*string, error) {
+// readStable returns the content of the file as soon as it equals the last one, or has
+// not changed for fileStable or fileUnfinished.
+func (f *fileResolver) readStable(ctx context.Context, last *string) (*string, error) {
 	var seen *string
 	var since time.Time
 	for {
@@ -97,7 +103,7 @@ func (f *fileResolver) settled(ctx context.Context, last *string) (*string, erro
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(fileSettle):
+		case <-time.After(fileStable):
 		}
 	}
 }
@@ -106,8 +112,8 @@ func isFinished(text string) bool { return text == "" || strings.HasSuffix(text,
 
 var errNotUTF8 = errors.New("not UTF-8 text; save it in that encoding")
 
-// read returns the content of the file, at most maxFileSize, and when it was changed.
-// It opens nothing else: a named pipe would block.
+// read returns the content of the file, at most maxFileSize, and the time of its last
+// change. It opens regular files only: opening a named pipe would block.
 func (f *fileResolver) read() (text string, modified time.Time, err error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
@@ -128,13 +134,14 @@ func (f *fileResolver) read() (text string, modified time.Time, err error) {
 	return string(b), info.ModTime(), err
 }
 
+// parse returns the set that a file's content lists.
 func (f *fileResolver) parse(text string) ([]Endpoint, error) {
 	if !utf8.ValidString(text) || strings.Contains(text, "\x00") {
 		return nil, errNotUTF8
 	}
 	text = strings.TrimPrefix(text, "\ufeff")
 	var set []Endpoint
-	at := make(map[string]int) // by canonical address
+	lineOf := make(map[string]int) // by canonical address
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
@@ -145,9 +152,9 @@ func (f *fileResolver) parse(text string) ([]Endpoint, error) {
 		if len(fields) == 0 {
 			continue
 		}
-		canonical, err := canonicalAddress(f.network, fields[0])
-		if err == nil && at[canonical] > 0 {
-			err = fmt.Errorf("the address %q is on line %d too; list it once and set its weight", fields[0], at[canonical])
+		canonical, err := hostport.Canonical(f.network, fields[0])
+		if err == nil && lineOf[canonical] > 0 {
+			err = fmt.Errorf("the address %q is on line %d too; list it once and set its weight", fields[0], lineOf[canonical])
 		}
 		var e Endpoint
 		if err == nil {
@@ -156,7 +163,7 @@ func (f *fileResolver) parse(text string) ([]Endpoint, error) {
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
-		at[canonical] = number
+		lineOf[canonical] = number
 		set = append(set, e)
 	}
 	return set, nil
@@ -164,6 +171,7 @@ func (f *fileResolver) parse(text string) ([]Endpoint, error) {
 
 func isComment(field string) bool { return strings.HasPrefix(field, "#") }
 
+// parseLine returns the endpoint of a line without its comment.
 func parseLine(fields []string) (Endpoint, error) {
 	e := Endpoint{Address: fields[0]}
 	seen := make(map[string]bool)
@@ -189,12 +197,12 @@ func parseLine(fields []string) (Endpoint, error) {
 	return e, nil
 }
 
-// parseNumber takes what the balancer takes for a weight.
-func parseNumber(key, value string, least int) (int, error) {
-	const most = 1_000_000
+// parseNumber accepts what the balancer accepts as a weight.
+func parseNumber(key, value string, smallest int) (int, error) {
+	const largest = 1_000_000
 	n, err := strconv.Atoi(value)
-	if err != nil || n < least || n > most {
-		return 0, fmt.Errorf("%s=%s; want a number from %d to %d", key, value, least, most)
+	if err != nil || n < smallest || n > largest {
+		return 0, fmt.Errorf("%s=%s; want a number from %d to %d", key, value, smallest, largest)
 	}
 	return n, nil
 }
