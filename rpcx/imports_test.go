@@ -29,6 +29,13 @@ const (
 
 var pillars = []string{module + "/codec", module + "/breaker", module + "/detector", module + "/balancer"}
 
+// lower has the packages below rpcx whose imports are restricted further, each with what
+// its code may import besides the standard library. Their tests may import what those of
+// rpcx may.
+var lower = map[string][]string{
+	roofPath + "/internal/latency": nil,
+}
+
 // listed is a package of the module as go list describes it.
 type listed struct {
 	ImportPath   string
@@ -92,6 +99,10 @@ func TestStrayImportsAreFound(t *testing.T) {
 		{"a benchmark imports test support", listed{ImportPath: speedPath, Imports: []string{instantPath}}, 0},
 		{"roof imports an example", listed{ImportPath: roofPath, Imports: []string{module + "/examples/calc"}}, 1},
 		{"example imports a dependency", listed{ImportPath: module + "/examples/calc", Imports: []string{roofPath, pillars[0], backoffPath}}, 1},
+		{"latency imports what it must not", listed{
+			ImportPath: roofPath + "/internal/latency", Imports: append([]string{"time", roofPath, roofPath + "/internal/x"}, pillars...),
+			TestImports: []string{testifyPath + "/require"},
+		}, 6},
 		{"a fourth dependency", listed{ImportPath: roofPath, Imports: []string{"github.com/x/y"}}, 1},
 		{"a room outside the house", listed{ImportPath: module + "/util", Imports: []string{"io"}}, 1},
 		{"a name that only begins alike", listed{ImportPath: roofPath, Imports: []string{module + "/codec2"}}, 1},
@@ -138,7 +149,11 @@ func allowed(path string) (room string, code, tests []string) {
 	switch examples := module + "/examples"; {
 	case under(path, roofPath):
 		code = append(house, backoffPath, xsyncPath)
-		return roofPath, code, append(code, testifyPath)
+		tests = append(code, testifyPath)
+		if imports, ok := lower[path]; ok {
+			return path, imports, tests
+		}
+		return roofPath, code, tests
 	case under(path, examples):
 		code = append(house, examples)
 		return examples, code, append(code, testifyPath)
