@@ -56,9 +56,9 @@ func (h *Hedge) check() error {
 
 // hedger decides on the hedges of a client.
 type hedger struct {
-	delay  time.Duration // 0 for the 95th percentile of took
-	budget *budget
-	took   latency.Histogram // of successful attempts that could be hedged, since core.born
+	delay     time.Duration // 0 for the 95th percentile of latencies
+	budget    *budget
+	latencies latency.Histogram // of successful attempts that could be hedged, since core.born
 }
 
 // newHedger returns nil for nil: then there are no hedges.
@@ -70,14 +70,14 @@ func newHedger(h *Hedge) *hedger {
 	if share == 0 {
 		share = defaultHedgeBudget
 	}
-	return &hedger{delay: h.Delay, budget: newBudget(share), took: latency.Histogram{MinCount: hedgeSample}}
+	return &hedger{delay: h.Delay, budget: newBudget(share), latencies: latency.Histogram{MinCount: hedgeSample}}
 }
 
 // learn takes a successful attempt into account. Losers are among them: else hedges
 // would hide the very latencies that say when to hedge.
 func (c *core) learn(a *attempt, at time.Time) {
 	if h := c.hedger; h != nil && h.delay == 0 && a.hedgeable {
-		h.took.Add(at.Sub(c.born), at.Sub(a.Started))
+		h.latencies.Add(at.Sub(c.born), at.Sub(a.Started))
 	}
 }
 
@@ -90,7 +90,7 @@ func (cl *call) hedgeAfter() time.Duration {
 	if h.delay > 0 {
 		return h.delay
 	}
-	return h.took.P95(cl.started.Sub(cl.client.born))
+	return h.latencies.P95(cl.started.Sub(cl.client.born))
 }
 
 // raced sends an attempt that is hedged if it takes long, and waits for the end. It

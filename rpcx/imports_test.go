@@ -33,7 +33,8 @@ var pillars = []string{module + "/codec", module + "/breaker", module + "/detect
 // its code may import besides the standard library. Their tests may import what those of
 // rpcx may.
 var lower = map[string][]string{
-	roofPath + "/internal/latency": nil,
+	roofPath + "/internal/debugpage": nil,
+	roofPath + "/internal/latency":   nil,
 }
 
 // listed is a package of the module as go list describes it.
@@ -102,6 +103,10 @@ func TestStrayImportsAreFound(t *testing.T) {
 		{"latency imports what it must not", listed{
 			ImportPath: roofPath + "/internal/latency", Imports: append([]string{"time", roofPath, roofPath + "/internal/x"}, pillars...),
 			TestImports: []string{testifyPath + "/require"},
+		}, 6},
+		{"debugpage imports what it must not", listed{
+			ImportPath: roofPath + "/internal/debugpage", Imports: append([]string{"net/http", roofPath, roofPath + "/internal/latency"}, pillars...),
+			TestImports: []string{testifyPath + "/require", simnetPath, leakPath},
 		}, 6},
 		{"a fourth dependency", listed{ImportPath: roofPath, Imports: []string{"github.com/x/y"}}, 1},
 		{"a room outside the house", listed{ImportPath: module + "/util", Imports: []string{"io"}}, 1},
