@@ -212,7 +212,7 @@ func (c *core) conclude(a *attempt, res result) result {
 	a.permit.Done(res.at, forBreaker)
 	c.release(res.at, a.ticket, forBalancer)
 	if res.end == replied {
-		e.took.add(res.at.Sub(c.born), res.at.Sub(a.Started))
+		e.latencies.Add(res.at.Sub(c.born), res.at.Sub(a.Started))
 		c.learn(a, res.at)
 	}
 	if t := c.throttle; t != nil && res.wasTaken(forBreaker, forBalancer) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -42,7 +43,7 @@ type frame struct {
 	}
 }
 
-// get asks a handler without a network.
+// get sends a GET without a network, and request any request.
 func get(h http.Handler, target string, header ...string) *httptest.ResponseRecorder {
 	return request(h, http.MethodGet, target, "", header...)
 }
@@ -57,6 +58,19 @@ func request(h http.Handler, method, target, body string, header ...string) *htt
 	return w
 }
 
+// post sends a form to the page, with a token if that is not empty.
+func post(h http.Handler, token string, fields ...string) *httptest.ResponseRecorder {
+	form := make(url.Values)
+	for i := 0; i+1 < len(fields); i += 2 {
+		form.Set(fields[i], fields[i+1])
+	}
+	header := []string{"Content-Type", "application/x-www-form-urlencoded"}
+	if token != "" {
+		header = append(header, "Authorization", "Bearer "+token)
+	}
+	return request(h, http.MethodPost, "/debug/rpcx", form.Encode(), header...)
+}
+
 func figures(t *testing.T, h http.Handler, target string) (f frame) {
 	t.Helper()
 	w := get(h, target)
@@ -66,7 +80,7 @@ func figures(t *testing.T, h http.Handler, target string) (f frame) {
 	return f
 }
 
-// texts returns what the events say, each with its endpoint.
+// texts returns the events' texts, each with its endpoint.
 func (f frame) texts() (out []string) {
 	for _, c := range f.Clients {
 		for _, e := range c.Events {
@@ -76,7 +90,7 @@ func (f frame) texts() (out []string) {
 	return out
 }
 
-// has reports whether an event says all of these.
+// has reports whether an event's text has all of these parts.
 func (f frame) has(parts ...string) bool {
 event:
 	for _, text := range f.texts() {
@@ -90,7 +104,7 @@ event:
 	return false
 }
 
-// A frozen replica and a killed one, and both back again, as the figures have it.
+// The figures show a frozen replica and a killed one, and the return of both.
 func TestDebugFiguresTellWhatHappened(t *testing.T) {
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		c := f.dial()
@@ -117,7 +131,7 @@ func TestDebugFiguresTellWhatHappened(t *testing.T) {
 		require.True(t, now.has("a:1 is late to answer (phi 1."), "%q", now.texts())
 		require.True(t, now.has("a:1 does not respond: silent for", "(phi 8"), "%q", now.texts())
 		require.True(t, now.has("a:1 takes no calls for", "a:1 does not respond"), "%q", now.texts())
-		require.False(t, now.has("a:1 lost a connection"), "it goes without saying: %q", now.texts())
+		require.False(t, now.has("a:1 lost a connection"), "the conviction is the event: %q", now.texts())
 		require.True(t, now.has("b:1 lost a connection after 2"), "%q", now.texts())
 		require.True(t, now.has("b:1 takes no calls for", "refused"), "%q", now.texts())
 
@@ -131,34 +145,11 @@ func TestDebugFiguresTellWhatHappened(t *testing.T) {
 		require.NoError(t, c.Close())
 		last := figures(t, h, "/debug/rpcx?format=json")
 		require.True(t, last.Clients[0].Closed)
-		require.Equal(t, len(then.texts()), len(last.texts()), "that the client was closed is nothing that happened to it")
+		require.Equal(t, len(then.texts()), len(last.texts()), "closing the client is no event")
 	})
 }
 
-// However much happens, the last of it is kept and no more.
-func TestDebugJournalIsBounded(t *testing.T) {
-	inFleet(t, 1, func(t *testing.T, f *fleet) {
-		f.dialer.Breaker = breaker.Config{OpenFor: time.Second, MaxOpenFor: time.Second}
-		c := f.dial()
-		defer c.Close()
-		h := &rpcx.DebugHandler{Clients: map[string]*rpcx.Client{"bank": c}}
-		f.kill("a:1")
-		time.Sleep(10 * time.Minute)
-		events := figures(t, h, "/?format=json").Clients[0]
-		require.Len(t, events.Events, 256)
-		require.Greater(t, events.Missed, 256)
-		for i, e := range events.Events {
-			require.Equal(t, events.Missed+1+i, e.Seq)
-		}
-		f.Resume("a:1")
-		time.Sleep(10 * time.Second)
-		now := figures(t, h, "/?format=json").Clients[0]
-		require.Len(t, now.Events, 256)
-		require.Contains(t, now.Events[255].Text, "takes calls again")
-	})
-}
-
-// What comes from the wire is text, and not much of it.
+// Texts of others are data, and bounded.
 func TestDebugEscapesWhatOthersSay(t *testing.T) {
 	const script = "<script>alert(1)</script>"
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
@@ -193,62 +184,99 @@ func TestDebugEscapesWhatOthersSay(t *testing.T) {
 	})
 }
 
-func TestDebugFormatsAndMethods(t *testing.T) {
+func TestDebugHandlerLeavesOutNilClients(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
-		mux := http.NewServeMux()
-		mux.Handle("/debug/rpcx", &rpcx.DebugHandler{Clients: map[string]*rpcx.Client{"a": c, "b": c, "nil": nil}})
-		mux.Handle("/deep/", http.StripPrefix("/deep/in/here", &rpcx.DebugHandler{Token: "t"}))
-		for _, c := range []struct {
-			method, target, accept string
-			status                 int
-			kind, text             string
-		}{
-			{"GET", "/debug/rpcx", "", 200, "text/html", "<!doctype html>"},
-			{"GET", "/debug/rpcx", "text/html,application/xhtml+xml,application/json;q=0.9", 200, "text/html", "<!doctype html>"},
-			{"GET", "/debug/rpcx", "application/json", 200, "application/json", `"Name": "a"`},
-			{"GET", "/debug/rpcx?client=b", "application/json", 200, "application/json", `"Name": "b"`},
-			{"GET", "/debug/rpcx?format=json", "text/html", 200, "application/json", `"Name": "a"`},
-			{"GET", "/debug/rpcx?format=xml", "", 400, "text/plain", `there is no format "xml"; use html, json or stream`},
-			{"GET", "/debug/rpcx?client=x", "", 404, "text/plain", `there is no client "x" here; there are: a, b`},
-			{"GET", "/debug/rpcx?client=nil", "", 404, "text/plain", `there is no client "nil"`},
-			{"GET", "/deep/in/here", "", 200, "text/html", "<!doctype html>"},
-			{"GET", "/deep/in/here?format=json", "", 200, "application/json", `"Clients": []`},
-			{"HEAD", "/debug/rpcx", "", 200, "text/html", ""},
-			{"HEAD", "/debug/rpcx?format=stream", "", 200, "text/event-stream", ""},
-			{"POST", "/debug/rpcx", "", 405, "text/plain", "this page is read-only: set DebugHandler.Token"},
-			{"PUT", "/debug/rpcx", "", 405, "text/plain", "the method PUT is not allowed"},
-			{"DELETE", "/deep/in/here", "", 405, "text/plain", "the method DELETE is not allowed"},
-		} {
-			w := request(mux, c.method, c.target, "", "Accept", c.accept)
-			require.Equal(t, c.status, w.Code, "%s %s", c.method, c.target)
-			require.True(t, strings.HasPrefix(w.Header().Get("Content-Type"), c.kind), "%s %s: %s", c.method, c.target, w.Header())
-			require.Contains(t, w.Body.String(), c.text)
-			switch {
-			case c.status != http.StatusMethodNotAllowed:
-			case strings.HasPrefix(c.target, "/deep"):
-				require.Equal(t, "GET, HEAD, POST", w.Header().Get("Allow"))
-			default:
-				require.Equal(t, "GET, HEAD", w.Header().Get("Allow"))
-			}
-		}
+		h := &rpcx.DebugHandler{Clients: map[string]*rpcx.Client{"bank": c, "none": nil}}
+		require.Len(t, figures(t, h, "/?format=json").Clients, 1)
+		w := get(h, "/?client=none")
+		require.Equal(t, http.StatusNotFound, w.Code)
+		require.Contains(t, w.Body.String(), `there is no client "none" here; there are: bank`)
+		require.Equal(t, http.StatusOK, get(new(rpcx.DebugHandler), "/").Code, "the zero value has a page without clients")
 	})
 }
 
-// The page has its one script and its one style in itself, and a browser is told to
-// run nothing else.
-func TestDebugPageIsWhole(t *testing.T) {
-	w := get(&rpcx.DebugHandler{}, "/")
-	policy := w.Header().Get("Content-Security-Policy")
-	require.Contains(t, policy, "default-src 'none'; style-src 'sha256-")
-	require.Contains(t, policy, "script-src 'sha256-")
-	require.NotContains(t, policy, "unsafe")
-	html := w.Body.String()
-	require.NotContains(t, html, "{{")
-	for _, elsewhere := range []string{"src=", "@import", "url(", "innerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=", " onclick="} {
-		require.NotContains(t, html, elsewhere)
-	}
-	require.Equal(t, 1, strings.Count(html, "<script"))
-	require.Equal(t, 1, strings.Count(html, "<style"))
+// With a token, endpoints can be tripped, drained and reset, which is logged and an event.
+func TestDebugControls(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		var log lines
+		c := f.dial()
+		defer c.Close()
+		h := &rpcx.DebugHandler{
+			Clients: map[string]*rpcx.Client{"bank": c}, Token: "sesame",
+			Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		}
+		time.Sleep(20 * time.Second)
+		require.True(t, figures(t, h, "/?format=json").Controls)
+
+		w := post(h, "sesame", "client", "bank", "endpoint", "a:1", "action", "drain")
+		require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
+		require.JSONEq(t, `{"Endpoint":"a:1","Effect":"was drained by hand"}`, w.Body.String())
+		require.Equal(t, breaker.ForcedOpen, c.Stats().Endpoints[0].State)
+		require.Zero(t, where(t, c, 50)["a:1"])
+		time.Sleep(5 * time.Minute)
+		require.Zero(t, where(t, c, 50)["a:1"], "it stays so")
+		require.Len(t, log.with("action=drain"), 1)
+		require.Contains(t, log.with("action=drain")[0], "client=bank endpoint=a:1 action=drain remote=192.0.2.1:1234")
+
+		w = post(h, "", "token", "sesame", "client", "bank", "endpoint", "a:1", "action", "reset")
+		require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
+		require.Equal(t, breaker.Closed, c.Stats().Endpoints[0].State)
+		time.Sleep(20 * time.Second)
+		require.NotZero(t, where(t, c, 50)["a:1"])
+
+		w = post(h, "sesame", "client", "bank", "endpoint", "b:1", "action", "trip", "for", "5m")
+		require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
+		require.ErrorContains(t, c.Stats().Endpoints[1].Cause, "tripped by hand from 192.0.2.1:1234")
+		time.Sleep(4 * time.Minute)
+		require.Equal(t, breaker.Open, c.Stats().Endpoints[1].State)
+		time.Sleep(2 * time.Minute)
+		require.Equal(t, breaker.Closed, c.Stats().Endpoints[1].State, "a ping was answered")
+		now := figures(t, h, "/?format=json")
+		require.True(t, now.has("a:1 was drained by hand, from 192.0.2.1:1234"), "%q", now.texts())
+		require.True(t, now.has("b:1 takes no calls for 5m0s: tripped by hand from 192.0.2.1:1234"), "%q", now.texts())
+	})
+}
+
+// An order that makes no sense in the present state is refused, with the reason.
+func TestDebugControlsRefuse(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		conn, err := f.DialContext(t.Context(), "tcp", "a:1")
+		require.NoError(t, err)
+		single := rpcx.NewClient(conn)
+		defer single.Close()
+		closed := f.dial()
+		require.NoError(t, closed.Close())
+		h := &rpcx.DebugHandler{
+			Clients: map[string]*rpcx.Client{"bank": c, "single": single, "closed": closed}, Token: "sesame",
+			Logger: slog.New(slog.DiscardHandler),
+		}
+		for _, c := range []struct {
+			client, endpoint, action string
+			status                   int
+			text                     string
+		}{
+			{"bank", "x:1", "trip", 404, `the client "bank" does not use an endpoint "x:1"`},
+			{"single", conn.RemoteAddr().String(), "reset", 409, `has no breaker`},
+			{"closed", "a:1", "trip", 409, `is closed`},
+		} {
+			w := post(h, "sesame", "client", c.client, "endpoint", c.endpoint, "action", c.action)
+			require.Equal(t, c.status, w.Code, "%v: %s", c, w.Body)
+			require.Contains(t, w.Body.String(), c.text)
+		}
+		require.Equal(t, http.StatusForbidden, post(h, "guess", "client", "bank", "endpoint", "a:1", "action", "trip").Code)
+		for _, e := range c.Stats().Endpoints {
+			require.Equal(t, breaker.Closed, e.State)
+		}
+		trip := func(d string) int {
+			return post(h, "sesame", "client", "bank", "endpoint", "a:1", "action", "trip", "for", d).Code
+		}
+		require.Equal(t, http.StatusOK, trip("1h"))
+		require.Equal(t, http.StatusConflict, trip("30s"), "a trip does not shorten another")
+		require.Equal(t, http.StatusOK, post(h, "sesame", "client", "bank", "endpoint", "a:1", "action", "drain").Code)
+		require.Equal(t, http.StatusConflict, trip("2h"), "it is drained")
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/latency"
 )
 
 // endpoint is one replica: its breaker, its detector and its connections. The
@@ -33,11 +34,11 @@ type endpoint struct {
 	// answered. A silence in which the peer owes no more than that is a bad sign; beyond it,
 	// the peer may be one that handles so many requests at a time.
 	beside    atomic.Int64
-	lookEarly atomic.Bool   // the prober is to look soon, or about to
-	running   atomic.Int64  // what the server said to the last ping: see health
-	took      latencies     // since core.born
-	paces     paces         // likewise
-	judged    atomic.Uint64 // attempts whose end has told something of the endpoint
+	lookEarly atomic.Bool       // the prober is to look soon, or about to
+	running   atomic.Int64      // what the server said to the last ping: see health
+	latencies latency.Histogram // of successful attempts, since core.born
+	paces     paces             // likewise
+	judged    atomic.Uint64     // attempts whose end has told something of the endpoint
 
 	last atomic.Pointer[conn] // the newest, which may be over or retired
 	wake chan struct{}        // has room for one; wakes the prober

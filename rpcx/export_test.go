@@ -25,9 +25,6 @@ func (c *Client) Outside() map[balancer.State]int {
 	return states
 }
 
-// Streams returns how many readers the handler has.
-func (h *DebugHandler) Streams() int64 { return h.streams.Load() }
-
 // InUse returns how many use the client's connections.
 func (c *Client) InUse() (n int64) {
 	for _, e := range c.endpoints() {
@@ -36,13 +33,6 @@ func (c *Client) InUse() (n int64) {
 		}
 	}
 	return n
-}
-
-// Servers returns how many servers the handler knows.
-func (h *DebugHandler) Servers() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.closing)
 }
 
 // CopyArgs is copyArgs.

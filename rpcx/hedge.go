@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"resilientrpc/balancer"
+	"resilientrpc/rpcx/internal/latency"
 )
 
 // Hedge says when a call is sent to a second endpoint because the first one takes
@@ -36,7 +37,12 @@ type Hedge struct {
 	Budget float64
 }
 
-const defaultHedgeBudget = 0.05
+const (
+	defaultHedgeBudget = 0.05
+	// hedgeSample is how many attempts must have been seen before their 95th percentile
+	// is used.
+	hedgeSample = 100
+)
 
 func (h *Hedge) check() error {
 	switch {
@@ -50,9 +56,9 @@ func (h *Hedge) check() error {
 
 // hedger decides on the hedges of a client.
 type hedger struct {
-	delay  time.Duration // 0 for that of tail
-	budget *budget
-	tail   tail
+	delay     time.Duration // 0 for the 95th percentile of latencies
+	budget    *budget
+	latencies latency.Histogram // of successful attempts that could be hedged, since core.born
 }
 
 // newHedger returns nil for nil: then there are no hedges.
@@ -64,14 +70,14 @@ func newHedger(h *Hedge) *hedger {
 	if share == 0 {
 		share = defaultHedgeBudget
 	}
-	return &hedger{delay: h.Delay, budget: newBudget(share)}
+	return &hedger{delay: h.Delay, budget: newBudget(share), latencies: latency.Histogram{MinCount: hedgeSample}}
 }
 
 // learn takes a successful attempt into account. Losers are among them: else hedges
 // would hide the very latencies that say when to hedge.
 func (c *core) learn(a *attempt, at time.Time) {
 	if h := c.hedger; h != nil && h.delay == 0 && a.hedgeable {
-		h.tail.add(at.Sub(c.born), at.Sub(a.Started))
+		h.latencies.Add(at.Sub(c.born), at.Sub(a.Started))
 	}
 }
 
@@ -84,7 +90,7 @@ func (cl *call) hedgeAfter() time.Duration {
 	if h.delay > 0 {
 		return h.delay
 	}
-	return h.tail.slow()
+	return h.latencies.P95(cl.started.Sub(cl.client.born))
 }
 
 // raced sends an attempt that is hedged if it takes long, and waits for the end. It

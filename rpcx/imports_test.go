@@ -34,9 +34,13 @@ var pillars = []string{module + "/codec", module + "/breaker", module + "/detect
 // its code may import besides the standard library. Their tests may import what those of
 // rpcx may.
 var restricted = map[string][]string{
-	roofPath + "/resolver":          {backoffPath, roofPath + "/internal/dnsttl", roofPath + "/internal/hostport"},
-	roofPath + "/internal/dnsttl":   nil,
-	roofPath + "/internal/hostport": nil,
+	roofPath + "/resolver":           {backoffPath, roofPath + "/internal/dnsttl", roofPath + "/internal/hostport"},
+	roofPath + "/internal/dnsttl":    nil,
+	roofPath + "/internal/hostport":  nil,
+	roofPath + "/internal/debugpage": nil,
+	roofPath + "/internal/latency":   nil,
+	roofPath + "/internal/wire":      {pillars[0]},
+	roofPath + "/internal/transport": {pillars[0], roofPath + "/internal/wire"},
 }
 
 // listed is a package of the module as go list describes it.
@@ -110,6 +114,14 @@ func TestStrayImportsAreFound(t *testing.T) {
 			ImportPath: roofPath + "/resolver", Imports: append([]string{roofPath, xsyncPath + "/errgroup", roofPath + "/internal/x"}, pillars...),
 		}, 7},
 		{"a package without allowed imports", listed{ImportPath: roofPath + "/internal/dnsttl", Imports: []string{roofPath + "/internal/hostport"}}, 1},
+		{"latency imports what it must not", listed{
+			ImportPath: roofPath + "/internal/latency", Imports: append([]string{"time", roofPath, roofPath + "/internal/x"}, pillars...),
+			TestImports: []string{testifyPath + "/require"},
+		}, 6},
+		{"debugpage imports what it must not", listed{
+			ImportPath: roofPath + "/internal/debugpage", Imports: append([]string{"net/http", roofPath, roofPath + "/internal/latency"}, pillars...),
+			TestImports: []string{testifyPath + "/require", simnetPath, leakPath},
+		}, 6},
 		{"a fourth dependency", listed{ImportPath: roofPath, Imports: []string{"github.com/x/y"}}, 1},
 		{"a room outside the house", listed{ImportPath: module + "/util", Imports: []string{"io"}}, 1},
 		{"a name that only begins alike", listed{ImportPath: roofPath, Imports: []string{module + "/codec2"}}, 1},

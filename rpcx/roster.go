@@ -237,7 +237,7 @@ func (r *roster) use(now time.Time, n *balancer.Node) *endpoint {
 func (r *roster) open(now time.Time, n *balancer.Node, spread time.Duration) *endpoint {
 	e, opened := r.enroll(n, spread)
 	if opened {
-		r.client.journal.note(entry{At: now, Kind: "endpoints", Level: neutral, Endpoint: e.addr, Text: "is in use now"})
+		r.client.journal.membership(now, e.addr, "is in use now")
 	}
 	return e
 }
@@ -305,7 +305,7 @@ func (r *roster) remove(now time.Time, rep *replica) {
 
 // close takes the endpoint from a replica that is not in use any more.
 func (r *roster) close(now time.Time, e *endpoint) {
-	r.client.journal.note(entry{At: now, Kind: "endpoints", Level: neutral, Endpoint: e.addr, Text: "is not in use any more: others of the set are"})
+	r.client.journal.membership(now, e.addr, "is not in use any more: others of the set are")
 	e.leave(now) // first: the node's next endpoint has the say from then on
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -87,21 +87,21 @@ func (c *Client) Stats() Stats {
 	return s
 }
 
-// stats also returns the number of successful attempts of late.
+// stats also returns the number of recent successful attempts.
 func (e *endpoint) stats(now time.Time) (EndpointStats, uint64) {
 	b, n := e.breaker.Stats(now), e.node.Stats(now)
 	phi := e.detector.Phi(now)
 	conns, bytes := e.pool.stats()
-	took := e.took.tally(now.Sub(e.client.born))
+	took := e.latencies.Read(now.Sub(e.client.born))
 	return EndpointStats{
 		Address: e.addr, State: b.State, Since: b.Since, Cause: b.Cause, RetryAfter: b.RetryAfter, Trips: b.Trips,
 		Window:  Window{Calls: b.Calls, Failures: b.Failures, Slow: b.Slow},
 		Suspect: phi >= suspectPhi, Phi: phi, Pings: e.support(), Connected: e.pool.connected(), Conns: conns,
-		InFlight: n.InFlight, Latency: n.Latency, P50: took.quantile(.5), P95: took.quantile(.95), P99: took.quantile(.99),
+		InFlight: n.InFlight, Latency: n.Latency, P50: took.Quantile(.5), P95: took.Quantile(.95), P99: took.Quantile(.99),
 		Picks: n.Picks, BytesRead: bytes.read, BytesWritten: bytes.written,
 		ServerRunning: int(e.running.Load()) - 1,
 		Priority:      e.node.Priority(), Metadata: e.replica.listed.Load().Metadata,
-	}, took.total
+	}, took.Count
 }
 
 // String returns s as JSON, so that

@@ -1,5 +1,5 @@
 
-// The model: what the frames say, in words and figures, for two minutes.
+// The model: the contents of the frames of the last two minutes.
 
 // --- figures in words ---
 
@@ -40,14 +40,14 @@ const percent = (share) => `${(share * 100).toFixed(share < 0.0995 && share > 0 
 const clock = (ms) => new Date(ms).toLocaleTimeString([], {hour12: false});
 const plural = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 
-// --- what is known ---
+// --- clients and endpoints ---
 
 // A Rate is how fast a counter grows, over the last few seconds.
 class Rate {
   constructor() { this.past = []; }
 
   put(at, value) {
-    if (this.past.length && value < this.past.at(-1)[1]) this.past = []; // it began anew
+    if (this.past.length && value < this.past.at(-1)[1]) this.past = []; // the counter restarted
     this.past.push([at, value]);
     while (this.past.length > 2 && this.past[1][0] <= at - 5000) this.past.shift();
     return this.get();
@@ -72,8 +72,8 @@ class Endpoint {
     this.share = 0;
   }
 
-  // take keeps what the last frame says.
-  take(now, e) {
+  // update replaces the figures by those of the last frame.
+  update(now, e) {
     this.now = e;
     this.state = e.State === "closed" && e.Suspect ? "suspect" : e.State;
     this.severity = SEVERITY.indexOf(this.state);
@@ -84,7 +84,7 @@ class Endpoint {
     return `${this.address} ${this.state} ${STATES[this.state]?.[0]} ${this.now.Cause || ""}`.toLowerCase().includes(wanted);
   }
 
-  // sample puts the state of things into the charts.
+  // sample adds the present figures to the charts.
   sample(now) {
     const e = this.now, tick = Math.floor(now / TICK);
     this.phi.put(tick, e.Phi);
@@ -112,14 +112,15 @@ class Client {
     this.traffic = new Series();
   }
 
-  take(now, frame, whole) {
+  // update applies a frame.
+  update(now, frame, whole) {
     this.closed = frame.Closed;
     this.threshold = frame.PhiThreshold;
     this.stats = frame.Stats;
     const all = frame.Stats.Endpoints || [];
     if (whole) {
-      const there = new Set(all.map((e) => e.Address));
-      for (const address of this.endpoints.keys()) if (!there.has(address)) this.endpoints.delete(address);
+      const present = new Set(all.map((e) => e.Address));
+      for (const address of this.endpoints.keys()) if (!present.has(address)) this.endpoints.delete(address);
     }
     for (const address of frame.Gone || []) this.endpoints.delete(address);
     for (const e of all) {
@@ -127,13 +128,13 @@ class Client {
         this.endpoints.set(e.Address, new Endpoint(e.Address));
         this.ranked = false;
       }
-      this.endpoints.get(e.Address).take(now, e);
+      this.endpoints.get(e.Address).update(now, e);
     }
-    this.hear(frame.Events, whole);
+    this.addEvents(frame.Events, whole);
     this.sample(now);
   }
 
-  // rank numbers the endpoints by address, once for as long as they stay.
+  // rank numbers the endpoints by address, again only when there are new ones.
   rank() {
     if (this.ranked) return;
     this.ranked = true;
@@ -141,8 +142,8 @@ class Client {
     [...this.endpoints.values()].sort((a, b) => natural.compare(a.address, b.address)).forEach((e, i) => { e.rank = i; });
   }
 
-  // hear takes the events that are new. Numbers that begin anew are another client's.
-  hear(events, whole) {
+  // addEvents adds the events that are new. Numbers that restart mean another client.
+  addEvents(events, whole) {
     if (whole && (events.at(-1)?.Seq ?? 0) < this.seq) { this.events = []; this.seq = 0; }
     for (const e of events) {
       if (e.Seq <= this.seq) continue;

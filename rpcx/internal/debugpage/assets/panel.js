@@ -1,16 +1,16 @@
 
-// The panel at the side: what happened, one endpoint, and its controls.
+// The panel at the side: recent events, one endpoint, and its controls.
 
 // --- events ---
 
-let drawn; // what the list of events shows
+let drawn; // identifies the contents of the list of events
 
 function drawEvents() {
   const about = chosen ? shown.events.filter((e) => (e.Endpoint || "") === chosen.address) : shown.events;
   const key = `${shown.name} ${chosen?.address} ${about.at(-1)?.Seq} ${about.length}`;
   if (key === drawn) return;
   drawn = key;
-  say($("log-title"), chosen ? "Its recent events" : "Recent events");
+  setText($("log-title"), chosen ? "Its recent events" : "Recent events");
   const newest = about.slice(-100).reverse();
   if (!newest.length) {
     $("events").replaceChildren(make("li", "Nothing has happened yet.", {class: "none"}));
@@ -34,18 +34,18 @@ function eventItem(e) {
   return li;
 }
 
-// announce tells a screen reader what has changed, but not all of it.
-let told = 0;
+// announce gives a screen reader the last change, every few seconds at most.
+let announced = 0;
 
 function announce() {
   if (!shown) return;
-  const fresh = shown.events.filter((e) => e.Kind === "breaker" && e.Level !== "info" && e.Seq > (shown.told ?? Infinity));
-  if (shown.told === undefined) shown.told = shown.seq;
-  if (!fresh.length || Date.now() - told < 3000) return;
-  told = Date.now();
-  shown.told = shown.seq;
+  const fresh = shown.events.filter((e) => e.Kind === "breaker" && e.Level !== "info" && e.Seq > (shown.announced ?? Infinity));
+  if (shown.announced === undefined) shown.announced = shown.seq;
+  if (!fresh.length || Date.now() - announced < 3000) return;
+  announced = Date.now();
+  shown.announced = shown.seq;
   const last = fresh.at(-1);
-  say($("news"), `${fresh.length > 1 ? `${fresh.length} changes. ` : ""}${last.Endpoint || ""} ${last.Text}`);
+  setText($("news"), `${fresh.length > 1 ? `${fresh.length} changes. ` : ""}${last.Endpoint || ""} ${last.Text}`);
 }
 
 // --- one endpoint ---
@@ -73,13 +73,13 @@ function drawDetail() {
   if (!chosen) return;
   const e = chosen, s = e.now;
   panel.dataset.state = e.state;
-  say($("detail-title"), e.address || "the connection");
-  say($("detail-state"), `${(STATES[e.state] || [e.state])[0]}: ${reason(e)}`);
+  setText($("detail-title"), e.address || "the connection");
+  setText($("detail-state"), `${(STATES[e.state] || [e.state])[0]}: ${reason(e)}`);
   drawBig(e);
   drawTiles($("detail-figures"), [
     ["calls/s", count(e.calls.get())], ["share", percent(e.share)], ["in flight", count(s.InFlight)],
     ["connections", count(s.Conns)], ["read", bytes(s.BytesRead)], ["written", bytes(s.BytesWritten)],
-    ["attempts", count(s.Picks)], ["trips", count(s.Trips)], ["failed of late", `${count(s.Window.Failures)} of ${count(s.Window.Calls)}`],
+    ["attempts", count(s.Picks)], ["trips", count(s.Trips)], ["recent failures", `${count(s.Window.Failures)} of ${count(s.Window.Calls)}`],
     ...(s.ServerRunning >= 0 ? [["server runs", plural(s.ServerRunning, "request")]] : []),
     ...(s.Priority ? [["priority", String(s.Priority)]] : []),
     ...Object.entries(s.Metadata || {}),
@@ -89,7 +89,7 @@ function drawDetail() {
   for (const button of $("controls").children) button.disabled = idle[button.dataset.action];
 }
 
-// drawBig draws the charts of a row once more, larger.
+// drawBig draws the charts of a row larger.
 function drawBig(e) {
   const box = $("detail-charts");
   if (!box.childElementCount) {
@@ -113,13 +113,13 @@ const EFFECTS = {
   drain: "It takes no more calls, and finishes those it has, until it is reset.",
   reset: "Its breaker is closed, whatever it was, and it takes calls again.",
 };
-let token = ""; // asked for once, and never stored
+let token = ""; // requested once, and never stored
 
 function ask(action) {
   const dialog = $("ask"), target = chosen.address, client = shown.name;
-  say($("ask-title"), `${action[0].toUpperCase()}${action.slice(1)} ${target}?`);
-  say($("ask-text"), EFFECTS[action]);
-  say(dialog.querySelector(".primary"), action[0].toUpperCase() + action.slice(1));
+  setText($("ask-title"), `${action[0].toUpperCase()}${action.slice(1)} ${target}?`);
+  setText($("ask-text"), EFFECTS[action]);
+  setText(dialog.querySelector(".primary"), action[0].toUpperCase() + action.slice(1));
   $("ask-token").hidden = token !== "";
   $("ask-error").hidden = true;
   dialog.querySelector("form").onsubmit = (submit) => {
@@ -128,14 +128,14 @@ function ask(action) {
       if (!error) { dialog.close(); return; }
       $("ask-token").hidden = token !== "";
       $("ask-error").hidden = false;
-      say($("ask-error"), error);
+      setText($("ask-error"), error);
     });
   };
   dialog.showModal();
   dialog.querySelector(token ? ".primary" : "input").focus();
 }
 
-// command sends an order, and returns what went wrong.
+// command sends an order, and returns an error's text or an empty one.
 async function command(client, endpoint, action) {
   const field = $("ask-token").querySelector("input");
   token ||= field.value;

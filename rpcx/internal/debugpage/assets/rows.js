@@ -1,5 +1,5 @@
 
-// The rows: which, in which order, and how each is drawn.
+// The rows: their selection, order and drawing.
 
 const COLUMNS = [
   ["state", "Breaker", (a, b) => a.severity - b.severity],
@@ -16,8 +16,8 @@ const HEAD_WORDS = {state: "breaker, 2 min", latency: "p50 · p95 · p99"};
 let order = "state", only = "", wanted = "", ordered = false, settled = 0;
 let list = []; // of endpoints, as shown
 
-// arrange makes the list, again if need be. Figures change all the time: rows that are
-// sorted by one change places every two seconds at most.
+// arrange updates the list. Figures change all the time, so rows that are sorted by one
+// change places every two seconds at most.
 function arrange() {
   const at = performance.now();
   if (ordered || !shown) return;
@@ -45,9 +45,9 @@ function rearrange() {
 
 const rows = $("rows");
 const live = new Map(); // rows on the page, by endpoint
-let focused; // the endpoint whose row has the keyboard
+let focused; // the endpoint whose row has the focus
 
-// drawRows keeps the rows there that are on the screen, and a few around them.
+// drawRows keeps only the rows on the screen in the document, and a few around them.
 function drawRows(fresh) {
   const height = parseFloat(getComputedStyle(rows).getPropertyValue("--row"));
   const top = -rows.getBoundingClientRect().top;
@@ -57,12 +57,12 @@ function drawRows(fresh) {
     rows.style.height = `${list.length * height}px`;
     $("table").setAttribute("aria-rowcount", list.length + 1);
     $("empty").hidden = list.length > 0;
-    say($("empty"), shown.endpoints.size ? "No endpoint is like that." : "This client has no endpoints.");
+    setText($("empty"), shown.endpoints.size ? "No endpoint is like that." : "This client has no endpoints.");
   }
   if (!list.includes(focused)) focused = list[0];
   const needed = new Map();
   for (let i = from; i < to; i++) needed.set(list[i], i);
-  if (focused) needed.set(focused, list.indexOf(focused)); // it keeps the keyboard where it is
+  if (focused) needed.set(focused, list.indexOf(focused)); // or it would lose the focus
   const spare = [];
   for (const [e, row] of live) if (!needed.has(e)) { spare.push(row); live.delete(e); }
   for (const [e, i] of needed) {
@@ -99,38 +99,38 @@ function drawRow(row, e) {
   const p = row.parts, s = e.now, state = STATES[e.state] || [e.state, ""];
   row.dataset.state = e.state;
   shape(p.shape, e.state);
-  say(p.name, e.address || "the connection");
+  setText(p.name, e.address || "the connection");
   p.name.title = e.address;
-  say(p.word, state[0]);
-  say(p.why, reason(e));
+  setText(p.word, state[0]);
+  setText(p.why, reason(e));
   p.why.parentNode.title = reason(e);
   drawStrip(p.strip, e);
   drawPhi(p.phi, e);
   drawLatency(p.latency, e);
   drawShare(p.share, e);
-  say(p.flight.firstElementChild, count(s.InFlight));
-  say(p.flight.lastElementChild, plural(s.Conns, "conn"));
-  say(p.traffic.firstElementChild, `↓ ${bytes(e.read.get())}/s`);
-  say(p.traffic.lastElementChild, `↑ ${bytes(e.written.get())}/s`);
+  setText(p.flight.firstElementChild, count(s.InFlight));
+  setText(p.flight.lastElementChild, plural(s.Conns, "conn"));
+  setText(p.traffic.firstElementChild, `↓ ${bytes(e.read.get())}/s`);
+  setText(p.traffic.lastElementChild, `↑ ${bytes(e.written.get())}/s`);
 }
 
-// reason says why an endpoint is in its state, or what there is to say of it.
+// reason returns why an endpoint is in its state, or else what is notable.
 function reason(e) {
   const s = e.now, said = [];
   if (s.Cause) said.push(plain(s.Cause, e.address));
   else if (STATES[e.state]) said.push(STATES[e.state][1]);
   if (e.state === "open" && s.RetryAfter > 0) said.push(`tried again in ${duration(s.RetryAfter / 1e6)}`);
-  if (e.state === "closed" && s.Window.Failures > 0) said.push(`${s.Window.Failures} of ${plural(s.Window.Calls, "call")} failed of late`);
+  if (e.state === "closed" && s.Window.Failures > 0) said.push(`${s.Window.Failures} of ${plural(s.Window.Calls, "call")} failed recently`);
   if (e.state === "closed" && s.Connected === false) said.push("not connected");
   if (shown.closed) said.push("as it was when the client was closed");
   return said.join("; ");
 }
 
-// plain leaves out of a cause who says it, and of whom.
+// plain leaves the prefix and the address out of a cause.
 const plain = (cause, address) => cause.replaceAll("rpcx: ", "").replaceAll(`${address} does not`, "does not");
 
 function drawStrip(cell, e, at = now) {
-  say(cell.firstElementChild, `for ${duration(Math.max(at - Date.parse(e.now.Since), 1))}`);
+  setText(cell.firstElementChild, `for ${duration(Math.max(at - Date.parse(e.now.Since), 1))}`);
   const svg = cell.lastElementChild, boxes = e.strip.boxes(at);
   while (svg.childElementCount > boxes.length) svg.lastElementChild.remove();
   while (svg.childElementCount < boxes.length) svg.append(document.createElementNS(SVG, "rect"));
@@ -145,7 +145,7 @@ function drawStrip(cell, e, at = now) {
 }
 
 function drawPhi(cell, e) {
-  say(cell.firstElementChild, e.now.Phi.toFixed(1));
+  setText(cell.firstElementChild, e.now.Phi.toFixed(1));
   const scale = (v) => v / (shown.threshold * 1.15), points = e.phi.points();
   const [limit, area, line] = cell.lastElementChild.children;
   const y = yOf(scale(shown.threshold));
@@ -156,13 +156,13 @@ function drawPhi(cell, e) {
 
 function drawLatency(cell, e) {
   const s = e.now, three = s.P99 > 0 ? [s.P50, s.P95, s.P99] : [s.Latency];
-  say(cell.firstElementChild, figures(three.map((ns) => ns / 1e6)));
+  setText(cell.firstElementChild, figures(three.map((ns) => ns / 1e6)));
   const [area, line] = cell.lastElementChild.children, low = e.low.points(), high = e.high.points();
   area.setAttribute("d", bandPath(low, high, latencyScale));
   line.setAttribute("d", linePath(low, latencyScale));
 }
 
-// figures are a few durations in one unit.
+// figures formats a few durations in one unit.
 function figures(ms) {
   const most = Math.max(...ms);
   if (!(most > 0)) return "–";
@@ -171,7 +171,7 @@ function figures(ms) {
 }
 
 // latencyScale is the same for all endpoints, so that charts can be compared. It is
-// logarithmic, from the least to the most that was seen.
+// logarithmic, from the least to the largest so far.
 let latencyScale = () => 0;
 
 function setLatencyScale() {
@@ -187,7 +187,7 @@ function setLatencyScale() {
 }
 
 function drawShare(cell, e) {
-  say(cell.firstElementChild, percent(e.share));
+  setText(cell.firstElementChild, percent(e.share));
   const [, bar, fair] = cell.lastElementChild.children;
   const even = 1 / shown.endpoints.size, most = Math.max(shown.mostShare, even * 1.5);
   bar.setAttribute("width", (e.share / most * WIDTH).toFixed(1));

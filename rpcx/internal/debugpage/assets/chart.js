@@ -1,4 +1,4 @@
-// Charts: what is remembered of an endpoint, and the paths that draw it.
+// Charts: the recent figures of an endpoint, and the paths that draw them.
 
 const TICK = 500; // ms between two samples
 const SAMPLES = 240; // two minutes of them
@@ -24,17 +24,17 @@ class Series {
     this.values[tick % SAMPLES] = value;
   }
 
-  // raise lets the newest sample show a peak that fell between two.
+  // raise makes the newest sample show a peak between two samples.
   raise(value) {
     const i = this.tick % SAMPLES;
     this.values[i] = Math.max(this.values[i] || 0, value);
   }
 
-  // at returns the sample of some ticks ago.
+  // at returns the sample of that many ticks ago.
   at(ago) { return this.values[(this.tick - ago + SAMPLES) % SAMPLES]; }
 
   // points returns the series in half as many steps as it has samples, the oldest
-  // first, each the larger of two: a peak is never left out.
+  // first, each the larger of two, so that no peak is left out.
   points() {
     const out = [];
     for (let ago = SAMPLES - 2 + this.tick % 2; ago >= 0; ago -= 2) {
@@ -58,7 +58,7 @@ function linePath(points, scale) {
   return d;
 }
 
-// bandPath fills what lies between two rows of points.
+// bandPath fills the area between two rows of points.
 function bandPath(low, high, scale) {
   let d = "";
   const step = WIDTH / (high.length - 1);
@@ -75,7 +75,7 @@ function bandPath(low, high, scale) {
 
 function yOf(share) { return (HEIGHT - 1 - Math.min(1, Math.max(0, share)) * (HEIGHT - 2)).toFixed(1); }
 
-// A Strip is the states that a breaker was in, each since when.
+// A Strip is the recent states of a breaker, each with the time it began.
 class Strip {
   constructor() { this.parts = []; }
 
@@ -101,10 +101,10 @@ class Strip {
   }
 }
 
-// How high a state stands in a strip: it is told from others without its color.
+// The height of a state in a strip: states differ by more than color.
 const HEIGHTS = {closed: 3, disabled: 3, suspect: 8, "half-open": 12, open: 18, "forced-open": 18};
 
-// The shape of a state or a level, likewise.
+// The shape of a state or a level, for the same reason.
 const SHAPES = {
   closed: "M8 2a6 6 0 1 1 0 12a6 6 0 0 1 0-12z", // a disc
   suspect: "M8 1.5L15 14H1z", // a triangle
@@ -133,8 +133,8 @@ function make(tag, text, attributes = {}) {
   return e;
 }
 
-// say sets a text if it is another: most of a row is as it was.
-function say(e, text) { if (e.textContent !== text) e.textContent = text; }
+// setText sets a text if it has changed: most texts of a row have not.
+function setText(e, text) { if (e.textContent !== text) e.textContent = text; }
 
 function shape(svg, state) {
   if (svg.dataset.state === state) return;

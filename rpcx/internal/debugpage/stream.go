@@ -1,4 +1,4 @@
-package rpcx
+package debugpage
 
 import (
 	"encoding/json"
@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	// maxStreams is how many readers a DebugHandler has at a time.
+	// maxStreams is how many readers of the stream a Handler serves at a time.
 	maxStreams = 16
-	// framePause is the time between two frames of a stream. A frame that is dear to
-	// make is followed by ten times what it took, if that is more.
+	// framePause is the time between two frames of a stream. After a frame that is
+	// expensive to make, the pause is ten times what that took, if that is more.
 	framePause = 500 * time.Millisecond
-	// frameTimeout is how long a reader may take for a frame before it is given up.
+	// frameTimeout is how long a reader may take for one frame before its stream ends.
 	frameTimeout = 10 * time.Second
 )
 
-// stream sends frames until the reader or the server, by closing, has had enough. A slow reader
-// gets fewer: the next frame is made once the last one is gone.
-func (h *DebugHandler) stream(w http.ResponseWriter, r *http.Request, f *framer, closing <-chan struct{}) {
+// stream sends frames until the reader leaves or the server shuts down. A slow reader
+// gets fewer: the next frame is made once the previous one has been sent.
+func (h *Handler) stream(w http.ResponseWriter, r *http.Request, f *framer, closing <-chan struct{}) {
 	if h.streams.Add(1) > maxStreams {
 		h.streams.Add(-1)
 		w.Header().Set("Retry-After", "5")
@@ -30,11 +30,11 @@ func (h *DebugHandler) stream(w http.ResponseWriter, r *http.Request, f *framer,
 	}
 	defer h.streams.Add(-1)
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx passes on what it gets
+	w.Header().Set("X-Accel-Buffering", "no") // nginx must not buffer it
 	if r.Method == http.MethodHead {
 		return
 	}
-	s := sse{w, http.NewResponseController(w)}
+	s := eventStream{w, http.NewResponseController(w)}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -54,9 +54,9 @@ func (h *DebugHandler) stream(w http.ResponseWriter, r *http.Request, f *framer,
 }
 
 // shutdown returns a channel that is closed when the request's server shuts down, which
-// would otherwise wait for streams to end. It is nil if the server is not known. Of a
-// shutdown that has begun before the server's first request here nobody can tell.
-func (h *DebugHandler) shutdown(r *http.Request) <-chan struct{} {
+// would otherwise wait for streams to end. It is nil if the server is not known. It is
+// never closed if the shutdown began before the server's first request here.
+func (h *Handler) shutdown(r *http.Request) <-chan struct{} {
 	srv, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if srv == nil {
 		return nil
@@ -77,22 +77,22 @@ func (h *DebugHandler) shutdown(r *http.Request) <-chan struct{} {
 	return c
 }
 
-// forget is told that nobody has the server any more.
-func (h *DebugHandler) forget(srv weak.Pointer[http.Server]) {
+// forget drops a server that has been collected.
+func (h *Handler) forget(srv weak.Pointer[http.Server]) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.closing, srv)
 }
 
-// sse writes server-sent events.
-type sse struct {
+// eventStream writes server-sent events.
+type eventStream struct {
 	w  http.ResponseWriter
 	rc *http.ResponseController
 }
 
-// send writes a frame, and returns how long to wait before the next one. Its time limit
-// takes the place of the server's, where that can be had.
-func (s sse) send(f *framer, now time.Time) (pause time.Duration, err error) {
+// send writes a frame, and returns the pause before the next one. Its write deadline
+// replaces that of the server, where the ResponseWriter allows it.
+func (s eventStream) send(f *framer, now time.Time) (pause time.Duration, err error) {
 	data, err := json.Marshal(f.next(now))
 	if err != nil {
 		return 0, err

@@ -1,23 +1,23 @@
 
-// The page: it follows the stream of frames, and draws what is on the screen. What
-// comes from the wire is only ever set as text.
+// The page: it follows the stream of frames, and draws what is on the screen. Data
+// of others is only ever set as text.
 
-// --- what is shown ---
+// --- clients ---
 
 const known = new Map(); // clients by name
 let shown; // the client on the page
 let controls = false, now = 0;
 
-function ingest(frame) {
+function apply(frame) {
   now = Date.parse(frame.At);
   controls = frame.Controls;
   if (frame.Whole) {
-    const there = new Set(frame.Clients.map((c) => c.Name));
-    for (const name of known.keys()) if (!there.has(name)) known.delete(name);
+    const present = new Set(frame.Clients.map((c) => c.Name));
+    for (const name of known.keys()) if (!present.has(name)) known.delete(name);
   }
   for (const c of frame.Clients) {
     if (!known.has(c.Name)) known.set(c.Name, new Client(c.Name));
-    known.get(c.Name).take(now, c, frame.Whole);
+    known.get(c.Name).update(now, c, frame.Whole);
   }
   if (!known.has(shown?.name)) show(known.values().next().value);
   announce();
@@ -27,8 +27,8 @@ function ingest(frame) {
 
 // --- the stream ---
 
-const SILENCE = 6000; // ms without a frame after which a stream is given up
-let source, heard = Date.now(), tries = 0, watchdog;
+const SILENCE = 6000; // ms without a frame after which the stream is closed
+let source, received = Date.now(), tries = 0, watchdog;
 
 const address = (format) => {
   const query = new URLSearchParams(location.search);
@@ -40,7 +40,7 @@ function connect() {
   source = new EventSource(address("stream"));
   source.onmessage = (m) => {
     tries = 0;
-    hear(JSON.parse(m.data), "live");
+    receive(JSON.parse(m.data), "live");
     clearTimeout(watchdog);
     watchdog = setTimeout(lost, SILENCE);
   };
@@ -49,14 +49,13 @@ function connect() {
   watchdog = setTimeout(lost, SILENCE);
 }
 
-function hear(frame, words) {
-  heard = Date.now();
+function receive(frame, words) {
+  received = Date.now();
   link("live", words);
-  ingest(frame);
+  apply(frame);
 }
 
-// lost asks for the figures once, in case it is only the stream that is refused, and
-// tries again.
+// lost requests the figures once, in case only the stream is refused, and reconnects.
 async function lost() {
   source.close();
   clearTimeout(watchdog);
@@ -65,9 +64,9 @@ async function lost() {
     const answer = await fetch(address("json"), {signal: AbortSignal.timeout(3000), cache: "no-store"});
     if (!answer.ok) throw new Error(await answer.text());
     const frame = await answer.json();
-    if (tries > 1) hear(frame, "live, by polling");
+    if (tries > 1) receive(frame, "live, by polling");
   } catch {
-    link("lost", `connection lost since ${clock(heard)}`);
+    link("lost", `connection lost since ${clock(received)}`);
   }
   setTimeout(connect, tries > 1 ? 2000 : 500);
 }
@@ -76,7 +75,7 @@ function link(state, words) {
   const e = $("link");
   e.dataset.state = state;
   shape(e.firstElementChild, state);
-  say(e.lastElementChild, words);
+  setText(e.lastElementChild, words);
   document.body.classList.toggle("stale", state === "lost");
 }
 
@@ -138,8 +137,8 @@ function drawTiles(dl, tiles) {
       tile.append(make("dt"), make("dd"));
       dl.append(tile);
     }
-    say(tile.firstElementChild, name);
-    say(tile.lastElementChild, value);
+    setText(tile.firstElementChild, name);
+    setText(tile.lastElementChild, value);
     tile.dataset.mark = mark || "";
   });
 }
@@ -153,7 +152,7 @@ function drawStates(states) {
   const box = $("states"), names = SEVERITY.filter((s) => states[s] || s === only);
   keyed(box, ["", ...names], () => make("button", "", {type: "button"}), (button, state) => {
     const n = state ? states[state] || 0 : shown.endpoints.size;
-    say(button, `${state ? STATES[state][0] : "All"} ${n}`);
+    setText(button, `${state ? STATES[state][0] : "All"} ${n}`);
     button.dataset.state = state;
     button.setAttribute("aria-pressed", String(state === only));
     button.onclick = () => { only = state; rearrange(); };
@@ -165,17 +164,17 @@ function drawClients() {
   box.classList.toggle("single", known.size === 1);
   keyed(box, [...known.keys()], () => make("button", "", {type: "button"}), (button, name) => {
     const c = known.get(name);
-    say(button, c.closed ? `${name} (closed)` : name);
+    setText(button, c.closed ? `${name} (closed)` : name);
     button.setAttribute("aria-pressed", String(c === shown));
     button.onclick = () => { show(c); draw(); };
   });
 }
 
-// keyed keeps as many children as there are keys, and dresses each.
-function keyed(box, keys, create, dress) {
+// keyed keeps one child for each key, and updates each.
+function keyed(box, keys, create, update) {
   while (box.childElementCount > keys.length) box.lastElementChild.remove();
   while (box.childElementCount < keys.length) box.append(create());
-  keys.forEach((key, i) => dress(box.children[i], key));
+  keys.forEach((key, i) => update(box.children[i], key));
 }
 
 function show(client) {

@@ -1,11 +1,10 @@
-package rpcx
+package latency
 
 import (
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -30,20 +29,19 @@ func TestQuantilesAgainstSorting(t *testing.T) {
 	} {
 		for _, n := range []int{1, 2, 99, 10_000} {
 			t.Run(fmt.Sprint(name, "/", n), func(t *testing.T) {
-				var h histogram
+				var h Histogram
 				var all []time.Duration
 				for range n {
 					d := time.Duration(draw())
 					all = append(all, d)
-					h.add(d)
+					h.Add(0, d)
 				}
-				var got tally
-				got.add(&h)
-				require.EqualValues(t, n, got.total)
+				got := h.Read(0)
+				require.EqualValues(t, n, got.Count)
 				for _, q := range []float64{0, .5, .95, .99, .999, 1} {
 					want := sortedQuantile(all, q)
-					require.Greater(t, got.quantile(q), want, q)
-					require.LessOrEqual(t, got.quantile(q), want+max(want/8, 1024), q)
+					require.Greater(t, got.Quantile(q), want, q)
+					require.LessOrEqual(t, got.Quantile(q), want+max(want/8, 1024), q)
 				}
 			})
 		}
@@ -59,39 +57,4 @@ func TestEveryDurationHasABucket(t *testing.T) {
 		require.Equal(t, b, bucketOf(upperEdge(b)-1))
 		require.Equal(t, b+1, bucketOf(upperEdge(b)))
 	}
-}
-
-func TestLatenciesForget(t *testing.T) {
-	var l latencies
-	require.Zero(t, l.tally(time.Hour).total)
-	at := func(now time.Duration) time.Duration {
-		all := l.tally(now)
-		return all.quantile(.5).Truncate(time.Millisecond)
-	}
-	l.add(time.Second, 10*time.Millisecond)
-	require.Equal(t, 10*time.Millisecond, at(time.Second))
-	require.Equal(t, 10*time.Millisecond, at(59*time.Second))
-	require.Zero(t, at(time.Minute))
-	for range 3 {
-		l.add(61*time.Second, 20*time.Millisecond)
-	}
-	require.Equal(t, 20*time.Millisecond, at(62*time.Second), "the first is gone")
-	l.add(29*time.Second, 20*time.Millisecond) // late
-	require.Equal(t, 20*time.Millisecond, at(91*time.Second))
-	require.Zero(t, l.tally(3*time.Hour).total)
-}
-
-func TestLatenciesLoseNothingWhenASpanBegins(t *testing.T) {
-	var l latencies
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for i := range 10_000 {
-				l.add(time.Duration(i)*time.Second/1000, time.Millisecond)
-			}
-		})
-	}
-	wg.Wait()
-	all := l.tally(10 * time.Second)
-	require.EqualValues(t, 40_000, all.total)
 }
