@@ -74,8 +74,8 @@ func (r row) run(s *server, count int, length time.Duration) (res result, err er
 }
 
 // legend is what stands above the rows.
-const legend = `Compared are times per call as rpcx's divided by net/rpc's, allocations and idle endpoints as
-rpcx's own, and delays as rpcx's less net/rpc's, in microseconds. The range is that of the rounds.
+const legend = `"Compared" is rpcx's time per call divided by net/rpc's; for allocations and idle endpoints, rpcx's
+own figure; for delays, rpcx's minus net/rpc's, in microseconds. "Range" is over the rounds.
 
 | | net/rpc | rpcx | compared | range | required | |
 |---|---|---|---|---|---|---|
