@@ -56,7 +56,7 @@ var lateWays = map[string]struct {
 		before: func(f *fleet, c *rpcx.Client) {
 			f.Stall(f.addrs[0])
 			for range 40 {
-				c.Go("Bank.Echo", strings.Repeat("x", 64<<10), new(string), nil)
+				c.Go("Bank.Measure", strings.Repeat("x", 64<<10), new(int), nil)
 			}
 		},
 		after: func(f *fleet) { time.Sleep(500 * time.Millisecond); f.Resume(f.addrs[0]) },

@@ -139,7 +139,7 @@ func TestGoWaitsForNothing(t *testing.T) {
 				start := time.Now()
 				var calls []*rpcx.Call
 				for range 100 {
-					calls = append(calls, c.Go("Bank.Echo", strings.Repeat("x", 64<<10), new(string), nil))
+					calls = append(calls, c.Go("Bank.Measure", strings.Repeat("x", 64<<10), new(int), nil))
 				}
 				require.Zero(t, time.Since(start))
 				for _, call := range calls {
@@ -158,14 +158,14 @@ func TestGoGoesOnWhenThePeerReadsAgain(t *testing.T) {
 		f.Stall("a:1")
 		var calls []*rpcx.Call
 		for range 100 {
-			calls = append(calls, c.Go("Bank.Echo", strings.Repeat("x", 64<<10), new(string), nil))
+			calls = append(calls, c.Go("Bank.Measure", strings.Repeat("x", 64<<10), new(int), nil))
 		}
 		time.Sleep(500 * time.Millisecond)
 		f.Resume("a:1")
 		for _, call := range calls {
 			<-call.Done
 			require.NoError(t, call.Error)
-			require.Equal(t, call.Args, *call.Reply.(*string))
+			require.Equal(t, len(call.Args.(string)), *call.Reply.(*int))
 		}
 	})
 }
@@ -234,7 +234,7 @@ func TestCloseEndsAsynchronousCalls(t *testing.T) {
 				const calls = 50
 				done := make(chan *rpcx.Call, 2*calls)
 				for range calls {
-					c.Go("Bank.Echo", strings.Repeat("x", 64<<10), new(string), done)
+					c.Go("Bank.Measure", strings.Repeat("x", 64<<10), new(int), done)
 				}
 				require.NoError(t, c.Close())
 				synctest.Wait()

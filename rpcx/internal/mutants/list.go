@@ -71,11 +71,11 @@ var mutants = []mutant{
 	// Who reads.
 	{"the reader goes on while replies are owed", read, "if len(c.inflight) > 0 || c.prefetch.ReadAhead() {", "if c.prefetch.ReadAhead() {"},
 	{"a caller that has read passes the token on", read, "case len(c.inflight) == 0 && !c.prefetch.ReadAhead():", "case true:"},
-	{"a caller whose context ends stops reading", read, "\t\tc.wire.InterruptRead()\n", ""},
-	{"an interrupted read leaves the connection readable", read, "\t\tc.wire.ResumeRead()\n", ""},
+	{"a caller whose context ends stops reading", read, "\t\tc.wire.ReadBy(past)\n", ""},
+	{"an interrupted read leaves the connection readable", read, "\tc.wire.ReadBy(time.Time{})\n\tc.passOn()", "\tc.passOn()"},
 	{"an idle connection is looked at before it is used", send, "if takes && c.peeks && c.reading == byNone {", "if false {"},
 	{"an idle reader ends", read, "if c.parked && (unused || !c.active) {", "if false {"},
-	{"a caller reads only alone", send, "c.chooseReader(x, waits && !crowded)", "c.chooseReader(x, waits)"},
+	{"a caller reads only alone", send, "c.chooseReader(x, mayRead && !crowded)", "c.chooseReader(x, mayRead)"},
 
 	// What is known of an attempt without an answer.
 	{"a living connection leaves doubt", send, "case c.wire == nil || !c.Dead():", "case c.wire == nil:"},

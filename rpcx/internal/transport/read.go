@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"time"
 
 	"resilientrpc/rpcx/internal/wire"
 )
@@ -147,37 +148,65 @@ func (c *Conn) readUntil(x *Exchange) {
 // pieces, before it leaves that to the reader goroutine.
 const mostPrefetches = 4
 
+// watchAfter is how long a caller reads before it has its context watched, which costs as
+// much as a part of a short call.
+const watchAfter = time.Millisecond
+
 // readOrLeave is readUntil for a caller that may leave while it waits for the network.
 func (c *Conn) readOrLeave(ctx context.Context, x *Exchange) {
-	c.mayLeave(x)
-	defer context.AfterFunc(ctx, func() { c.interrupt(x) })()
-	for tries := 0; x.state.Load() == pending && tries < mostPrefetches; {
+	c.wire.ReadBy(watchTime(ctx))
+	watched := false
+	for tries := mostPrefetches; x.state.Load() == pending && tries > 0; {
 		if c.prefetch.HasReply() {
 			if err := c.readReply(x); err != nil {
 				c.Fail(readError(err))
 			}
 			continue
 		}
-		tries++
-		if err := c.prefetch.Prefetch(); err == nil {
-			continue
-		} else if !c.wasInterrupted(err) {
+		switch err := c.prefetch.Prefetch(); {
+		case err == nil:
+			tries--
+		case ctx.Err() != nil && wire.IsTimeout(err):
+			tries = 0
+		case !watched && wire.IsTimeout(err):
+			watched = true
+			defer c.watch(ctx, x)()
+		case !c.wasInterrupted(err):
 			c.Fail(readError(err))
-		} else if ctx.Err() != nil {
-			break
 		}
 	}
+	if watched {
+		c.mayLeave(nil)
+	}
+	c.wire.ReadBy(time.Time{})
 	c.passOn()
 	if x.state.Load() != answered {
 		c.await(ctx, x)
 	}
 }
 
-// mayLeave lets interrupt end the caller's wait for the network.
+// watchTime is when a caller that has begun to read has its context watched.
+func watchTime(ctx context.Context) time.Time {
+	at := time.Now().Add(watchAfter)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(at) {
+		return deadline
+	}
+	return at
+}
+
+// watch has the end of a context interrupt the caller that reads.
+func (c *Conn) watch(ctx context.Context, x *Exchange) (stop func() bool) {
+	c.wire.ReadBy(time.Time{})
+	c.mayLeave(x)
+	return context.AfterFunc(ctx, func() { c.interrupt(x) })
+}
+
+// mayLeave lets interrupt end the wait of an exchange's caller for the network, and of no
+// other.
 func (c *Conn) mayLeave(x *Exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.leaver = x
+	c.leaver, c.interrupted = x, false
 }
 
 // interrupt ends the wait of the caller for the network, if it is at it.
@@ -186,34 +215,29 @@ func (c *Conn) interrupt(x *Exchange) {
 	defer c.mu.Unlock()
 	if c.leaver == x {
 		c.interrupted = true
-		c.wire.InterruptRead()
+		c.wire.ReadBy(past)
 	}
 }
 
-// wasInterrupted reports whether interrupt is why a read has failed, be it that of an
-// earlier use of the exchange, and lets reads go on.
+var past = time.Unix(1, 0)
+
+// wasInterrupted reports whether interrupt is why a read has failed, and lets reads go on:
+// an earlier use of the exchange was meant.
 func (c *Conn) wasInterrupted(err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	was := c.interrupted && wire.IsTimeout(err)
-	c.endInterrupt()
-	return was
-}
-
-// endInterrupt lets reads go on. The caller holds mu.
-func (c *Conn) endInterrupt() {
-	if c.interrupted && c.state != closed {
-		c.wire.ResumeRead()
+	if !c.interrupted || !wire.IsTimeout(err) {
+		return false
 	}
 	c.interrupted = false
+	c.wire.ReadBy(time.Time{})
+	return true
 }
 
 // passOn puts the token of a caller back, or gives it to the reader goroutine.
 func (c *Conn) passOn() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.leaver = nil
-	c.endInterrupt()
 	switch {
 	case c.state == closed:
 	case len(c.inflight) == 0 && !c.prefetch.ReadAhead():

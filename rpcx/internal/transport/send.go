@@ -39,7 +39,8 @@ func (c *Conn) Do(ctx context.Context, x *Exchange) Outcome {
 			return c.doForeign(ctx, x)
 		}
 		x.prepare(c)
-		switch err := c.write(x, true); {
+		mayRead := ctx.Done() == nil || !c.cfg.Given // whose deadlines are its owner's
+		switch err := c.write(x, mayRead); {
 		case err == ErrNoRoom: //nolint:errorlint // it is never wrapped
 			continue
 		case err != nil:
@@ -113,9 +114,9 @@ func (x *Exchange) prepare(c *Conn) {
 
 // write encodes a request into memory and sees to it that it leaves. It returns an error
 // only if nothing has happened: there is no room, or the connection takes no requests.
-// Whatever the codec does to the request is the outcome of the exchange. Waits says that
-// its caller waits for the end in this goroutine.
-func (c *Conn) write(x *Exchange, waits bool) error {
+// Whatever the codec does to the request is the outcome of the exchange. MayRead says
+// that its caller waits for the end in this goroutine, and may read meanwhile.
+func (c *Conn) write(x *Exchange, mayRead bool) error {
 	c.writing.Lock()
 	if c.wire.Full() {
 		c.writing.Unlock()
@@ -123,7 +124,7 @@ func (c *Conn) write(x *Exchange, waits bool) error {
 	}
 	x.start = c.wire.BeginFrame()
 	c.cfg.Observer.Writing(x)
-	crowded, err := c.issue(x, waits)
+	crowded, err := c.issue(x, mayRead)
 	if err != nil {
 		c.wire.EndFrame()
 		c.writing.Unlock()
@@ -142,7 +143,7 @@ func (c *Conn) write(x *Exchange, waits bool) error {
 
 // issue gives an exchange its number, and decides on the reader of its reply. It reports
 // whether there are others in flight.
-func (c *Conn) issue(x *Exchange, waits bool) (crowded bool, err error) {
+func (c *Conn) issue(x *Exchange, mayRead bool) (crowded bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -159,7 +160,7 @@ func (c *Conn) issue(x *Exchange, waits bool) (crowded bool, err error) {
 	c.inflight[x.seq] = x
 	c.live++
 	c.load.Store(int64(c.live))
-	c.chooseReader(x, waits && !crowded)
+	c.chooseReader(x, mayRead && !crowded)
 	return crowded, nil
 }
 

@@ -64,8 +64,5 @@ func (w *Wire) opError(err error) error {
 	return op
 }
 
-// InterruptRead ends the Read that is under way, and those to come, with a timeout.
-func (w *Wire) InterruptRead() { w.readBy(past) }
-
-// ResumeRead undoes InterruptRead.
-func (w *Wire) ResumeRead() { w.readBy(time.Time{}) }
+// ReadBy sets a deadline for the Read that is under way and those to come; zero is none.
+func (w *Wire) ReadBy(at time.Time) { w.readBy(at) }
