@@ -43,10 +43,9 @@ type DebugHandler struct {
 	Clients map[string]*Client
 	// Token, if not empty, lets those who know it act: a POST with the header
 	// "Authorization: Bearer TOKEN", or with the form field token, and the fields
-	// client, endpoint and action. The action "trip" opens an endpoint's breaker for
-	// the time of the field for, up to 24h, or 30s if there is none; "drain" lets the
-	// endpoint's calls end and no others in, until "reset", which undoes both. All of it is
-	// logged. If it is empty, nothing can be changed.
+	// client, endpoint and action: "trip" is Client.Trip for the time of the field for,
+	// up to 24h, or 30s if there is none; "drain" is Client.Drain, and "reset"
+	// Client.Reset. All of it is logged. If it is empty, nothing can be changed.
 	Token string
 	// Logger gets a line for each action, and one a minute for wrong tokens. Nil
 	// means slog.Default().

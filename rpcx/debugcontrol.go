@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -11,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"resilientrpc/breaker"
 )
 
 const (
@@ -28,7 +27,7 @@ const (
 type order struct {
 	client   *Client
 	name     string // the client's
-	endpoint *endpoint
+	endpoint string
 	action   string
 	hold     time.Duration // of a trip
 	from     string        // whose order it is
@@ -52,15 +51,19 @@ func (h *DebugHandler) act(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), status)
 		return
 	}
-	text, err := o.run(time.Now())
-	if err != nil {
+	text, err := o.run()
+	switch {
+	case errors.Is(err, ErrUnknownEndpoint):
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	case err != nil:
 		http.Error(w, err.Error(), http.StatusConflict)
 		return
 	}
-	h.logger().Info("endpoint controlled by hand", "client", o.name, "endpoint", o.endpoint.addr,
+	h.logger().Info("endpoint controlled by hand", "client", o.name, "endpoint", o.endpoint,
 		"action", o.action, "remote", o.from, "effect", text)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	json.NewEncoder(w).Encode(map[string]string{"Endpoint": o.endpoint.addr, "Effect": text}) //nolint:errcheck // the reader has gone
+	json.NewEncoder(w).Encode(map[string]string{"Endpoint": o.endpoint, "Effect": text}) //nolint:errcheck // the reader has gone
 }
 
 // knows reports whether the request brings the token. How long that takes says
@@ -77,17 +80,9 @@ func (h *DebugHandler) knows(r *http.Request) bool {
 // read makes an order of a form, or says what is wrong with it.
 func (h *DebugHandler) read(r *http.Request) (o order, status int, err error) {
 	form := r.PostForm
-	o = order{name: form.Get("client"), action: form.Get("action"), hold: tripFor, from: r.RemoteAddr}
+	o = order{name: form.Get("client"), endpoint: form.Get("endpoint"), action: form.Get("action"), hold: tripFor, from: r.RemoteAddr}
 	if o.client = h.Clients[o.name]; o.client == nil {
 		return o, http.StatusNotFound, noClient(o.name, slices.Sorted(maps.Keys(h.Clients)))
-	}
-	for _, e := range o.client.endpoints() {
-		if e.addr == form.Get("endpoint") {
-			o.endpoint = e
-		}
-	}
-	if o.endpoint == nil {
-		return o, http.StatusNotFound, fmt.Errorf("rpcx: the client %q does not use an endpoint %q", o.name, form.Get("endpoint"))
 	}
 	if s := form.Get("for"); s != "" {
 		if o.hold, err = time.ParseDuration(s); err != nil || o.hold <= 0 || o.hold > maxTrip {
@@ -102,39 +97,20 @@ func (h *DebugHandler) read(r *http.Request) (o order, status int, err error) {
 }
 
 // run carries out an order and says what came of it.
-func (o *order) run(now time.Time) (text string, err error) {
-	b := o.endpoint.breaker
-	switch s := b.Stats(now); {
-	case o.client.closed():
-		return "", fmt.Errorf("rpcx: the client %q is closed", o.name)
-	case s.State == breaker.Disabled:
-		return "", fmt.Errorf("rpcx: %s has no breaker that could be opened or closed", o.endpoint.addr)
-	case o.action == "trip" && s.State == breaker.ForcedOpen:
-		return "", fmt.Errorf("rpcx: %s is drained and takes no calls as it is; reset it first", o.endpoint.addr)
-	case o.action == "trip" && s.State == breaker.Open && s.RetryAfter >= o.hold:
-		return "", fmt.Errorf("rpcx: %s takes no calls for %s as it is; trip it for longer", o.endpoint.addr, brief(s.RetryAfter))
-	}
-	// The order comes first in the journal, and then what it does.
+func (o *order) run() (text string, err error) {
+	reason := "from " + o.from
 	switch o.action {
 	case "trip":
-		text = "was tripped by hand for " + brief(o.hold)
+		text, err = "was tripped by hand for "+brief(o.hold), o.client.Trip(o.endpoint, o.hold, reason)
 	case "drain":
-		text = "was drained by hand"
+		text, err = "was drained by hand", o.client.Drain(o.endpoint, reason)
 	case "reset":
-		text = "was reset by hand"
+		text, err = "was reset by hand", o.client.Reset(o.endpoint, reason)
 	}
-	o.client.journal.note(entry{
-		At: now, Kind: "control", Level: warning, Endpoint: o.endpoint.addr, Text: text + ", from " + o.from,
-	})
-	switch o.action {
-	case "trip":
-		b.Trip(now, o.hold, fmt.Errorf("tripped by hand from %s", o.from))
-	case "drain":
-		b.ForceOpen(now)
-	case "reset":
-		b.Reset(now)
+	if errors.Is(err, ErrShutdown) {
+		err = fmt.Errorf("rpcx: the client %q is closed", o.name)
 	}
-	return text, nil
+	return text, err
 }
 
 func (h *DebugHandler) logger() *slog.Logger {
