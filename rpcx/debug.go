@@ -3,13 +3,11 @@ package rpcx
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
 	"time"
 
-	"resilientrpc/breaker"
 	"resilientrpc/rpcx/internal/debugpage"
 )
 
@@ -35,10 +33,9 @@ type DebugHandler struct {
 	Clients map[string]*Client
 	// Token, if not empty, allows changes to those who know it: a POST with the header
 	// "Authorization: Bearer TOKEN", or with the form field token, and the fields
-	// client, endpoint and action. The action "trip" opens an endpoint's breaker for
-	// the duration in the field for, up to 24h, or 30s if there is none; "drain" lets
-	// the endpoint's calls end and admits no others, until "reset", which undoes both.
-	// Every action is logged. If Token is empty, nothing can be changed.
+	// client, endpoint and action: "trip" is [Client.Trip] for the duration in the field
+	// for, up to 24h, or 30s if there is none; "drain" is [Client.Drain], and "reset"
+	// [Client.Reset]. Every action is logged. If Token is empty, nothing can be changed.
 	Token string
 	// Logger gets a line for each action, and one a minute for wrong tokens. Nil
 	// means slog.Default().
@@ -91,51 +88,22 @@ func (d debugClient) Events(seq uint64) []debugpage.Event { return d.client.jour
 
 // Control implements [debugpage.Client].
 func (d debugClient) Control(o debugpage.Order) (effect string, err error) {
-	b := d.breaker(o.Endpoint)
-	if b == nil {
-		return "", debugpage.ErrNoEndpoint
-	}
-	switch s := b.Stats(o.At); {
-	case d.client.closed():
-		return "", errors.New("rpcx: the client is closed")
-	case s.State == breaker.Disabled:
-		return "", fmt.Errorf("rpcx: %s has no breaker that could be opened or closed", o.Endpoint)
-	case o.Action == debugpage.Trip && s.State == breaker.ForcedOpen:
-		return "", fmt.Errorf("rpcx: %s is drained and takes no calls already; reset it first", o.Endpoint)
-	case o.Action == debugpage.Trip && s.State == breaker.Open && s.RetryAfter >= o.For:
-		return "", fmt.Errorf("rpcx: %s takes no calls for %s already; trip it for longer", o.Endpoint, brief(s.RetryAfter))
-	}
+	reason := "from " + o.From
 	switch o.Action {
 	case debugpage.Trip:
-		effect = "was tripped by hand for " + brief(o.For)
+		effect, err = "was tripped by hand for "+brief(o.For), d.client.Trip(o.Endpoint, o.For, reason)
 	case debugpage.Drain:
-		effect = "was drained by hand"
+		effect, err = "was drained by hand", d.client.Drain(o.Endpoint, reason)
 	case debugpage.Reset:
-		effect = "was reset by hand"
+		effect, err = "was reset by hand", d.client.Reset(o.Endpoint, reason)
 	}
-	// The order is noted before the breaker's event that it causes.
-	d.client.journal.Note(debugpage.Event{
-		At: o.At, Kind: "control", Level: debugpage.Warning, Endpoint: o.Endpoint, Text: effect + ", from " + o.From,
-	})
-	switch o.Action {
-	case debugpage.Trip:
-		b.Trip(o.At, o.For, fmt.Errorf("tripped by hand from %s", o.From))
-	case debugpage.Drain:
-		b.ForceOpen(o.At)
-	case debugpage.Reset:
-		b.Reset(o.At)
+	switch {
+	case errors.Is(err, ErrUnknownEndpoint):
+		err = debugpage.ErrNoEndpoint
+	case errors.Is(err, ErrShutdown):
+		err = errors.New("rpcx: the client is closed")
 	}
-	return effect, nil
-}
-
-// breaker returns the breaker of the endpoint in use at an address, nil if there is none.
-func (d debugClient) breaker(addr string) (b *breaker.Breaker) {
-	for _, e := range d.client.endpoints() {
-		if e.addr == addr {
-			b = e.breaker
-		}
-	}
-	return b
+	return effect, err
 }
 
 // brief rounds a duration for a text.

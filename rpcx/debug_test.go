@@ -228,14 +228,14 @@ func TestDebugControls(t *testing.T) {
 
 		w = post(h, "sesame", "client", "bank", "endpoint", "b:1", "action", "trip", "for", "5m")
 		require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
-		require.ErrorContains(t, c.Stats().Endpoints[1].Cause, "tripped by hand from 192.0.2.1:1234")
+		require.ErrorContains(t, c.Stats().Endpoints[1].Cause, "tripped by hand, from 192.0.2.1:1234")
 		time.Sleep(4 * time.Minute)
 		require.Equal(t, breaker.Open, c.Stats().Endpoints[1].State)
 		time.Sleep(2 * time.Minute)
 		require.Equal(t, breaker.Closed, c.Stats().Endpoints[1].State, "a ping was answered")
 		now := figures(t, h, "/?format=json")
 		require.True(t, now.has("a:1 was drained by hand, from 192.0.2.1:1234"), "%q", now.texts())
-		require.True(t, now.has("b:1 takes no calls for 5m0s: tripped by hand from 192.0.2.1:1234"), "%q", now.texts())
+		require.True(t, now.has("b:1 takes no calls for 5m0s: tripped by hand, from 192.0.2.1:1234"), "%q", now.texts())
 	})
 }
 

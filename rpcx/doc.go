@@ -143,7 +143,8 @@
 // # What can be seen
 //
 // [Client.Stats] is the present state, and [DebugHandler] a page that shows it and what
-// happened of late, and lets who has its token control endpoints. [ClientTrace] has a hook for everything that
+// happened of late. [Client.Drain], [Client.Trip] and [Client.Reset] control an endpoint by
+// hand, and the page does for those who have its token. [ClientTrace] has a hook for everything that
 // happens, [ClientTrace.Join] lets several listen, and [Dialer].Logger gets what an
 // operator may want to know, with what repeats summed up. Two modules of their own
 // listen for OpenTelemetry (resilientrpc/rpcx/otelrpcx) and for Prometheus
