@@ -13,6 +13,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/wire"
 )
 
@@ -306,7 +307,7 @@ func (t *tap) note() {
 // readFailure is the error of a reply.
 func (t *tap) readFailure(r *rpc.Response) error {
 	if t.marked(r) {
-		if err := refusalOf(r.Error); err != nil {
+		if err := protocol.RefusalOf(r.Error); err != nil {
 			return err
 		}
 	}
@@ -324,7 +325,7 @@ func (t *tap) marked(r *rpc.Response) bool {
 	if t.refusals != nil {
 		return t.refusals.Refused()
 	}
-	return r.ServiceMethod == refusedMethod
+	return r.ServiceMethod == protocol.RefusedMethod
 }
 
 // ReadResponseBody implements rpc.ClientCodec. Who owns the attempt is told at
@@ -342,7 +343,7 @@ func (t *tap) ReadResponseBody(body any) error {
 		t.conn.received(a, t.now, !t.unanswered)
 	}
 	mine, err := t.read(a)
-	if !mine && !t.unanswered && !isRefusal(t.failure) {
+	if !mine && !t.unanswered && !protocol.IsRefusal(t.failure) {
 		t.conn.ep.late(a, t.now)
 	}
 	t.ended(err) //nolint:errcheck // it is returned below

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/wire"
 )
 
@@ -79,7 +80,7 @@ func TestWhatIsKnownOfAnAttempt(t *testing.T) {
 		"the codec has not seen it": {conn: foreign, state: queued, err: rpc.ErrShutdown, want: NotSent},
 		"the reply was cut short":   {conn: foreign, state: decoding, err: io.ErrUnexpectedEOF, want: Executed},
 		"the method said no":        {conn: foreign, state: decoding, end: rpc.ServerError("no"), want: Executed},
-		"the server was draining":   {conn: foreign, state: decoding, end: errDraining, want: NotSent},
+		"the server was draining":   {conn: foreign, state: decoding, end: protocol.ErrDraining, want: NotSent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := &attempt{err: k.end}

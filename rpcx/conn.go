@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/wire"
 )
 
@@ -49,11 +50,11 @@ type conn struct {
 	unsure        atomic.Int64 // requests of methods whose usual latency is no short one, or not known
 
 	// The prober's.
-	ping      *attempt      // on its way, nil if none
-	said      health        // the reply to it
-	owing     bool          // the peer owes a sign of life
-	unreached bool          // the exchange of a ping found no connection
-	asked     time.Duration // since when, since core.born
+	ping      *attempt        // on its way, nil if none
+	said      protocol.Health // the reply to it
+	owing     bool            // the peer owes a sign of life
+	unreached bool            // the exchange of a ping found no connection
+	asked     time.Duration   // since when, since core.born
 
 	mu    sync.Mutex // protects following
 	first *attempt   // of those with an owner that are on their way: a ring
@@ -232,7 +233,7 @@ func (c *conn) outcome(a *attempt, err error) result {
 	}
 	r := result{err: err, at: a.at}
 	switch {
-	case isRefusal(a.err): // it did not run; nor would another one
+	case protocol.IsRefusal(a.err): // it did not run; nor would another one
 		r.err, r.own = a.err, true
 		c.retire()
 	case a.err != nil: // the method's error, a reply that could not be decoded, or none

@@ -35,7 +35,7 @@ type endpoint struct {
 	// the peer may be one that handles so many requests at a time.
 	beside    atomic.Int64
 	lookEarly atomic.Bool   // the prober is to look soon, or about to
-	running   atomic.Int64  // what the server said to the last ping: see health
+	running   atomic.Int64  // what the server said to the last ping: see protocol.Health
 	took      latencies     // since core.born
 	paces     paces         // likewise
 	judged    atomic.Uint64 // attempts whose end has told something of the endpoint

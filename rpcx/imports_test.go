@@ -29,6 +29,17 @@ const (
 
 var pillars = []string{module + "/codec", module + "/breaker", module + "/detector", module + "/balancer"}
 
+// restricted has the packages below rpcx whose imports are restricted further, each with what
+// its code may import besides the standard library. Their tests may import what those of
+// rpcx may.
+var restricted = map[string][]string{
+	roofPath + "/internal/server": {
+		module + "/codec", roofPath + "/internal/wire", roofPath + "/internal/protocol", xsyncPath,
+	},
+	roofPath + "/internal/protocol": nil,
+	roofPath + "/internal/wire":     {module + "/codec"},
+}
+
 // listed is a package of the module as go list describes it.
 type listed struct {
 	ImportPath   string
@@ -92,6 +103,14 @@ func TestStrayImportsAreFound(t *testing.T) {
 		{"a benchmark imports test support", listed{ImportPath: speedPath, Imports: []string{instantPath}}, 0},
 		{"roof imports an example", listed{ImportPath: roofPath, Imports: []string{module + "/examples/calc"}}, 1},
 		{"example imports a dependency", listed{ImportPath: module + "/examples/calc", Imports: []string{roofPath, pillars[0], backoffPath}}, 1},
+		{"the server imports what it may", listed{
+			ImportPath: roofPath + "/internal/server", Imports: restricted[roofPath+"/internal/server"],
+			TestImports: []string{testifyPath + "/require", simnetPath, leakPath},
+		}, 0},
+		{"the server imports the client, and pillars of its", listed{
+			ImportPath: roofPath + "/internal/server",
+			Imports:    append([]string{roofPath, roofPath + "/internal/transport", backoffPath}, pillars...),
+		}, 6},
 		{"a fourth dependency", listed{ImportPath: roofPath, Imports: []string{"github.com/x/y"}}, 1},
 		{"a room outside the house", listed{ImportPath: module + "/util", Imports: []string{"io"}}, 1},
 		{"a name that only begins alike", listed{ImportPath: roofPath, Imports: []string{module + "/codec2"}}, 1},
@@ -138,7 +157,11 @@ func allowed(path string) (room string, code, tests []string) {
 	switch examples := module + "/examples"; {
 	case under(path, roofPath):
 		code = append(house, backoffPath, xsyncPath)
-		return roofPath, code, append(code, testifyPath)
+		tests = append(code, testifyPath)
+		if imports, ok := restricted[path]; ok {
+			return path, imports, tests
+		}
+		return roofPath, code, tests
 	case under(path, examples):
 		code = append(house, examples)
 		return examples, code, append(code, testifyPath)

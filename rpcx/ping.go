@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/wire"
 )
 
@@ -13,7 +14,7 @@ import (
 const pingMethod = codec.PingMethod
 
 // newPing returns an attempt that belongs to no call.
-func newPing(reply *health) *attempt {
+func newPing(reply *protocol.Health) *attempt {
 	return &attempt{method: pingMethod, args: struct{}{}, reply: reply}
 }
 
@@ -145,7 +146,7 @@ func (c *conn) watch(now time.Time, slot time.Duration) (owed time.Duration) {
 // sendPing asks for a sign of life. It is not called while the wire is full.
 func (c *conn) sendPing(now time.Time) {
 	c.expectPing(now)
-	c.said = health{}
+	c.said = protocol.Health{}
 	c.before.Store(c.sent.Load())
 	c.pinged.Store(int64(now.Sub(c.ep.client.born)))
 	c.ping, c.asked, c.owing = newPing(&c.said), now.Sub(c.ep.client.born), true
@@ -172,7 +173,7 @@ func (c *conn) settlePing() {
 		return
 	}
 	switch err := c.ping.err; {
-	case isRefusal(err):
+	case protocol.IsRefusal(err):
 		c.retire()
 	case isUnreached(err):
 		c.unreachable(err)

@@ -10,6 +10,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/protocol"
 )
 
 // run is one call on its way through its attempts. Each begins, is sent, and is
@@ -123,7 +124,7 @@ func wasGiven(res result) bool {
 	case isTurnedAway(res.err):
 		return false
 	}
-	return isRefusal(res.err) || answerOf(res.err) != codec.NoAnswer
+	return protocol.IsRefusal(res.err) || answerOf(res.err) != codec.NoAnswer
 }
 
 // send sends an attempt, and another if it takes long, and waits for the end.

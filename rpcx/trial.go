@@ -7,6 +7,7 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/protocol"
 )
 
 // trial is what a half-open breaker's probe came to: a connection and a ping, on which
@@ -86,7 +87,7 @@ func (t *trial) survived(c *conn) bool {
 func (t *trial) ping(ctx context.Context, c *conn, wait time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	var said health
+	var said protocol.Health
 	sent, done := time.Now(), make(chan result, 1)
 	c.pinged.Store(int64(sent.Sub(c.ep.client.born)))
 	go func() { done <- c.do(ctx, sent, newPing(&said)) }()
@@ -114,7 +115,7 @@ func (t *trial) answer(c *conn, r result, sent time.Time) bool {
 	case end != nil && (end.Answer == codec.Rejected || end.Answer == codec.Busy):
 		t.err = nil
 	case end != nil: // there is no silence, and other calls on the connection may go on
-	case isRefusal(r.err):
+	case protocol.IsRefusal(r.err):
 		c.retire()
 	case r.err == nil || r.sent == Executed || isServerError(r.err):
 		t.err = nil

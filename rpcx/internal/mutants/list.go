@@ -18,8 +18,10 @@ const (
 	writer  = "rpcx/internal/wire/wire.go"
 	flush   = "rpcx/internal/wire/flush.go"
 	ending  = "rpcx/internal/wire/close.go"
-	stream  = "rpcx/serverstream.go"
-	worker  = "rpcx/serverconn.go"
+	stream  = "rpcx/internal/server/stream.go"
+	served  = "rpcx/internal/server/conn.go"
+	worker  = "rpcx/internal/server/worker.go"
+	request = "rpcx/internal/server/request.go"
 )
 
 var mutants = []mutant{
@@ -34,7 +36,7 @@ var mutants = []mutant{
 	{"a caller who has gone gets no repetition", run, "return gone || !mayRepeat", "return !mayRepeat"},
 	{"a repetition is paid for", run, "r.paid = r.client.budget.withdraw(); r.paid", "r.paid = true; r.paid"},
 	{"what repeats only refusals of ours is free", run, "if !r.owes || r.paid {", "if r.attempts == 1 || r.paid {"},
-	{"what repeats refusals of a server is paid for", run, "return isRefusal(res.err) || answerOf(res.err) != codec.NoAnswer", "return isRefusal(res.err) && answerOf(res.err) != codec.NoAnswer"},
+	{"what repeats refusals of a server is paid for", run, "return protocol.IsRefusal(res.err) || answerOf(res.err) != codec.NoAnswer", "return protocol.IsRefusal(res.err) && answerOf(res.err) != codec.NoAnswer"},
 	{"what was not sent is not paid for", run, "r.client.budget.refund()", "_ = 0"},
 	{"a spent budget ends a call before it waits", run, "r.owes && r.client.budget.isSpent()", "false"},
 	{"a refused call does not spin", run, "r.wait = max(r.wait, leastWait)", "_ = 0"},
@@ -115,14 +117,14 @@ var mutants = []mutant{
 
 	// What a server that refuses, and a client, believe.
 	{"a refusal has the peer's own mark", attempt, "if t.marked(r) {", "if true {"},
-	{"what is refused did not run", worker, "r.ServiceMethod = refusedMethod", "_ = 0"},
-	{"a reply waits for room", worker, "c.stream.Full(); c.sending.Lock() {", "false; {"},
-	{"no request is read without room for its reply", worker, "\tq.stream.room()\n", ""},
+	{"what is refused did not run", request, "r.ServiceMethod = protocol.RefusedMethod", "_ = 0"},
+	{"a reply waits for room", served, "c.stream.Full(); c.sending.Lock() {", "false; {"},
+	{"no request is read without room for its reply", request, "\tq.stream.awaitRoom()\n", ""},
 	{"a reply waits for no reader who waits", stream, "if s.waiting.Load() ||", "if"},
-	{"a reply waits for no more than gatherFor", stream, "now-since < int64(gatherFor) ||", "true ||"},
+	{"a reply waits for no more than maxJoinDelay", stream, "now-since < int64(maxJoinDelay) ||", "true ||"},
 
 	// A server's workers.
-	{"somebody reads on while a method runs", worker, "\tq.pass()\n", ""},
+	{"another worker reads while a method runs", request, "\tq.handOver()\n", ""},
 	{"a worker whose method ends its goroutine is counted", worker, "\tdefer q.leave() // whatever ends the goroutine, be it the method\n", ""},
-	{"the spare worker ends with the connection", worker, "close(q.turn)", "_ = 0"},
+	{"the spare worker ends with the connection", worker, "close(q.next)", "_ = 0"},
 }
