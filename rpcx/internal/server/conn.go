@@ -40,6 +40,7 @@ type conn struct {
 	workers atomic.Int64  // goroutines, of which one reads until there is no more to read
 	next    chan struct{} // hands the reading to the spare worker; closed when there is no more
 	spare   atomic.Bool   // there is one: a worker that receives from next, or soon does
+	kept    kept
 
 	sending sync.Mutex   // held while codec takes a reply
 	pending atomic.Int64 // requests read and not answered

@@ -3,6 +3,7 @@ package server
 import (
 	"net/rpc"
 	"runtime/debug"
+	"time"
 
 	"resilientrpc/codec"
 	"resilientrpc/rpcx/internal/protocol"
@@ -14,12 +15,17 @@ type request struct {
 	*conn
 	seq      uint64
 	method   string
+	reading  reading
 	read     bool              // its header was
-	passed   bool              // its body was, too, and another worker reads
+	decoded  bool              // its body was read, too, so that the stream is in order
 	followed bool              // by another request, which has begun to arrive
 	refused  *protocol.Refusal // why, if it is
 	answered bool              // or at least tried
 	returned bool              // from net/rpc's server, and not by a panic
+
+	times *runTimes // of the method; nil if there is none
+	began int64     // when the method was called: see stream.now
+	took  int64     // until the reply was written, if it was
 }
 
 // run reads a request and runs it.
@@ -48,14 +54,25 @@ func (q *request) ReadRequestHeader(r *rpc.Request) error {
 	return nil
 }
 
-// ReadRequestBody implements rpc.ServerCodec. The next request may be read while
-// this one runs.
+// ReadRequestBody implements rpc.ServerCodec. No body is asked for if there is no method
+// to run.
 func (q *request) ReadRequestBody(body any) error {
 	err := q.codec.ReadRequestBody(body)
+	q.decoded = true
 	q.stream.partial.Store(0)
 	q.followed = q.ahead != nil && q.ahead.ReadAhead()
-	q.passed = true
-	q.handOver()
+	runs := body != nil && err == nil
+	if runs {
+		q.times = q.methods.of(q.method)
+	}
+	q.began = q.stream.now()
+	if q.ahead != nil && !q.followed && (!runs || q.times.short()) {
+		q.reading = readingHere
+		q.keepReading(q)
+	} else {
+		q.reading = readingElsewhere
+		q.handOver()
+	}
 	return err
 }
 
@@ -75,6 +92,7 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 // connection itself; a reply that others may join is left to them, or to a flusher.
 func (q *request) reply(r *rpc.Response, body any) error {
 	err := q.write(r, body, q.refused != nil)
+	q.took = q.stream.now() - q.began
 	if q.method == codec.PingMethod {
 		q.pings.Add(-1)
 	}
@@ -93,6 +111,11 @@ func (q *request) end() {
 	if !q.returned && !q.cfg.CrashOnPanic {
 		q.rescue(recover())
 	}
+	if q.reading == readingHere && !q.resumeReading(q) {
+		q.reading = readingElsewhere // and the run has been recorded
+	} else if q.answered {
+		q.times.record(time.Duration(q.took))
+	}
 	if q.read && q.refused == nil {
 		q.done()
 	}
@@ -102,7 +125,7 @@ func (q *request) end() {
 // panicked, the stream is in disorder, and the connection ends.
 func (q *request) rescue(reason any) {
 	q.log.Error("rpc method did not return", "method", q.method, "panic", reason, "stack", string(debug.Stack()))
-	if !q.passed || q.answered {
+	if !q.decoded || q.answered {
 		q.nc.Close()
 		return
 	}

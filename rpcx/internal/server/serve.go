@@ -4,7 +4,9 @@
 // It guarantees:
 //   - Each request that was read is answered once, also one whose method panics or ends
 //     its goroutine, unless its connection ends first.
-//   - Requests of a connection run concurrently.
+//   - Requests of a connection that arrive together run concurrently. A request that
+//     arrives alone, of a method that is usually short, runs on the goroutine that read
+//     it; one that then takes longer holds up those behind it for about a millisecond.
 //   - Replies that become ready together leave together.
 //   - A client that does not read its replies, or does not complete a request, costs a
 //     bounded amount of memory, and in the end its connection.
@@ -81,6 +83,8 @@ type serving struct {
 	wg      sync.WaitGroup
 	running atomic.Int64  // requests that run now
 	freed   chan struct{} // holds one; receives when a connection has ended
+	methods methods
+	relief  relief
 
 	mu       sync.Mutex // protects following
 	conns    map[*conn]struct{}

@@ -1,5 +1,25 @@
 package server
 
+// Of the workers of a connection one has the reading. It reads a request, and then
+//
+//	the request                           the reading
+//	another one has begun to arrive       goes to the spare worker, or a new one
+//	it is alone, and its method is short  stays: see relief
+//	it is alone, and its method is not    goes to the spare worker, or a new one
+//	there is none: the stream has ended   is over
+//
+// A worker without the reading becomes the spare one when its request has been answered,
+// or ends if there is one already.
+
+// A reading says what has become of the reading of a worker that has read a request.
+type reading uint8
+
+const (
+	readingEnded reading = iota // there is no more to read
+	readingHere                 // the worker goes on after the request
+	readingElsewhere
+)
+
 // work reads requests and runs them, for as long as the worker is needed. net/rpc's
 // ServeCodec starts a goroutine for each request, whose stack has to grow every time,
 // and in which a panic cannot be recovered.
@@ -8,27 +28,35 @@ func (c *conn) work() {
 	defer q.leave() // whatever ends the goroutine, be it the method
 	reserveStack(1)
 	for {
-		q.run()
-		if !q.passed || !c.spare.CompareAndSwap(false, true) {
+		switch q.run(); q.reading {
+		case readingEnded:
 			return
-		}
-		if _, more := <-c.next; !more {
-			return
+		case readingElsewhere:
+			if !c.spare.CompareAndSwap(false, true) {
+				return
+			}
+			if _, more := <-c.next; !more {
+				return
+			}
 		}
 	}
 }
 
 // leave ends a worker, and the connection's work if it was to read.
 func (q *request) leave() {
-	if !q.passed {
+	switch q.reading {
+	case readingEnded:
 		close(q.next)
+	case readingHere: // the method has ended the goroutine
+		q.handOver()
 	}
 	if q.workers.Add(-1) == 0 {
 		q.finish()
 	}
 }
 
-// handOver lets another worker read: the spare one, or else a new one.
+// handOver lets another worker read: the spare one, or else a new one. A worker of the
+// connection calls it, or something that keeps one from ending.
 func (c *conn) handOver() {
 	select {
 	case c.next <- struct{}{}:
