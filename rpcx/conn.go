@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/transport"
 )
 
@@ -30,7 +31,7 @@ type conn struct {
 
 	// The prober's.
 	ping      *transport.Exchange // on its way, nil if none
-	said      health              // the reply to it
+	said      protocol.Health     // the reply to it
 	owing     bool                // the peer owes a sign of life
 	unreached bool                // the exchange of a ping found no connection
 	asked     time.Duration       // since when, since core.born
@@ -51,7 +52,7 @@ func newCodecConn(ep *endpoint, codec rpc.ClientCodec) *conn {
 }
 
 func (c *conn) config() transport.Config {
-	return transport.Config{Observer: c, Given: c.ep.fixed, Refusal: refusalOf, RefusedMethod: refusedMethod}
+	return transport.Config{Observer: c, Given: c.ep.fixed}
 }
 
 // ask sends a request and waits for its end.

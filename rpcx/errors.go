@@ -8,6 +8,7 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/transport"
 	"resilientrpc/rpcx/internal/wire"
 )
@@ -137,7 +138,7 @@ func asNetRPC(err error) error {
 // codecs in a place where net/rpc's have no limit and so no error.
 func isOurs(err error) bool {
 	switch err.(type) { //nolint:errorlint // these are never wrapped
-	case *lastError, *transport.BodyError, *codec.FrameError, *codec.ExchangeError, *refusal:
+	case *lastError, *transport.BodyError, *codec.FrameError, *codec.ExchangeError, *protocol.Refusal:
 		return true
 	}
 	switch err { //nolint:errorlint // a net.Error of a dial's may match them, and is none of ours

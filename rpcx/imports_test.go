@@ -40,7 +40,9 @@ var restricted = map[string][]string{
 	roofPath + "/internal/debugpage": nil,
 	roofPath + "/internal/latency":   nil,
 	roofPath + "/internal/wire":      {pillars[0]},
-	roofPath + "/internal/transport": {pillars[0], roofPath + "/internal/wire"},
+	roofPath + "/internal/transport": {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol"},
+	roofPath + "/internal/protocol":  nil,
+	roofPath + "/internal/server":    {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol", xsyncPath},
 }
 
 // listed is a package of the module as go list describes it.
@@ -121,6 +123,14 @@ func TestStrayImportsAreFound(t *testing.T) {
 		{"debugpage imports what it must not", listed{
 			ImportPath: roofPath + "/internal/debugpage", Imports: append([]string{"net/http", roofPath, roofPath + "/internal/latency"}, pillars...),
 			TestImports: []string{testifyPath + "/require", simnetPath, leakPath},
+		}, 6},
+		{"the server imports what it may", listed{
+			ImportPath: roofPath + "/internal/server", Imports: restricted[roofPath+"/internal/server"],
+			TestImports: []string{testifyPath + "/require", simnetPath, leakPath},
+		}, 0},
+		{"the server imports the client, and pillars of its", listed{
+			ImportPath: roofPath + "/internal/server",
+			Imports:    append([]string{roofPath, roofPath + "/internal/transport", backoffPath}, pillars...),
 		}, 6},
 		{"a fourth dependency", listed{ImportPath: roofPath, Imports: []string{"github.com/x/y"}}, 1},
 		{"a room outside the house", listed{ImportPath: module + "/util", Imports: []string{"io"}}, 1},

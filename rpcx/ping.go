@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/transport"
 	"resilientrpc/rpcx/internal/wire"
 )
@@ -14,7 +15,7 @@ import (
 const pingMethod = codec.PingMethod
 
 // newPing returns an exchange that belongs to no call.
-func newPing(reply *health) *transport.Exchange {
+func newPing(reply *protocol.Health) *transport.Exchange {
 	return &transport.Exchange{Method: pingMethod, Args: struct{}{}, Reply: reply, Background: true}
 }
 
@@ -110,7 +111,7 @@ func (c *conn) watch(now time.Time, slot time.Duration) (owed time.Duration) {
 // sendPing asks for a sign of life. It is not called while the wire is full.
 func (c *conn) sendPing(now time.Time) {
 	c.expectPing(now)
-	c.said = health{}
+	c.said = protocol.Health{}
 	c.before.Store(c.sent.Load())
 	c.pinged.Store(int64(now.Sub(c.ep.client.born)))
 	c.ping, c.asked, c.owing = newPing(&c.said), now.Sub(c.ep.client.born), true

@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/rpc"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"resilientrpc/codec"
-	"resilientrpc/rpcx/internal/wire"
+	internal "resilientrpc/rpcx/internal/server"
 )
 
 // Serve is [ServeConfig.Serve] of the zero ServeConfig.
@@ -77,90 +73,21 @@ func (cfg *ServeConfig) Serve(ctx context.Context, lis net.Listener, server *rpc
 	if cfg.MaxConns < 0 {
 		return errors.Join(fmt.Errorf("rpcx: ServeConfig.MaxConns is %d; want a positive number, or 0 for any number", cfg.MaxConns), lis.Close())
 	}
-	s := &serving{cfg: *cfg, server: server, newCodec: newCodec, log: cfg.Logger, freed: make(chan struct{}, 1), conns: make(map[*serverConn]struct{})}
-	if s.server == nil {
-		s.server = rpc.DefaultServer
+	c := internal.Config{
+		Server: server, NewCodec: newCodec,
+		MaxConns: cfg.MaxConns, StopTimeout: cfg.StopTimeout, CrashOnPanic: cfg.CrashOnPanic, Logger: cfg.Logger,
 	}
-	if s.newCodec == nil {
-		s.newCodec = codec.NewGobServer
+	if c.Server == nil {
+		c.Server = rpc.DefaultServer
 	}
-	if s.log == nil {
-		s.log = slog.Default()
+	if c.NewCodec == nil {
+		c.NewCodec = codec.NewGobServer
 	}
-	if s.cfg.StopTimeout == 0 {
-		s.cfg.StopTimeout = 30 * time.Second
+	if c.StopTimeout == 0 {
+		c.StopTimeout = 30 * time.Second
 	}
-	stop := context.AfterFunc(ctx, func() { lis.Close() })
-	ended := make(chan struct{})
-	var watching sync.WaitGroup
-	watching.Go(func() { s.watch(ended) })
-	err := s.accept(ctx, lis)
-	stop()
-	lis.Close()
-	if ctx.Err() != nil {
-		err = nil
+	if c.Logger == nil {
+		c.Logger = slog.Default()
 	}
-	late := s.drain()
-	close(ended)
-	watching.Wait()
-	if late == nil {
-		return err // bare, for those who compare it
-	}
-	return errors.Join(err, late)
-}
-
-// serving is one call of Serve. It starts a worker for each connection, which starts
-// more of them as they are needed, and at times a flusher, and drain waits for them.
-type serving struct {
-	cfg      ServeConfig
-	server   *rpc.Server
-	newCodec func(io.ReadWriteCloser) rpc.ServerCodec
-	log      *slog.Logger
-	wg       sync.WaitGroup
-	running  atomic.Int64  // requests that run now
-	freed    chan struct{} // has room for one; told when a connection is over
-
-	mu     sync.Mutex // protects following
-	conns  map[*serverConn]struct{}
-	placed int // of these, those that count against MaxConns
-	crowd  crowd
-}
-
-// drain ends the connections in order, or those that take too long.
-func (s *serving) drain() error {
-	for _, c := range s.all() {
-		c.leave(errDraining)
-	}
-	done := make(chan struct{})
-	go func() {
-		s.wg.Wait()
-		close(done)
-	}()
-	var late <-chan time.Time
-	if s.cfg.StopTimeout > 0 {
-		timer := time.NewTimer(s.cfg.StopTimeout)
-		defer timer.Stop()
-		late = timer.C
-	}
-	select {
-	case <-done:
-		return nil
-	case <-late:
-	}
-	running := s.running.Load()
-	for _, c := range s.all() {
-		c.abort(wire.ErrClosed)
-	}
-	if running == 0 {
-		<-done // only clients were slow to close
-		return nil
-	}
-	return fmt.Errorf("rpcx: %d requests still ran %v after the serving was to stop; their connections are closed", running, s.cfg.StopTimeout)
-}
-
-// all returns the connections, for what must not be done under the lock.
-func (s *serving) all() []*serverConn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.conns))
+	return internal.Serve(ctx, lis, c)
 }

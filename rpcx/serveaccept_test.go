@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,45 +19,7 @@ import (
 
 	"resilientrpc/codec"
 	"resilientrpc/rpcx"
-	"resilientrpc/rpcx/internal/leak"
 )
-
-func TestServeBoundsConnections(t *testing.T) {
-	inFleet(t, 0, func(t *testing.T, f *fleet) {
-		server := rpc.NewServer()
-		require.NoError(t, server.Register(new(Moody)))
-		lis := f.Listen("s:1")
-		cfg := rpcx.ServeConfig{MaxConns: 2, Logger: slog.New(slog.DiscardHandler)}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- cfg.Serve(ctx, lis, server, nil) }()
-		var clients []*rpc.Client
-		for range 3 {
-			conn, err := f.DialContext(t.Context(), "tcp", "s:1")
-			require.NoError(t, err)
-			clients = append(clients, rpc.NewClient(conn))
-		}
-		synctest.Wait()
-		require.NoError(t, clients[0].Call("Moody.Work", 1, new(int)))
-		require.NoError(t, clients[1].Call("Moody.Work", 1, new(int)))
-		require.Error(t, clients[2].Call("Moody.Work", 1, new(int)))
-		require.NoError(t, clients[0].Close())
-		synctest.Wait()
-		conn, err := f.DialContext(t.Context(), "tcp", "s:1")
-		require.NoError(t, err)
-		clients[0] = rpc.NewClient(conn)
-		require.NoError(t, clients[0].Call("Moody.Work", 1, new(int)), "there is room again")
-		for _, c := range clients {
-			c.Close()
-		}
-		cancel()
-		require.NoError(t, <-ended)
-	})
-	cfg := rpcx.ServeConfig{MaxConns: -1}
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.ErrorContains(t, cfg.Serve(t.Context(), lis, nil, nil), "ServeConfig.MaxConns is -1")
-}
 
 // bounded serves at most max connections at s:1, until the returned function is called.
 // It logs into log.
@@ -240,92 +201,4 @@ func TestServeGivesIdlePlacesAway(t *testing.T) {
 			})
 		})
 	}
-}
-
-// Without MaxConns, a connection may be idle for as long as it likes, and a request may
-// take its time as long as it comes.
-func TestServeLeavesIdleConnectionsAlone(t *testing.T) {
-	inFleet(t, 0, func(t *testing.T, f *fleet) {
-		stop := serving(t, f.Listen("s:1"), newBulk(10), codec.NewJSONServer)
-		silent, err := f.DialContext(t.Context(), "tcp", "s:1")
-		require.NoError(t, err)
-		lively, err := f.DialContext(t.Context(), "tcp", "s:1")
-		require.NoError(t, err)
-		slow, err := f.DialContext(t.Context(), "tcp", "s:1")
-		require.NoError(t, err)
-		for range 300 {
-			_, err := lively.Write([]byte("\r\n")) // a sign of life
-			require.NoError(t, err)
-			_, err = slow.Write(bytes.Repeat([]byte(" "), 2000))
-			require.NoError(t, err)
-			time.Sleep(time.Second)
-		}
-		time.Sleep(24 * time.Hour)
-		for _, conn := range []net.Conn{silent, lively} {
-			c := rpc.NewClientWithCodec(codec.NewJSONClient(conn))
-			require.NoError(t, c.Call("Bulk.Get", 1, new([]byte)))
-			require.NoError(t, c.Close())
-		}
-		require.NoError(t, slow.Close())
-		require.NoError(t, stop())
-	})
-}
-
-// The memory of requests that have begun and do not go on is given back.
-func TestServeEndsRequestsThatDoNotGoOn(t *testing.T) {
-	inFleet(t, 0, func(t *testing.T, f *fleet) {
-		stop := serving(t, f.Listen("s:1"), newBulk(10), codec.NewJSONServer)
-		conn, err := f.DialContext(t.Context(), "tcp", "s:1")
-		require.NoError(t, err)
-		_, err = conn.Write([]byte(`{"method":"` + strings.Repeat("x", 5000)))
-		require.NoError(t, err)
-		begin := time.Now()
-		_, err = conn.Read(make([]byte, 1))
-		require.Error(t, err)
-		require.Greater(t, time.Since(begin), 25*time.Second)
-		require.Less(t, time.Since(begin), 40*time.Second)
-		require.NoError(t, conn.Close())
-		require.NoError(t, stop())
-	})
-}
-
-// A codec that panics where no request is concerned costs its connection only.
-func TestServeOutlivesPanicsOfCodecs(t *testing.T) {
-	leak.Check(t)
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	var n atomic.Int64
-	stop := serving(t, lis, Arith{}, func(conn io.ReadWriteCloser) rpc.ServerCodec {
-		switch n.Add(1) {
-		case 1:
-			panic("no codec")
-		case 2:
-			return nil
-		case 3:
-			return panicking{codec.NewGobServer(conn)}
-		}
-		return codec.NewGobServer(conn)
-	})
-	for range 3 {
-		conn, err := net.Dial("tcp", lis.Addr().String())
-		require.NoError(t, err)
-		c := rpc.NewClient(conn)
-		require.Error(t, c.Call("Arith.Nothing", Args{1, 0}, new(int)))
-		require.NoError(t, c.Close())
-	}
-	c, err := rpc.Dial("tcp", lis.Addr().String())
-	require.NoError(t, err)
-	var product int
-	require.NoError(t, c.Call("Arith.Multiply", Args{2, 3}, &product))
-	require.Equal(t, 6, product)
-	require.NoError(t, c.Close())
-	require.NoError(t, stop())
-}
-
-// panicking is a codec that panics when it is closed.
-type panicking struct{ rpc.ServerCodec }
-
-func (p panicking) Close() error {
-	p.ServerCodec.Close() //nolint:errcheck // it panics
-	panic("closed")
 }

@@ -7,6 +7,7 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/protocol"
 )
 
 // trial is what a half-open breaker's probe came to: a connection and a ping, on which
@@ -90,7 +91,7 @@ func (t *trial) survived(c *conn) bool {
 func (t *trial) ping(ctx context.Context, c *conn, wait time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	var said health
+	var said protocol.Health
 	sent, done := time.Now(), make(chan result, 1)
 	c.pinged.Store(int64(sent.Sub(c.ep.client.born)))
 	go func() { done <- c.ask(ctx, sent, newPing(&said)) }()

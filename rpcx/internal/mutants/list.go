@@ -26,8 +26,10 @@ const (
 	writer    = "rpcx/internal/wire/wire.go"
 	flush     = "rpcx/internal/wire/flush.go"
 	ending    = "rpcx/internal/wire/close.go"
-	stream    = "rpcx/serverstream.go"
-	worker    = "rpcx/serverconn.go"
+	stream    = "rpcx/internal/server/stream.go"
+	served    = "rpcx/internal/server/conn.go"
+	worker    = "rpcx/internal/server/worker.go"
+	request   = "rpcx/internal/server/request.go"
 )
 
 var mutants = []mutant{
@@ -132,15 +134,15 @@ var mutants = []mutant{
 	{"what takes all room is sent", stream, " || s.Full() {", " {"},
 
 	// What a server that refuses, and a client, believe.
-	{"a refusal has the peer's own mark", reply, "if c.marked(&r.head) && ", "if "},
-	{"what is refused did not run", worker, "r.ServiceMethod = refusedMethod", "_ = 0"},
-	{"a reply waits for room", worker, "c.stream.Full(); c.sending.Lock() {", "false; {"},
-	{"no request is read without room for its reply", worker, "\tq.stream.room()\n", ""},
+	{"a refusal has the peer's own mark", reply, "if c.marked(&r.head) {", "if true {"},
+	{"what is refused did not run", request, "r.ServiceMethod = protocol.RefusedMethod", "_ = 0"},
+	{"a reply waits for room", served, "c.stream.Full(); c.sending.Lock() {", "false; {"},
+	{"no request is read without room for its reply", request, "\tq.stream.awaitRoom()\n", ""},
 	{"a reply waits for no reader who waits", stream, "if s.waiting.Load() ||", "if"},
-	{"a reply waits for no more than gatherFor", stream, "now-since < int64(gatherFor) ||", "true ||"},
+	{"a reply waits for no more than maxJoinDelay", stream, "now-since < int64(maxJoinDelay) ||", "true ||"},
 
 	// A server's workers.
-	{"somebody reads on while a method runs", worker, "\tq.pass()\n", ""},
+	{"another worker reads while a method runs", request, "\tq.handOver()\n", ""},
 	{"a worker whose method ends its goroutine is counted", worker, "\tdefer q.leave() // whatever ends the goroutine, be it the method\n", ""},
-	{"the spare worker ends with the connection", worker, "close(q.turn)", "_ = 0"},
+	{"the spare worker ends with the connection", worker, "close(q.next)", "_ = 0"},
 }

@@ -37,12 +37,6 @@ type Config struct {
 	Observer Observer
 	// Given says that the connection belongs to the user: its end does not close it.
 	Given bool
-	// Refusal returns the error that the text of a reply stands for, if it is the
-	// refusal of a server that did not run the request, or nil.
-	Refusal func(text string) error
-	// RefusedMethod is the method name of the header of such a reply, where the codec
-	// has no mark of its own.
-	RefusedMethod string
 }
 
 // The states of a connection.

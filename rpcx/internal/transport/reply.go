@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/protocol"
 )
 
 // reply is what is known of the reply that is being read.
@@ -58,8 +59,8 @@ func (c *Conn) readReply(own *Exchange) error {
 
 // failure is the error of a reply.
 func (c *Conn) failure(r *reply) error {
-	if c.marked(&r.head) && c.cfg.Refusal != nil {
-		if err := c.cfg.Refusal(r.head.Error); err != nil {
+	if c.marked(&r.head) {
+		if err := protocol.RefusalOf(r.head.Error); err != nil {
 			r.refused = true
 			return err
 		}
@@ -78,7 +79,7 @@ func (c *Conn) marked(r *rpc.Response) bool {
 	if c.refusals != nil {
 		return c.refusals.Refused()
 	}
-	return r.ServiceMethod == c.cfg.RefusedMethod
+	return r.ServiceMethod == protocol.RefusedMethod
 }
 
 // arrived notes when the reply came, and that the peer lives. An end of an exchange for

@@ -1,4 +1,4 @@
-package rpcx_test
+package server
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 
 	"resilientrpc/codec"
 	"resilientrpc/rpcx/internal/leak"
+	"resilientrpc/rpcx/internal/simnet"
 )
 
 // Bulk is a service with one large reply for all.
@@ -30,6 +31,14 @@ func (b *Bulk) Get(_ int, reply *[]byte) error {
 	b.ran.Add(1)
 	*reply = b.body
 	return nil
+}
+
+// bulkConfig returns a Config that serves b.
+func bulkConfig(t *testing.T, b *Bulk, newCodec func(io.ReadWriteCloser) rpc.ServerCodec) Config {
+	t.Helper()
+	cfg := config(t, b)
+	cfg.NewCodec = newCodec
+	return cfg
 }
 
 // askBulk asks n times for the large reply, and reads none.
@@ -62,10 +71,9 @@ func TestServeHoldsFewReplies(t *testing.T) {
 	for name, c := range codecs {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
-			lis, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(t, err)
+			lis := listen(t)
 			bulk := newBulk(size)
-			stop := serving(t, lis, bulk, c.server)
+			stop := serve(lis, bulkConfig(t, bulk, c.server))
 			conn, err := net.Dial("tcp", lis.Addr().String())
 			require.NoError(t, err)
 			before := mostHeap(bulk)
@@ -89,11 +97,10 @@ func TestServeEndsStalledConnections(t *testing.T) {
 	for name, c := range codecs {
 		for _, half := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
-				inFleet(t, 0, func(t *testing.T, f *fleet) {
+				inBubble(t, func(t *testing.T, network *simnet.Network) {
 					bulk := newBulk(1 << 20)
-					stop := serving(t, f.Listen("s:1"), bulk, c.server)
-					conn, err := f.DialContext(t.Context(), "tcp", "s:1")
-					require.NoError(t, err)
+					stop := serve(network.Listen("s:1"), bulkConfig(t, bulk, c.server))
+					conn := dial(t, network)
 					askBulk(t, c.client(conn), 50)
 					if half {
 						require.NoError(t, conn.(interface{ CloseWrite() error }).CloseWrite())
@@ -109,14 +116,14 @@ func TestServeEndsStalledConnections(t *testing.T) {
 		}
 	}
 	t.Run("slow", func(t *testing.T) {
-		inFleet(t, 0, func(t *testing.T, f *fleet) {
+		inBubble(t, func(t *testing.T, network *simnet.Network) {
 			bulk := newBulk(1 << 20)
-			stop := serving(t, f.Listen("s:1"), bulk, codec.NewGobServer)
-			conn, err := f.DialContext(t.Context(), "tcp", "s:1")
-			require.NoError(t, err)
+			stop := serve(network.Listen("s:1"), bulkConfig(t, bulk, codec.NewGobServer))
+			conn := dial(t, network)
 			askBulk(t, codec.NewGobClient(conn), 3)
 			require.NoError(t, conn.(interface{ CloseWrite() error }).CloseWrite())
 			var got int64
+			var err error
 			for err == nil {
 				time.Sleep(5 * time.Second)
 				var n int64
@@ -132,16 +139,15 @@ func TestServeEndsStalledConnections(t *testing.T) {
 
 // A stalled connection does not keep Serve from stopping in time.
 func TestServeStopsAmongStalledConnections(t *testing.T) {
-	inFleet(t, 0, func(t *testing.T, f *fleet) {
+	inBubble(t, func(t *testing.T, network *simnet.Network) {
 		bulk := newBulk(1 << 20)
-		stop := serving(t, f.Listen("s:1"), bulk, nil)
-		conn, err := f.DialContext(t.Context(), "tcp", "s:1")
-		require.NoError(t, err)
+		stop := serve(network.Listen("s:1"), bulkConfig(t, bulk, codec.NewGobServer))
+		conn := dial(t, network)
 		defer conn.Close()
 		askBulk(t, codec.NewGobClient(conn), 50)
 		synctest.Wait()
 		begin := time.Now()
-		stop() //nolint:errcheck // methods ran whose replies nobody took
+		stop() //nolint:errcheck // methods ran whose replies were not read
 		require.LessOrEqual(t, time.Since(begin), 31*time.Second)
 	})
 }
@@ -150,11 +156,10 @@ func TestServeStopsAmongStalledConnections(t *testing.T) {
 func TestServeReadsNoRequestsWithoutRoom(t *testing.T) {
 	for name, c := range codecs {
 		t.Run(name, func(t *testing.T) {
-			inFleet(t, 0, func(t *testing.T, f *fleet) {
+			inBubble(t, func(t *testing.T, network *simnet.Network) {
 				bulk := newBulk(1 << 20)
-				stop := serving(t, f.Listen("s:1"), bulk, c.server)
-				conn, err := f.DialContext(t.Context(), "tcp", "s:1")
-				require.NoError(t, err)
+				stop := serve(network.Listen("s:1"), bulkConfig(t, bulk, c.server))
+				conn := dial(t, network)
 				client := c.client(conn)
 				askBulk(t, client, 10)
 				synctest.Wait()

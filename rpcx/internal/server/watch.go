@@ -1,4 +1,4 @@
-package rpcx
+package server
 
 import (
 	"os"
@@ -7,15 +7,14 @@ import (
 	"resilientrpc/rpcx/internal/wire"
 )
 
-// What follows looks once a second at every connection of a server, so that requests
-// need no timers.
+// The watch looks once a second at every connection, so that requests need no timers.
 const (
 	watchEvery = time.Second
 	// minRate is how many bytes of a request have to come in a second for its connection
 	// to be busy.
 	minRate = 1 << 10
 	// enoughIdle is after how many seconds without anything to do a connection may be
-	// asked to leave, if another one wants its place.
+	// retired to make room for another one.
 	enoughIdle = 5
 	// maxPause is how many seconds a request that has begun may take without minRate.
 	maxPause = 30
@@ -34,29 +33,29 @@ func (s *serving) watch(ended <-chan struct{}) {
 		select {
 		case <-tick.C:
 		case <-ended:
-			s.tellOfCrowd()
+			s.logRefused()
 			return
 		}
 		for _, c := range s.all() {
 			c.look()
 		}
-		s.tellOfCrowd()
+		s.logRefused()
 	}
 }
 
-// tellOfCrowd writes one line for all connections that were refused since the last one.
-func (s *serving) tellOfCrowd() {
+// logRefused writes one line for all connections that were refused since the last one.
+func (s *serving) logRefused() {
 	s.mu.Lock()
-	k := s.crowd
-	s.crowd = crowd{}
+	r := s.refused
+	s.refused = refusedConns{}
 	s.mu.Unlock()
-	if k.n > 0 {
-		s.log.Warn("connections refused: there are as many as ServeConfig.MaxConns", "max", s.cfg.MaxConns, "refused", k.n, "last", k.last)
+	if r.n > 0 {
+		s.log.Warn("connections refused: there are as many as ServeConfig.MaxConns", "max", s.cfg.MaxConns, "refused", r.n, "last", r.last)
 	}
 }
 
-// looks is what was seen of a connection at the last look. It belongs to the watch.
-type looks struct {
+// A sight is what was seen of a connection at one look. It belongs to the watch.
+type sight struct {
 	requests, received, sent int64
 	stalled                  int // looks in a row that saw nothing taken of what waits to be written
 	paused                   int // looks in a row that saw a request begun, and less than minRate of it come
@@ -64,10 +63,10 @@ type looks struct {
 
 // look notes what the connection has done since the last look, and closes it if its
 // client does not go on.
-func (c *serverConn) look() {
-	now := looks{requests: c.requests.Load(), received: c.stream.Received(), sent: c.stream.Sent()}
+func (c *conn) look() {
+	now := sight{requests: c.requests.Load(), received: c.stream.Received(), sent: c.stream.Sent()}
 	slow := now.received-c.seen.received < minRate
-	if slow && c.stream.within() {
+	if slow && c.stream.insideRequest() {
 		now.paused = c.seen.paused + 1
 	}
 	if now.sent == c.seen.sent && c.stream.Busy() {
@@ -77,21 +76,21 @@ func (c *serverConn) look() {
 	c.seen = now
 	switch {
 	case now.stalled == maxStall:
-		c.conn.SetWriteDeadline(time.Now()) //nolint:errcheck // then it is stuck
+		c.nc.SetWriteDeadline(time.Now()) //nolint:errcheck // then it is stuck
 	case now.stalled == stuck:
 		c.fail(os.ErrDeadlineExceeded)
 	case now.paused == maxPause:
-		c.log.Warn("connection closed: a request has begun and does not go on", "from", c.conn.RemoteAddr())
+		c.log.Warn("connection closed: a request has begun and does not go on", "from", c.nc.RemoteAddr())
 		c.abort(wire.ErrClosed)
 	}
 }
 
-// setIdle notes whether the last look saw anything to do.
-func (c *serverConn) setIdle(idle bool) {
+// setIdle notes whether the last look saw nothing to do.
+func (c *conn) setIdle(idle bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.quiet++
+	c.idleLooks++
 	if !idle {
-		c.quiet = 0
+		c.idleLooks = 0
 	}
 }

@@ -1,12 +1,8 @@
-package rpcx
+package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net"
 	"net/rpc"
 	"runtime"
 	"strconv"
@@ -17,59 +13,42 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"resilientrpc/codec"
 	"resilientrpc/rpcx/internal/leak"
 	"resilientrpc/rpcx/internal/simnet"
 	"resilientrpc/rpcx/internal/wire"
 )
 
 // A reply may wait for that of the next request, but not for its method, nor for long.
-func TestServerStreamTakesAlong(t *testing.T) {
+func TestStreamJoinsNextFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newServerStream(wire.New(nil, wire.Config{}))
-		require.True(t, s.takesAlong())
-		time.Sleep(gatherFor)
-		require.False(t, s.takesAlong(), "it has waited long enough")
-		require.True(t, s.takesAlong(), "what waited is being sent")
+		s := newStream(wire.New(nil, wire.Config{}))
+		require.True(t, s.joinsNextFlush())
+		time.Sleep(maxJoinDelay)
+		require.False(t, s.joinsNextFlush(), "it has waited long enough")
+		require.True(t, s.joinsNextFlush(), "what waited is being sent")
 		s.waiting.Store(true)
-		require.False(t, s.takesAlong(), "nobody comes by")
+		require.False(t, s.joinsNextFlush(), "the reader does not come by")
 		s.waiting.Store(false)
-		require.True(t, s.takesAlong())
+		require.True(t, s.joinsNextFlush())
 		s.BeginFrame()
 		s.WriteFrame(make([]byte, 1<<20)) //nolint:errcheck // it goes to memory
 		s.EndFrame()
-		require.False(t, s.takesAlong(), "others wait for the room")
+		require.False(t, s.joinsNextFlush(), "others wait for the room")
 	})
-}
-
-// Nap is a service.
-type Nap struct{}
-
-// Take implements a method.
-func (Nap) Take(d time.Duration, _ *int) error {
-	time.Sleep(d)
-	return nil
 }
 
 // Requests that come in one segment are answered one by one, each when its method
 // returns, also if its reply waits for the next one's.
 func TestServeHoldsNoReplyBack(t *testing.T) {
-	for name, c := range map[string]struct {
-		server func(io.ReadWriteCloser) rpc.ServerCodec
-		client func(io.ReadWriteCloser) rpc.ClientCodec
-	}{
-		"gob":   {codec.NewGobServer, codec.NewGobClient},
-		"json":  {codec.NewJSONServer, codec.NewJSONClient},
-		"json2": {codec.NewJSON2Server, codec.NewJSON2Client},
-	} {
+	for name, c := range codecs {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				network := simnet.New()
-				server := rpc.NewServer()
-				require.NoError(t, server.Register(Nap{}))
+				cfg := config(t, new(Work))
+				cfg.NewCodec = c.server
 				lis := network.Listen("s:1")
 				ended := make(chan error, 1)
-				go func() { ended <- Serve(t.Context(), lis, server, c.server) }()
+				go func() { ended <- Serve(t.Context(), lis, cfg) }()
 				conn, err := network.DialContext(t.Context(), "tcp", "s:1")
 				require.NoError(t, err)
 				w := wire.New(conn, wire.Config{Go: func(f func()) { go f() }, Fail: func(error) {}})
@@ -77,7 +56,7 @@ func TestServeHoldsNoReplyBack(t *testing.T) {
 				w.BeginFrame()
 				begin, done := time.Now(), make(chan *rpc.Call, 3)
 				for _, d := range []time.Duration{0, time.Hour, time.Minute} {
-					client.Go("Nap.Take", d, new(int), done)
+					client.Go("Work.Sleep", d, new(int), done)
 				}
 				w.EndFrame()
 				w.Flush(false)
@@ -102,7 +81,7 @@ func (Mixed) Do(n int, reply *int) error {
 	case 0:
 		time.Sleep(time.Duration(n%5) * time.Millisecond) // real sockets: what the method takes
 	case 1:
-		for begin := time.Now(); time.Since(begin) < 2*gatherFor; {
+		for begin := time.Now(); time.Since(begin) < 2*maxJoinDelay; {
 		}
 	case 2:
 		panic(n)
@@ -117,14 +96,8 @@ func (Mixed) Do(n int, reply *int) error {
 // Whatever methods do, and however requests arrive, each has its own answer.
 func TestServeAnswersAll(t *testing.T) {
 	leak.Check(t)
-	server := rpc.NewServer()
-	require.NoError(t, server.Register(Mixed{}))
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	cfg := ServeConfig{Logger: slog.New(slog.DiscardHandler)}
-	go func() { ended <- cfg.Serve(ctx, lis, server, nil) }()
+	lis := listen(t)
+	stop := serve(lis, config(t, Mixed{}))
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
@@ -147,8 +120,7 @@ func TestServeAnswersAll(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	stop()
-	require.NoError(t, <-ended)
+	require.NoError(t, stop())
 }
 
 func wantOf(n int) string {

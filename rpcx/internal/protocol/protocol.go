@@ -1,0 +1,47 @@
+// Package protocol is what a Client and a Serve of this module tell each other beyond
+// net/rpc's protocol: that a request was refused, and how busy the server is.
+//
+// It guarantees that both ends use the same words. It holds no state and imports nothing
+// but the standard library.
+package protocol
+
+// RefusedMethod is the method that net/rpc's server is asked for in place of a request
+// that is refused, and does not find. In the header of a reply it is the mark of a
+// refusal, where the codec's replies have a method name: a method cannot write there.
+// Other codecs have the mark of a codec.Refuser.
+const RefusedMethod = "rpcx.refused"
+
+// A Refusal is the answer of a server that did not run a request. With the mark it
+// proves that: it comes from the peer itself, and concerns this request.
+type Refusal struct{ text string }
+
+// Error returns the text that the server sends.
+func (r *Refusal) Error() string { return r.text }
+
+// The reasons of a refusal.
+var (
+	ErrDraining = &Refusal{"rpcx: the server is draining and did not run the method"}
+	ErrMaxConns = &Refusal{"rpcx: the server has all the connections that it may have and did not run the method"}
+)
+
+// RefusalOf returns the refusal with the given text, or nil if there is none.
+func RefusalOf(text string) error {
+	switch text {
+	case ErrDraining.text:
+		return ErrDraining
+	case ErrMaxConns.text:
+		return ErrMaxConns
+	}
+	return nil
+}
+
+// IsRefusal reports whether err is a refusal. It is never wrapped.
+func IsRefusal(err error) bool {
+	_, ok := err.(*Refusal) //nolint:errorlint // see above
+	return ok
+}
+
+// Health is Serve's reply to a ping, a call of codec.PingMethod.
+type Health struct {
+	Running int // requests that run on the server now, the ping included
+}

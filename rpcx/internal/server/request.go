@@ -1,0 +1,135 @@
+package server
+
+import (
+	"net/rpc"
+	"runtime/debug"
+	"time"
+
+	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/protocol"
+)
+
+// request is the codec that net/rpc's server sees for one request. A worker has one,
+// which it uses for all its requests.
+type request struct {
+	*conn
+	seq      uint64
+	method   string
+	reading  reading
+	read     bool              // its header was
+	decoded  bool              // its body was read, too, so that the stream is in order
+	followed bool              // by another request, which has begun to arrive
+	refused  *protocol.Refusal // why, if it is
+	answered bool              // or at least tried
+	returned bool              // from net/rpc's server, and not by a panic
+
+	times *runTimes // of the method; nil if there is none
+	began int64     // when the method was called: see stream.now
+	took  int64     // until the reply was written, if it was
+}
+
+// run reads a request and runs it.
+func (q *request) run() {
+	*q = request{conn: q.conn}
+	defer q.end()
+	q.cfg.Server.ServeRequest(q) //nolint:errcheck // the client gets it, too
+	q.returned = true
+}
+
+// ReadRequestHeader implements rpc.ServerCodec.
+func (q *request) ReadRequestHeader(r *rpc.Request) error {
+	q.stream.awaitRoom()
+	if err := q.codec.ReadRequestHeader(r); err != nil {
+		return err
+	}
+	q.read, q.seq, q.method = true, r.Seq, r.ServiceMethod
+	if q.refused = q.begin(); q.refused != nil {
+		r.ServiceMethod = protocol.RefusedMethod
+	}
+	if q.method == codec.PingMethod {
+		q.pings.Add(1)
+	} else {
+		q.requests.Add(1)
+	}
+	return nil
+}
+
+// ReadRequestBody implements rpc.ServerCodec. No body is asked for if there is no method
+// to run.
+func (q *request) ReadRequestBody(body any) error {
+	err := q.codec.ReadRequestBody(body)
+	q.decoded = true
+	q.stream.partial.Store(0)
+	q.followed = q.ahead != nil && q.ahead.ReadAhead()
+	runs := body != nil && err == nil
+	if runs {
+		q.times = q.methods.of(q.method)
+	}
+	q.began = q.stream.now()
+	if q.ahead != nil && !q.followed && (!runs || q.times.short()) {
+		q.reading = readingHere
+		q.keepReading(q)
+	} else {
+		q.reading = readingElsewhere
+		q.handOver()
+	}
+	return err
+}
+
+// WriteResponse implements rpc.ServerCodec.
+func (q *request) WriteResponse(r *rpc.Response, body any) error {
+	switch {
+	case q.refused != nil:
+		r.Error = q.refused.Error()
+	case q.method == codec.PingMethod && r.Error != "":
+		r.Error, body = "", protocol.Health{Running: int(q.serving.running.Load())}
+	}
+	q.answered = true
+	return q.reply(r, body)
+}
+
+// reply writes a reply. If it is the last one that is due, it carries it to the
+// connection itself; a reply that others may join is left to them, or to a flusher.
+func (q *request) reply(r *rpc.Response, body any) error {
+	err := q.write(r, body, q.refused != nil)
+	q.took = q.stream.now() - q.began
+	if q.method == codec.PingMethod {
+		q.pings.Add(-1)
+	}
+	last := q.pending.Add(-1) == 0
+	if !q.followed || !q.stream.joinsNextFlush() {
+		q.stream.Send(last)
+	}
+	return err
+}
+
+// Close implements rpc.ServerCodec; ServeRequest does not call it.
+func (q *request) Close() error { return nil }
+
+// end ends the request, also one whose method has panicked or ended its goroutine.
+func (q *request) end() {
+	if !q.returned && !q.cfg.CrashOnPanic {
+		q.rescue(recover())
+	}
+	if q.reading == readingHere && !q.resumeReading(q) {
+		q.reading = readingElsewhere // and the run has been recorded
+	} else if q.answered {
+		q.times.record(time.Duration(q.took))
+	}
+	if q.read && q.refused == nil {
+		q.done()
+	}
+}
+
+// rescue answers a request whose method did not return. If it was the codec that
+// panicked, the stream is in disorder, and the connection ends.
+func (q *request) rescue(reason any) {
+	q.log.Error("rpc method did not return", "method", q.method, "panic", reason, "stack", string(debug.Stack()))
+	if !q.decoded || q.answered {
+		q.nc.Close()
+		return
+	}
+	// The reason stays on the server.
+	r := &rpc.Response{ServiceMethod: q.method, Seq: q.seq, Error: "rpcx: the method panicked"}
+	q.reply(r, struct{}{}) //nolint:errcheck // what keeps it from being written ends the connection
+}
