@@ -10,9 +10,11 @@
 // A call asks the balancer for an endpoint, the endpoint's circuit breaker for
 // leave, and the endpoint for its connection. Endpoints that are connected come first;
 // only if there is none of them does a call wait for a dial, and those it passes over are
-// dialed in the background. The call goes through net/rpc's own Client to the codec and
-// the wire. Its end is judged once, and breaker, failure detector and balancer learn
-// from it; then it returns, or is tried again.
+// dialed in the background. The request is encoded into memory and written together with
+// others; a caller that is alone on its connection reads its own reply. The end of the
+// attempt is looked up in a table, below, which says what breaker and balancer learn from
+// it, and whether the call is tried again. The failure detector learns from bytes that come,
+// and from answers that are owed.
 //
 // The breaker is the only gate: an endpoint takes calls if and only if its
 // breaker lets them in. The failure detector watches for silence while an answer
@@ -68,22 +70,23 @@
 //	an error of the method (ServerError)    success   no
 //	a reply that cannot be decoded          success   no
 //	an argument that cannot be encoded      ignored   no
-//	refused whoever asks (HTTP 3xx, 4xx)    success   no
+//	refused for good (HTTP 3xx, 4xx)        success   no
 //	asked to go elsewhere (HTTP 429)        ignored   yes, elsewhere
 //	refused for a while (503, Retry-After)  failure   yes, elsewhere
 //	no usable answer (other HTTP statuses)  failure   if idempotent
 //	refused by our own breaker              ignored   yes, elsewhere
-//	no room under our own caps              –         no
+//	no room under our own caps              ignored   no
 //	refused by a server that drains         ignored   yes, elsewhere
 //	no connection; or provably not sent     failure¹  yes, elsewhere
+//	a fault on this side                    ignored¹  yes, elsewhere
 //	sent, and the connection broke          failure²  if idempotent
 //	sent, and the peer was convicted        failure²  if idempotent
-//	the deadline passed without an answer   failure³  no: time is up
+//	the deadline passed without an answer   failure³  if idempotent⁴
 //	the caller gave up                      ignored   no
 //	the client was closed                   ignored   no
 //
 // (1) A failed dial opens the breaker at once, unless another connection to the endpoint
-// works. It is ignored if the cause is on this side: no file descriptor, port, memory,
+// works. It is a fault on this side if there is no file descriptor, port, memory,
 // route or permission, or no answer from the name service. Then the dial is tried again
 // with pauses of up to a second; beside a working connection, of up to five.
 //
@@ -95,6 +98,9 @@
 // [Dialer].Heartbeat the endpoint has been silent, or the client has had no answer at all.
 // It is ignored otherwise: that a method is never answered, while others are, is no fault of
 // an endpoint.
+//
+// (4) A call whose own time is up is not tried again, whatever ended the attempt: this is
+// for an attempt that had less, from [ClientTrace].AttemptStart.
 //
 // "Provably not sent" means that the end of the request cannot have left this
 // process: no server runs a request before it has all of it. Moving such a call to an
@@ -152,9 +158,10 @@
 //
 // # Goroutines
 //
-// A client has a prober for each endpoint in use and net/rpc's reader for each
-// connection, and at times a writer or a dial; with a resolver one for that, and one
-// for what it says or what a large fleet brings. A call that [Client.Go] has made
+// A client has a prober for each endpoint in use; for each connection a reader while
+// several calls, or calls of [Client.Go], are in flight on it, and always if the connection
+// is no socket; and at times a writer or a dial; with a resolver one for that, and one
+// for what it says or what a large fleet brings. A call that Client.Go has made
 // takes a goroutine only while it waits for room, for a connection, for a peer that
 // does not read, or for its next attempt; it is ended by the goroutine that brings
 // its end, mostly the reader. A connection that ends takes one for closing it. Close ends

@@ -66,7 +66,7 @@ var outcomes = [...]outcome{
 	replyUnreadable: {"a reply that cannot be decoded", breaker.Success, balancer.AppError, never, false},
 	argsUnencodable: {"an argument that cannot be encoded", breaker.Ignored, balancer.NotSent, never, true},
 	// The server works, and refuses this request from any client.
-	rejected: {"refused whoever asks (HTTP 3xx, 4xx)", breaker.Success, balancer.AppError, never, false},
+	rejected: {"refused for good (HTTP 3xx, 4xx)", breaker.Success, balancer.AppError, never, false},
 	// It works, for less than we ask of it: the load has to go elsewhere.
 	busy:          {"asked to go elsewhere (HTTP 429)", breaker.Ignored, balancer.Failure, elsewhere, false},
 	refusedForNow: {"refused for a while (503, Retry-After)", breaker.Failure, balancer.Failure, elsewhere, false},
