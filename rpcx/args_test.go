@@ -45,11 +45,11 @@ var lateWays = map[string]struct {
 		after:  func(f *fleet) { time.Sleep(300 * time.Millisecond); f.Resume(f.addrs[0]) },
 	},
 	"line of MaxCalls": {
-		change: func(d *rpcx.Dialer) { d.MaxCalls, d.MaxWait = 1, time.Minute },
+		change: func(d *rpcx.Dialer) { d.MaxCalls, d.QueueTimeout = 1, time.Minute },
 		before: func(_ *fleet, c *rpcx.Client) { c.Go("Bank.Sleep", time.Second, new(string), nil) },
 	},
 	"line of MaxInFlight": {
-		change: func(d *rpcx.Dialer) { d.MaxInFlight, d.MaxWait = 1, time.Minute },
+		change: func(d *rpcx.Dialer) { d.MaxInFlight, d.QueueTimeout = 1, time.Minute },
 		before: func(_ *fleet, c *rpcx.Client) { c.Go("Bank.Sleep", time.Second, new(string), nil) },
 	},
 	"peer that does not read": {

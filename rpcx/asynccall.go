@@ -84,7 +84,7 @@ func (a *asyncCall) admit() {
 		return
 	}
 	l := a.client.limit
-	place, err := l.join(l.capacity())
+	place, err := l.enqueue(l.capacity())
 	if err != nil {
 		a.end(a.refuse(err))
 		return
@@ -96,7 +96,7 @@ func (a *asyncCall) admitFrom(place *list.Element) {
 	ctx, cancel := a.context()
 	defer cancel()
 	l := a.client.limit
-	if err := l.stand(ctx, a.client.ctx, place, l.take); err != nil {
+	if err := l.waitAt(ctx, a.client.ctx, place, l.take); err != nil {
 		a.end(a.refuse(err))
 		return
 	}
@@ -109,7 +109,7 @@ func (a *asyncCall) next(now time.Time) {
 	ticket, err := a.pickNow(now)
 	if errors.Is(err, balancer.ErrAllFull) {
 		var place *list.Element
-		if place, err = a.client.room.join(a.client.capacity()); err == nil {
+		if place, err = a.client.room.enqueue(a.client.capacity()); err == nil {
 			go a.nextFrom(place)
 			return
 		}

@@ -240,7 +240,7 @@ func TestPolicyThatPanics(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
 				var armed atomic.Bool
 				var begun, done atomic.Int32
-				f.dialer.MaxCalls, f.dialer.MaxWait = 1, -1
+				f.dialer.MaxCalls, f.dialer.QueueTimeout = 1, -1
 				f.dialer.Methods = idempotent("*")
 				f.dialer.Retry.BackOff = func() backoff.BackOff {
 					p := &fragile{where: place}

@@ -149,7 +149,7 @@ func (cl *call) allow(ctx context.Context, now time.Time, ticket balancer.Ticket
 		res.at = now
 		return nil, res
 	}
-	e := c.roster.use(now, ticket.Node())
+	e := c.membership.use(now, ticket.Node())
 	cl.pick.Try(ticket.Node())
 	cl.attempts++
 	cl.endpoint = e.addr
@@ -230,7 +230,7 @@ func (c *core) conclude(a *attempt, res result) result {
 // release gives an endpoint back to the balancer: a call may wait for it.
 func (c *core) release(now time.Time, ticket balancer.Ticket, o balancer.Outcome) {
 	ticket.Done(now, o)
-	c.room.poke()
+	c.room.notify()
 }
 
 // attemptEnded notes the end of an attempt, and takes back the charge for one that no

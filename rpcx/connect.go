@@ -16,9 +16,9 @@ var errDialStray = fmt.Errorf("it has not returned although its time is up: %w",
 
 // within is connect for a time that is up when ctx ends, although NetDial, or a
 // connection in its handshake, may not look at that. A dial that does not return is
-// left to itself, one for each lane: until it returns no other is begun, and what
-// it connects to is closed. The lane's singleflight calls it, for one at a time.
-func (l *lane) within(ctx context.Context, address string, connect func() (net.Conn, error)) (net.Conn, error) {
+// left to itself, one for each slot of the pool: until it returns no other is begun, and what
+// it connects to is closed. The slot's singleflight calls it, for one at a time.
+func (l *poolSlot) within(ctx context.Context, address string, connect func() (net.Conn, error)) (net.Conn, error) {
 	stray := fmt.Errorf("dial %s: %w", address, errDialStray)
 	if l.stray != nil {
 		select {

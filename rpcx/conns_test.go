@@ -154,7 +154,7 @@ func TestFrozenReplicaBesideADeadOneIsConvicted(t *testing.T) {
 
 func TestDetectWithin(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		f.dialer.DetectWithin = 400 * time.Millisecond
+		f.dialer.DetectionTime = 400 * time.Millisecond
 		c := f.dial()
 		defer c.Close()
 		time.Sleep(time.Minute)
@@ -167,9 +167,9 @@ func TestDetectWithin(t *testing.T) {
 
 		f.dialer.Heartbeat = time.Second
 		_, err = f.dialer.Dial("tcp", f.addrs...)
-		require.ErrorContains(t, err, "Dialer.DetectWithin is set beside Heartbeat")
-		_, err = (&rpcx.Dialer{DetectWithin: time.Millisecond}).Dial("tcp", "a:1")
-		require.ErrorContains(t, err, "Dialer.DetectWithin is 1ms; want from 40ms")
+		require.ErrorContains(t, err, "Dialer.DetectionTime is set beside Heartbeat")
+		_, err = (&rpcx.Dialer{DetectionTime: time.Millisecond}).Dial("tcp", "a:1")
+		require.ErrorContains(t, err, "Dialer.DetectionTime is 1ms; want from 40ms")
 	})
 }
 

@@ -16,24 +16,24 @@ import (
 // core is what a [Client] and its goroutines share. It does not refer to the Client,
 // which can therefore be collected while the goroutines run.
 type core struct {
-	dialer   Dialer // with its defaults filled in
-	network  string
-	fixed    bool        // it has one given connection for life
-	codec    bool        // that is a codec rather than a connection
-	whole    atomic.Bool // the codec of the last connection is of this module
-	balancer *balancer.Balancer
-	born     time.Time // when the client was made: times of its own count from there
-	budget   *budget
-	policies policies
-	throttle *breaker.Throttle // nil unless Dialer.Throttle
-	patterns *methodTable      // nil unless Dialer.Methods
-	limit    *limiter          // nil unless Dialer.MaxCalls
-	room     *queue            // for an endpoint below Dialer.MaxInFlight; nil without
-	hedger   *hedger           // nil unless Dialer.Hedge
-	attempts attemptPool
-	roster   *roster
-	journal  *journal
-	phiLimit float64 // the phi that convicts
+	dialer     Dialer // with its defaults filled in
+	network    string
+	fixed      bool        // it has one given connection for life
+	codec      bool        // that is a codec rather than a connection
+	whole      atomic.Bool // the codec of the last connection is of this module
+	balancer   *balancer.Balancer
+	born       time.Time // when the client was made: times of its own count from there
+	budget     *budget
+	policies   policies
+	throttle   *breaker.Throttle // nil unless Dialer.Throttle
+	patterns   *methodTable      // nil unless Dialer.Methods
+	limit      *limiter          // nil unless Dialer.MaxCalls
+	room       *queue            // for an endpoint below Dialer.MaxInFlight; nil without
+	hedger     *hedger           // nil unless Dialer.Hedge
+	attempts   attemptPool
+	membership *membership
+	journal    *journal
+	phiLimit   float64 // the phi that convicts
 
 	ctx    context.Context // done when the client is closed
 	cancel context.CancelFunc
@@ -70,7 +70,7 @@ func (c *core) close() error {
 	c.mu.Unlock()
 	c.cancel()
 	var conns []*conn
-	for _, e := range c.roster.all() {
+	for _, e := range c.membership.all() {
 		if e.fixed {
 			conns = append(conns, e.last.Load()) // it may be over, and is closed here only
 		} else {
@@ -99,7 +99,7 @@ func (c *core) close() error {
 // abandon closes a client that was dropped without Close. What was given to it belongs
 // to its owner, and only the watching ends.
 func (c *core) abandon() {
-	for _, e := range c.roster.all() {
+	for _, e := range c.membership.all() {
 		if e.fixed {
 			c.cancel()
 			e.last.Load().Tick(true)
@@ -133,9 +133,9 @@ func (c *core) endpoints() []*endpoint {
 	return out
 }
 
-// short reports whether at most half of the endpoints take calls: then those that
+// mostlyDown reports whether at most half of the endpoints take calls: then those that
 // do not are tried more often.
-func (c *core) short(now time.Time) bool {
+func (c *core) mostlyDown(now time.Time) bool {
 	up, used := c.balancer.Up(now)
 	return 2*up <= used
 }
@@ -148,9 +148,9 @@ func (c *core) slot() time.Duration {
 	return c.dialer.Heartbeat
 }
 
-// crowd reports whether most peers have fallen silent together, now or in the last
+// isIsolated reports whether most peers have fallen silent together, now or in the last
 // slot: those that were spared first are asked nothing any more.
-func (c *core) crowd(now time.Time, slot time.Duration) detector.Fault {
+func (c *core) isIsolated(now time.Time, slot time.Duration) detector.Fault {
 	var all []*detector.Detector
 	for _, e := range c.endpoints() {
 		all = append(all, e.detector)

@@ -114,11 +114,11 @@ func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...s
 	}
 	switch {
 	case source == nil:
-		err = c.roster.take(time.Now(), set).Err
+		err = c.membership.take(time.Now(), set).Err
 	case isStatic:
-		err = c.roster.hear(time.Now(), delivery{set: slices.Clone(fixed)})
+		err = c.membership.apply(time.Now(), delivery{set: slices.Clone(fixed)})
 	default:
-		c.roster.refresher, _ = source.(Refresher)
+		c.membership.refresher, _ = source.(Refresher)
 		c.background(func() { c.resolve(source) })
 		err = c.firstSet(ctx)
 	}
@@ -161,12 +161,12 @@ func (d *Dialer) single(given any, connect func(*endpoint) *conn) (*Client, erro
 	if err != nil {
 		return nil, err
 	}
-	c.roster.take(time.Now(), []Endpoint{{Address: peerOf(given)}})
+	c.membership.take(time.Now(), []Endpoint{{Address: peerOf(given)}})
 	e := c.endpoints()[0]
 	e.fixed, c.fixed = true, true // before the connection, which may end at once
 	conn := connect(e)
 	c.codec = conn.Wire() == nil
-	e.adopt(&e.pool.lanes[0], conn)
+	e.adopt(&e.pool.slots[0], conn)
 	c.watch(false)
 	return newClient(c), nil
 }
@@ -205,7 +205,7 @@ func (d *Dialer) newCore(network string) (*core, error) {
 		return nil, err
 	}
 	c.policies.make = full.Retry.BackOff
-	c.limit, c.room = newLimiter(full.MaxCalls, full.MaxWait), newRoom(full.MaxInFlight, full.MaxWait)
+	c.limit, c.room = newLimiter(full.MaxCalls, full.QueueTimeout), newRoom(full.MaxInFlight, full.QueueTimeout)
 	c.hedger = newHedger(full.Hedge)
 	if full.Throttle != nil {
 		if c.throttle, err = breaker.NewThrottle(*full.Throttle); err != nil {
@@ -220,7 +220,7 @@ func (d *Dialer) newCore(network string) (*core, error) {
 		return nil, err
 	}
 	c.phiLimit = trial.Stats(c.born).Threshold
-	c.roster = newRoster(c)
+	c.membership = newRoster(c)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -258,7 +258,7 @@ func (c *core) first(ctx context.Context) error {
 			return err
 		}
 		errs = append(errs, failed...)
-		c.roster.tend(time.Now(), 0)
+		c.membership.reconcile(time.Now(), 0)
 	}
 	if len(errs) == 1 {
 		return errs[0]
@@ -276,7 +276,7 @@ func (c *core) firstOf(ctx context.Context, endpoints []*endpoint) (failed []err
 	ends := make(chan dialed, len(endpoints))
 	for i, e := range endpoints {
 		c.background(func() {
-			_, err := e.connect(c.ctx, &e.pool.lanes[0])
+			_, err := e.connect(c.ctx, &e.pool.slots[0])
 			ends <- dialed{i, err}
 		})
 	}
@@ -295,11 +295,11 @@ func (c *core) firstOf(ctx context.Context, endpoints []*endpoint) (failed []err
 	return errs, nil
 }
 
-// watch starts the probers, and the roster if the endpoints may change.
+// watch starts the probers, and the membership if the endpoints may change.
 func (c *core) watch(resolved bool) {
-	c.roster.start()
+	c.membership.start()
 	if resolved || len(c.balancer.InUse(time.Now())) < len(c.balancer.Nodes()) {
-		c.background(func() { c.roster.run(c.ctx) })
+		c.background(func() { c.membership.run(c.ctx) })
 	}
 	if c.dialer.Conns > 1 {
 		for _, e := range c.endpoints() {

@@ -97,30 +97,30 @@ type Dialer struct {
 	// in one is pinged. Zero means 1 s. Negative turns pings off, and with them
 	// the detection of peers that hang.
 	Heartbeat time.Duration
-	// DetectWithin, instead of Heartbeat and Detector, is the time within which
+	// DetectionTime, instead of Heartbeat and Detector, is the time within which
 	// a peer that stops answering is to be found, from 40 ms to 24 h: see
 	// detector.Plan, which the pings follow (one each quarter of it while the
 	// connection is idle). Zero leaves it to the two.
-	DetectWithin time.Duration
+	DetectionTime time.Duration
 	// Conns is the number of connections to each endpoint, of which a call takes the
 	// one with the fewest calls in flight, of those that there are at the moment. Zero
 	// means 1, which is the fastest for small calls; more help where large ones hold
 	// up small ones.
 	Conns int
 	// MaxInFlight bounds the calls in flight to each endpoint. A call passes over
-	// one that is full, and waits for MaxWait if all are; as many may wait as may
+	// one that is full, and waits for QueueTimeout if all are; as many may wait as may
 	// be in flight. Zero and negative mean no bound, as in net/rpc: which number is
 	// right depends on the server, and any other one would refuse calls that it
 	// could take.
 	MaxInFlight int
 	// MaxCalls bounds the calls under way in the client, from the first attempt
-	// to the last, and with them what they need of memory. More wait for MaxWait,
+	// to the last, and with them what they need of memory. More wait for QueueTimeout,
 	// as many again at most. Zero and negative mean no bound.
 	MaxCalls int
-	// MaxWait is how long a call may wait for MaxCalls or MaxInFlight; those that
+	// QueueTimeout is how long a call may wait for MaxCalls or MaxInFlight; those that
 	// came first go first. Then it fails with [ErrOverloaded] and is not tried
 	// again. Zero means 1 s; negative means not at all.
-	MaxWait time.Duration
+	QueueTimeout time.Duration
 	// Trace has hooks for what happens. Nil means none.
 	Trace *ClientTrace
 	// Logger gets what an operator may want to know: convictions, failed dials, a
@@ -153,13 +153,13 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 			return full, err
 		}
 	}
-	if d.DetectWithin != 0 {
+	if d.DetectionTime != 0 {
 		if d.Heartbeat != 0 || d.Detector != (detector.Config{}) {
-			return full, errors.New("rpcx: Dialer.DetectWithin is set beside Heartbeat or Detector; set it alone")
+			return full, errors.New("rpcx: Dialer.DetectionTime is set beside Heartbeat or Detector; set it alone")
 		}
-		schedule, err := detector.Plan(d.DetectWithin)
+		schedule, err := detector.Plan(d.DetectionTime)
 		if err != nil {
-			return full, fieldError("DetectWithin", d.DetectWithin, "from 40ms to 24h, or 0")
+			return full, fieldError("DetectionTime", d.DetectionTime, "from 40ms to 24h, or 0")
 		}
 		full.Heartbeat, full.Detector = schedule.Interval, schedule.Config
 	}
@@ -181,8 +181,8 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 	if full.Detector.FirstInterval == 0 && full.Heartbeat > 0 {
 		full.Detector.FirstInterval = full.Heartbeat
 	}
-	if full.MaxWait == 0 {
-		full.MaxWait = time.Second
+	if full.QueueTimeout == 0 {
+		full.QueueTimeout = time.Second
 	}
 	full.Retry = full.Retry.withDefaults()
 	full.Trace = full.Trace.Join(logTrace(full.Logger)).guarded(full.Logger)

@@ -153,7 +153,7 @@ func TestClosesDoNotLeak(t *testing.T) {
 			server := rpc.NewServer()
 			require.NoError(t, server.Register(gate))
 			go server.Accept(lis)
-			d := rpcx.Dialer{MaxCalls: 8, MaxWait: time.Hour}
+			d := rpcx.Dialer{MaxCalls: 8, QueueTimeout: time.Hour}
 			c, err := d.Dial("tcp", lis.Addr().String())
 			require.NoError(t, err)
 			var calls []*rpcx.Call

@@ -44,7 +44,7 @@ type endpoint struct {
 	wake chan struct{}        // has room for one; wakes the prober
 	left atomic.Bool          // it takes no calls, and ends with those that it has
 
-	// The roster's.
+	// The membership's.
 	round  uint64    // the last one in which it was in use
 	unused time.Time // since when it has not been; zero while it is
 
@@ -71,20 +71,20 @@ func (e *endpoint) connection(ctx context.Context, now time.Time) (*conn, time.T
 	for {
 		arrived := e.pool.arrival()
 		c, err := e.connectUnless(ctx, e.pool.pick(), arrived)
-		if err != errArrived { //nolint:errorlint // made by lane.get
+		if err != errArrived { //nolint:errorlint // made by poolSlot.get
 			return c, time.Now(), err
 		}
 	}
 }
 
-// connect returns the connection of a lane, and makes it if there is none.
-func (e *endpoint) connect(ctx context.Context, l *lane) (*conn, error) {
+// connect returns the connection of a pool slot, and makes it if there is none.
+func (e *endpoint) connect(ctx context.Context, l *poolSlot) (*conn, error) {
 	return e.connectUnless(ctx, l, nil)
 }
 
-// connectUnless is connect for a caller who takes any lane: it ends with errArrived once
+// connectUnless is connect for a caller who takes any pool slot: it ends with errArrived once
 // another one is connected.
-func (e *endpoint) connectUnless(ctx context.Context, l *lane, arrived <-chan struct{}) (*conn, error) {
+func (e *endpoint) connectUnless(ctx context.Context, l *poolSlot, arrived <-chan struct{}) (*conn, error) {
 	if c := l.conn.Load(); c != nil {
 		return c, nil
 	}
@@ -100,8 +100,8 @@ func (e *endpoint) connectUnless(ctx context.Context, l *lane, arrived <-chan st
 	return l.get(ctx, e.client.ctx, arrived, func() (*conn, error) { return e.dial(l) })
 }
 
-// dial makes the connection of a lane.
-func (e *endpoint) dial(l *lane) (*conn, error) {
+// dial makes the connection of a pool slot.
+func (e *endpoint) dial(l *poolSlot) (*conn, error) {
 	trace, started := e.client.dialer.Trace, time.Now()
 	if hook := trace.ConnStart; hook != nil {
 		hook(ConnInfo{Endpoint: e.addr})
@@ -128,7 +128,7 @@ func (e *endpoint) dial(l *lane) (*conn, error) {
 }
 
 // open makes a connection.
-func (e *endpoint) open(l *lane) (*conn, error) {
+func (e *endpoint) open(l *poolSlot) (*conn, error) {
 	ctx, cancel := context.WithTimeout(e.client.ctx, e.client.dialer.DialTimeout)
 	defer cancel()
 	rwc, err := l.within(ctx, e.addr, func() (net.Conn, error) {
@@ -140,8 +140,8 @@ func (e *endpoint) open(l *lane) (*conn, error) {
 	return newConn(e, rwc, e.client.dialer.Codec), nil
 }
 
-// adopt makes c the connection of a lane, unless it has ended already.
-func (e *endpoint) adopt(l *lane, c *conn) {
+// adopt makes c the connection of a pool slot, unless it has ended already.
+func (e *endpoint) adopt(l *poolSlot, c *conn) {
 	if e.pool.add(c) {
 		e.detector.Forget(time.Now())
 	}
@@ -167,8 +167,8 @@ func (e *endpoint) adopt(l *lane, c *conn) {
 // drop takes c away from further calls; other connections stay.
 func (e *endpoint) drop(c *conn) {
 	had := false
-	for i := range e.pool.lanes {
-		had = e.pool.lanes[i].conn.CompareAndSwap(c, nil) || had
+	for i := range e.pool.slots {
+		had = e.pool.slots[i].conn.CompareAndSwap(c, nil) || had
 	}
 	if had {
 		e.publish(time.Now())
@@ -213,7 +213,7 @@ func (e *endpoint) breakerChanged(ev breaker.Event) {
 		hook(BreakerInfo{Endpoint: e.addr, Event: ev})
 	}
 	e.kick()
-	e.client.roster.kick() // others may have to take its place
+	e.client.membership.kick() // others may have to take its place
 }
 
 // publish tells the balancer what the breaker and the detector think, and whether there
@@ -225,7 +225,7 @@ func (e *endpoint) publish(now time.Time) {
 		e.client.balancer.SetState(now, e.node, e.state())
 	}
 	e.mu.Unlock()
-	e.client.room.poke() // it may be back
+	e.client.room.notify() // it may be back
 }
 
 // state is the endpoint's state for the balancer. Without a connection, others are

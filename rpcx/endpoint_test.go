@@ -68,10 +68,10 @@ func TestEndpointIsRemovedAsItIsPicked(t *testing.T) {
 				picked = n
 			}
 		}
-		c.roster.deliveries <- delivery{set: []Endpoint{{Address: c.endpoints()[0].addr}}}
+		c.membership.deliveries <- delivery{set: []Endpoint{{Address: c.endpoints()[0].addr}}}
 		synctest.Wait()
-		e := c.roster.use(time.Now(), picked)
-		_, err = e.connect(t.Context(), &e.pool.lanes[0])
+		e := c.membership.use(time.Now(), picked)
+		_, err = e.connect(t.Context(), &e.pool.slots[0])
 		require.ErrorIs(t, err, errLeft)
 		require.Equal(t, 1, c.Live())
 	})
@@ -122,11 +122,11 @@ func TestEndpointThatHasLeftTellsTheBalancerNothing(t *testing.T) {
 		owed := &transport.Exchange{Method: "Bank.Where", Args: struct{}{}, Reply: new(string)}
 		require.NoError(t, old.pool.pick().conn.Load().Start(owed, time.Time{}))
 		now := time.Now()
-		c.roster.close(now, old)
+		c.membership.close(now, old)
 		require.Equal(t, balancer.Suspect, old.node.State(), "not connected")
-		next := c.roster.use(now, old.node)
+		next := c.membership.use(now, old.node)
 		require.NotSame(t, old, next)
-		_, err = next.connect(t.Context(), &next.pool.lanes[0])
+		_, err = next.connect(t.Context(), &next.pool.slots[0])
 		require.NoError(t, err)
 		synctest.Wait()
 		require.Equal(t, balancer.Ready, old.node.State())

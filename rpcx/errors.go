@@ -164,7 +164,7 @@ var ErrUnavailable = errors.New("rpcx: no endpoint is available")
 var ErrUnresponsive = errors.New("rpcx: peer does not respond")
 
 // ErrOverloaded is the cause when a call found no room under Dialer.MaxCalls or
-// Dialer.MaxInFlight within Dialer.MaxWait, or too many that waited before it. It was
+// Dialer.MaxInFlight within Dialer.QueueTimeout, or too many that waited before it. It was
 // not sent, no endpoint is blamed for it, and it is not tried again.
 var ErrOverloaded = errors.New("rpcx: too many calls under way")
 

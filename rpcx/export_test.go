@@ -8,7 +8,7 @@ import (
 
 // Live returns how many endpoints have a prober or connections, those included that
 // have left and wait for their last calls.
-func (c *Client) Live() int { return len(c.roster.all()) }
+func (c *Client) Live() int { return len(c.membership.all()) }
 
 // Outside counts the listed endpoints that are not in use by what the balancer
 // thinks of them.

@@ -45,10 +45,10 @@ var ways = []struct {
 	client func(t *testing.T, g *given, heartbeat time.Duration) *rpcx.Client
 }{
 	{"NewClient", func(t *testing.T, g *given, heartbeat time.Duration) *rpcx.Client {
-		return newClient(t, rpcx.Dialer{DetectWithin: heartbeat}, g)
+		return newClient(t, rpcx.Dialer{DetectionTime: heartbeat}, g)
 	}},
 	{"Codec", func(t *testing.T, g *given, heartbeat time.Duration) *rpcx.Client {
-		return newClient(t, rpcx.Dialer{DetectWithin: heartbeat, Codec: stdjson.NewClientCodec}, g)
+		return newClient(t, rpcx.Dialer{DetectionTime: heartbeat, Codec: stdjson.NewClientCodec}, g)
 	}},
 	{"NewClientWithCodec", func(_ *testing.T, g *given, _ time.Duration) *rpcx.Client {
 		return rpcx.NewClientWithCodec(givenCodec{stdjson.NewClientCodec(g), g})
@@ -153,7 +153,7 @@ func TestConvictionEndsTheReader(t *testing.T) {
 	near, far := net.Pipe()
 	go io.Copy(io.Discard, far)
 	conn := &reading{Conn: near}
-	c := newClient(t, rpcx.Dialer{DetectWithin: time.Second}, conn)
+	c := newClient(t, rpcx.Dialer{DetectionTime: time.Second}, conn)
 	require.Eventually(t, func() bool { return conn.readers.Load() == 1 }, 10*time.Second, time.Millisecond)
 	require.ErrorIs(t, c.Call("A.B", 1, new(int)), rpcx.ErrUnresponsive)
 	require.Eventually(t, func() bool { return conn.readers.Load() == 0 }, 10*time.Second, time.Millisecond)

@@ -342,7 +342,7 @@ func TestOwnErrorsAreCallErrors(t *testing.T) {
 		"unavailable":  {change: func(f *fleet) { f.kill("a:1"); time.Sleep(50 * time.Millisecond) }, cause: rpcx.ErrUnavailable, temporary: true},
 		"vanished":     {change: func(f *fleet) { f.vanish("a:1"); time.Sleep(5 * time.Second) }, cause: rpcx.ErrUnavailable, temporary: true},
 		"unresponsive": {change: func(f *fleet) { f.dialer.CallTimeout = 0; f.Stall("a:1") }, cause: rpcx.ErrUnresponsive},
-		"overloaded":   {change: func(f *fleet) { f.dialer.MaxCalls, f.dialer.MaxWait = 1, -1 }, cause: rpcx.ErrOverloaded, temporary: true},
+		"overloaded":   {change: func(f *fleet) { f.dialer.MaxCalls, f.dialer.QueueTimeout = 1, -1 }, cause: rpcx.ErrOverloaded, temporary: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {

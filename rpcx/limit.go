@@ -12,69 +12,68 @@ import (
 	"resilientrpc/balancer"
 )
 
-// queue is a line of calls that wait for room. The first in line alone looks for
-// it, whenever it is poked: when something may have become free, and when it has
-// become the first. So those who came first go first, no wake-up is lost with one
-// who gives up, and whoever makes room does not need to know for whom.
+// queue holds calls that wait for room, first come first served. Only the first waiter
+// looks for room: when it becomes the first, and whenever it is notified that something may
+// have become free. So no notification is lost with a waiter that leaves, and the code that
+// frees room need not know for which waiter.
 //
-// Its users look for room before they join only if the line is empty. Between that
-// look and joining room may come that nobody is poked for, hence the first look of
-// one who is first on joining.
+// A call looks for room before it joins only if the queue is empty. Room that comes between
+// that look and the joining notifies no one, hence the first look of a waiter that is first.
 type queue struct {
 	limit    string        // the field that says how much room there is
-	patience time.Duration // how long one may wait
-	waiting  atomic.Int64  // the length of line; changed under mu
+	patience time.Duration // how long a call may wait
+	waiting  atomic.Int64  // the length of waiters; changed under mu
 
 	mu      sync.Mutex    // protects following
-	line    list.List     // of turns
+	waiters list.List     // of waiter
 	looking *list.Element // the first while it looks, and may have found room; else nil
 }
 
-// turn is one place in line. It has room for one poke.
-type turn chan struct{}
+// waiter is one place in a queue. It has room for one notification.
+type waiter chan struct{}
 
-func (t turn) poke() {
+func (w waiter) notify() {
 	select {
-	case t <- struct{}{}:
+	case w <- struct{}{}:
 	default: // it is about to look
 	}
 }
 
-// empty reports whether nobody waits. A nil queue is always empty.
+// empty reports whether no call waits. A nil queue is always empty.
 func (q *queue) empty() bool { return q == nil || q.waiting.Load() == 0 }
 
-// poke lets the first in line look for room.
-func (q *queue) poke() {
+// notify lets the first waiter look for room.
+func (q *queue) notify() {
 	if q.empty() {
 		return
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.pokeFirst()
+	q.notifyFirst()
 }
 
-// pokeFirst is poke for who holds mu.
-func (q *queue) pokeFirst() {
-	if first := q.line.Front(); first != nil {
-		first.Value.(turn).poke()
+// notifyFirst is notify for a caller that holds mu.
+func (q *queue) notifyFirst() {
+	if first := q.waiters.Front(); first != nil {
+		first.Value.(waiter).notify()
 	}
 }
 
-// join goes to the end of the line, unless capacity others stand there.
-func (q *queue) join(capacity int) (*list.Element, error) {
+// enqueue adds a waiter at the end, unless capacity others wait.
+func (q *queue) enqueue(capacity int) (*list.Element, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	before := q.line.Len()
+	before := q.waiters.Len()
 	if q.looking != nil {
 		before--
 	}
 	if q.patience < 0 || before >= capacity {
 		return nil, fmt.Errorf("%w: %s is reached, and %d wait", ErrOverloaded, q.limit, before)
 	}
-	place := q.line.PushBack(make(turn, 1))
+	place := q.waiters.PushBack(make(waiter, 1))
 	q.waiting.Add(1)
-	if q.line.Len() == 1 {
-		q.pokeFirst()
+	if q.waiters.Len() == 1 {
+		q.notifyFirst()
 	}
 	return place, nil
 }
@@ -85,9 +84,9 @@ func (q *queue) leave(place *list.Element) {
 	if q.looking == place {
 		q.looking = nil
 	}
-	q.line.Remove(place)
+	q.waiters.Remove(place)
 	q.waiting.Add(-1)
-	q.pokeFirst()
+	q.notifyFirst()
 }
 
 func (q *queue) setLooking(place *list.Element) {
@@ -96,24 +95,24 @@ func (q *queue) setLooking(place *list.Element) {
 	q.looking = place
 }
 
-// wait joins the line and stands in it.
+// wait is enqueue and waitAt.
 func (q *queue) wait(ctx, client context.Context, capacity int, look func() bool) error {
-	place, err := q.join(capacity)
+	place, err := q.enqueue(capacity)
 	if err != nil {
 		return err
 	}
-	return q.stand(ctx, client, place, look)
+	return q.waitAt(ctx, client, place, look)
 }
 
-// stand waits at a place in line until look finds room, and no longer than patience,
+// waitAt waits at a place in the queue until look finds room, and no longer than patience,
 // ctx and the client last. It calls look with no lock held, for one caller at a time.
-func (q *queue) stand(ctx, client context.Context, place *list.Element, look func() bool) error {
+func (q *queue) waitAt(ctx, client context.Context, place *list.Element, look func() bool) error {
 	defer q.leave(place)
 	timer := time.NewTimer(q.patience)
 	defer timer.Stop()
 	for {
 		select {
-		case <-place.Value.(turn):
+		case <-place.Value.(waiter):
 			q.setLooking(place)
 			if look() {
 				return nil
@@ -166,7 +165,7 @@ func (l *limiter) capacity() int { return int(2*l.most - l.taken.Load()) }
 
 func (l *limiter) give() {
 	l.taken.Add(-1)
-	l.poke()
+	l.notify()
 }
 
 // admit waits until the call may be one of those under way. It returns the time, which
@@ -220,7 +219,7 @@ func (cl *call) pickEndpoint(ctx context.Context, now time.Time) (balancer.Ticke
 	if !errors.Is(err, balancer.ErrAllFull) {
 		return ticket, now, err
 	}
-	place, err := cl.client.room.join(cl.client.capacity())
+	place, err := cl.client.room.enqueue(cl.client.capacity())
 	if err != nil {
 		return ticket, now, err
 	}
@@ -247,7 +246,7 @@ func (cl *call) pickAt(ctx context.Context, place *list.Element) (balancer.Ticke
 	var now time.Time
 	var picked error
 	c := cl.client
-	err := c.room.stand(ctx, c.ctx, place, func() bool {
+	err := c.room.waitAt(ctx, c.ctx, place, func() bool {
 		now = time.Now()
 		ticket, picked = c.balancer.Pick(now, cl.pick)
 		return !errors.Is(picked, balancer.ErrAllFull)

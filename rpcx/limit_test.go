@@ -111,10 +111,10 @@ func serveAll(t *testing.T, c *rpcx.Client, guests []guest) []outcome {
 
 func TestLimitsAgainstADumbModel(t *testing.T) {
 	for name, limit := range map[string]rpcx.Dialer{
-		"client":           {MaxCalls: 6, MaxWait: 3 * time.Second},
-		"endpoints":        {MaxInFlight: 2, MaxWait: 3 * time.Second},
-		"endpoints by key": {MaxInFlight: 2, MaxWait: 3 * time.Second, Balancer: balancer.Hash()},
-		"impatient":        {MaxCalls: 6, MaxWait: -1},
+		"client":           {MaxCalls: 6, QueueTimeout: 3 * time.Second},
+		"endpoints":        {MaxInFlight: 2, QueueTimeout: 3 * time.Second},
+		"endpoints by key": {MaxInFlight: 2, QueueTimeout: 3 * time.Second, Balancer: balancer.Hash()},
+		"impatient":        {MaxCalls: 6, QueueTimeout: -1},
 	} {
 		for seed := range uint64(5) {
 			t.Run(fmt.Sprintf("%s/%d", name, seed), func(t *testing.T) {
@@ -135,8 +135,8 @@ func TestLimitsAgainstADumbModel(t *testing.T) {
 						}
 					}
 					slices.SortFunc(guests, func(a, b guest) int { return int(a.comes - b.comes) })
-					line, patience := 6, max(limit.MaxWait, 0)
-					if limit.MaxWait < 0 {
+					line, patience := 6, max(limit.QueueTimeout, 0)
+					if limit.QueueTimeout < 0 {
 						line = 0
 					}
 					want := dumbCounter(guests, 6, line, patience)
@@ -155,8 +155,8 @@ func TestLimitsAgainstADumbModel(t *testing.T) {
 // Our own rejection is not the host's fault (envoy#25487).
 func TestOverloadBlamesNobody(t *testing.T) {
 	for name, limit := range map[string]rpcx.Dialer{
-		"client":    {MaxCalls: 2, MaxWait: time.Second},
-		"endpoints": {MaxInFlight: 1, MaxWait: time.Second},
+		"client":    {MaxCalls: 2, QueueTimeout: time.Second},
+		"endpoints": {MaxInFlight: 1, QueueTimeout: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 2, func(t *testing.T, f *fleet) {
@@ -200,7 +200,7 @@ func TestNobodyPushesIn(t *testing.T) {
 	for name, limit := range map[string]rpcx.Dialer{"client": {MaxCalls: 1}, "endpoints": {MaxInFlight: 1}} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
-				limit.NetDial, limit.MaxWait = f.dialer.NetDial, time.Hour
+				limit.NetDial, limit.QueueTimeout = f.dialer.NetDial, time.Hour
 				f.dialer = limit
 				c := f.dial()
 				defer c.Close()
@@ -231,7 +231,7 @@ func TestNobodyPushesIn(t *testing.T) {
 
 func TestWaitingCallTakesAnEndpointThatComesBack(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
-		f.dialer.MaxInFlight, f.dialer.MaxWait = 1, time.Hour
+		f.dialer.MaxInFlight, f.dialer.QueueTimeout = 1, time.Hour
 		c := f.dial()
 		defer c.Close()
 		time.Sleep(time.Second)
@@ -255,7 +255,7 @@ func TestCloseWakesThoseWhoWait(t *testing.T) {
 	for name, limit := range map[string]rpcx.Dialer{"client": {MaxCalls: 4}, "endpoints": {MaxInFlight: 4}} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
-				limit.NetDial, limit.MaxWait = f.dialer.NetDial, time.Hour
+				limit.NetDial, limit.QueueTimeout = f.dialer.NetDial, time.Hour
 				f.dialer = limit
 				c := f.dial()
 				var calls []*rpcx.Call

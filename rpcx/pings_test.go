@@ -251,7 +251,7 @@ func TestTrialCutsNoCall(t *testing.T) {
 	t.Run("round trips longer than a slot", func(t *testing.T) {
 		inFleet(t, 1, func(t *testing.T, f *fleet) {
 			f.Delay("a:1", 150*time.Millisecond)
-			f.dialer.DetectWithin = time.Second
+			f.dialer.DetectionTime = time.Second
 			c := f.dial()
 			defer c.Close()
 			long := c.Go("Bank.Sleep", 20*time.Second, new(string), nil)
@@ -287,7 +287,7 @@ func TestTrialCutsNoDownload(t *testing.T) {
 	require.NoError(t, err)
 	defer lis.Close()
 	go server.Accept(lis)
-	d := rpcx.Dialer{DetectWithin: time.Second, NetDial: func(ctx context.Context, network, address string) (net.Conn, error) {
+	d := rpcx.Dialer{DetectionTime: time.Second, NetDial: func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		return &dripping{conn, late{conn, 10_000, 200 * time.Millisecond}}, err
 	}}
@@ -407,7 +407,7 @@ func TestEncodersMayTakeTheirTime(t *testing.T) {
 	require.NoError(t, err)
 	defer lis.Close()
 	go server.Accept(lis)
-	d := rpcx.Dialer{DetectWithin: time.Second}
+	d := rpcx.Dialer{DetectionTime: time.Second}
 	c, err := d.Dial("tcp", lis.Addr().String())
 	require.NoError(t, err)
 	defer c.Close()
@@ -457,7 +457,7 @@ func TestConsulsLoopOverTCP(t *testing.T) {
 			go oneByOne(server, conn)
 		}
 	}()
-	d := rpcx.Dialer{DetectWithin: 2 * time.Second}
+	d := rpcx.Dialer{DetectionTime: 2 * time.Second}
 	c, err := d.Dial("tcp", lis.Addr().String())
 	require.NoError(t, err)
 	defer c.Close()

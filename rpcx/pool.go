@@ -14,14 +14,14 @@ import (
 var errArrived = errors.New("rpcx: another connection was made")
 
 // pool is the connections of one endpoint: those that take calls, one in each
-// lane, and those that are retired and still owe answers.
+// pool slot, and those that are retired and still owe answers.
 type pool struct {
-	lanes []lane // Dialer.Conns of them
+	slots []poolSlot // Dialer.Conns of them
 
 	mu   sync.Mutex // protects following
 	live map[*conn]struct{}
 	gone traffic       // of connections that are over
-	next chan struct{} // closed when a lane is connected; nil if that is not waited for
+	next chan struct{} // closed when a pool slot is connected; nil if that is not waited for
 }
 
 // traffic is the bytes of connections.
@@ -34,8 +34,8 @@ func (t *traffic) add(c *conn) {
 	}
 }
 
-// lane is the place of one connection that takes calls.
-type lane struct {
+// poolSlot is the place of one connection that takes calls.
+type poolSlot struct {
 	conn  atomic.Pointer[conn] // nil while there is none
 	dials singleflight.Group
 	stray <-chan struct{} // closed when a dial returns that was given up; nil if none was
@@ -43,20 +43,20 @@ type lane struct {
 	mending atomic.Bool // it is being connected, and no call waits for that
 }
 
-func newPool(lanes int) *pool {
-	return &pool{lanes: make([]lane, lanes), live: make(map[*conn]struct{})}
+func newPool(slots int) *pool {
+	return &pool{slots: make([]poolSlot, slots), live: make(map[*conn]struct{})}
 }
 
-// pick returns the lane with the fewest calls in flight, of those that are
+// pick returns the pool slot with the fewest calls in flight, of those that are
 // connected if any is.
-func (p *pool) pick() *lane {
-	best := &p.lanes[0]
-	if len(p.lanes) == 1 {
+func (p *pool) pick() *poolSlot {
+	best := &p.slots[0]
+	if len(p.slots) == 1 {
 		return best
 	}
 	least := int64(math.MaxInt64)
-	for i := range p.lanes {
-		l := &p.lanes[i]
+	for i := range p.slots {
+		l := &p.slots[i]
 		if c := l.conn.Load(); c != nil && c.Load() < least {
 			best, least = l, c.Load()
 		}
@@ -64,10 +64,10 @@ func (p *pool) pick() *lane {
 	return best
 }
 
-// connected reports whether any lane is.
+// connected reports whether any pool slot is.
 func (p *pool) connected() bool { return p.pick().conn.Load() != nil }
 
-// arrival returns what is closed when a lane has been connected from now on.
+// arrival returns what is closed when a pool slot has been connected from now on.
 func (p *pool) arrival() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,7 +77,7 @@ func (p *pool) arrival() <-chan struct{} {
 	return p.next
 }
 
-// arrive is told that a lane has been connected.
+// arrive is told that a pool slot has been connected.
 func (p *pool) arrive() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,10 +87,10 @@ func (p *pool) arrive() {
 	}
 }
 
-// lacking reports whether there is a lane that is neither connected nor being mended.
+// lacking reports whether there is a pool slot that is neither connected nor being mended.
 func (p *pool) lacking() bool {
-	for i := range p.lanes {
-		if l := &p.lanes[i]; l.conn.Load() == nil && !l.mending.Load() {
+	for i := range p.slots {
+		if l := &p.slots[i]; l.conn.Load() == nil && !l.mending.Load() {
 			return true
 		}
 	}
@@ -145,10 +145,10 @@ func (p *pool) all() []*conn {
 	return out
 }
 
-// get returns the lane's connection, and has it made by dial if there is none:
+// get returns the pool slot's connection, and has it made by dial if there is none:
 // once for all who ask, with no lock held, and for the client's time rather than
-// one caller's. It returns errArrived once another lane is connected.
-func (l *lane) get(ctx, client context.Context, arrived <-chan struct{}, dial func() (*conn, error)) (*conn, error) {
+// one caller's. It returns errArrived once another pool slot is connected.
+func (l *poolSlot) get(ctx, client context.Context, arrived <-chan struct{}, dial func() (*conn, error)) (*conn, error) {
 	dialed := l.dials.DoChan("", func() (any, error) {
 		if c := l.conn.Load(); c != nil {
 			return c, nil

@@ -25,7 +25,7 @@ var levels = [...]float64{.5, .75, suspectPhi, 1.5, 2, 3, 4}
 
 // prober keeps one endpoint under watch: it pings in slots without a sign of
 // life, acts on the detector's level, and while the breaker is open it is the one
-// who tries. roster.probe starts it, Close stops it and waits for it, and it ends
+// who tries. membership.probe starts it, Close stops it and waits for it, and it ends
 // with the last connection of an endpoint that has left.
 type prober struct {
 	*endpoint
@@ -46,7 +46,7 @@ type prober struct {
 	scout    *scout       // nil if there is none
 	scouting bool         // one is being connected
 	scouts   chan scouted // to this prober
-	side     lane         // of scouts; it has no connection
+	side     poolSlot     // of scouts; it has no connection
 	refused  bool         // the last scout was refused: the peer takes no further connections
 
 	trying     bool       // a trial is under way
@@ -140,7 +140,7 @@ func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	at := p.next
 	at = p.introduce(ctx, now, p.checkScout(ctx, now, at))
 	s := p.breaker.Stats(now)
-	if s.State == breaker.Open && p.pings && !p.forgotten() && (isRefused(s.Cause) || p.client.short(now)) {
+	if s.State == breaker.Open && p.pings && !p.forgotten() && (isRefused(s.Cause) || p.client.mostlyDown(now)) {
 		p.breaker.Hasten(now)
 		s = p.breaker.Stats(now)
 	}
@@ -288,7 +288,7 @@ func (p *prober) setPhi(phi float64) {
 func (p *prober) convict(now time.Time, phi float64) {
 	cause := &unresponsiveError{addr: p.addr, phi: phi, silence: now.Sub(p.detector.Stats(now).OwedSince)}
 	info := SuspicionInfo{Endpoint: p.addr, Verdict: Spared, Phi: phi, Silence: cause.silence}
-	info.Fault = p.client.crowd(now, p.slot)
+	info.Fault = p.client.isIsolated(now, p.slot)
 	gated := p.breaker.State(now) != breaker.Disabled
 	if gated && info.Fault == detector.NoFault && p.suspend(now) {
 		info.Verdict = Convicted
@@ -310,8 +310,8 @@ func (p *prober) suspicion(info SuspicionInfo) {
 }
 
 func (p *prober) reconnect(ctx context.Context) {
-	for i := range p.pool.lanes {
-		if l := &p.pool.lanes[i]; l.conn.Load() == nil {
+	for i := range p.pool.slots {
+		if l := &p.pool.slots[i]; l.conn.Load() == nil {
 			if _, err := p.connect(ctx, l); err != nil {
 				return // a failed dial has tripped the breaker
 			}

@@ -20,7 +20,7 @@ func underFault(t *testing.T, fault chaos.Fault) chaos.Report {
 		Length:  4 * time.Second,
 		Workers: 8, Pause: 2 * time.Millisecond, Deposits: 5,
 		Bound:  2500 * time.Millisecond,
-		Dialer: rpcx.Dialer{DetectWithin: time.Second},
+		Dialer: rpcx.Dialer{DetectionTime: time.Second},
 	})
 	t.Logf("%v", report)
 	return report

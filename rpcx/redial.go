@@ -145,8 +145,8 @@ func (p *prober) mend(now time.Time) {
 		return
 	}
 	p.redial = time.Time{}
-	for i := range p.pool.lanes {
-		p.connectLater(&p.pool.lanes[i])
+	for i := range p.pool.slots {
+		p.connectLater(&p.pool.slots[i])
 	}
 }
 
@@ -169,8 +169,8 @@ func (p *prober) dials(now time.Time) bool {
 	return false
 }
 
-// connectLater connects a lane in a goroutine of its own, unless that is being done.
-func (e *endpoint) connectLater(l *lane) {
+// connectLater connects a pool slot in a goroutine of its own, unless that is being done.
+func (e *endpoint) connectLater(l *poolSlot) {
 	if l.conn.Load() != nil || l.mending.Swap(true) {
 		return
 	}

@@ -94,7 +94,7 @@ const firstSetWithin = 10 * time.Second
 func (c *core) resolve(r Resolver) {
 	send := func(d delivery) {
 		select {
-		case c.roster.deliveries <- d:
+		case c.membership.deliveries <- d:
 		case <-c.ctx.Done():
 		}
 	}
@@ -114,8 +114,8 @@ func (c *core) firstSet(ctx context.Context) error {
 	var last error
 	for {
 		select {
-		case d := <-c.roster.deliveries:
-			if last = c.roster.hear(time.Now(), d); last == nil || d.last {
+		case d := <-c.membership.deliveries:
+			if last = c.membership.apply(time.Now(), d); last == nil || d.last {
 				return last
 			}
 		case <-ctx.Done():

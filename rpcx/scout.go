@@ -152,8 +152,8 @@ func (p *prober) dropScout(cause error) {
 // relieve puts the scout, which lives, in the place of a connection that is silent. The
 // calls on that one go on waiting.
 func (p *prober) relieve(c *conn) {
-	for i := range p.pool.lanes {
-		if l := &p.pool.lanes[i]; l.conn.Load() == c {
+	for i := range p.pool.slots {
+		if l := &p.pool.slots[i]; l.conn.Load() == c {
 			c.Retire()
 			p.promote(l)
 			return
@@ -161,8 +161,8 @@ func (p *prober) relieve(c *conn) {
 	}
 }
 
-// promote makes the scout the connection of a lane.
-func (p *prober) promote(l *lane) {
+// promote makes the scout the connection of a pool slot.
+func (p *prober) promote(l *poolSlot) {
 	s, trace := p.scout, p.client.dialer.Trace
 	p.scout = nil
 	if hook := trace.ConnStart; hook != nil {

@@ -96,7 +96,7 @@ func TestConvictionEndsCallsWhateverCloseDoes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			// The peer has never shown that it answers pings, so it takes twelve times as long.
-			overOdd(t, o, rpcx.Dialer{DetectWithin: 200 * time.Millisecond}, func(kind string, c *rpcx.Client) {
+			overOdd(t, o, rpcx.Dialer{DetectionTime: 200 * time.Millisecond}, func(kind string, c *rpcx.Client) {
 				ends := callsOf(t, c)
 				convicted := 0
 				for range 3 {

@@ -241,7 +241,7 @@ func TestStuckWriteIsEndedBeforeClose(t *testing.T) {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				leak.Check(t)
 				conn := newLonely(true)
-				c := newClient(t, rpcx.Dialer{Codec: codec, DetectWithin: 400 * time.Millisecond}, conn)
+				c := newClient(t, rpcx.Dialer{Codec: codec, DetectionTime: 400 * time.Millisecond}, conn)
 				called := make(chan error, 2)
 				go func() { called <- c.Call("A.B", 1, new(int)) }()
 				<-conn.writing

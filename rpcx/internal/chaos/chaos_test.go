@@ -51,7 +51,7 @@ func run(t *testing.T, plan chaos.Plan, alone bool) chaos.Report {
 		plan.Length, plan.Hold, plan.Gap, plan.Settle, plan.Down = *long, 8*time.Second, 3*time.Second, *settle, *down
 	} else {
 		// So that there is time for many faults.
-		cfg.Dialer.DetectWithin, cfg.Patience = time.Second, 2*time.Second
+		cfg.Dialer.DetectionTime, cfg.Patience = time.Second, 2*time.Second
 	}
 	cfg.Dialer.Retry.Budget = *budget
 	if *only != "" {

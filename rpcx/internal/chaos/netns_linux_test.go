@@ -39,7 +39,7 @@ func TestChaosPartition(t *testing.T) {
 	}
 	report := chaos.Run(t, chaos.Config{
 		Steps: steps, Length: 3 * time.Second, Workers: *workers, Deposits: *share, Pause: 2 * time.Millisecond, Bound: bound,
-		Dialer: rpcx.Dialer{DetectWithin: time.Second},
+		Dialer: rpcx.Dialer{DetectionTime: time.Second},
 		Cut:    cut,
 	})
 	again := retransmitted(t)

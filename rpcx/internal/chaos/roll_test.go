@@ -22,7 +22,7 @@ func TestRollingRestart(t *testing.T) {
 			leak.Check(t)
 			cfg := chaos.Config{
 				Workers: *workers, Pause: *pause, Deposits: *share, Bound: bound, Patience: 2 * time.Second,
-				Dialer: rpcx.Dialer{DetectWithin: time.Second},
+				Dialer: rpcx.Dialer{DetectionTime: time.Second},
 			}
 			roll := chaos.Roll{Servers: 5, Rounds: *rounds, Orderly: orderly, Settle: 400 * time.Millisecond}
 			if *rounds > 1 { // so that one is in use again before it is the first again

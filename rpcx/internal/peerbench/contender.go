@@ -45,7 +45,7 @@ type options struct {
 // patience than another.
 const (
 	// patience is how long an attempt waits for its answer, and in place of that
-	// Dialer.DetectWithin of rpcx, which has no need of a bound for each attempt.
+	// Dialer.DetectionTime of rpcx, which has no need of a bound for each attempt.
 	patience = time.Second
 	// endless is in its place where nothing goes wrong, and 1024 large calls at a
 	// time take more than that.

@@ -21,7 +21,7 @@ func dialOurs(newCodec func(io.ReadWriteCloser) rpc.ClientCodec, hedge *rpcx.Hed
 			Methods: map[string]rpcx.MethodOptions{"*": {Idempotent: rpcx.Yes}, string(deposit): {Idempotent: rpcx.No}},
 		}
 		if o.patience < endless { // otherwise the defaults do, with pings and all
-			d.DetectWithin = o.patience
+			d.DetectionTime = o.patience
 		}
 		c, err := d.Dial("tcp", addrs...)
 		if err != nil {

@@ -65,7 +65,7 @@ type Conn struct {
 	peeks    bool             // nobody reads while no exchange is in flight
 
 	writing sync.Mutex    // held while the codec writes a request to the wire
-	slot    chan struct{} // the same for a codec without a wire; has room for one
+	sem     chan struct{} // the same for a codec without a wire; has room for one
 	request rpc.Request   // the writer's
 	mute    atomic.Bool   // the codec takes no more requests
 
@@ -111,7 +111,7 @@ func (c *Conn) OpenCodec(codec rpc.ClientCodec, cfg Config) {
 
 func (c *Conn) init(cfg Config) {
 	c.cfg = cfg
-	c.slot, c.wake = make(chan struct{}, 1), make(chan bool, 1)
+	c.sem, c.wake = make(chan struct{}, 1), make(chan bool, 1)
 	c.inflight = make(map[uint64]*Exchange)
 	c.done, c.closeDone = make(chan struct{}), make(chan struct{})
 }
@@ -294,7 +294,7 @@ func (c *Conn) closeCodec() {
 func (c *Conn) writerLeaves() {
 	if c.wire == nil {
 		select {
-		case c.slot <- struct{}{}: // for good
+		case c.sem <- struct{}{}: // for good
 		case <-time.After(wire.LeaveWithin):
 		}
 		return

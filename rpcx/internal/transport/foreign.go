@@ -14,7 +14,7 @@ import (
 // reserve waits for the codec.
 func (c *Conn) reserve(ctx context.Context) error {
 	select {
-	case c.slot <- struct{}{}:
+	case c.sem <- struct{}{}:
 		return nil
 	case <-c.done:
 		return c.cause
@@ -25,7 +25,7 @@ func (c *Conn) reserve(ctx context.Context) error {
 
 func (c *Conn) tryReserve() bool {
 	select {
-	case c.slot <- struct{}{}:
+	case c.sem <- struct{}{}:
 		return true
 	default:
 		return false
@@ -62,11 +62,11 @@ func (c *Conn) writeForeign(x *Exchange) error {
 	c.cfg.Observer.Writing(x)
 	_, err := c.issue(x, false)
 	if err != nil {
-		<-c.slot
+		<-c.sem
 		return err
 	}
 	err = c.encode(x)
-	<-c.slot
+	<-c.sem
 	if err != nil {
 		c.refused(x, err, true)
 	}

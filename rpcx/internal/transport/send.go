@@ -98,7 +98,7 @@ func (c *Conn) HasRoom() bool {
 // Unreserve undoes Room and HasRoom if there is nothing to be sent.
 func (c *Conn) Unreserve() {
 	if c.wire == nil {
-		<-c.slot
+		<-c.sem
 	}
 }
 

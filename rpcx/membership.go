@@ -44,13 +44,13 @@ type replica struct {
 	listed atomic.Pointer[Endpoint] // as in the last set
 	live   atomic.Pointer[endpoint] // nil while it is not in use
 
-	gone bool // from the set; protected by roster.mu
+	gone bool // from the set; protected by membership.mu
 }
 
-// roster is who serves: it takes the resolver's sets to the balancer, and gives an
+// membership is who serves: it takes the resolver's sets to the balancer, and gives an
 // endpoint to each replica that the balancer uses. All of that is done in run's
 // goroutine, or before it is there, in Dial's; use, kick and all are for everybody.
-type roster struct {
+type membership struct {
 	client     *core
 	deliveries chan delivery
 	wake       chan struct{} // has room for one
@@ -64,15 +64,15 @@ type roster struct {
 	live    map[*endpoint]struct{} // until their probers end
 }
 
-func newRoster(c *core) *roster {
-	return &roster{
+func newRoster(c *core) *membership {
+	return &membership{
 		client: c, deliveries: make(chan delivery), wake: make(chan struct{}, 1),
 		live: make(map[*endpoint]struct{}),
 	}
 }
 
-// run is the roster's goroutine. core.watch starts it and Close waits for it.
-func (r *roster) run(ctx context.Context) {
+// run is the membership's goroutine. core.watch starts it and Close waits for it.
+func (r *membership) run(ctx context.Context) {
 	tick := time.NewTicker(tending)
 	defer tick.Stop()
 	wake, rested := r.wake, (<-chan time.Time)(nil)
@@ -81,19 +81,19 @@ func (r *roster) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case d := <-r.deliveries:
-			r.hear(time.Now(), d) //nolint:errcheck // it has been reported
+			r.apply(time.Now(), d) //nolint:errcheck // it has been reported
 		case <-wake:
 			now := time.Now()
-			r.tend(now, 0)
+			r.reconcile(now, 0)
 			r.refresh(now)
 			wake, rested = nil, time.After(rest)
 		case <-rested:
 			wake, rested = r.wake, nil
 		case now := <-tick.C:
 			if !r.emptied.IsZero() && now.Sub(r.emptied) >= emptyAfter {
-				r.hear(now, delivery{}) //nolint:errcheck // likewise
+				r.apply(now, delivery{}) //nolint:errcheck // likewise
 			}
-			r.tend(now, 0)
+			r.reconcile(now, 0)
 			r.refresh(now)
 		}
 	}
@@ -101,7 +101,7 @@ func (r *roster) run(ctx context.Context) {
 
 // refresh lets the resolver look for other endpoints when none of those that it has
 // named last can be used (gocql#1713).
-func (r *roster) refresh(now time.Time) {
+func (r *membership) refresh(now time.Time) {
 	if r.refresher == nil || now.Sub(r.refreshed) < refreshEvery {
 		return
 	}
@@ -111,17 +111,17 @@ func (r *roster) refresh(now time.Time) {
 	}
 }
 
-// kick wakes the roster: who is in use may have changed.
-func (r *roster) kick() {
+// kick wakes the membership: who is in use may have changed.
+func (r *membership) kick() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
 }
 
-// hear acts on what the resolver says, reports that, and returns why the set that it
+// apply acts on what the resolver says, reports that, and returns why the set that it
 // had is kept, if it is.
-func (r *roster) hear(now time.Time, d delivery) error {
+func (r *membership) apply(now time.Time, d delivery) error {
 	info := ResolvedInfo{Kept: len(r.client.balancer.Nodes()), Err: d.err}
 	switch {
 	case d.err != nil:
@@ -143,7 +143,7 @@ func (r *roster) hear(now time.Time, d delivery) error {
 }
 
 // believed reports whether the set has been empty for so long that it must be true.
-func (r *roster) believed(now time.Time) bool {
+func (r *membership) believed(now time.Time) bool {
 	if r.emptied.IsZero() {
 		r.emptied = now
 	}
@@ -151,7 +151,7 @@ func (r *roster) believed(now time.Time) bool {
 }
 
 // take makes a set the one that is served from. What stays keeps all it has.
-func (r *roster) take(now time.Time, set []Endpoint) ResolvedInfo {
+func (r *membership) take(now time.Time, set []Endpoint) ResolvedInfo {
 	was := r.client.balancer.Nodes()
 	left := make(map[string]*replica, len(was))
 	for _, n := range was {
@@ -185,13 +185,13 @@ func (r *roster) take(now time.Time, set []Endpoint) ResolvedInfo {
 	if len(was) == 0 {
 		spread = 0 // there is nobody else to call
 	}
-	r.tend(now, spread)
+	r.reconcile(now, spread)
 	return info
 }
 
-// tend gives an endpoint to each replica in use, and takes it from those that have
+// reconcile gives an endpoint to each replica in use, and takes it from those that have
 // not been for long.
-func (r *roster) tend(now time.Time, spread time.Duration) {
+func (r *membership) reconcile(now time.Time, spread time.Duration) {
 	r.round++
 	for _, n := range r.client.balancer.InUse(now) {
 		e := n.Value().(*replica).live.Load()
@@ -200,13 +200,13 @@ func (r *roster) tend(now time.Time, spread time.Duration) {
 		}
 		e.round = r.round
 	}
-	for _, e := range r.outstayed(now) {
+	for _, e := range r.idleTooLong(now) {
 		r.close(now, e)
 	}
 }
 
-// outstayed returns the endpoints that are to be given up.
-func (r *roster) outstayed(now time.Time) (out []*endpoint) {
+// idleTooLong returns the endpoints that are to be given up.
+func (r *membership) idleTooLong(now time.Time) (out []*endpoint) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for e := range r.live {
@@ -223,8 +223,8 @@ func (r *roster) outstayed(now time.Time) (out []*endpoint) {
 }
 
 // use returns the endpoint of a node that was picked. If it has none, the balancer
-// has just begun to use it, and perhaps others: the roster is to look.
-func (r *roster) use(now time.Time, n *balancer.Node) *endpoint {
+// has just begun to use it, and perhaps others: the membership is to look.
+func (r *membership) use(now time.Time, n *balancer.Node) *endpoint {
 	if e := n.Value().(*replica).live.Load(); e != nil {
 		return e
 	}
@@ -234,7 +234,7 @@ func (r *roster) use(now time.Time, n *balancer.Node) *endpoint {
 
 // open gives an endpoint to a replica. Unless spread is negative its prober connects it
 // within that time, and until it is connected calls prefer others.
-func (r *roster) open(now time.Time, n *balancer.Node, spread time.Duration) *endpoint {
+func (r *membership) open(now time.Time, n *balancer.Node, spread time.Duration) *endpoint {
 	e, opened := r.enroll(n, spread)
 	if opened {
 		r.client.journal.membership(now, e.addr, "is in use now")
@@ -242,7 +242,7 @@ func (r *roster) open(now time.Time, n *balancer.Node, spread time.Duration) *en
 	return e
 }
 
-func (r *roster) enroll(n *balancer.Node, spread time.Duration) (e *endpoint, opened bool) {
+func (r *membership) enroll(n *balancer.Node, spread time.Duration) (e *endpoint, opened bool) {
 	rep := n.Value().(*replica)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -264,7 +264,7 @@ func (r *roster) enroll(n *balancer.Node, spread time.Duration) (e *endpoint, op
 
 // start gives the endpoints that are there their probers, and one to each that
 // comes from now on.
-func (r *roster) start() {
+func (r *membership) start() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.running = true
@@ -274,7 +274,7 @@ func (r *roster) start() {
 }
 
 // probe starts an endpoint's prober. r.mu is held.
-func (r *roster) probe(e *endpoint, spread time.Duration) {
+func (r *membership) probe(e *endpoint, spread time.Duration) {
 	wait := min(spread, 0)
 	if spread > 0 {
 		wait = rand.N(spread)
@@ -293,7 +293,7 @@ func (r *roster) probe(e *endpoint, spread time.Duration) {
 
 // remove is for a replica that is not in the set any more. It keeps its endpoint, so
 // that who has picked it just now finds one that has left.
-func (r *roster) remove(now time.Time, rep *replica) {
+func (r *membership) remove(now time.Time, rep *replica) {
 	r.mu.Lock()
 	rep.gone = true
 	e := rep.live.Load()
@@ -304,7 +304,7 @@ func (r *roster) remove(now time.Time, rep *replica) {
 }
 
 // close takes the endpoint from a replica that is not in use any more.
-func (r *roster) close(now time.Time, e *endpoint) {
+func (r *membership) close(now time.Time, e *endpoint) {
 	r.client.journal.membership(now, e.addr, "is not in use any more: others of the set are")
 	e.leave(now) // first: the node's next endpoint has the say from then on
 	r.mu.Lock()
@@ -314,7 +314,7 @@ func (r *roster) close(now time.Time, e *endpoint) {
 
 // all returns the endpoints that there are, those that have left and still owe
 // answers included.
-func (r *roster) all() []*endpoint {
+func (r *membership) all() []*endpoint {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Collect(maps.Keys(r.live))
