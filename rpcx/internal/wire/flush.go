@@ -120,33 +120,60 @@ func (w *Wire) more() bool {
 	return false
 }
 
-// take returns what waits and counts it as gone. The caller holds mu.
+// take returns what waits, and counts its first piece as handed to the connection. The
+// caller holds mu.
 func (w *Wire) take() []byte {
 	out := w.buf
 	w.buf, w.spare = w.spare[:0], nil
-	w.handed += int64(len(out))
+	w.handed += int64(min(len(out), w.mostAtOnce()))
 	w.makeRoom()
 	return out
 }
 
+// mostAtOnce is the size of a piece.
+func (w *Wire) mostAtOnce() int {
+	if w.kernel {
+		return pieceSize
+	}
+	return layerPiece
+}
+
+// hand counts another piece as handed to the connection, unless that is over: then it
+// never leaves.
+func (w *Wire) hand(n int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		w.atRest()
+		return false
+	}
+	w.handed += int64(n)
+	return true
+}
+
 // write carries out to the connection, in pieces whose progress can be seen.
 func (w *Wire) write(out []byte, stall time.Duration) bool {
-	most := pieceSize
-	if !w.kernel {
-		most = layerPiece
-	}
+	handed := min(len(out), w.mostAtOnce()) // of rest
 	for rest := out; len(rest) > 0; {
-		piece := rest[:min(len(rest), most)]
-		n, err := w.carry(piece, stall)
+		n, err := w.carry(rest[:handed], stall)
 		w.sent.Add(int64(n))
 		if err != nil {
-			w.unwritten(len(piece)-n, len(rest)-len(piece))
+			w.unwritten(handed - n)
 			w.cfg.Fail(err)
 			return false
 		}
-		if rest = rest[n:]; len(rest) > 0 && w.cfg.Heard != nil {
+		rest, handed = rest[n:], handed-n
+		if len(rest) == 0 {
+			break
+		}
+		if w.cfg.Heard != nil {
 			w.cfg.Heard(time.Now())
 		}
+		more := min(len(rest), w.mostAtOnce()) - handed
+		if !w.hand(more) {
+			return false
+		}
+		handed += more
 	}
 	w.reuse(out)
 	return true
@@ -213,15 +240,14 @@ func (w *Wire) arm(stall time.Duration) error {
 	return w.err
 }
 
-// unwritten takes back what never left: the bytes after the piece that failed,
-// and of the piece what the connection did not accept. For that only a socket's
-// word is taken: a layer above one may have sent it on.
-func (w *Wire) unwritten(ofPiece, behind int) {
+// unwritten takes back what never left: of the piece that failed, the bytes that the
+// connection did not accept. For that only a socket's word is taken: a layer above one
+// may have sent them on.
+func (w *Wire) unwritten(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.handed -= int64(behind)
 	if w.kernel {
-		w.handed -= int64(ofPiece)
+		w.handed -= int64(n)
 	}
 	if w.err == nil {
 		w.err = ErrClosed
