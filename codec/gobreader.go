@@ -52,8 +52,7 @@ func (r *gobReader) next() (gobHeader, error) {
 	if r.err != nil {
 		return gobHeader{}, r.err
 	}
-	r.in.release(r.pos)
-	r.pos, r.body, r.cur = 0, gobBody{}, cursor{} // cur may lie in a buffer that was let go
+	r.release()
 	h, err := r.readHeader()
 	if err != nil {
 		r.err = err

@@ -1,8 +1,14 @@
 package codec
 
-import "io"
+import (
+	"io"
+	"sync"
+)
 
 const minBuffer = 8 << 10
+
+// buffers has buffers of minBuffer bytes that idle connections have given up.
+var buffers = sync.Pool{New: func() any { return new([minBuffer]byte) }}
 
 // inbuf collects one frame at a time. Bytes beyond the frame that happened to
 // arrive with it stay for the next one.
@@ -49,10 +55,25 @@ func (b *inbuf) makeRoom() {
 		if limit := b.max + minBuffer; int64(size) > limit && limit > int64(len(have)) {
 			size = int(limit)
 		}
-		b.buf = make([]byte, size)
+		b.buf = newBuffer(size)
 	}
 	b.end = copy(b.buf, have)
 	b.start = 0
+}
+
+func newBuffer(size int) []byte {
+	if size == minBuffer {
+		return buffers.Get().(*[minBuffer]byte)[:]
+	}
+	return make([]byte, size)
+}
+
+// rest gives the buffer up if it is empty. What bytes has returned is not valid any more.
+func (b *inbuf) rest() {
+	if b.start == b.end && len(b.buf) == minBuffer {
+		buffers.Put((*[minBuffer]byte)(b.buf))
+		b.buf = nil
+	}
 }
 
 // release gives up the first n bytes, the frame that has been dealt with.

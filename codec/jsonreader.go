@@ -34,8 +34,7 @@ func (r *jsonReader) next() (frame []byte, flaw, err error) {
 	if r.err != nil {
 		return nil, nil, r.err
 	}
-	r.in.release(r.pos)
-	r.pos = 0
+	r.release()
 	r.scan.reset()
 	if err := r.receive(); err != nil {
 		if r.pos == 0 && exchangeError(err) != nil {

@@ -13,6 +13,8 @@ type Prefetcher interface {
 	// Prefetch reads once from the connection and keeps what comes. It returns the error
 	// of that Read, after which it may be called again if the connection allows it.
 	Prefetch() error
+	// Rest gives up the memory for replies. It is for a connection that nobody reads.
+	Rest()
 	// HasReply reports whether reading the next reply takes nothing more from the
 	// connection. It may be false of a reply that is there: of one whose types are new to
 	// the codec, or hold interfaces or maps, and of one behind a message that is none.
@@ -33,12 +35,23 @@ func (c *gobClient) Prefetch() error { return c.in.prefetch() }
 // HasReply implements Prefetcher.
 func (c *gobClient) HasReply() bool { return c.in.hasPair() }
 
+// Rest implements Prefetcher.
+func (c *gobClient) Rest() {
+	c.in.release()
+	c.in.in.rest()
+}
+
+// release gives up the frame that was read.
+func (r *gobReader) release() {
+	r.in.release(r.pos)
+	r.pos, r.body, r.cur = 0, gobBody{}, cursor{} // cur may lie in a buffer that was let go
+}
+
 func (r *gobReader) prefetch() error {
 	if r.err != nil {
 		return r.err
 	}
-	r.in.release(r.pos)
-	r.pos, r.body, r.cur = 0, gobBody{}, cursor{}
+	r.release()
 	return r.in.more()
 }
 
@@ -78,12 +91,24 @@ func (c *jsonClient) Prefetch() error { return c.in.prefetch() }
 // HasReply implements Prefetcher.
 func (c *jsonClient) HasReply() bool { return c.in.hasReply() }
 
+// Rest implements Prefetcher.
+func (c *jsonClient) Rest() {
+	c.reply = jsonReceived{}
+	c.in.release()
+	c.in.in.rest()
+}
+
+// release gives up the message that was read.
+func (r *jsonReader) release() {
+	r.in.release(r.pos)
+	r.pos = 0
+}
+
 func (r *jsonReader) prefetch() error {
 	if r.err != nil {
 		return r.err
 	}
-	r.in.release(r.pos)
-	r.pos = 0
+	r.release()
 	return r.in.more()
 }
 

@@ -95,6 +95,7 @@ func (c *Conn) rest() next {
 	if len(c.inflight) > 0 || c.prefetch.ReadAhead() {
 		return reads
 	}
+	c.prefetch.Rest()
 	c.reading, c.parked = byNone, c.served
 	if !c.served {
 		return ends
@@ -241,6 +242,7 @@ func (c *Conn) passOn() {
 	switch {
 	case c.state == closed:
 	case len(c.inflight) == 0 && !c.prefetch.ReadAhead():
+		c.prefetch.Rest()
 		c.reading = byNone
 	default:
 		c.toReader()
