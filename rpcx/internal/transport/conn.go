@@ -241,7 +241,7 @@ func (c *Conn) abort() {
 		if x == nil {
 			return
 		}
-		c.finish(x, Outcome{Cause: ConnectionLost, Err: c.cause, Sent: c.doubt(x)})
+		c.finish(x, Outcome{Cause: ConnectionLost, Err: c.cause, Sent: c.doubt(x)}, true)
 	}
 }
 

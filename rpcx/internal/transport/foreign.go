@@ -47,7 +47,7 @@ func (c *Conn) doForeign(ctx context.Context, x *Exchange) Outcome {
 	go func() {
 		defer close(wrote)
 		if err := c.writeForeign(x); err != nil {
-			c.finish(x, c.NotStarted(err))
+			c.finish(x, c.NotStarted(err), true)
 		}
 	}()
 	out := c.await(ctx, x)

@@ -191,10 +191,9 @@ func (c *Conn) encode(x *Exchange) (err error) {
 func (c *Conn) refused(x *Exchange, err error, untouched bool) {
 	c.mu.Lock()
 	over, cause := c.state == closed, c.cause
-	if c.inflight[x.seq] == x {
+	held := c.inflight[x.seq] != x // by the goroutine that ends the connection
+	if !held {
 		c.forget(x)
-	} else {
-		x.shared = true // the end of the connection has got hold of it
 	}
 	c.mu.Unlock()
 	encode, out := isEncodeError(err), Outcome{Cause: NotTaken, Err: err}
@@ -209,7 +208,7 @@ func (c *Conn) refused(x *Exchange, err error, untouched bool) {
 	default: // it has written a part of the request, or all of it
 		out = Outcome{Cause: ConnectionLost, Err: err, Sent: MaybeSent}
 	}
-	c.finish(x, out)
+	c.finish(x, out, held)
 	if c.hasRetired() || !untouched && !(c.whole && encode) {
 		c.Retire()
 	}
@@ -284,12 +283,11 @@ func (c *Conn) closeIfIdle() {
 	}
 }
 
-// finish ends an exchange, unless it has ended, and announces that.
-func (c *Conn) finish(x *Exchange, out Outcome) {
+// finish ends an exchange, unless it has ended, and announces that. Shared says that
+// another goroutine may still refer to it.
+func (c *Conn) finish(x *Exchange, out Outcome, shared bool) {
 	if x.state.CompareAndSwap(pending, ended) {
-		if out.Cause == ConnectionLost || c.wire == nil {
-			x.shared = true
-		}
+		x.shared = x.shared || shared
 		x.outcome = out
 		c.announce(x)
 	}
