@@ -30,6 +30,8 @@ const (
 	served    = "rpcx/internal/server/conn.go"
 	worker    = "rpcx/internal/server/worker.go"
 	request   = "rpcx/internal/server/request.go"
+	dog       = "rpcx/internal/server/watchdog.go"
+	times     = "rpcx/internal/server/runtimes.go"
 )
 
 var mutants = []mutant{
@@ -145,4 +147,13 @@ var mutants = []mutant{
 	{"another worker reads while a method runs", request, "\tq.handOver()\n", ""},
 	{"a worker whose method ends its goroutine is counted", worker, "\tdefer q.leave() // whatever ends the goroutine, be it the method\n", ""},
 	{"the spare worker ends with the connection", worker, "close(q.next)", "_ = 0"},
+	{"requests that arrive together run concurrently", request, "!q.followed && (!runs", "(!runs"},
+	{"a method that is not short does not keep the reading", request, "(!runs || q.times.short())", "true"},
+	{"a run that is long for once does not keep the reading", dog, "\t\tc.handOver()\n", ""},
+	{"a run that is long for once is remembered", dog, "\t\tk.by.times.record(watchdogPeriod)\n", ""},
+	{"a reading that was given away is not resumed", dog, "if c.kept.by != q {", "if false {"},
+	{"a method that ends its goroutine gives the reading away", worker, "\t\tq.handOver()\n", ""},
+	{"a kept reading holds no reply back", dog, "\tc.stream.pause()\n", ""},
+	{"long runs are counted", times, "level = min(old+longCost, maxLevel)", "level = old"},
+	{"a new method is not short", times, "t.level.Store(maxLevel)", "_ = 0"},
 }

@@ -85,7 +85,7 @@ func (s *serving) admit(c *conn) (idle *conn, ok bool) {
 	s.conns[c] = struct{}{}
 	if s.cfg.MaxConns > 0 && s.admitted >= s.cfg.MaxConns {
 		if idle = s.longestIdle(); idle == nil {
-			s.refused.add(c.nc)
+			s.surplus.add(c.nc)
 			return nil, false
 		}
 		idle.admitted = false

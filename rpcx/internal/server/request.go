@@ -65,7 +65,6 @@ func (q *request) ReadRequestBody(body any) error {
 	if runs {
 		q.times = q.methods.of(q.method)
 	}
-	q.began = q.stream.now()
 	if q.ahead != nil && !q.followed && (!runs || q.times.short()) {
 		q.reading = readingHere
 		q.keepReading(q)
@@ -73,6 +72,7 @@ func (q *request) ReadRequestBody(body any) error {
 		q.reading = readingElsewhere
 		q.handOver()
 	}
+	q.began = q.stream.now()
 	return err
 }
 

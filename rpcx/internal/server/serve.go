@@ -78,18 +78,18 @@ func Serve(ctx context.Context, lis net.Listener, cfg Config) error {
 // serving is one call of Serve. It starts a worker for each connection, which starts
 // more of them as they are needed, and at times a flusher; drain waits for all of them.
 type serving struct {
-	cfg     Config
-	log     *slog.Logger
-	wg      sync.WaitGroup
-	running atomic.Int64  // requests that run now
-	freed   chan struct{} // holds one; receives when a connection has ended
-	methods methods
-	relief  relief
+	cfg      Config
+	log      *slog.Logger
+	wg       sync.WaitGroup
+	running  atomic.Int64  // requests that run now
+	freed    chan struct{} // holds one; receives when a connection has ended
+	methods  methods
+	watchdog watchdog
 
 	mu       sync.Mutex // protects following
 	conns    map[*conn]struct{}
 	admitted int // of these, those that count against MaxConns
-	refused  refusedConns
+	surplus  refusedConns
 }
 
 // drain ends the connections in order, or at once those that take too long.

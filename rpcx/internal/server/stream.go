@@ -20,8 +20,8 @@ type stream struct {
 	*wire.Wire
 	born    time.Time
 	partial atomic.Int64 // bytes that came since the last whole request
-	waiting atomic.Bool  // the reader is in Read, or about to be
-	since   atomic.Int64 // when it came out of there, or what waited last left: see now
+	waiting atomic.Bool  // the reader is in Read, or about to be, or runs a method
+	since   atomic.Int64 // when it last came out of Read, or what waited last left: see now
 }
 
 func newStream(w *wire.Wire) *stream { return &stream{Wire: w, born: time.Now()} }
@@ -31,8 +31,7 @@ func (s *stream) now() int64 { return int64(time.Since(s.born)) }
 
 // Read implements io.Reader.
 func (s *stream) Read(p []byte) (int, error) {
-	s.waiting.Store(true) // before looking: either the writer of a reply sees it, or this sees the reply
-	s.Send(false)
+	s.pause()
 	n, err := s.Wire.Read(p)
 	if n > 0 && !isSpace(p[:n]) {
 		s.partial.Add(int64(n))
@@ -40,6 +39,13 @@ func (s *stream) Read(p []byte) (int, error) {
 	s.since.Store(s.now())
 	s.waiting.Store(false)
 	return n, err
+}
+
+// pause is called by the reader when it is not going to come to further requests at once.
+// Replies that wait for them are sent.
+func (s *stream) pause() {
+	s.waiting.Store(true) // before looking: either the writer of a reply sees it, or this sees the reply
+	s.Send(false)
 }
 
 // isSpace reports whether p is a little white space: the end of a JSON message that

@@ -26,7 +26,7 @@ func TestStreamJoinsNextFlush(t *testing.T) {
 		time.Sleep(maxJoinDelay)
 		require.False(t, s.joinsNextFlush(), "it has waited long enough")
 		require.True(t, s.joinsNextFlush(), "what waited is being sent")
-		s.waiting.Store(true)
+		s.pause()
 		require.False(t, s.joinsNextFlush(), "the reader does not come by")
 		s.waiting.Store(false)
 		require.True(t, s.joinsNextFlush())

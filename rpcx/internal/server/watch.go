@@ -46,8 +46,8 @@ func (s *serving) watch(ended <-chan struct{}) {
 // logRefused writes one line for all connections that were refused since the last one.
 func (s *serving) logRefused() {
 	s.mu.Lock()
-	r := s.refused
-	s.refused = refusedConns{}
+	r := s.surplus
+	s.surplus = refusedConns{}
 	s.mu.Unlock()
 	if r.n > 0 {
 		s.log.Warn("connections refused: there are as many as ServeConfig.MaxConns", "max", s.cfg.MaxConns, "refused", r.n, "last", r.last)

@@ -4,7 +4,7 @@ package server
 //
 //	the request                           the reading
 //	another one has begun to arrive       goes to the spare worker, or a new one
-//	it is alone, and its method is short  stays: see relief
+//	it is alone, and its method is short  stays: see watchdog
 //	it is alone, and its method is not    goes to the spare worker, or a new one
 //	there is none: the stream has ended   is over
 //
