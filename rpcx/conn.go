@@ -86,7 +86,7 @@ func (c *conn) post(a *attempt, deadline time.Time) error {
 // result is the end of an attempt on this connection.
 func (c *conn) result(out transport.Outcome) result {
 	r := result{end: endOf(out), err: out.Err, sent: Sent(out.Sent), at: out.At}
-	if out.Cause == transport.ConnectionLost && c.Dead() {
+	if out.Cause == transport.ConnectionLost && !c.Takes() {
 		r.lost = c
 	}
 	return r

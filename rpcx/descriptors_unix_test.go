@@ -100,7 +100,8 @@ func withoutDescriptors(t *testing.T, addr string) {
 	nod := func() error { return client.CallContext(t.Context(), "Usher.Nod", 7, new(int)) }
 	stats := func() rpcx.EndpointStats { return client.Stats().Endpoints[0] }
 	require.NoError(t, nod())
-	full := func() bool { return stats().Conns == 4 }
+	// The connection that asks how pings are taken has ended, too.
+	full := func() bool { return stats().Conns == 4 && stats().Pings == rpcx.PingsAnswered }
 	require.Eventually(t, full, 10*time.Second, 10*time.Millisecond)
 
 	hangUp := func(but int) {

@@ -55,9 +55,12 @@ func (c *Conn) Do(ctx context.Context, x *Exchange) Outcome {
 // NotStarted is the outcome of an exchange that Start has not sent, with its error, or
 // that has waited for Room in vain.
 func (c *Conn) NotStarted(err error) Outcome {
+	c.mu.Lock()
+	over, cause := c.state == closed, c.cause
+	c.mu.Unlock()
 	switch {
-	case c.Dead():
-		return Outcome{Cause: ConnectionLost, Err: c.cause}
+	case over:
+		return Outcome{Cause: ConnectionLost, Err: cause}
 	case errors.Is(err, wire.ErrClosed), errors.Is(err, ErrWithdrawn):
 		return Outcome{Cause: NotTaken, Err: err}
 	}
