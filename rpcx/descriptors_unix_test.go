@@ -7,6 +7,7 @@ import (
 	"net/rpc"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -52,7 +53,12 @@ func (u *Usher) serve(lis net.Listener) {
 		u.mu.Lock()
 		u.conns = append(u.conns, conn)
 		u.mu.Unlock()
-		go server.ServeConn(conn)
+		go func() {
+			server.ServeConn(conn)
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			u.conns = slices.DeleteFunc(u.conns, func(c net.Conn) bool { return c == conn })
+		}()
 	}
 }
 
@@ -103,6 +109,8 @@ func withoutDescriptors(t *testing.T, addr string) {
 	// The connection that asks how pings are taken has ended, too.
 	full := func() bool { return stats().Conns == 4 && stats().Pings == rpcx.PingsAnswered }
 	require.Eventually(t, full, 10*time.Second, 10*time.Millisecond)
+
+	time.Sleep(50 * time.Millisecond) // the server sees that, too
 
 	hangUp := func(but int) {
 		setDescriptors(t, 3)
