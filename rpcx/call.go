@@ -122,7 +122,7 @@ func (cl *call) do(ctx context.Context) error {
 	}
 }
 
-// attempt makes one attempt, and returns what came of it.
+// attempt makes one attempt, and returns its result.
 func (cl *call) attempt(ctx context.Context, now time.Time) (res result) {
 	ticket, now, err := cl.pickEndpoint(ctx, now)
 	a, res := cl.allow(ctx, now, ticket, err, false)
@@ -195,8 +195,8 @@ func (cl *call) exchange(now time.Time, a *attempt) result {
 	return c.ask(a.ctx, now, &a.Exchange)
 }
 
-// conclude tells breaker, balancer, throttle and trace what came of an attempt, and lets
-// go of it.
+// conclude reports the result of an attempt to breaker, balancer, throttle and trace, and
+// lets go of it.
 func (c *core) conclude(a *attempt, res result) result {
 	if res.at.IsZero() {
 		res.at = time.Now()

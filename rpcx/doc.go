@@ -55,7 +55,7 @@
 // An endpoint that leaves finishes the calls it has; one that comes is
 // connected within a second, gets calls little by little, and until then only if
 // no other can take them. While all endpoints are down, a resolver that asks its
-// source from time to time is told to ask now ([Refresher]). Of a large fleet a
+// source from time to time is asked to look now ([Refresher]). Of a large fleet a
 // client uses a part, [Dialer].Subset; the rest is a line in a list: no connection,
 // no ping, no breaker.
 //
@@ -113,7 +113,7 @@
 //
 // What holds for connections holds for each exchange over HTTP (package
 // codec/jsonhttp), which is a connection of its own: it fails one call, and a call that
-// is given up ends its exchange. Which statuses prove that the method did not run is told
+// is given up ends its exchange. Which statuses prove that the method did not run is documented
 // at jsonhttp.StatusError, to which errors.As leads.
 //
 // # Hedges
@@ -149,7 +149,7 @@
 // # What can be seen
 //
 // [Client.Stats] is the present state, and [DebugHandler] a page that shows it and what
-// happened of late. [Client.Drain], [Client.Trip] and [Client.Reset] control an endpoint by
+// happened recently. [Client.Drain], [Client.Trip] and [Client.Reset] control an endpoint by
 // hand, and the page does for those who have its token. [ClientTrace] has a hook for everything that
 // happens, [ClientTrace.Join] lets several listen, and [Dialer].Logger gets what an
 // operator may want to know, with what repeats summed up. Two modules of their own

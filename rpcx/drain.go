@@ -7,7 +7,7 @@ import (
 )
 
 // drain counts the calls under way, so that a graceful close can wait for them. A
-// call counts itself before it looks whether it still may; who closes looks at the
+// call counts itself before it looks whether it still may; closing looks at the
 // count after having said so. One of the two sees the other.
 type drain struct {
 	calls atomic.Int64
@@ -29,13 +29,13 @@ func (c *core) end() {
 	if c.underway.calls.Add(-1) == 0 && c.underway.over.Load() {
 		select {
 		case c.underway.idle <- struct{}{}:
-		default: // whoever waits is about to look
+		default: // CloseContext is about to look
 		}
 	}
 }
 
 // CloseContext closes the client once the calls under way have ended, those of Go
-// included. They may still be tried again, and end as if nobody closed; how long
+// included. They may still be tried again, and end as they would without the closing; how long
 // that takes is up to their deadlines. A new call gets [ErrShutdown] at once. An attempt
 // that a hedge has outrun is no call under way.
 //

@@ -48,7 +48,7 @@ type endpoint struct {
 	round  uint64    // the last one in which it was in use
 	unused time.Time // since when it has not been; zero while it is
 
-	mu      sync.Mutex    // protects following, and what the balancer is told
+	mu      sync.Mutex    // protects following, and the order in which the balancer learns
 	gate    breaker.State // as of the breaker's last event
 	suspect bool
 }
@@ -82,7 +82,7 @@ func (e *endpoint) connect(ctx context.Context, l *poolSlot) (*conn, error) {
 	return e.connectUnless(ctx, l, nil)
 }
 
-// connectUnless is connect for a caller who takes any pool slot: it ends with errArrived once
+// connectUnless is connect for a caller that takes any slot of the pool: it ends with errArrived once
 // another one is connected.
 func (e *endpoint) connectUnless(ctx context.Context, l *poolSlot, arrived <-chan struct{}) (*conn, error) {
 	if c := l.conn.Load(); c != nil {

@@ -125,7 +125,7 @@ const (
 	// no breaker: it stays as it is.
 	Spared
 	// LocalFault says that this process was not running when it should have
-	// been; nobody is blamed.
+	// been; no endpoint is blamed.
 	LocalFault
 )
 

@@ -144,7 +144,7 @@ func (c *core) refundHedge() {
 
 // secondAttempt begins an attempt at another endpoint than that of first, with the
 // connection for it, or returns nil if none takes one now: a hedge waits for nothing. The
-// connection is asked for before anything is noted or told of an attempt.
+// connection is chosen before an attempt is counted or reported.
 func (cl *call) secondAttempt(ctx context.Context, first *balancer.Node) (*attempt, *conn) {
 	now := time.Now()
 	ticket, err := cl.pickNow(now)

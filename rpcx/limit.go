@@ -159,8 +159,8 @@ func (l *limiter) take() bool {
 	}
 }
 
-// capacity is how many may wait: as many as may be under way, and those for whom
-// there is room, who just have not been told.
+// capacity is how many calls may wait: as many as may be under way, and those for which
+// there is room, but whose waiters have not run yet.
 func (l *limiter) capacity() int { return int(2*l.most - l.taken.Load()) }
 
 func (l *limiter) give() {
@@ -182,8 +182,8 @@ func (cl *call) admit(ctx context.Context) (now time.Time, err error) {
 	return time.Now(), nil
 }
 
-// tryAdmit makes the call one of those under way, if there is room for it and nobody
-// waits for that.
+// tryAdmit makes the call one of those under way, if there is room for it and the
+// queue is empty.
 func (cl *call) tryAdmit() bool {
 	if l := cl.client.limit; l != nil && (!l.empty() || !l.take()) {
 		return false

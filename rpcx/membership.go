@@ -17,7 +17,7 @@ import (
 const (
 	// emptyAfter is how long an empty set must last before it is believed: calls to
 	// servers that are gone fail soon enough, while an empty answer of a broken
-	// registry takes down all who believe it.
+	// registry takes down all clients that believe it.
 	emptyAfter = 5 * time.Minute
 	// rejoinSpread is the time over which the clients that learn the same thing at
 	// once connect. It is short beside the balancer's slow start.
@@ -47,7 +47,7 @@ type replica struct {
 	gone bool // from the set; protected by membership.mu
 }
 
-// membership is who serves: it takes the resolver's sets to the balancer, and gives an
+// membership is the set of endpoints: it takes the resolver's sets to the balancer, and gives an
 // endpoint to each replica that the balancer uses. All of that is done in run's
 // goroutine, or before it is there, in Dial's; use, kick and all are for everybody.
 type membership struct {
@@ -111,7 +111,7 @@ func (r *membership) refresh(now time.Time) {
 	}
 }
 
-// kick wakes the membership: who is in use may have changed.
+// kick wakes the membership: the endpoints in use may have changed.
 func (r *membership) kick() {
 	select {
 	case r.wake <- struct{}{}:
@@ -183,7 +183,7 @@ func (r *membership) take(now time.Time, set []Endpoint) ResolvedInfo {
 	}
 	spread := rejoinSpread
 	if len(was) == 0 {
-		spread = 0 // there is nobody else to call
+		spread = 0 // there is no other endpoint to call
 	}
 	r.reconcile(now, spread)
 	return info

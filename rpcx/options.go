@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// A Choice is an answer that may be left open. The zero Choice is: whoever knows
-// less of the method decides. Other values than Yes and No are refused by Dial.
+// A Choice is an answer that may be left open. The zero Choice leaves the
+// decision to the next less specific setting. Other values than Yes and No are refused by Dial.
 type Choice int8
 
 const (
-	// No says that it is not so, whatever those further off say.
+	// No says that it is not so, whatever less specific settings say.
 	No Choice = -1
 	// Yes says that it is so, likewise.
 	Yes Choice = 1
@@ -41,7 +41,7 @@ type MethodOptions struct {
 	// they may be repeated. If it is left open, they are not.
 	Idempotent Choice
 	// Hedge tells whether calls of the methods may be hedged where the client
-	// hedges at all. No spares a server what is idempotent but dear. A method that
+	// hedges at all. No spares a server what is idempotent but expensive. A method that
 	// is not idempotent is never hedged.
 	Hedge Choice
 	// Timeout takes the place of Dialer.CallTimeout, longer or shorter. Negative

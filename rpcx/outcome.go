@@ -87,7 +87,7 @@ var outcomes = [...]outcome{
 	clientClosed: {"the client was closed", breaker.Ignored, balancer.Canceled, never, true},
 }
 
-// result is one attempt's end: what came of it, and when.
+// result is the end of one attempt, and when it came.
 type result struct {
 	end  end
 	err  error

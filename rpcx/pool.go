@@ -77,7 +77,7 @@ func (p *pool) arrival() <-chan struct{} {
 	return p.next
 }
 
-// arrive is told that a pool slot has been connected.
+// arrive notes that a slot has been connected.
 func (p *pool) arrive() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 )
 
 // grayErrors is the share of failed calls from which on an endpoint is failing in
-// the eyes of those who call it.
+// the view of its callers.
 const grayErrors = 0.5
 
 // suspectPhi is the level from which on the balancer prefers other endpoints.

@@ -20,7 +20,7 @@ func Serve(ctx context.Context, lis net.Listener, server *rpc.Server, newCodec f
 	return cfg.Serve(ctx, lis, server, newCodec)
 }
 
-// A ServeConfig holds the options of serving, in net.ListenConfig's image. The zero
+// A ServeConfig holds the options of serving, modelled on net.ListenConfig. The zero
 // value is the default. It may be used several times, also concurrently.
 type ServeConfig struct {
 	// MaxConns is how many connections are served at a time. If there are as many, a
@@ -36,7 +36,7 @@ type ServeConfig struct {
 	StopTimeout time.Duration
 	// CrashOnPanic lets a method that panics end the process, as it does in net/rpc.
 	CrashOnPanic bool
-	// Logger is told of panics, of failing accepts, of connections that are closed because
+	// Logger gets panics, of failing accepts, of connections that are closed because
 	// their client does not go on, and, at most once a second, of those beyond MaxConns.
 	// Nil means slog.Default().
 	Logger *slog.Logger

@@ -63,7 +63,7 @@ type ClientTrace struct {
 	ConnClosed func(ConnInfo)
 	// Ping is called after a ping of an idle connection that was answered, at
 	// the end of the slot, and after every try of an endpoint whose breaker is
-	// half-open, before the breaker is told.
+	// half-open, before the breaker learns.
 	Ping func(PingInfo)
 	// PingSupport is called when an endpoint has shown that it ignores pings, or that its
 	// connections end behind them, and is pinged no more; and if it answers one after all.

@@ -53,7 +53,7 @@ func (c *Conn) GiveUp(x *Exchange, cause error) {
 	}
 }
 
-// Release says that the caller of Start is through with the exchange.
+// Release says that the caller of Start will not touch the exchange any more.
 func (c *Conn) Release(x *Exchange) { c.meet(x) }
 
 // announce tells the caller or the owner of an exchange that it has ended.
@@ -65,7 +65,7 @@ func (c *Conn) announce(x *Exchange) {
 	c.meet(x)
 }
 
-// meet is called when the exchange has ended, and when its caller is through with it. With
+// meet is called when the exchange has ended, and when its caller has released it. After
 // the second of the two nothing else refers to it, and its owner is called.
 func (c *Conn) meet(x *Exchange) {
 	if x.met.Add(1) < 2 {

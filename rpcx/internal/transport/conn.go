@@ -62,7 +62,7 @@ type Conn struct {
 	refusals codec.RefusalReader
 	canceler codec.Canceler
 	prefetch codec.Prefetcher // nil if a caller must not read
-	peeks    bool             // nobody reads while no exchange is in flight
+	peeks    bool             // there is no reader while no exchange is in flight
 
 	writing sync.Mutex    // held while the codec writes a request to the wire
 	sem     chan struct{} // the same for a codec without a wire; has room for one

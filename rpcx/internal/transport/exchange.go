@@ -63,7 +63,7 @@ const (
 )
 
 // Exchange is one request and its reply. Its exported fields are set before it is started
-// and not touched by anyone else until it has ended. It must not be copied.
+// and must not be touched until it has ended. It must not be copied.
 type Exchange struct {
 	Method  string
 	Args    any       // nil once it is encoded
@@ -78,7 +78,7 @@ type Exchange struct {
 	state   atomic.Uint32
 	outcome Outcome // of the goroutine that moved state; valid once the end is announced
 	done    chan struct{}
-	met     atomic.Uint32 // of an exchange with an owner: who is through with it
+	met     atomic.Uint32 // of an exchange with an owner: its end, and its Release
 	timer   *time.Timer   // gives it up at its deadline; nil if it has none
 	reader  bool          // its caller holds the read token; guarded by Conn.mu
 	shared  bool          // it may still be referred to: it must not be used again

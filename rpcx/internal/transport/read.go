@@ -7,7 +7,7 @@ import (
 	"resilientrpc/rpcx/internal/wire"
 )
 
-// readToken says who reads.
+// readToken is the holder of the read token.
 type readToken uint8
 
 const (
