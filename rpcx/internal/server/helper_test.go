@@ -63,6 +63,8 @@ func listen(t testing.TB) net.Listener {
 func inBubble(t *testing.T, f func(t *testing.T, network *simnet.Network)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
+		hangs := time.AfterFunc(72*time.Hour, func() { panic("the test hangs") }) // the clock of a server goes on
+		defer hangs.Stop()
 		network := simnet.New()
 		defer time.Sleep(2 * time.Hour) // until the slowest method has returned
 		defer network.Close()

@@ -24,6 +24,34 @@ func (s scripted) ReadRequestBody(any) error          { return s.err }
 func (s scripted) ReadAhead() bool                    { return s.ahead }
 func (scripted) Close() error                         { return nil }
 
+// readRequest returns a connection with the given codec, whose only worker has read the
+// header of a request. The connection ends with its last worker.
+func readRequest(t *testing.T, c rpc.ServerCodec) (*conn, *request) {
+	t.Helper()
+	near, far := net.Pipe()
+	t.Cleanup(func() { far.Close() })
+	s := &serving{cfg: config(t, new(Work)), conns: make(map[*conn]struct{})}
+	conn := newConn(s, near)
+	conn.codec = c
+	conn.ahead, _ = c.(codec.ReadAhead)
+	conn.workers.Add(1)
+	s.wg.Add(1)
+	return conn, &request{conn: conn, method: "Work.Do"}
+}
+
+// requireEnd waits for the last worker, one of which has found the end of the stream.
+func requireEnd(t *testing.T, c *conn) {
+	t.Helper()
+	c.wg.Wait()
+	require.Zero(t, c.workers.Load())
+	select {
+	case _, more := <-c.next:
+		require.False(t, more)
+	default:
+		t.Fatal("the reading was lost")
+	}
+}
+
 // The reading stays with a worker if its request is alone, and nothing long is to be run.
 func TestReadingAfterARequest(t *testing.T) {
 	type foreign struct{ rpc.ServerCodec }
@@ -43,24 +71,41 @@ func TestReadingAfterARequest(t *testing.T) {
 		"it does not for ping": {foreign{scripted{}}, nil, true, readingElsewhere},
 	} {
 		t.Run(name, func(t *testing.T) {
-			near, far := net.Pipe()
-			defer far.Close()
-			s := &serving{cfg: config(t, new(Work)), conns: make(map[*conn]struct{})}
-			conn := newConn(s, near)
-			conn.codec = c.codec
-			conn.ahead, _ = c.codec.(codec.ReadAhead)
-			conn.workers.Add(1)
-			s.wg.Add(1)
-			q := &request{conn: conn, method: "Work.Do"}
+			conn, q := readRequest(t, c.codec)
 			if c.short {
-				s.methods.of(q.method).level.Store(0)
+				conn.methods.of(q.method).level.Store(0)
 			}
 			q.ReadRequestBody(c.body) //nolint:errcheck // it is the script's
 			require.Equal(t, c.want, q.reading)
 			require.Equal(t, c.want == readingHere, conn.resumeReading(q))
 			q.leave()
-			s.wg.Wait() // a worker without a request ends the connection
-			require.Zero(t, conn.workers.Load())
+			requireEnd(t, conn)
 		})
 	}
+}
+
+// The watchdog gives the reading away at the second look that sees a run, and the run
+// counts as a long one.
+func TestWatchdogGivesTheReadingAway(t *testing.T) {
+	conn, q := readRequest(t, scripted{})
+	conn.kept.watched = true // by this test
+	times := conn.methods.of(q.method)
+	times.level.Store(0)
+	for range 10 {
+		require.NoError(t, q.ReadRequestBody(new(int)))
+		require.True(t, conn.checkReading())
+		require.True(t, conn.resumeReading(q), "a run that is seen once is none that was seen before")
+	}
+	require.False(t, conn.checkReading(), "the connection is idle")
+	conn.kept.watched = true
+
+	require.NoError(t, q.ReadRequestBody(new(int)))
+	require.True(t, conn.checkReading())
+	require.True(t, times.short())
+	require.True(t, conn.checkReading())
+	require.False(t, times.short())
+	require.False(t, conn.resumeReading(q))
+	q.reading = readingElsewhere
+	q.leave()
+	requireEnd(t, conn)
 }
