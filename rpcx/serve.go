@@ -50,8 +50,8 @@ type ServeConfig struct {
 // It does what [Accept] does, and more. A request that arrives alone, of a method whose
 // recent runs took no more than 100 microseconds, except for one in a hundred, runs on the
 // goroutine that has read it, without waking another one to read on. A request behind it
-// waits as long; if the method takes longer for once, it waits for two milliseconds at most
-// on Linux, and elsewhere for ten if the method computes. All other requests run
+// waits as long; if the method takes longer for once, it waits for about two milliseconds
+// on Linux, and elsewhere for about ten if the method computes. All other requests run
 // concurrently as there. Replies that become ready together leave in
 // one system call. A failing Accept is tried again, at growing intervals up to a
 // second, if its error is temporary (its Temporary method says so, or it is a lack of
