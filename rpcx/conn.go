@@ -65,7 +65,7 @@ func (c *conn) ask(ctx context.Context, now time.Time, x *transport.Exchange) re
 // nothing is sent, Unreserve must be called.
 func (e *endpoint) ready(now time.Time) *conn {
 	c := e.pool.pick().conn.Load()
-	if c == nil || !c.Check() {
+	if c == nil || !c.Check(now) {
 		return nil
 	}
 	c.expect(now)

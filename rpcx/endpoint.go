@@ -65,7 +65,7 @@ func (e *endpoint) allow(now time.Time) (breaker.Permit, error) {
 // connection returns the connection for an attempt and the time, which may have
 // passed while it was made.
 func (e *endpoint) connection(ctx context.Context, now time.Time) (*conn, time.Time, error) {
-	if c := e.pool.pick().conn.Load(); c != nil && c.Check() {
+	if c := e.pool.pick().conn.Load(); c != nil && c.Check(now) {
 		return c, now, nil
 	}
 	for {

@@ -187,7 +187,7 @@ func (p *prober) lookBehindPings(now, at time.Time) time.Time {
 			at = earlier(at, due)
 			continue
 		}
-		c.Check()
+		c.Check(now)
 	}
 	return at
 }
@@ -197,7 +197,7 @@ func (p *prober) lookBehindPings(now, at time.Time) time.Time {
 func (p *prober) endSlot(ctx context.Context, now time.Time) {
 	p.noteUse()
 	for _, c := range p.pool.all() {
-		c.Check()
+		c.Check(now)
 		c.Tick(false)
 	}
 	if p.looked {

@@ -89,7 +89,7 @@ func (p *prober) checkScout(ctx context.Context, now, at time.Time) time.Time {
 		return at
 	}
 	c := p.scout.conn
-	c.Check()
+	c.Check(now)
 	c.settlePing()
 	switch {
 	case c.Dead():

@@ -76,7 +76,7 @@ func (t *trial) survived(c *conn) bool {
 		t.err = c.Cause()
 		return false
 	case <-aftermath.C:
-		if !c.Check() && c.Dead() {
+		if !c.Check(time.Now()) && c.Dead() {
 			t.err = c.Cause()
 			return false
 		}

@@ -73,12 +73,12 @@ var mutants = []mutant{
 	{"an exchange ends once (CAS)", send, "if x.state.CompareAndSwap(pending, ended) {", "if x.state.Swap(ended) != 9 {"},
 
 	// Who reads.
-	{"the reader goes on while replies are owed", read, "if len(c.inflight) > 0 || c.prefetch.ReadAhead() {", "if c.prefetch.ReadAhead() {"},
+	{"the reader goes on while replies are owed", read, "if len(c.inflight) > 0 || c.prefetch.ReadAhead() || ", "if c.prefetch.ReadAhead() || "},
 	{"a caller that has read passes the token on", read, "case len(c.inflight) == 0 && !c.prefetch.ReadAhead():", "case true:"},
-	{"a caller whose context ends stops reading", read, "\t\tc.wire.ReadBy(past)\n", ""},
+	{"a caller whose context ends stops reading", read, "c.interrupted = true\n\t\tc.wire.ReadBy(past)\n", "c.interrupted = true\n"},
 	{"an interrupted read leaves the connection readable", read, "\tc.wire.ReadBy(time.Time{})\n\tc.passOn()", "\tc.passOn()"},
-	{"an idle connection is looked at before it is used", send, "if takes && c.peeks && c.reading == byNone {", "if false {"},
-	{"an idle reader ends", read, "if c.parked && (unused || !c.active) {", "if false {"},
+	{"an idle connection is looked at before it is used", send, "if takes && c.peeks && c.reading == byNone && now.Sub(c.wire.LastRead()) >= peekAfter {", "if false {"},
+	{"an idle reader ends", read, "case !idle || c.state == closed:", "default:"},
 	{"a caller reads only alone", send, "c.chooseReader(x, mayRead && !crowded)", "c.chooseReader(x, mayRead)"},
 
 	// What is known of an attempt without an answer.

@@ -83,6 +83,8 @@ type Conn struct {
 	wake        chan bool     // to the reader goroutine: false ends it
 	served      bool          // it has served a call since it was started
 	active      bool          // there was an exchange since Tick
+	waiting     bool          // the reader goroutine waits for the first bytes of a reply
+	rested      bool          // Tick has ended that wait
 	leaver      *Exchange     // whose caller reads, and may leave
 	interrupted bool          // its read deadline has passed
 	done        chan struct{} // closed when the connection has ended

@@ -15,12 +15,15 @@
 // A connection has one read token. Its holder reads the replies of all exchanges:
 //
 //	state                                  holder
-//	no exchange in flight                  none: Check peeks before the next use
-//	one, whose caller waits in Do          the caller, if the last calls were alone, too
-//	several, or one without a caller       the reader goroutine
+//	several exchanges in flight,           the reader goroutine; it keeps the token until
+//	or one without a caller that waits     calls come one by one, or Tick finds it idle
+//	one, whose caller waits in Do          the caller, if the last calls came one by one, too
+//	none                                   none: Check peeks at the socket before the next
 //	the connection cannot be peeked at     the reader goroutine, always
 //
-// So a lone caller reads its own reply, and no other thread has to be woken.
+// So a lone caller reads its own reply, and no other thread has to be woken. A caller that
+// may leave reads ahead into the codec's buffer only (codec.Prefetcher): whenever it leaves,
+// the next reader finds what has come.
 //
 // # States of an exchange
 //

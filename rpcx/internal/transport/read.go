@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"resilientrpc/rpcx/internal/wire"
@@ -54,6 +55,14 @@ func (c *Conn) toReader() {
 // read is the reader goroutine.
 func (c *Conn) read() {
 	for {
+		if c.peeks && !c.prefetch.ReadAhead() {
+			if err := c.awaitReply(); err == errRested { //nolint:errorlint // it is never wrapped
+				return
+			} else if err != nil {
+				c.Fail(readError(err))
+				return
+			}
+		}
 		if err := c.readReply(nil); err != nil {
 			c.Fail(readError(err))
 			return
@@ -75,6 +84,37 @@ func (c *Conn) read() {
 	}
 }
 
+// errRested is the error of awaitReply if Tick has ended the wait.
+var errRested = errors.New("rpcx: the reader rests")
+
+// awaitReply waits for bytes. Until they come, Tick may end the wait.
+func (c *Conn) awaitReply() error {
+	for {
+		c.mu.Lock()
+		c.waiting = true
+		c.mu.Unlock()
+		err := c.prefetch.Prefetch()
+		c.mu.Lock()
+		c.waiting = false
+		rested := c.rested
+		if rested {
+			c.rested = false
+			c.wire.ReadBy(time.Time{})
+		}
+		if err != nil && rested && wire.IsTimeout(err) {
+			if len(c.inflight) > 0 { // a request was faster
+				c.mu.Unlock()
+				continue
+			}
+			c.prefetch.Rest()
+			c.reading = byNone
+			err = errRested
+		}
+		c.mu.Unlock()
+		return err
+	}
+}
+
 // What the reader goroutine does next.
 type next uint8
 
@@ -84,15 +124,16 @@ const (
 	ends
 )
 
-// rest puts the token back if there is nothing to read. A reader goroutine that has served
-// nothing but pings ends.
+// rest puts the token back if there is nothing to read and the calls are made one by one:
+// their callers read from then on. Under concurrency the reader goroutine is faster, and
+// goes on. If it has served nothing but pings, it ends.
 func (c *Conn) rest() next {
 	if !c.peeks {
 		return reads
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.inflight) > 0 || c.prefetch.ReadAhead() {
+	if len(c.inflight) > 0 || c.prefetch.ReadAhead() || c.served && c.alone < aloneAfter && !c.cfg.Given {
 		return reads
 	}
 	c.prefetch.Rest()
@@ -108,9 +149,14 @@ func (c *Conn) rest() next {
 func (c *Conn) Tick(unused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.parked && (unused || !c.active) {
+	switch idle := unused || !c.active; {
+	case !idle || c.state == closed:
+	case c.parked:
 		c.parked = false
 		c.wake <- false
+	case c.waiting && len(c.inflight) == 0 && !c.cfg.Given: // whose deadlines are its owner's
+		c.rested = true
+		c.wire.ReadBy(past)
 	}
 	c.active = false
 }

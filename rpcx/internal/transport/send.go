@@ -4,18 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"resilientrpc/codec"
 	"resilientrpc/rpcx/internal/wire"
 )
 
-// Check reports whether the connection takes exchanges. If it is idle, it is peeked at
-// first: one that the peer has closed is found out before a request is lost on it.
-func (c *Conn) Check() bool {
+// peekAfter is after what time without a byte an idle connection is peeked at.
+const peekAfter = time.Millisecond
+
+// Check reports whether the connection takes exchanges. If it has been idle, it is peeked
+// at first: one that the peer has closed is found out before a request is lost on it.
+func (c *Conn) Check(now time.Time) bool {
 	c.mu.Lock()
 	takes := c.state == open
 	var end error
-	if takes && c.peeks && c.reading == byNone {
+	if takes && c.peeks && c.reading == byNone && now.Sub(c.wire.LastRead()) >= peekAfter {
 		var data bool
 		if data, end = c.wire.Peek(); data {
 			c.toReader()

@@ -133,6 +133,37 @@ func TestLoneCallerReadsItsOwnReply(t *testing.T) {
 	}
 }
 
+// After calls that were made together, the reader goroutine waits for more, until the
+// connection has been idle for a whole tick. Whatever comes meanwhile is served.
+func TestIdleReaderEnds(t *testing.T) {
+	o, _ := dial(t, "gob")
+	for range 20 {
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				reply, out := back(o, t.Context(), 1)
+				if reply != 1 || out.Err != nil {
+					t.Error(reply, out)
+				}
+			})
+		}
+		wg.Wait()
+		o.Tick(false) // it was active
+		o.mu.Lock()
+		o.alone = 0
+		reading := o.reading
+		o.mu.Unlock()
+		require.Equal(t, byReader, reading)
+		require.Eventually(t, func() bool {
+			o.Tick(false)
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			return o.reading == byNone && !o.parked
+		}, 5*time.Second, time.Millisecond)
+	}
+	require.Zero(t, o.closed.Load())
+}
+
 // A caller that reads leaves when its context ends. What comes late is another reader's,
 // and the connection stays as it was.
 func TestLoneCallerLeaves(t *testing.T) {
@@ -172,9 +203,9 @@ func TestLoneCallerIsCanceled(t *testing.T) {
 func TestIdleConnectionThatHasEnded(t *testing.T) {
 	o, peer := dial(t, "gob")
 	o.lone(t)
-	require.True(t, o.Check())
+	require.True(t, o.Check(time.Now()))
 	require.NoError(t, peer.Close())
-	require.Eventually(t, func() bool { return !o.Check() }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return !o.Check(time.Now()) }, 5*time.Second, time.Millisecond)
 	require.ErrorIs(t, o.Cause(), io.ErrUnexpectedEOF)
 	require.EqualValues(t, 1, o.retired.Load())
 	_, out := back(o, t.Context(), 1)
@@ -187,7 +218,7 @@ func TestBytesToAnIdleConnection(t *testing.T) {
 	o.lone(t)
 	_, err := peer.Write([]byte(`{"id":77,"result":1,"error":null}`))
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { o.Check(); return o.Dead() }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { o.Check(time.Now()); return o.Dead() }, 5*time.Second, time.Millisecond)
 	require.ErrorIs(t, o.Cause(), ErrStrayReply)
 }
 
@@ -352,5 +383,5 @@ func TestClosedConnectionTakesNothing(t *testing.T) {
 	out := o.Do(t.Context(), x)
 	require.ErrorIs(t, out.Err, wire.ErrClosed)
 	require.Equal(t, NotSent, out.Sent)
-	require.False(t, o.Check())
+	require.False(t, o.Check(time.Now()))
 }
