@@ -1,6 +1,9 @@
 package rpcx_test
 
 import (
+	"context"
+	"net"
+	"net/rpc"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -10,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/leak"
 )
 
 // A call whose repetition the budget does not allow ends at once, and not after the wait
@@ -95,4 +99,32 @@ func TestRepetitionThatIsNotSentIsNotPaidFor(t *testing.T) {
 		require.Error(t, (<-call.Done).Error)
 		require.InDelta(t, 10, c.Stats().Budget, 1e-6)
 	})
+}
+
+// A server that refuses a call was given it: to try again is load, and is paid for.
+func TestRepetitionOfWhatAServerRefusedIsPaidFor(t *testing.T) {
+	leak.Check(t)
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := rpc.NewServer()
+	require.NoError(t, server.RegisterName("Bank", &Bank{name: "a", ledger: &ledger{runs: make(map[int]int)}}))
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- (&rpcx.ServeConfig{MaxConns: 1}).Serve(ctx, lis, server, nil) }()
+	defer func() {
+		stop()
+		<-served
+	}()
+	first, err := rpc.Dial("tcp", lis.Addr().String())
+	require.NoError(t, err)
+	defer first.Close()
+	require.NoError(t, first.Call("Bank.Where", struct{}{}, new(string)))
+
+	d := rpcx.Dialer{Heartbeat: -1, Retry: rpcx.Retry{BackOff: constantly(time.Millisecond)}, CallTimeout: 500 * time.Millisecond}
+	c, err := d.Dial("tcp", lis.Addr().String())
+	require.NoError(t, err)
+	defer c.Close()
+	require.Error(t, c.Call("Bank.Where", struct{}{}, new(string)))
+	require.Positive(t, c.Stats().Retries)
+	require.Less(t, c.Stats().Budget, 9.5)
 }
