@@ -167,15 +167,15 @@ func (a *asyncCall) sendNow(try *attempt) bool {
 		a.attemptDone(try, result{end: turnedAway, err: errSpent})
 		return true
 	}
-	return a.post(c, try) == nil
+	return a.post(c, try, try.Started) == nil
 }
 
 // post has the attempt written.
-func (a *asyncCall) post(c *conn, try *attempt) error {
+func (a *asyncCall) post(c *conn, try *attempt, now time.Time) error {
 	if a.free != nil {
 		a.written = true // before it can end
 	}
-	if err := c.post(try, a.deadline); err != nil {
+	if err := c.post(try, now, a.deadline); err != nil {
 		a.written = false
 		return err
 	}
@@ -199,11 +199,10 @@ func (a *asyncCall) sendLater(try *attempt) {
 		a.attemptDone(try, result{end: turnedAway, err: errSpent})
 		return
 	}
-	c.expect(now)
 	for {
 		err := c.Room(ctx)
 		if err == nil {
-			err = a.post(c, try)
+			err = a.post(c, try, now)
 		}
 		switch err { //nolint:errorlint // ErrNoRoom is never wrapped
 		case nil:

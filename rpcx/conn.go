@@ -57,7 +57,7 @@ func (c *conn) config() transport.Config {
 
 // ask sends a request and waits for its end.
 func (c *conn) ask(ctx context.Context, now time.Time, x *transport.Exchange) result {
-	c.expect(now)
+	x.Begun = now
 	return c.result(c.Do(ctx, x))
 }
 
@@ -68,18 +68,17 @@ func (e *endpoint) ready(now time.Time) *conn {
 	if c == nil || !c.Check(now) {
 		return nil
 	}
-	c.expect(now)
 	if !c.HasRoom() {
 		return nil
 	}
 	return c
 }
 
-// post sends an attempt that has an owner, for which there must be room. If it returns
+// post sends, at now, an attempt that has an owner, for which there must be room. If it returns
 // an error, the attempt was not sent, and its owner is not called: others have outrun it
 // to the room. Otherwise the owner is called after Release.
-func (c *conn) post(a *attempt, deadline time.Time) error {
-	a.conn, a.Owner = c, a
+func (c *conn) post(a *attempt, now, deadline time.Time) error {
+	a.conn, a.Owner, a.Begun = c, a, now
 	return c.Start(&a.Exchange, deadline)
 }
 
@@ -103,6 +102,9 @@ func (c *conn) Writing(x *transport.Exchange) { x.Unsure = c.mayTakeLong(x.Metho
 
 // Wrote implements transport.Observer.
 func (c *conn) Wrote(x *transport.Exchange) {
+	if !x.Begun.IsZero() { // as a ping's is
+		c.expect(x.Begun)
+	}
 	c.sent.Add(1)
 	if x.Unsure {
 		c.unsure.Add(1)

@@ -56,7 +56,7 @@ func (x *race) start(a *attempt) bool {
 	}
 	x.client, x.node, x.sending = x.call.client, a.ticket.Node(), true
 	x.enter(a, c)
-	if c.post(a, x.deadline) != nil {
+	if c.post(a, a.Started, x.deadline) != nil {
 		a.owner, a.conn, a.Owner, a.Reply = nil, nil, nil, x.call.reply
 		return false
 	}
@@ -119,7 +119,7 @@ func (x *race) second() bool {
 		return false
 	}
 	x.enter(a, c)
-	if err := c.post(a, x.deadline); err != nil {
+	if err := c.post(a, a.Started, x.deadline); err != nil {
 		x.attemptDone(a, c.result(c.NotStarted(err)))
 		return false
 	}

@@ -126,7 +126,7 @@ var mutants = []mutant{
 	{"an error of the hedge is not the end", race, "!r.hedge && !res.mayRepeat", "!res.mayRepeat"},
 	{"the doubt of both attempts is reported", race, "sent := max(r.sent, later.sent)", "sent := later.sent"},
 	{"each attempt has a reply of its own", race, "a.owner, a.Reply = x, reflect.New(reflect.TypeOf(x.call.reply).Elem()).Interface()", "a.owner = x"},
-	{"both attempts have the deadline of the call", race, "c.post(a, x.deadline) != nil", "c.post(a, time.Time{}) != nil"},
+	{"both attempts have the deadline of the call", race, "c.post(a, a.Started, x.deadline) != nil", "c.post(a, a.Started, time.Time{}) != nil"},
 	{"a hedge that is being made is given up with its call", race, "if left {", "if left && false {"},
 	{"an attempt is not reused after the caller left", race, "if x.cause != nil {", "if false {"},
 

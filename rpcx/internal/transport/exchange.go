@@ -70,6 +70,7 @@ type Exchange struct {
 	Reply   any       // nil once it is given up
 	Owner   Owner     // is called at the end; nil if a goroutine waits for it
 	Started time.Time // for the Observer
+	Begun   time.Time // likewise: when it was handed to the connection
 	// Background says that it is no call of a user: a ping.
 	Background bool
 	// Unsure is the Observer's.
