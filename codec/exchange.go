@@ -6,7 +6,7 @@ import (
 )
 
 // PingMethod is the method that package rpcx calls to ask for a sign of life. No
-// server has it. A connection that lets requests wait for a place lets this one pass,
+// net/rpc server has it; rpcx.Serve answers it. A connection that lets requests wait for a place lets this one pass,
 // since its answer says whether the others are worth waiting for.
 const PingMethod = "rpcx.Ping"
 

@@ -134,8 +134,9 @@ func (cl *call) attempt(ctx context.Context, now time.Time) (res result) {
 }
 
 // allow begins an attempt at the endpoint that was picked, if the throttle and the
-// endpoint's breaker let it in: a call that this side has no room for says nothing of
-// servers, so the throttle is asked last. If there is no attempt, the result says why.
+// endpoint's breaker let it in. The throttle is asked only once there is an endpoint: a call
+// that this side has no room for says nothing of servers. If there is no attempt, the result
+// says why.
 func (cl *call) allow(ctx context.Context, now time.Time, ticket balancer.Ticket, err error, hedge bool) (*attempt, result) {
 	c := cl.client
 	if t := c.throttle; t != nil && err == nil {
@@ -203,7 +204,7 @@ func (c *core) conclude(a *attempt, res result) result {
 	}
 	e := a.endpoint
 	forBreaker, forBalancer := e.judge(a, res)
-	if forBreaker == breaker.Success { // an answer of any kind
+	if forBreaker == breaker.Success { // the server works
 		e.answered(&a.Exchange, res.at)
 	}
 	if forBalancer <= balancer.Failure {

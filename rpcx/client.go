@@ -85,7 +85,7 @@ func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Cal
 }
 
 // Close ends all calls in flight with [ErrShutdown], closes the connections, and
-// waits for the client's probers. Calls end on their own soon after, and a
+// waits for the client's other goroutines. Calls end on their own soon after, and a
 // dial when it looks at its context. It returns the error of closing the
 // connection that was given to [NewClient] or the codec given to
 // [NewClientWithCodec], and ErrShutdown if the client is closed already.

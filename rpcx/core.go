@@ -37,7 +37,7 @@ type core struct {
 
 	ctx    context.Context // done when the client is closed
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // probers, the resolver and the first dials
+	wg     sync.WaitGroup // what background has started
 
 	isolated atomic.Int64 // when most peers were last silent together, since born; 0 never
 

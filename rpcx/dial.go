@@ -220,7 +220,7 @@ func (d *Dialer) newCore(network string) (*core, error) {
 		return nil, err
 	}
 	c.phiLimit = trial.Stats(c.born).Threshold
-	c.membership = newRoster(c)
+	c.membership = newMembership(c)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }

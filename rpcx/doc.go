@@ -11,7 +11,7 @@
 // leave, and the endpoint for its connection. Endpoints that are connected come first;
 // only if there is none of them does a call wait for a dial, and those it passes over are
 // dialed in the background. The request is encoded into memory and written together with
-// others; a caller that is alone on its connection reads its own reply. The end of the
+// others; a caller that has been alone on its connection for a few calls reads its own reply. The end of the
 // attempt is looked up in a table, below, which says what breaker and balancer learn from
 // it, and whether the call is tried again. The failure detector learns from bytes that come,
 // and from answers that are owed.
@@ -158,10 +158,9 @@
 //
 // # Goroutines
 //
-// A client has a prober for each endpoint in use; for each connection a reader while
-// several calls, or calls of [Client.Go], are in flight on it, and always if the connection
-// is no socket; and at times a writer or a dial; with a resolver one for that, and one
-// for what it says or what a large fleet brings. A call that Client.Go has made
+// A client has a prober for each endpoint in use; for each connection a reader,
+// unless the connection is a socket and idle, or its calls come one by one; and at times a writer or a dial; with a resolver one for that, and one
+// for what it says or what a large fleet brings. A call that [Client.Go] has made
 // takes a goroutine only while it waits for room, for a connection, for a peer that
 // does not read, or for its next attempt; it is ended by the goroutine that brings
 // its end, mostly the reader. A connection that ends takes one for closing it. Close ends

@@ -94,7 +94,7 @@ func (cl *call) hedgeAfter() time.Duration {
 }
 
 // raced sends an attempt that is hedged if it takes long, and waits for the end. It
-// returns false if the attempt cannot be sent at once: then nothing has happened.
+// returns false if the attempt cannot be sent at once: then nothing was sent.
 func (cl *call) raced(ctx context.Context, a *attempt, delay time.Duration) (result, bool) {
 	lent := new(call) // cl itself would be allocated for every call, hedged or not
 	*lent = *cl

@@ -64,7 +64,7 @@ type membership struct {
 	live    map[*endpoint]struct{} // until their probers end
 }
 
-func newRoster(c *core) *membership {
+func newMembership(c *core) *membership {
 	return &membership{
 		client: c, deliveries: make(chan delivery), wake: make(chan struct{}, 1),
 		live: make(map[*endpoint]struct{}),

@@ -42,7 +42,7 @@ type repeat uint8
 const (
 	never repeat = iota
 	ifIdempotent
-	elsewhere // it was not run
+	elsewhere // no server has run it
 )
 
 // outcome is what an end means.
@@ -56,8 +56,12 @@ type outcome struct {
 	ours bool
 }
 
-// outcomes is the one place that says what the end of an attempt means. The package
-// documentation has the same table, and a test compares the two.
+// outcomes says what the end of an attempt means. The package documentation has the same
+// table, and a test compares the two. Its notes 2 and 3 are in judge.
+//
+// A new end needs a constant, a row here and there, and a place in endOf, unconnected or
+// refusedHere; one that is new to package transport needs a Cause there, and an error that
+// this package makes needs to be known to isOurs.
 var outcomes = [...]outcome{
 	replied: {"a reply", breaker.Success, balancer.Success, never, false},
 	// The server works; it is the method that failed (gobreaker#112).
@@ -215,7 +219,7 @@ func (r result) wasGiven() bool {
 }
 
 // judge is the meaning of an attempt's end to the breaker and to the balancer: that of its
-// row, but for the second and third note there.
+// row, but for the notes 2 and 3 of the package documentation.
 func (e *endpoint) judge(a *attempt, r result) (breaker.Outcome, balancer.Outcome) {
 	switch {
 	case r.end == timedOut && r.sent == NotSent:

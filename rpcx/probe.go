@@ -152,7 +152,7 @@ func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	case breaker.ForcedOpen:
 	default:
 		if p.pings {
-			if !p.judge(now) {
+			if !p.judgeSilence(now) {
 				at = earlier(at, p.wakeup())
 			}
 			at = p.lookEarlyAt(ctx, now, at)
@@ -177,7 +177,7 @@ func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 // lookBehindPings looks whether connections have ended behind the answer to a ping: while
-// no call is in flight, nothing reads. It returns when to look again, or at.
+// no call is in flight, there may be no reader. It returns when to look again, or at.
 func (p *prober) lookBehindPings(now, at time.Time) time.Time {
 	for _, c := range p.pool.all() {
 		pong := time.Duration(c.pong.Load())
@@ -253,9 +253,9 @@ func (p *prober) wakeup() time.Time {
 	return p.next.Add(p.slot)
 }
 
-// judge acts on the detector's level. It reports whether the peer is suspect, and not
+// judgeSilence acts on the detector's level. It reports whether the peer is suspect, and not
 // yet convicted.
-func (p *prober) judge(now time.Time) (waits bool) {
+func (p *prober) judgeSilence(now time.Time) (waits bool) {
 	for _, c := range p.pool.all() {
 		if c.Decoding() {
 			p.detector.Excuse(now)

@@ -66,7 +66,7 @@ var mutants = []mutant{
 	{"giving up and being answered exclude each other (CAS)", send, "if !x.state.CompareAndSwap(pending, ended) {", "if x.state.Swap(ended) == ended {"},
 	{"the reader decodes only what was not given up (CAS)", reply, "return x.state.CompareAndSwap(pending, answered)", "return x.state.Swap(answered) != answered"},
 	{"a reply to a number that was not given out ends the connection", reply, "if seq >= c.seq && c.whole {", "if false {"},
-	{"a reply that comes again is ignored", reply, "if x == nil { // it comes", "if false { // it comes"},
+	{"a reply that comes again is ignored", reply, "if x == nil { // it comes again", "if false { // it comes again"},
 	{"an exchange that may be referred to is not reused", exchange, "if x.shared {", "if false {"},
 	{"the owner is called once, by the second", owner, "if x.met.Add(1) < 2 {", "if x.met.Add(1) < 1 {"},
 	{"an exchange is given up once (CAS)", owner, "if x.state.CompareAndSwap(pending, ended) {", "if x.state.Swap(ended) != 9 {"},
@@ -83,9 +83,9 @@ var mutants = []mutant{
 
 	// What is known of an attempt without an answer.
 	{"a living connection leaves doubt", send, "case c.wire == nil || !c.Dead():", "case c.wire == nil:"},
-	{"a whole frame that left leaves doubt", send, "case c.wire.UnsentFrom(max(x.start, x.end.Load()-2)):", "case c.wire.UnsentFrom(x.end.Load() + 2):"},
-	{"what never left was not sent", send, "case c.wire.UnsentFrom(max(x.start, x.end.Load()-2)):", "case false:"},
-	{"a frame whose end never left was not sent", send, "max(x.start, x.end.Load()-2)", "x.start"},
+	{"a whole frame that left leaves doubt", send, "case c.wire.UnsentFrom(max(x.from, x.to.Load()-2)):", "case c.wire.UnsentFrom(x.to.Load() + 2):"},
+	{"what never left was not sent", send, "case c.wire.UnsentFrom(max(x.from, x.to.Load()-2)):", "case false:"},
+	{"a frame whose end never left was not sent", send, "max(x.from, x.to.Load()-2)", "x.from"},
 	{"a frame ends where it ends, and not where something else does", writer, "if frame && w.frameEnd == 0 {", "if true {"},
 	{"half a request ends the connection", send, "if c.hasRetired() || !untouched && !(c.whole && encode) {", "if c.hasRetired() {"},
 	{"a refused argument ends one call only", send, "if c.hasRetired() || !untouched && !(c.whole && encode) {", "if true {"},

@@ -6,7 +6,7 @@
 //     its goroutine, unless its connection ends first.
 //   - Requests of a connection that arrive together run concurrently. A request that
 //     arrives alone, of a method that is usually short, runs on the goroutine that read
-//     it; one that then takes longer holds up those behind it for about a millisecond.
+//     it; one that then takes longer holds up those behind it for one to two milliseconds on Linux.
 //   - Replies that become ready together leave together.
 //   - A client that does not read its replies, or does not complete a request, costs a
 //     bounded amount of memory, and in the end its connection.

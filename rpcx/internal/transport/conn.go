@@ -62,7 +62,7 @@ type Conn struct {
 	refusals codec.RefusalReader
 	canceler codec.Canceler
 	prefetch codec.Prefetcher // nil if a caller must not read
-	peeks    bool             // there is no reader while no exchange is in flight
+	peeks    bool             // there may be no reader while no exchange is in flight
 
 	writing sync.Mutex    // held while the codec writes a request to the wire
 	sem     chan struct{} // the same for a codec without a wire; has room for one
@@ -255,8 +255,8 @@ func (c *Conn) forget(x *Exchange) {
 
 // leave counts an exchange no longer as a live one. The caller holds mu.
 func (c *Conn) leave(x *Exchange) {
-	if !x.dead {
-		x.dead = true
+	if !x.uncounted {
+		x.uncounted = true
 		c.live--
 		c.load.Store(int64(c.live))
 	}

@@ -4,7 +4,7 @@
 // It guarantees:
 //   - An exchange ends once, with one [Outcome]: its cause, its error, and whether its
 //     server can have seen it. Nothing derives the outcome again.
-//   - When Do, Start or Post returns, the request has been encoded and its arguments are
+//   - When Do or Start returns, the request has been encoded and its arguments are
 //     the caller's again, except for a codec that the user gave, which may block.
 //   - The end of a connection ends its exchanges directly, whatever the codec and the
 //     connection do.
@@ -21,7 +21,8 @@
 //	none                                   none: Check peeks at the socket before the next
 //	the connection cannot be peeked at     the reader goroutine, always
 //
-// So a lone caller reads its own reply, and no other thread has to be woken. A caller that
+// So a caller whose last eight calls were alone on the connection reads its own reply, and
+// no other thread has to be woken; with a context, only if the connection was not given. A caller that
 // may leave reads ahead into the codec's buffer only (codec.Prefetcher): whenever it leaves,
 // the next reader finds what has come.
 //

@@ -85,12 +85,12 @@ type Exchange struct {
 	shared  bool          // it may still be referred to: it must not be used again
 	aside   reflect.Type  // of what a foreign codec decodes into; nil for Reply itself
 
-	seq    uint64 // guarded by Conn.mu, as the next two
-	issued bool   // seq is valid: the codec was given the request
-	dead   bool   // it was given up, and is kept for a late reply
+	seq       uint64 // guarded by Conn.mu, as the next two
+	issued    bool   // seq is valid: the codec was given the request
+	uncounted bool   // it is not one of Conn.live any more
 
-	start int64 // its offset in the wire
-	end   atomic.Int64
+	from int64        // its offset in the wire
+	to   atomic.Int64 // the end of that; 0 while it is unknown
 }
 
 // Owner learns of the end of an exchange that no goroutine waits for. Done is called

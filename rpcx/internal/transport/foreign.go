@@ -68,7 +68,7 @@ func (c *Conn) writeForeign(x *Exchange) error {
 	err = c.encode(x)
 	<-c.sem
 	if err != nil {
-		c.refused(x, err, true)
+		c.notWritten(x, err, true)
 	}
 	return nil
 }

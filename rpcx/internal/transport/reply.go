@@ -38,7 +38,7 @@ func (c *Conn) readReply(own *Exchange) error {
 	if err != nil {
 		return err
 	}
-	if x == nil { // it comes again, or it comes late and was counted
+	if x == nil { // it comes again
 		return c.discard()
 	}
 	mine, err := c.decode(x, r)
@@ -110,7 +110,7 @@ func (c *Conn) take(seq uint64) (x *Exchange, last bool, err error) {
 		c.forget(x)
 		c.served = c.served || !x.Background
 		if c.wire != nil {
-			c.wire.HasRead(x.start)
+			c.wire.HasRead(x.from)
 		}
 	}
 	return x, c.state == retiring && c.live == 0, nil

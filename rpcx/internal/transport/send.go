@@ -129,7 +129,7 @@ func (c *Conn) write(x *Exchange, mayRead bool) error {
 		c.writing.Unlock()
 		return ErrNoRoom
 	}
-	x.start = c.wire.BeginFrame()
+	x.from = c.wire.BeginFrame()
 	c.cfg.Observer.Writing(x)
 	crowded, err := c.issue(x, mayRead)
 	if err != nil {
@@ -138,11 +138,11 @@ func (c *Conn) write(x *Exchange, mayRead bool) error {
 		return err
 	}
 	err = c.encode(x)
-	x.end.Store(c.wire.EndFrame())
-	untouched := c.wire.Queued() == x.start
+	x.to.Store(c.wire.EndFrame())
+	untouched := c.wire.Queued() == x.from
 	c.writing.Unlock()
 	if err != nil {
-		c.refused(x, err, untouched)
+		c.notWritten(x, err, untouched)
 	}
 	c.wire.Flush(crowded)
 	return nil
@@ -192,10 +192,10 @@ func (c *Conn) encode(x *Exchange) (err error) {
 	return err
 }
 
-// refused ends an exchange whose request the connection or its codec did not take. The
+// notWritten ends an exchange whose request the connection or its codec did not take. The
 // connection takes no more requests if the codec says so, or if it may have written a part
 // of this one.
-func (c *Conn) refused(x *Exchange, err error, untouched bool) {
+func (c *Conn) notWritten(x *Exchange, err error, untouched bool) {
 	c.mu.Lock()
 	over, cause := c.state == closed, c.cause
 	held := c.inflight[x.seq] != x // by the goroutine that ends the connection
@@ -274,7 +274,7 @@ func (c *Conn) doubt(x *Exchange) Sent {
 		return NotSent
 	case c.wire == nil || !c.Dead(): // what waits may still leave
 		return MaybeSent
-	case c.wire.UnsentFrom(max(x.start, x.end.Load()-2)):
+	case c.wire.UnsentFrom(max(x.from, x.to.Load()-2)):
 		return NotSent
 	}
 	return MaybeSent
