@@ -92,6 +92,30 @@ func TestEndWhileTheHedgeIsMade(t *testing.T) {
 	}
 }
 
+// The caller leaves before the hedge has its connection.
+func TestCallerLeavesAsTheHedgeBegins(t *testing.T) {
+	cancel := func() {}
+	inRace(t, 2, func(d *rpcx.Dialer) {
+		d.Trace = d.Trace.Join(&rpcx.ClientTrace{AttemptStart: func(ctx context.Context, i rpcx.AttemptInfo) context.Context {
+			if i.Hedge {
+				cancel()
+				time.Sleep(time.Millisecond) // the caller takes notice
+			}
+			return ctx
+		}})
+	}, func(t *testing.T, h *hedged) {
+		h.answersAfter("a:1", time.Minute)
+		h.answersAfter("b:1", time.Minute)
+		var ctx context.Context
+		ctx, cancel = context.WithCancel(t.Context())
+		defer cancel()
+		start := time.Now()
+		require.ErrorIs(t, h.CallContext(ctx, "Bank.Echo", "mine", new(string)), context.Canceled)
+		require.Equal(t, hedgeDelay+time.Millisecond, time.Since(start))
+		time.Sleep(time.Hour)
+	})
+}
+
 // inUnsent is inRace with hedges whose connections end before they are sent, if that
 // is wanted: cut ends them.
 func inUnsent(t *testing.T, n int, budget float64, cut func(*hedged), f func(*testing.T, *hedged)) {
