@@ -112,6 +112,10 @@ func TestCallerLeavesAsTheHedgeBegins(t *testing.T) {
 		start := time.Now()
 		require.ErrorIs(t, h.CallContext(ctx, "Bank.Echo", "mine", new(string)), context.Canceled)
 		require.Equal(t, hedgeDelay+time.Millisecond, time.Since(start))
+		synctest.Wait()
+		for _, e := range h.Stats().Endpoints {
+			require.Zero(t, e.InFlight, "nothing waits for an answer that nobody wants")
+		}
 		time.Sleep(time.Hour)
 	})
 }
