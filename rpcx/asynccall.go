@@ -163,7 +163,6 @@ func (a *asyncCall) sendNow(try *attempt) bool {
 		return false
 	}
 	if !a.pay() {
-		c.Unreserve()
 		a.attemptDone(try, result{end: turnedAway, err: errSpent})
 		return true
 	}

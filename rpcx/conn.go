@@ -61,8 +61,8 @@ func (c *conn) ask(ctx context.Context, now time.Time, x *transport.Exchange) re
 	return c.result(c.Do(ctx, x))
 }
 
-// ready returns a connection on which an attempt can be sent without a wait, or nil. If
-// nothing is sent, Unreserve must be called.
+// ready returns a connection on which an attempt can be sent without a wait, or nil. On a
+// codec that was given, it must be sent: the only attempt of a call there is free.
 func (e *endpoint) ready(now time.Time) *conn {
 	c := e.pool.pick().conn.Load()
 	if c == nil || !c.Check(now) {

@@ -161,7 +161,6 @@ func (cl *call) secondAttempt(ctx context.Context, first *balancer.Node) (*attem
 	}
 	a, _ := cl.allow(ctx, now, ticket, nil, true)
 	if a == nil {
-		c.Unreserve()
 		return nil, nil
 	}
 	return a, c

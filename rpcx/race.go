@@ -51,7 +51,6 @@ func (x *race) start(a *attempt) bool {
 		return false
 	}
 	if !x.call.pay() {
-		c.Unreserve()
 		return false
 	}
 	x.client, x.node, x.sending = x.call.client, a.ticket.Node(), true

@@ -112,7 +112,6 @@ var mutants = []mutant{
 	{"a call is hedged once", hedge, " || cl.hedged", ""},
 	{"a call whose reply holds something is not hedged", hedge, " || !isFresh(cl.reply)", ""},
 	{"a hedge goes to another endpoint", hedge, " && ticket.Node() != first", ""},
-	{"a hedge that its breaker refuses leaves the connection", hedge, "c.Unreserve()", "_ = 0"},
 	{"a hedge is paid for", hedge, "if !c.hedger.budget.withdraw() {", "if false {"},
 	{"a hedge is charged to retries, too", hedge, "if !c.budget.withdraw() {", "if false {"},
 	{"a hedge that is not made costs nothing", race, "x.client.refundHedge()", "_ = 0"},

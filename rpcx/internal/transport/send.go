@@ -85,8 +85,8 @@ func (c *Conn) await(ctx context.Context, x *Exchange) Outcome {
 	return x.outcome
 }
 
-// Room waits until a request may be written. For a codec without a wire it reserves the
-// codec.
+// Room waits until a request may be written. A codec that the user gave is reserved: a
+// request must follow.
 func (c *Conn) Room(ctx context.Context) error {
 	if c.wire != nil {
 		return c.wire.Wait(ctx)
@@ -100,13 +100,6 @@ func (c *Conn) HasRoom() bool {
 		return !c.wire.Full()
 	}
 	return c.tryReserve()
-}
-
-// Unreserve undoes Room and HasRoom if there is nothing to be sent.
-func (c *Conn) Unreserve() {
-	if c.wire == nil {
-		<-c.sem
-	}
 }
 
 // prepare makes an exchange ready to be written, while it is its caller's alone.
