@@ -142,7 +142,7 @@ func (m mutant) build(dir, pkg string) (binary string, err error) {
 
 // run returns the first test that fails.
 func (m mutant) run(binary, pkg, filter string) (killer string) {
-	test := exec.Command(binary, "-test.failfast", "-test.timeout=10m", filter)
+	test := exec.Command(binary, "-test.failfast", "-test.timeout=6m", filter)
 	test.Dir = pkg
 	out, err := test.CombinedOutput()
 	if err == nil {
