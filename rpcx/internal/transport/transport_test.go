@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -67,6 +68,11 @@ var codecs = map[string]struct {
 // dial returns a connection to an Echo, and the server's end of it.
 func dial(t *testing.T, name string) (*observer, net.Conn) {
 	t.Helper()
+	return dialAs(t, name, false)
+}
+
+func dialAs(t *testing.T, name string, given bool) (*observer, net.Conn) {
+	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer lis.Close()
@@ -83,9 +89,10 @@ func dial(t *testing.T, name string) (*observer, net.Conn) {
 	conn, err := net.Dial("tcp", lis.Addr().String())
 	require.NoError(t, err)
 	o := new(observer)
-	o.Open(conn, codecs[name].client, Config{Observer: o})
+	o.Open(conn, codecs[name].client, Config{Observer: o, Given: given})
 	t.Cleanup(func() {
 		o.Fail(io.EOF)
+		o.Close()
 		<-o.CloseDone()
 	})
 	return o, <-accepted
@@ -315,26 +322,24 @@ func TestWithdrawnRequestIsNotWritten(t *testing.T) {
 // reply or its own error, and the connection survives.
 func TestCallersOfAllKinds(t *testing.T) {
 	for name := range codecs {
-		t.Run(name, func(t *testing.T) {
-			o, _ := dial(t, name)
-			var wg sync.WaitGroup
-			calls := 3000
-			if testing.Short() {
-				calls = 300
-			}
-			for caller := range 4 {
-				random := rand.New(rand.NewPCG(uint64(caller), 1))
-				wg.Go(func() {
-					for i := range calls {
-						o.oneOfAKind(t, random, caller<<20+i)
-					}
-				})
-			}
-			wg.Wait()
-			require.Zero(t, o.closed.Load())
-			require.Eventually(t, func() bool { return o.received.Load() == o.wrote.Load() }, 10*time.Second, time.Millisecond)
-			require.Zero(t, o.Load())
-		})
+		for _, given := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/given=%v", name, given), func(t *testing.T) {
+				o, _ := dialAs(t, name, given)
+				var wg sync.WaitGroup
+				for caller := range 4 {
+					random := rand.New(rand.NewPCG(uint64(caller), 1))
+					wg.Go(func() {
+						for i := range 2000 {
+							o.oneOfAKind(t, random, caller<<20+i)
+						}
+					})
+				}
+				wg.Wait()
+				require.Zero(t, o.closed.Load())
+				require.Eventually(t, func() bool { return o.received.Load() == o.wrote.Load() }, 10*time.Second, time.Millisecond)
+				require.Zero(t, o.Load())
+			})
+		}
 	}
 }
 
