@@ -79,7 +79,6 @@ var mutants = []mutant{
 	{"an interrupted read leaves the connection readable", read, "\tc.wire.ReadBy(time.Time{})\n\tc.passOn()", "\tc.passOn()"},
 	{"an idle connection is looked at before it is used", send, "if takes && c.peeks && c.reading == byNone && now.Sub(c.wire.LastRead()) >= peekAfter {", "if false {"},
 	{"an idle reader ends", read, "case !idle || c.state == closed:", "case !idle || c.state <= closed:"},
-	{"a caller reads only alone", send, "c.chooseReader(x, mayRead && !crowded)", "c.chooseReader(x, mayRead)"},
 
 	// What is known of an attempt without an answer.
 	{"a living connection leaves doubt", send, "case c.wire == nil || !c.Dead():", "case c.wire == nil:"},

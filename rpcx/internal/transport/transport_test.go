@@ -390,3 +390,18 @@ func TestClosedConnectionTakesNothing(t *testing.T) {
 	require.Equal(t, NotSent, out.Sent)
 	require.False(t, o.Check(time.Now()))
 }
+
+// A caller that leaves as its answer comes has the answer.
+func TestAnsweredExchangeIsNotGivenUp(t *testing.T) {
+	o, _ := dial(t, "gob")
+	x := &Exchange{Reply: new(int), done: make(chan struct{}, 1)}
+	require.True(t, x.answer())
+	x.outcome = Outcome{At: time.Now()}
+	x.done <- struct{}{}
+	want := x.outcome
+	o.abandon(x, context.Canceled)
+	require.Equal(t, want, x.outcome)
+	require.NotNil(t, x.Reply)
+	o.GiveUp(x, context.Canceled)
+	require.Equal(t, want, x.outcome)
+}
