@@ -8,6 +8,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"resilientrpc/breaker"
+	"resilientrpc/rpcx/internal/transport"
 )
 
 // pay charges an attempt, which has a connection, to Retry.Budget if it repeats one that
@@ -119,7 +120,7 @@ func untilProbe(err error) time.Duration {
 
 // askedToWait is for how long a server that did not answer the call asks to be spared.
 func askedToWait(err error) time.Duration {
-	if end := exchangeError(err); end != nil {
+	if end := transport.ExchangeError(err); end != nil {
 		return end.RetryAfter
 	}
 	return 0

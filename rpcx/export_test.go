@@ -29,7 +29,7 @@ func (c *Client) Outside() map[balancer.State]int {
 func (c *Client) InUse() (n int64) {
 	for _, e := range c.endpoints() {
 		for _, conn := range e.pool.all() {
-			n += conn.Load()
+			n += int64(conn.Load())
 		}
 	}
 	return n

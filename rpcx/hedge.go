@@ -2,11 +2,11 @@ package rpcx
 
 import (
 	"context"
-	"reflect"
 	"time"
 
 	"resilientrpc/balancer"
 	"resilientrpc/rpcx/internal/latency"
+	"resilientrpc/rpcx/internal/transport"
 )
 
 // Hedge says when a call is sent to a second endpoint because the first one takes
@@ -84,7 +84,7 @@ func (c *core) learn(a *attempt, at time.Time) {
 // hedgeAfter is how long the next attempt has before it is hedged, 0 if it is not.
 func (cl *call) hedgeAfter() time.Duration {
 	h := cl.client.hedger
-	if h == nil || !cl.options.hedge || cl.hedged || len(cl.client.balancer.Nodes()) < 2 || !isFresh(cl.reply) {
+	if h == nil || !cl.options.hedge || cl.hedged || len(cl.client.balancer.Nodes()) < 2 || !transport.IsFresh(cl.reply) {
 		return 0
 	}
 	if h.delay > 0 {
@@ -115,13 +115,6 @@ func (cl *call) raced(ctx context.Context, a *attempt, delay time.Duration) (res
 	}
 	*cl = *lent
 	return res, true
-}
-
-// isFresh reports whether decoding into a new value and assigning that is the same
-// as decoding into reply.
-func isFresh(reply any) bool {
-	v := reflect.ValueOf(reply)
-	return v.Kind() == reflect.Pointer && !v.IsNil() && v.Elem().IsZero()
 }
 
 // payHedge charges a hedge to both budgets, or to none.

@@ -161,7 +161,7 @@ func endOfExchange(out transport.Outcome) end {
 		return refusedForNow
 	case answer != codec.NoAnswer:
 		return unusable
-	case isDecodeError(out.Err):
+	case transport.IsDecodeError(out.Err):
 		return replyUnreadable
 	case notRun && isLocal(out.Err):
 		return faultHere
@@ -239,12 +239,9 @@ func (r result) wasTaken(b breaker.Outcome, o balancer.Outcome) bool {
 	return o == balancer.Success || o == balancer.AppError || r.lost != nil && b == breaker.Ignored
 }
 
-// The checks below are made of every call, and a target for errors.As costs an
-// allocation: nil has none of them.
-
 // isServerError reports whether err is the method's own, or its server's.
 func isServerError(err error) bool {
-	if err == nil || exchangeError(err) != nil { // which may have an error object in it
+	if err == nil || transport.ExchangeError(err) != nil { // which may have an error object in it
 		return false
 	}
 	var text rpc.ServerError
@@ -252,29 +249,10 @@ func isServerError(err error) bool {
 	return errors.As(err, &text) || errors.As(err, &object)
 }
 
-// exchangeError returns what ended a call without a reply and left its connection
-// alone, or nil.
-func exchangeError(err error) *codec.ExchangeError {
-	if err == nil {
-		return nil
-	}
-	var end *codec.ExchangeError
-	errors.As(err, &end)
-	return end
-}
-
 // answerOf is what the peer did in place of a reply, if that is known.
 func answerOf(err error) codec.Answer {
-	if end := exchangeError(err); end != nil {
+	if end := transport.ExchangeError(err); end != nil {
 		return end.Answer
 	}
 	return codec.NoAnswer
-}
-
-func isDecodeError(err error) bool {
-	if err == nil {
-		return false
-	}
-	var decode *codec.DecodeError
-	return errors.As(err, &decode)
 }

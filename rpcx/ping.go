@@ -180,6 +180,6 @@ func (c *conn) excuse(now time.Time) { c.asked = now.Sub(c.ep.client.born) }
 
 // isUnreached reports whether a ping has failed because its exchange found no connection.
 func isUnreached(err error) bool {
-	end := exchangeError(err)
+	end := transport.ExchangeError(err)
 	return end != nil && end.Answer == codec.NoAnswer && end.NotRun
 }

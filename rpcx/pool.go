@@ -54,11 +54,13 @@ func (p *pool) pick() *poolSlot {
 	if len(p.slots) == 1 {
 		return best
 	}
-	least := int64(math.MaxInt64)
+	least := math.MaxInt
 	for i := range p.slots {
 		l := &p.slots[i]
-		if c := l.conn.Load(); c != nil && c.Load() < least {
-			best, least = l, c.Load()
+		if c := l.conn.Load(); c != nil {
+			if load := c.Load(); load < least {
+				best, least = l, load
+			}
 		}
 	}
 	return best

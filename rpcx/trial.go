@@ -8,6 +8,7 @@ import (
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
 	"resilientrpc/rpcx/internal/protocol"
+	"resilientrpc/rpcx/internal/transport"
 )
 
 // trial is what a half-open breaker's probe came to: a connection and a ping, on which
@@ -115,7 +116,7 @@ func (t *trial) ping(ctx context.Context, c *conn, wait time.Duration) bool {
 // says that it takes no calls.
 func (t *trial) answer(c *conn, r result, sent time.Time) bool {
 	t.err = r.err
-	switch end := exchangeError(r.err); {
+	switch end := transport.ExchangeError(r.err); {
 	case end != nil && (end.Answer == codec.Rejected || end.Answer == codec.Busy):
 		t.err = nil
 	case end != nil: // there is no silence, and other calls on the connection may go on

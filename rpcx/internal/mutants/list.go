@@ -109,7 +109,7 @@ var mutants = []mutant{
 	// What may be hedged, and how two attempts race.
 	{"only what is idempotent is hedged", hedge, " || !cl.options.hedge", ""},
 	{"a call is hedged once", hedge, " || cl.hedged", ""},
-	{"a call whose reply holds something is not hedged", hedge, " || !isFresh(cl.reply)", ""},
+	{"a call whose reply holds something is not hedged", hedge, " || !transport.IsFresh(cl.reply)", ""},
 	{"a hedge goes to another endpoint", hedge, " && ticket.Node() != first", ""},
 	{"a hedge is paid for", hedge, "if !c.hedger.budget.withdraw() {", "if false {"},
 	{"a hedge is charged to retries, too", hedge, "if !c.budget.withdraw() {", "if false {"},

@@ -35,12 +35,6 @@ func RefusalOf(text string) error {
 	return nil
 }
 
-// IsRefusal reports whether err is a refusal. It is never wrapped.
-func IsRefusal(err error) bool {
-	_, ok := err.(*Refusal) //nolint:errorlint // see above
-	return ok
-}
-
 // Health is Serve's reply to a ping, a call of codec.PingMethod.
 type Health struct {
 	Running int // requests that run on the server now, the ping included

@@ -89,7 +89,6 @@ type Conn struct {
 	interrupted bool          // its read deadline has passed
 	done        chan struct{} // closed when the connection has ended
 
-	load      atomic.Int64 // live, for those that hold no lock
 	closing   sync.Once
 	closeDone chan struct{} // closed when the codec has been
 	closeErr  error         // what that returned; written before closeDone is closed
@@ -144,7 +143,11 @@ func (c *Conn) Wire() *wire.Wire { return c.wire }
 func (c *Conn) Mute() bool { return c.mute.Load() }
 
 // Load is the number of exchanges in flight, those that were given up excepted.
-func (c *Conn) Load() int64 { return c.load.Load() }
+func (c *Conn) Load() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.live
+}
 
 // Done is closed when the connection has ended.
 func (c *Conn) Done() <-chan struct{} { return c.done }
@@ -231,18 +234,11 @@ func (c *Conn) Fail(cause error) {
 
 // abort ends all exchanges. The connection is closed: there come no more.
 func (c *Conn) abort() {
-	for {
-		c.mu.Lock()
-		var x *Exchange
-		for seq := range c.inflight {
-			x = c.inflight[seq]
-			c.forget(x)
-			break
-		}
-		c.mu.Unlock()
-		if x == nil {
-			return
-		}
+	c.mu.Lock()
+	lost := c.inflight
+	c.inflight, c.live = nil, 0
+	c.mu.Unlock()
+	for _, x := range lost {
 		c.finish(x, Outcome{Cause: ConnectionLost, Err: c.cause, Sent: c.doubt(x)}, true)
 	}
 }
@@ -258,7 +254,6 @@ func (c *Conn) leave(x *Exchange) {
 	if !x.uncounted {
 		x.uncounted = true
 		c.live--
-		c.load.Store(int64(c.live))
 	}
 }
 

@@ -11,7 +11,8 @@ import (
 type Sent uint8
 
 const (
-	// NotSent is proof that no server ran it.
+	// NotSent is proof that no server ran it. It is zero, and says nothing of an exchange
+	// that succeeded.
 	NotSent Sent = iota
 	// MaybeSent means that it left, and no answer came.
 	MaybeSent
@@ -114,15 +115,15 @@ func (x *Exchange) Reset() bool {
 // Share forbids that the exchange is used again.
 func (x *Exchange) Share() { x.shared = true }
 
-// Ended is closed or filled once a background exchange without an owner has ended.
+// Ended has a value once an exchange that was started without an owner has ended.
 func (x *Exchange) Ended() <-chan struct{} { return x.done }
 
 // Outcome is the end of an exchange, once that is announced.
 func (x *Exchange) Outcome() Outcome { return x.outcome }
 
-// isFresh reports whether decoding into a new value and assigning that is the same
+// IsFresh reports whether decoding into a new value and assigning that is the same
 // as decoding into reply.
-func isFresh(reply any) bool {
+func IsFresh(reply any) bool {
 	v := reflect.ValueOf(reply)
 	return v.Kind() == reflect.Pointer && !v.IsNil() && v.Elem().IsZero()
 }

@@ -85,7 +85,7 @@ func (c *Conn) marked(r *rpc.Response) bool {
 // arrived notes when the reply came, and that the peer lives. An end of an exchange for
 // which the peer has sent nothing proves nothing, and no bytes of it came.
 func (c *Conn) arrived(r *reply) {
-	end := exchangeError(r.failure)
+	end := ExchangeError(r.failure)
 	r.nothing = end != nil && end.Answer == codec.NoAnswer
 	if c.whole && c.wire != nil && end == nil {
 		r.at = c.wire.LastRead() // when the bytes came, which was proof of life
@@ -144,7 +144,7 @@ func (c *Conn) decodeInPlace(x *Exchange, r *reply) (mine bool, err error) {
 	}
 	err = c.codec.ReadResponseBody(x.Reply)
 	x.outcome = decoded(r, err)
-	if x.outcome.Cause == ReplyUnreadable && isDecodeError(err) {
+	if x.outcome.Cause == ReplyUnreadable && IsDecodeError(err) {
 		err = nil // of this exchange alone
 	}
 	return true, err
@@ -153,11 +153,11 @@ func (c *Conn) decodeInPlace(x *Exchange, r *reply) (mine bool, err error) {
 // failed is the outcome of an exchange that was answered by an error.
 func failed(r *reply) Outcome {
 	out := Outcome{Cause: MethodFailed, Err: r.failure, Sent: Executed, At: r.at}
-	switch end := exchangeError(r.failure); {
+	switch end := ExchangeError(r.failure); {
 	case r.refused:
 		out.Cause, out.Sent = Refused, NotSent
 	case end == nil:
-	case isDecodeError(end):
+	case IsDecodeError(end):
 		out.Cause = ExchangeEnded
 	case end.NotRun:
 		out.Cause, out.Sent = ExchangeEnded, NotSent
@@ -185,28 +185,9 @@ func (e *BodyError) Error() string { return "reading body " + e.err.Error() }
 // Unwrap returns the cause.
 func (e *BodyError) Unwrap() error { return e.err }
 
-// exchangeError returns what ended an exchange without a reply and left its connection
-// alone, or nil.
-func exchangeError(err error) *codec.ExchangeError {
-	if err == nil { // the target of errors.As costs an allocation
-		return nil
-	}
-	var end *codec.ExchangeError
-	errors.As(err, &end)
-	return end
-}
-
-func isDecodeError(err error) bool {
-	if err == nil {
-		return false
-	}
-	var decode *codec.DecodeError
-	return errors.As(err, &decode)
-}
-
 // asideOf decides, on the caller's goroutine, into what a foreign codec decodes.
 func (x *Exchange) asideOf(r any) {
-	if isFresh(r) {
+	if IsFresh(r) {
 		x.aside = reflect.TypeOf(r).Elem()
 	}
 }

@@ -159,7 +159,6 @@ func (c *Conn) issue(x *Exchange, mayRead bool) (crowded bool, err error) {
 	c.seq++
 	c.inflight[x.seq] = x
 	c.live++
-	c.load.Store(int64(c.live))
 	c.chooseReader(x, mayRead && !crowded)
 	return crowded, nil
 }
@@ -196,7 +195,8 @@ func (c *Conn) notWritten(x *Exchange, err error, untouched bool) {
 		c.forget(x)
 	}
 	c.mu.Unlock()
-	encode, out := isEncodeError(err), Outcome{Cause: NotTaken, Err: err}
+	var unencodable *codec.EncodeError
+	encode, out := errors.As(err, &unencodable), Outcome{Cause: NotTaken, Err: err}
 	switch {
 	case over:
 		out = Outcome{Cause: ConnectionLost, Err: cause}
@@ -291,9 +291,4 @@ func (c *Conn) finish(x *Exchange, out Outcome, shared bool) {
 		x.outcome = out
 		c.announce(x)
 	}
-}
-
-func isEncodeError(err error) bool {
-	var encode *codec.EncodeError
-	return errors.As(err, &encode)
 }
