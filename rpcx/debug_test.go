@@ -2,7 +2,6 @@ package rpcx_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -17,6 +16,7 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/pagetest"
 )
 
 // frame is what the page reads.
@@ -43,41 +43,15 @@ type frame struct {
 	}
 }
 
-// get sends a GET without a network, and request any request.
+// get sends a GET without a network.
 func get(h http.Handler, target string, header ...string) *httptest.ResponseRecorder {
-	return request(h, http.MethodGet, target, "", header...)
+	return pagetest.Request(h, http.MethodGet, target, "", header...)
 }
 
-func request(h http.Handler, method, target, body string, header ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, target, strings.NewReader(body))
-	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
-	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w
-}
-
-// post sends a form to the page, with a token if that is not empty.
-func post(h http.Handler, token string, fields ...string) *httptest.ResponseRecorder {
-	form := make(url.Values)
-	for i := 0; i+1 < len(fields); i += 2 {
-		form.Set(fields[i], fields[i+1])
-	}
-	header := []string{"Content-Type", "application/x-www-form-urlencoded"}
-	if token != "" {
-		header = append(header, "Authorization", "Bearer "+token)
-	}
-	return request(h, http.MethodPost, "/debug/rpcx", form.Encode(), header...)
-}
-
-func figures(t *testing.T, h http.Handler, target string) (f frame) {
+// figures reads the frame that a handler gives as JSON.
+func figures(t *testing.T, h http.Handler, target string) frame {
 	t.Helper()
-	w := get(h, target)
-	require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
-	require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"))
-	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &f))
-	return f
+	return pagetest.Figures[frame](t, h, target)
 }
 
 // texts returns the events' texts, each with its endpoint.
@@ -210,7 +184,7 @@ func TestDebugControls(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		require.True(t, figures(t, h, "/?format=json").Controls)
 
-		w := post(h, "sesame", "client", "bank", "endpoint", "a:1", "action", "drain")
+		w := pagetest.Post(h, "sesame", "client", "bank", "endpoint", "a:1", "action", "drain")
 		require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
 		require.JSONEq(t, `{"Endpoint":"a:1","Effect":"was drained by hand"}`, w.Body.String())
 		require.Equal(t, breaker.ForcedOpen, c.Stats().Endpoints[0].State)
@@ -220,13 +194,13 @@ func TestDebugControls(t *testing.T) {
 		require.Len(t, log.with("action=drain"), 1)
 		require.Contains(t, log.with("action=drain")[0], "client=bank endpoint=a:1 action=drain remote=192.0.2.1:1234")
 
-		w = post(h, "", "token", "sesame", "client", "bank", "endpoint", "a:1", "action", "reset")
+		w = pagetest.Post(h, "", "token", "sesame", "client", "bank", "endpoint", "a:1", "action", "reset")
 		require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
 		require.Equal(t, breaker.Closed, c.Stats().Endpoints[0].State)
 		time.Sleep(20 * time.Second)
 		require.NotZero(t, where(t, c, 50)["a:1"])
 
-		w = post(h, "sesame", "client", "bank", "endpoint", "b:1", "action", "trip", "for", "5m")
+		w = pagetest.Post(h, "sesame", "client", "bank", "endpoint", "b:1", "action", "trip", "for", "5m")
 		require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
 		require.ErrorContains(t, c.Stats().Endpoints[1].Cause, "tripped by hand, from 192.0.2.1:1234")
 		time.Sleep(4 * time.Minute)
@@ -263,20 +237,20 @@ func TestDebugControlsRefuse(t *testing.T) {
 			{"single", conn.RemoteAddr().String(), "reset", 409, `has no breaker`},
 			{"closed", "a:1", "trip", 409, `is closed`},
 		} {
-			w := post(h, "sesame", "client", c.client, "endpoint", c.endpoint, "action", c.action)
+			w := pagetest.Post(h, "sesame", "client", c.client, "endpoint", c.endpoint, "action", c.action)
 			require.Equal(t, c.status, w.Code, "%v: %s", c, w.Body)
 			require.Contains(t, w.Body.String(), c.text)
 		}
-		require.Equal(t, http.StatusForbidden, post(h, "guess", "client", "bank", "endpoint", "a:1", "action", "trip").Code)
+		require.Equal(t, http.StatusForbidden, pagetest.Post(h, "guess", "client", "bank", "endpoint", "a:1", "action", "trip").Code)
 		for _, e := range c.Stats().Endpoints {
 			require.Equal(t, breaker.Closed, e.State)
 		}
 		trip := func(d string) int {
-			return post(h, "sesame", "client", "bank", "endpoint", "a:1", "action", "trip", "for", d).Code
+			return pagetest.Post(h, "sesame", "client", "bank", "endpoint", "a:1", "action", "trip", "for", d).Code
 		}
 		require.Equal(t, http.StatusOK, trip("1h"))
 		require.Equal(t, http.StatusConflict, trip("30s"), "a trip does not shorten another")
-		require.Equal(t, http.StatusOK, post(h, "sesame", "client", "bank", "endpoint", "a:1", "action", "drain").Code)
+		require.Equal(t, http.StatusOK, pagetest.Post(h, "sesame", "client", "bank", "endpoint", "a:1", "action", "drain").Code)
 		require.Equal(t, http.StatusConflict, trip("2h"), "it is drained")
 	})
 }

@@ -1,17 +1,14 @@
 package rpcx_test
 
 import (
-	"bufio"
-	"encoding/json"
-	"io"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/pagetest"
 )
 
 // pageServer serves a handler in the fleet's network at "page:1".
@@ -20,45 +17,6 @@ func (f *fleet) pageServer(srv *http.Server, h http.Handler) *http.Client {
 	go srv.Serve(f.Listen("page:1")) //nolint:errcheck // it ends with the server
 	dial := f.DialContext
 	return &http.Client{Transport: &http.Transport{DialContext: dial}}
-}
-
-// reader reads the frames of a stream.
-type reader struct {
-	t    *testing.T
-	body io.ReadCloser
-	in   *bufio.Reader
-}
-
-func stream(t *testing.T, c *http.Client) *reader {
-	t.Helper()
-	resp, err := c.Get("http://page:1/?format=stream")
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, resp.StatusCode)
-	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
-	return &reader{t, resp.Body, bufio.NewReader(resp.Body)}
-}
-
-// next returns the next frame, or false at the end of the stream.
-func (r *reader) next() (f frame, ok bool) {
-	r.t.Helper()
-	line, err := r.in.ReadString('\n')
-	if err != nil {
-		return f, false
-	}
-	data, found := strings.CutPrefix(line, "data: ")
-	require.True(r.t, found, "%q", line)
-	require.NoError(r.t, json.Unmarshal([]byte(data), &f))
-	line, err = r.in.ReadString('\n')
-	require.NoError(r.t, err)
-	require.Equal(r.t, "\n", line)
-	return f, true
-}
-
-func (r *reader) must() frame {
-	r.t.Helper()
-	f, ok := r.next()
-	require.True(r.t, ok, "the stream has ended")
-	return f
 }
 
 // A stream begins with the whole state and goes on with the changes, whatever time limits
@@ -73,13 +31,13 @@ func TestDebugStreamSendsChanges(t *testing.T) {
 		page := f.pageServer(srv, h)
 		defer srv.Close()
 		time.Sleep(time.Second)
-		r := stream(t, page)
-		first := r.must()
+		r := pagetest.Stream[frame](t, page)
+		first := r.Must()
 		require.True(t, first.Whole)
 		require.Len(t, first.Clients[0].Stats.Endpoints, 3)
 		start := time.Now()
 		for range 20 {
-			still := r.must()
+			still := r.Must()
 			require.False(t, still.Whole)
 			require.Empty(t, still.Clients[0].Stats.Endpoints, "nothing has changed")
 			require.Empty(t, still.Clients[0].Events)
@@ -88,7 +46,7 @@ func TestDebugStreamSendsChanges(t *testing.T) {
 		f.kill("b:1")
 		var seen frame
 		for !seen.has("b:1 takes no calls for") {
-			seen = r.must()
+			seen = r.Must()
 		}
 		open := 0
 		for _, e := range seen.Clients[0].Stats.Endpoints {
@@ -99,9 +57,9 @@ func TestDebugStreamSendsChanges(t *testing.T) {
 		require.Equal(t, 1, open, "%v", seen.Clients[0].Stats.Endpoints)
 		require.NoError(t, c.Close())
 		for !seen.Clients[0].Closed {
-			seen = r.must()
+			seen = r.Must()
 		}
-		require.NoError(t, r.body.Close())
+		require.NoError(t, r.Body.Close())
 	})
 }
 
@@ -111,17 +69,17 @@ func TestDebugStreamFollowsTheSet(t *testing.T) {
 		c, sets := f.resolve("a:1", "b:1")
 		defer c.Close()
 		srv := new(http.Server)
-		r := stream(t, f.pageServer(srv, &rpcx.DebugHandler{Clients: map[string]*rpcx.Client{"bank": c}}))
+		r := pagetest.Stream[frame](t, f.pageServer(srv, &rpcx.DebugHandler{Clients: map[string]*rpcx.Client{"bank": c}}))
 		defer srv.Close()
-		defer r.body.Close()
-		require.True(t, r.must().has("endpoints resolved: 2 added, 0 removed, 0 kept"))
+		defer r.Body.Close()
+		require.True(t, r.Must().has("endpoints resolved: 2 added, 0 removed, 0 kept"))
 		sets.say("c:1", "b:1")
-		now := r.must()
+		now := r.Must()
 		for len(now.Clients[0].Gone) == 0 {
-			now = r.must()
+			now = r.Must()
 		}
 		require.Equal(t, []string{"a:1"}, now.Clients[0].Gone)
-		require.Empty(t, r.must().Clients[0].Gone, "once")
+		require.Empty(t, r.Must().Clients[0].Gone, "once")
 		require.True(t, now.has("endpoints resolved: 1 added, 1 removed, 1 kept"), "%q", now.texts())
 		require.True(t, now.has("c:1 is in use now"), "%q", now.texts())
 		require.Equal(t, "c:1", now.Clients[0].Stats.Endpoints[0].Address)

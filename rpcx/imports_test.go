@@ -22,6 +22,7 @@ const (
 	dnstestPath = roofPath + "/internal/dnstest"
 	chaosPath   = roofPath + "/internal/chaos"
 	instantPath = roofPath + "/internal/instant"
+	pagePath    = roofPath + "/internal/pagetest"
 	speedPath   = roofPath + "/internal/speed" // a benchmark that is a program
 	testifyPath = "github.com/stretchr/testify"
 	backoffPath = "github.com/cenkalti/backoff/v4"
@@ -94,7 +95,7 @@ func TestStrayImportsAreFound(t *testing.T) {
 	}{
 		{"nothing wrong", listed{
 			ImportPath: roofPath, Imports: []string{"net/rpc", pillars[0], backoffPath, xsyncPath + "/errgroup", roofPath + "/internal/x"},
-			XTestImports: []string{testifyPath + "/require", simnetPath, leakPath, chaosPath, dnstestPath, instantPath},
+			XTestImports: []string{testifyPath + "/require", simnetPath, leakPath, chaosPath, dnstestPath, instantPath, pagePath},
 		}, 0},
 		{"pillar imports its own part", listed{ImportPath: pillars[0], Imports: []string{"io", pillars[0] + "/internal/frame"}}, 0},
 		{"pillar imports a pillar", listed{ImportPath: pillars[1], Imports: []string{pillars[2]}}, 1},
@@ -104,7 +105,7 @@ func TestStrayImportsAreFound(t *testing.T) {
 		{"pillar's test imports a pillar", listed{ImportPath: pillars[1], TestImports: []string{pillars[2]}}, 1},
 		{"pillar imports a dependency", listed{ImportPath: pillars[3], Imports: []string{xsyncPath + "/singleflight", backoffPath}}, 2},
 		{"testify outside a test", listed{ImportPath: roofPath, Imports: []string{testifyPath + "/assert"}}, 1},
-		{"test support outside a test", listed{ImportPath: roofPath, Imports: []string{simnetPath, leakPath, chaosPath, dnstestPath, instantPath}}, 5},
+		{"test support outside a test", listed{ImportPath: roofPath, Imports: []string{simnetPath, leakPath, chaosPath, dnstestPath, instantPath, pagePath}}, 6},
 		{"a benchmark imports test support", listed{ImportPath: speedPath, Imports: []string{instantPath}}, 0},
 		{"roof imports an example", listed{ImportPath: roofPath, Imports: []string{module + "/examples/calc"}}, 1},
 		{"example imports a dependency", listed{ImportPath: module + "/examples/calc", Imports: []string{roofPath, pillars[0], backoffPath}}, 1},
@@ -153,7 +154,7 @@ func strayImports(pkgs []listed) []string {
 			continue
 		}
 		for _, path := range p.Imports {
-			if !isStandard(path) && !under(path, code...) || under(path, simnetPath, leakPath, chaosPath, dnstestPath, instantPath) && p.ImportPath != speedPath {
+			if !isStandard(path) && !under(path, code...) || under(path, simnetPath, leakPath, chaosPath, dnstestPath, instantPath, pagePath) && p.ImportPath != speedPath {
 				stray = append(stray, fmt.Sprintf("%s imports %s", p.ImportPath, path))
 			}
 		}

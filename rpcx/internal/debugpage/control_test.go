@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"resilientrpc/rpcx/internal/pagetest"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -25,7 +27,7 @@ func TestSchemeInAnyCase(t *testing.T) {
 		"Bearer":        http.StatusForbidden,
 		"":              http.StatusForbidden,
 	} {
-		require.Equal(t, want, request(h, http.MethodPost, "/", "", "Authorization", given).Code, given)
+		require.Equal(t, want, pagetest.Request(h, http.MethodPost, "/", "", "Authorization", given).Code, given)
 	}
 }
 
@@ -39,11 +41,11 @@ func TestOrders(t *testing.T) {
 		{"action", "drain"},
 		{"action", "reset"},
 	} {
-		w := post(h, "sesame", append(fields, "client", "bank", "endpoint", "a:1")...)
+		w := pagetest.Post(h, "sesame", append(fields, "client", "bank", "endpoint", "a:1")...)
 		require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
 		require.JSONEq(t, `{"Endpoint":"a:1","Effect":"has had its order"}`, w.Body.String())
 	}
-	require.Equal(t, http.StatusOK, post(h, "", "token", "sesame", "client", "bank", "endpoint", "a:1", "action", "reset").Code)
+	require.Equal(t, http.StatusOK, pagetest.Post(h, "", "token", "sesame", "client", "bank", "endpoint", "a:1", "action", "reset").Code)
 	var got []Order
 	for _, o := range c.orders {
 		require.WithinDuration(t, time.Now(), o.At, time.Minute)
@@ -89,17 +91,17 @@ func TestOrdersRefused(t *testing.T) {
 			{"sesame", []string{"client", "closed", "endpoint", "a:1", "action", "reset"}, 409, `it is closed`},
 			{"sesame", []string{"client", "bank", "x", strings.Repeat("x", 10_000)}, 400, `the form cannot be read`},
 		} {
-			w := post(h, c.token, c.fields...)
+			w := pagetest.Post(h, c.token, c.fields...)
 			require.Equal(t, c.status, w.Code, "%q: %s", c.fields, w.Body)
 			require.Contains(t, w.Body.String(), c.text)
 		}
-		require.Equal(t, http.StatusForbidden, request(h, http.MethodPost, "/?token=sesame&client=bank&endpoint=a:1&action=trip", "").Code,
+		require.Equal(t, http.StatusForbidden, pagetest.Request(h, http.MethodPost, "/?token=sesame&client=bank&endpoint=a:1&action=trip", "").Code,
 			"addresses are logged, so a token in one is not accepted")
 		require.Empty(t, c.orders)
 		require.Empty(t, log.with("by hand"))
 		require.Len(t, log.with("wrong token"), 1, "guesses do not flood the log")
 		time.Sleep(2 * time.Minute)
-		post(h, "guess")
+		pagetest.Post(h, "guess")
 		require.Len(t, log.with("wrong token"), 2)
 		require.Contains(t, log.with("wrong token")[1], "suppressed=3")
 		require.Empty(t, log.with("sesam"), "no token is logged, not even a wrong one")

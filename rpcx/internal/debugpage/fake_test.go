@@ -1,19 +1,16 @@
 package debugpage
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"resilientrpc/rpcx/internal/pagetest"
 	"resilientrpc/rpcx/internal/simnet"
 )
 
@@ -83,40 +80,6 @@ func (c clientFrame) endpoints() map[string]string {
 	return states
 }
 
-// request sends a request without a network.
-func request(h http.Handler, method, target, body string, header ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, target, strings.NewReader(body))
-	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
-	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w
-}
-
-// post sends a form with a token, if that is not empty.
-func post(h http.Handler, token string, fields ...string) *httptest.ResponseRecorder {
-	form := make(url.Values)
-	for i := 0; i+1 < len(fields); i += 2 {
-		form.Set(fields[i], fields[i+1])
-	}
-	header := []string{"Content-Type", "application/x-www-form-urlencoded"}
-	if token != "" {
-		header = append(header, "Authorization", "Bearer "+token)
-	}
-	return request(h, http.MethodPost, "/debug/rpcx", form.Encode(), header...)
-}
-
-// figures returns the frame that a handler gives as JSON.
-func figures(t *testing.T, h http.Handler, target string) (f frame) {
-	t.Helper()
-	w := request(h, http.MethodGet, target, "")
-	require.Equal(t, http.StatusOK, w.Code, "%s", w.Body)
-	require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"))
-	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &f))
-	return f
-}
-
 // log is a buffer that is safe for concurrent use.
 type log struct {
 	mu  sync.Mutex // protects following
@@ -154,43 +117,10 @@ func serve(t *testing.T, srv *http.Server, h http.Handler) *http.Client {
 	return page
 }
 
-// reader reads the frames of a stream.
-type reader struct {
-	t    *testing.T
-	body io.ReadCloser
-	in   *bufio.Reader
-}
-
-func stream(t *testing.T, c *http.Client) *reader {
+// must reads the next frame, for a client that is expected to be there, the only one.
+func must(t *testing.T, r *pagetest.Reader[frame]) (whole bool, c clientFrame) {
 	t.Helper()
-	resp, err := c.Get("http://page:1/?format=stream")
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, resp.StatusCode)
-	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
-	return &reader{t, resp.Body, bufio.NewReader(resp.Body)}
-}
-
-// next returns the next frame, or false at the end of the stream.
-func (r *reader) next() (f frame, ok bool) {
-	r.t.Helper()
-	line, err := r.in.ReadString('\n')
-	if err != nil {
-		return f, false
-	}
-	data, found := strings.CutPrefix(line, "data: ")
-	require.True(r.t, found, "%q", line)
-	require.NoError(r.t, json.Unmarshal([]byte(data), &f))
-	line, err = r.in.ReadString('\n')
-	require.NoError(r.t, err)
-	require.Equal(r.t, "\n", line)
-	return f, true
-}
-
-// must is next for a client that is expected to be there, the only one.
-func (r *reader) must() (whole bool, c clientFrame) {
-	r.t.Helper()
-	f, ok := r.next()
-	require.True(r.t, ok, "the stream has ended")
-	require.Len(r.t, f.Clients, 1)
+	f := r.Must()
+	require.Len(t, f.Clients, 1)
 	return f.Whole, f.Clients[0]
 }

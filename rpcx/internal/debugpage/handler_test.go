@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"resilientrpc/rpcx/internal/pagetest"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -36,7 +38,7 @@ func TestFormatsAndMethods(t *testing.T) {
 		{"PUT", "/debug/rpcx", "", 405, "text/plain", "the method PUT is not allowed"},
 		{"DELETE", "/deep/in/here", "", 405, "text/plain", "the method DELETE is not allowed"},
 	} {
-		w := request(mux, c.method, c.target, "", "Accept", c.accept)
+		w := pagetest.Request(mux, c.method, c.target, "", "Accept", c.accept)
 		require.Equal(t, c.status, w.Code, "%s %s", c.method, c.target)
 		require.True(t, strings.HasPrefix(w.Header().Get("Content-Type"), c.kind), "%s %s: %s", c.method, c.target, w.Header())
 		require.Contains(t, w.Body.String(), c.text)
@@ -56,7 +58,7 @@ func TestFiguresAreWhole(t *testing.T) {
 	c.Note(Event{Kind: "breaker", Level: Bad, Endpoint: "b:1", Text: "takes no calls"})
 	h := &Handler{Clients: map[string]Client{"bank": c}}
 	for range 2 {
-		f := figures(t, h, "/?format=json")
+		f := pagetest.Figures[frame](t, h, "/?format=json")
 		require.True(t, f.Whole)
 		require.False(t, f.Controls)
 		require.Len(t, f.Clients, 1)
@@ -68,7 +70,7 @@ func TestFiguresAreWhole(t *testing.T) {
 		require.Len(t, bank.Events, 1)
 		require.Equal(t, "takes no calls", bank.Events[0].Text)
 	}
-	require.True(t, figures(t, &Handler{Token: "t"}, "/?format=json").Controls)
+	require.True(t, pagetest.Figures[frame](t, &Handler{Token: "t"}, "/?format=json").Controls)
 }
 
 // Names and addresses of others are data.
@@ -78,12 +80,12 @@ func TestTextOfOthersIsEscaped(t *testing.T) {
 	c.Note(Event{Text: script + "\n\ndata: x"})
 	h := &Handler{Clients: map[string]Client{script: c}}
 	for _, target := range []string{"/?format=json", "/"} {
-		require.NotContains(t, request(h, http.MethodGet, target, "").Body.String(), script)
+		require.NotContains(t, pagetest.Request(h, http.MethodGet, target, "").Body.String(), script)
 	}
-	f := figures(t, h, "/?format=json")
+	f := pagetest.Figures[frame](t, h, "/?format=json")
 	require.Equal(t, script, f.Clients[0].Name)
 	require.Contains(t, f.Clients[0].endpoints(), script)
-	w := request(h, http.MethodGet, "/?client="+url.QueryEscape("<b>"), "")
+	w := pagetest.Request(h, http.MethodGet, "/?client="+url.QueryEscape("<b>"), "")
 	require.Equal(t, http.StatusNotFound, w.Code)
 	require.Equal(t, "text/plain; charset=utf-8", w.Header().Get("Content-Type"))
 	require.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))
@@ -91,7 +93,7 @@ func TestTextOfOthersIsEscaped(t *testing.T) {
 
 // The page contains its one script and its one style, and a browser runs nothing else.
 func TestPageIsSelfContained(t *testing.T) {
-	w := request(&Handler{}, http.MethodGet, "/", "")
+	w := pagetest.Request(&Handler{}, http.MethodGet, "/", "")
 	policy := w.Header().Get("Content-Security-Policy")
 	require.Contains(t, policy, "default-src 'none'; style-src 'sha256-")
 	require.Contains(t, policy, "script-src 'sha256-")

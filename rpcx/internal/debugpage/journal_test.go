@@ -6,6 +6,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"resilientrpc/rpcx/internal/pagetest"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -20,7 +22,7 @@ func TestJournalIsBounded(t *testing.T) {
 		require.Len(t, c.Since(uint64(n-1)), 1)
 		require.Empty(t, c.Since(uint64(n)))
 	}
-	last := figures(t, h, "/?format=json").Clients[0]
+	last := pagetest.Figures[frame](t, h, "/?format=json").Clients[0]
 	require.Len(t, last.Events, journalSize)
 	require.EqualValues(t, 2*journalSize, last.Missed)
 	for i, e := range last.Events {

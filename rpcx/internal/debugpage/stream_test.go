@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"resilientrpc/rpcx/internal/pagetest"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,14 +23,14 @@ func TestStreamSendsChanges(t *testing.T) {
 		h := &Handler{Clients: map[string]Client{"bank": c}}
 		page := serve(t, &http.Server{ReadTimeout: time.Second, WriteTimeout: time.Second}, h)
 		c.Note(Event{Text: "first"})
-		r := stream(t, page)
-		whole, first := r.must()
+		r := pagetest.Stream[frame](t, page)
+		whole, first := must(t, r)
 		require.True(t, whole)
 		require.Len(t, first.endpoints(), 2)
 		require.Len(t, first.Events, 1)
 		start := time.Now()
 		for range 20 {
-			whole, still := r.must()
+			whole, still := must(t, r)
 			require.False(t, whole)
 			require.Empty(t, still.endpoints(), "nothing has changed")
 			require.Empty(t, still.Events)
@@ -38,23 +40,23 @@ func TestStreamSendsChanges(t *testing.T) {
 
 		c.change(func() { c.states["b:1"], c.closed = "open", true })
 		c.Note(Event{Text: "second"})
-		_, now := r.must()
+		_, now := must(t, r)
 		require.Equal(t, map[string]string{"b:1": "open"}, now.endpoints())
 		require.Len(t, now.Events, 1)
 		require.Equal(t, "second", now.Events[0].Text)
 		require.True(t, now.Closed)
 
 		c.change(func() { delete(c.states, "a:1"); c.states["c:1"] = "closed" })
-		_, now = r.must()
+		_, now = must(t, r)
 		require.Equal(t, []string{"a:1"}, now.Gone)
 		require.Equal(t, map[string]string{"c:1": "closed"}, now.endpoints())
-		_, now = r.must()
+		_, now = must(t, r)
 		require.Empty(t, now.Gone, "once")
 		c.change(func() { c.states["a:1"] = "closed" })
-		_, now = r.must()
+		_, now = must(t, r)
 		require.Equal(t, map[string]string{"a:1": "closed"}, now.endpoints(), "it is back")
 
-		require.NoError(t, r.body.Close())
+		require.NoError(t, r.Body.Close())
 		time.Sleep(time.Second)
 		require.Zero(t, h.streams.Load())
 	})
@@ -66,11 +68,11 @@ func TestStreamsAreBounded(t *testing.T) {
 		name := strings.Repeat("bank", 10_000) // for large frames
 		h := &Handler{Clients: map[string]Client{name: newFake("a:1")}}
 		page := serve(t, new(http.Server), h)
-		var readers []*reader
+		var readers []*pagetest.Reader[frame]
 		for range maxStreams {
-			readers = append(readers, stream(t, page))
+			readers = append(readers, pagetest.Stream[frame](t, page))
 		}
-		w := request(h, http.MethodGet, "/?format=stream", "")
+		w := pagetest.Request(h, http.MethodGet, "/?format=stream", "")
 		require.Equal(t, http.StatusServiceUnavailable, w.Code)
 		require.Equal(t, "5", w.Header().Get("Retry-After"))
 		require.Contains(t, w.Body.String(), "too many readers of the stream already")
@@ -78,7 +80,7 @@ func TestStreamsAreBounded(t *testing.T) {
 		time.Sleep(5 * time.Minute) // without reading, until the buffers of the network are full
 		require.Zero(t, h.streams.Load(), "the streams of those who do not read have ended")
 		for _, r := range readers {
-			require.NoError(t, r.body.Close())
+			require.NoError(t, r.Body.Close())
 		}
 	})
 }
@@ -87,13 +89,13 @@ func TestStreamsAreBounded(t *testing.T) {
 func TestStreamEndsWithItsServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := new(http.Server)
-		r := stream(t, serve(t, srv, &Handler{Clients: map[string]Client{"bank": newFake("a:1")}}))
-		r.must()
+		r := pagetest.Stream[frame](t, serve(t, srv, &Handler{Clients: map[string]Client{"bank": newFake("a:1")}}))
+		must(t, r)
 		start := time.Now()
 		require.NoError(t, srv.Shutdown(t.Context()))
 		require.NoError(t, srv.Shutdown(t.Context()), "once more")
 		require.Less(t, time.Since(start), 2*time.Second)
-		for ok := true; ok; _, ok = r.next() {
+		for ok := true; ok; _, ok = r.Next() {
 			require.Less(t, time.Since(start), 2*time.Second)
 		}
 	})
@@ -118,8 +120,8 @@ func TestStreamThatBeginsDuringShutdown(t *testing.T) {
 		resp, err := page.Get("http://page:1/") // the page comes before its stream
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
-		r := stream(t, page)
-		defer r.body.Close()
+		r := pagetest.Stream[frame](t, page)
+		defer r.Body.Close()
 		require.NoError(t, <-down)
 	})
 }
