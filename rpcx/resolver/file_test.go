@@ -158,28 +158,26 @@ func TestFileThatCannotBeValid(t *testing.T) {
 		write func(path string) error
 		want  string
 	}{
-		"missing":   {func(string) error { return nil }, "no such file"},
-		"directory": {func(path string) error { return os.Mkdir(path, 0o700) }, "not a regular file"},
-		"unreadable": {func(path string) error {
-			if os.WriteFile(path, []byte("a:1\n"), 0) != nil || os.Geteuid() == 0 || runtime.GOOS == "windows" {
-				return errors.ErrUnsupported
-			}
-			return nil
-		}, "permission denied"},
-		"empty":         {text(""), "it names no endpoint; write an address a line"},
-		"comments only": {text("# a:1\n\n"), "it names no endpoint"},
-		"twice":         {text("a:1\nb:1\na:1\n"), `line 3: the address "a:1" is on line 1 too`},
-		"no port":       {text("a:1\nb\n"), `line 2: the address "b" is not of the form host:port`},
-		"port 99999":    {text("a:1\nb:99999\n"), `line 2: the address "b:99999" has the port "99999"; want a number from 1 to 65535`},
-		"port 0":        {text("a:0\n"), `has the port "0"; want`},
-		"port -1":       {text("a:-1\n"), `has the port "-1"; want`},
-		"port name":     {text("a:calc-of-no-one\n"), `has the port "calc-of-no-one", which is no number`},
+		"missing":        {func(string) error { return nil }, "no such file"},
+		"directory":      {func(path string) error { return os.Mkdir(path, 0o700) }, "not a regular file"},
+		"forbidden":      {func(path string) error { return os.WriteFile(path, []byte("a:1\n"), 0) }, "permission denied"},
+		"link to itself": {func(path string) error { return os.Symlink(path, path) }, "too many levels of symbolic links"},
+		"empty":          {text(""), "it names no endpoint; write an address a line"},
+		"comments only":  {text("# a:1\n\n"), "it names no endpoint"},
+		"twice":          {text("a:1\nb:1\na:1\n"), `line 3: the address "a:1" is on line 1 too`},
+		"no port":        {text("a:1\nb\n"), `line 2: the address "b" is not of the form host:port`},
+		"port 99999":     {text("a:1\nb:99999\n"), `line 2: the address "b:99999" has the port "99999"; want a number from 1 to 65535`},
+		"port 0":         {text("a:0\n"), `has the port "0"; want`},
+		"port -1":        {text("a:-1\n"), `has the port "-1"; want`},
+		"port name":      {text("a:calc-of-no-one\n"), `has the port "calc-of-no-one", which is no number`},
 	} {
 		t.Run(name, func(t *testing.T) {
+			// Not in the bubble, whose skip would look like a pass.
+			if windows := runtime.GOOS == "windows"; name == "forbidden" && (windows || os.Geteuid() == 0) || name == "link to itself" && windows {
+				t.Skip("root reads every file, and on Windows it takes more to forbid it")
+			}
 			inFile(t, func(t *testing.T, r *replicas) {
-				if err := c.write(r.path); err != nil {
-					t.Skip(err)
-				}
+				require.NoError(t, c.write(r.path))
 				begin := time.Now()
 				r.watch()
 				err := <-r.end
