@@ -29,6 +29,14 @@ type Usher struct {
 
 func (u *Usher) Nod(n int, reply *int) error { *reply = n; return nil }
 
+// Guests returns how many connections there are.
+func (u *Usher) Guests(_ int, n *int) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	*n = len(u.conns)
+	return nil
+}
+
 // HangUp ends all connections but so many, the newest.
 func (u *Usher) HangUp(but int, _ *int) error {
 	u.mu.Lock()
@@ -110,7 +118,10 @@ func withoutDescriptors(t *testing.T, addr string) {
 	full := func() bool { return stats().Conns == 4 && stats().Pings == rpcx.PingsAnswered }
 	require.Eventually(t, full, 10*time.Second, 10*time.Millisecond)
 
-	time.Sleep(50 * time.Millisecond) // the server sees that, too
+	require.Eventually(t, func() bool {
+		var guests int
+		return client.Call("Usher.Guests", 0, &guests) == nil && guests == 4
+	}, 10*time.Second, 10*time.Millisecond)
 
 	hangUp := func(but int) {
 		setDescriptors(t, 3)

@@ -34,7 +34,7 @@ func (Echo) Back(n int, reply *int) error {
 
 // Slow returns its argument after as many microseconds.
 func (Echo) Slow(n int, reply *int) error {
-	time.Sleep(time.Duration(n) * time.Microsecond)
+	time.Sleep(time.Duration(n) * time.Microsecond) // real sockets: what the method takes
 	*reply = n
 	return nil
 }
@@ -355,7 +355,7 @@ func (o *observer) oneOfAKind(t *testing.T, random *rand.Rand, n int) {
 	case 2:
 		ctx, cancel = context.WithTimeout(ctx, time.Minute)
 	case 3:
-		time.Sleep(time.Duration(random.IntN(1000)) * time.Microsecond)
+		time.Sleep(time.Duration(random.IntN(1000)) * time.Microsecond) // real sockets: a gap between calls
 	case 4:
 		w := &owned{out: make(chan Outcome, 1)}
 		reply := -1
