@@ -40,7 +40,7 @@ func Example() {
 	// Output: served by 10.0.0.2:1234
 }
 
-// The breakers of both endpoints open: the caller is told instead of being sent
+// The breakers of both endpoints open: the caller learns that instead of being sent
 // to one of them.
 func ExampleBalancer_SetState() {
 	b, _ := balancer.New(balancer.Config{})

@@ -250,7 +250,7 @@ func (n *Node) end(start, t int64, o Outcome) {
 func (n *Node) count(x float64, tick uint32) {
 	f := &n.owner.fleet
 	if x == 0 && f.errors.word.Load() == 0 {
-		return // nobody has failed yet
+		return // none has failed yet
 	}
 	norm := f.norm()
 	before, _ := unpack(n.errors.word.Load())
@@ -266,7 +266,7 @@ func (n *Node) count(x float64, tick uint32) {
 func (n *Node) countRefusal(x float64, tick uint32) {
 	f := &n.owner.fleet
 	if x == 0 && f.refusals.word.Load() == 0 {
-		return // nobody has refused yet
+		return // none has refused yet
 	}
 	refused := f.refused()
 	excess := n.refusals.at(tick, errorRate, refused) - refused

@@ -25,7 +25,7 @@ const (
 	subsetSpread = 4
 	// reach is how many times its size a subset extends, and subsetFrom more, in
 	// search of nodes that are up. Who finds nearly all of so many down has lost the
-	// network, or the service is lost: to go through the rest would find nobody, or
+	// network, or the service is lost: to go through the rest would find none, or
 	// bring all clients down on the few that live.
 	reach = 4
 	// crowded is how many calls in flight a picked node may have without a
@@ -52,7 +52,7 @@ type subset struct {
 	size atomic.Int64
 	due  atomic.Int64 // when the size is next reviewed
 
-	mu    sync.Mutex // taken with TryLock only: who fails leaves the review to the other
+	mu    sync.Mutex // taken with TryLock only: a caller that fails leaves the review to the other
 	of    *members   // whose picks were counted; guarded by mu
 	picks uint64     // what they were; guarded by mu
 	at    int64      // and when; guarded by mu

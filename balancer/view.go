@@ -26,7 +26,7 @@ type View struct {
 func (v *View) Nodes() []*Node { return v.nodes }
 
 // Seq returns the numbers from a random start on, one by one. They go on
-// through changes of the endpoints, so that nobody starts over at the first
+// through changes of the endpoints, so that no caller starts over at the first
 // node (grpc-java#4462, envoy#31378).
 func (v *View) Seq() uint64 { return v.owner.seq.Add(1) }
 

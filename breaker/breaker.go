@@ -31,7 +31,7 @@ func New(cfg Config) (*Breaker, error) {
 }
 
 // A Permit is leave to make one call. It must be told the outcome by Done,
-// once, by whoever holds it; copies share the leave. Its methods must not be
+// once, by its holder; copies share the leave. Its methods must not be
 // called concurrently. The zero Permit is inert.
 type Permit struct {
 	epoch *epoch

@@ -258,7 +258,7 @@ func TestStrings(t *testing.T) {
 		breaker.Failure.String()+" "+breaker.Ignored.String()+" "+breaker.Outcome(9).String())
 }
 
-// An owner who is short of endpoints may ask again after the first interval, however
+// An owner that has few endpoints may ask again after the first interval, however
 // long the present one is.
 func TestHasten(t *testing.T) {
 	r := newRig(t, breaker.Config{Rand: func() float64 { return .999 }})

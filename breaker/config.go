@@ -69,7 +69,7 @@ type Config struct {
 	// Ignored, any other error is Failure.
 	Classify func(error) Outcome
 
-	// OnChange is told of every change of state, in order, one at a time, with
+	// OnChange is called at every change of state, in order, one at a time, with
 	// no lock held, by the goroutine whose method call made or noticed it or by
 	// one that is already delivering. It may call any method of the breaker;
 	// events of changes it makes are delivered after it returns. Its panics

@@ -11,7 +11,7 @@ import (
 // A panic or runtime.Goexit in fn goes on its way and counts as a Failure.
 //
 // If ctx is done, fn is not run and ctx's error is returned. A deadline of ctx
-// that fn missed before Config.SlowCall had passed is Ignored: nobody could
+// that fn missed before Config.SlowCall had passed is Ignored: no one could
 // have met it. Without SlowCall it is judged like any other error.
 func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {

@@ -21,7 +21,7 @@ type Event struct {
 }
 
 // A feed delivers events in the order of their numbers. Racing transitions
-// may hand them in out of order; whoever closes the gap delivers the rest.
+// may hand them in out of order; the call that closes the gap delivers the rest.
 type feed struct {
 	fn func(Event)
 

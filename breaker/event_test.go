@@ -67,7 +67,7 @@ func TestEventTellsWhatHappened(t *testing.T) {
 	}, r.events)
 }
 
-// Many goroutines change the state; each change is told once and in order,
+// Many goroutines change the state; each change is reported once and in order,
 // one at a time, and the last one told is the state at the end.
 func TestEventsOfRacingTransitions(t *testing.T) {
 	var events []breaker.Event // OnChange is never run twice at once

@@ -90,7 +90,7 @@ func (t *Throttle) Allow(now time.Time) error {
 }
 
 // Accept reports that a call was accepted: that the other side took it up,
-// whatever came of it, rather than refused it, timed out or was not there.
+// whatever the result, rather than refused it, timed out or was not there.
 func (t *Throttle) Accept(now time.Time) {
 	w, tick := t.at(now)
 	w.add(tick, accepted)

@@ -111,7 +111,7 @@ func (b *Breaker) Trip(now time.Time, d time.Duration, cause error) {
 }
 
 // Hasten ends an open interval that has grown, once it has lasted for OpenFor: for an
-// owner who is short of other endpoints, and would rather ask too often. It leaves an
+// owner that has few other endpoints, and would rather ask too often. It leaves an
 // interval that was given to Trip, and every other state, as it is.
 func (b *Breaker) Hasten(now time.Time) {
 	e, age := b.at(now)

@@ -146,7 +146,7 @@ func gobTypeDef(c *cursor) (*gobType, error) {
 }
 
 // definition reads what most definitions consist of: a name and an id, which
-// every one starts with and nobody needs, and then the given integers.
+// every one starts with and no reader needs, and then the given integers.
 func (c *cursor) definition(ints ...*int64) {
 	for i, ok := c.field(-1); ok; i, ok = c.field(i) {
 		switch {

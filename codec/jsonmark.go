@@ -11,7 +11,7 @@ import (
 // A JSON-RPC error object proves nothing: a method may have got it from a server of its
 // own, and pass it on. So the peer's own refusal has a mark outside of all values, where
 // net/rpc's gob has the reply's header: white space before the reply, which is
-// insignificant to every other reader, and which who decodes a reply and encodes it again
+// insignificant to every other reader, and which a program that decodes a reply and encodes it again
 // leaves out. It is made from the request's id, so that it goes with no other reply.
 type Refuser interface {
 	// Refuse is WriteResponse for an error reply, whose body is not needed. A reply

@@ -55,7 +55,7 @@ func methodName[T []byte | string](name T) string {
 type WholeFrames interface{ WholeFrames() }
 
 // FrameWriter may be implemented by the connection that a client codec of this package
-// is given. It is told of each request: WriteFrame is Write, and p is a whole request
+// is given. It is given each request: WriteFrame is Write, and p is a whole request
 // and nothing else. What is no request, a notification, goes to Write.
 type FrameWriter interface {
 	WriteFrame(p []byte) (n int, err error)

@@ -139,7 +139,7 @@ func TestWhoseReply(t *testing.T) {
 	}
 }
 
-// TestMalformedNotification: what a peer sends of its own accord is passed over,
+// TestMalformedNotification: what a peer sends unprompted is passed over,
 // whatever is in it.
 func TestMalformedNotification(t *testing.T) {
 	for version, client := range jsonVersions {

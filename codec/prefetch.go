@@ -13,7 +13,7 @@ type Prefetcher interface {
 	// Prefetch reads once from the connection and keeps what comes. It returns the error
 	// of that Read, after which it may be called again if the connection allows it.
 	Prefetch() error
-	// Rest gives up the memory for replies. It is for a connection that nobody reads.
+	// Rest gives up the memory for replies. It is for a connection without a reader.
 	Rest()
 	// HasReply reports whether reading the next reply takes nothing more from the
 	// connection. It may be false of a reply that is there: of one whose types are new to

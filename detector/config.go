@@ -53,7 +53,7 @@ type Config struct {
 	// MaxSilence bounds the time of detection under LossAware: phi is at least
 	// Threshold from this length of silence on, even if the peer was seen to
 	// pause for so long that phi would ask for more patience. Zero is no bound
-	// for a peer that beats of its own accord, and twice FirstInterval plus
+	// for a peer that sends heartbeats unprompted, and twice FirstInterval plus
 	// AcceptablePause once Expect is used; negative is no bound.
 	MaxSilence time.Duration
 

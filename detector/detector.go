@@ -265,7 +265,7 @@ func (d *Detector) Deadline(phi float64) time.Time {
 
 // Excuse reports that the fault was ours: this process was paused, the clock
 // was suspended. What is owed is owed only since now, and the interval under
-// way is no sample. It convicts nobody.
+// way is no sample. It convicts no peer.
 func (d *Detector) Excuse(now time.Time) {
 	at := d.at(now)
 	d.restart()

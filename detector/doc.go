@@ -18,13 +18,12 @@
 // slot, because a peer that is asked once a slot may be silent for that long.
 //
 // A detector on which Expect was never called is the detector of the paper:
-// the peer beats of its own accord, silence runs from the last Heartbeat, and
-// every interval is a sample. The first Expect ends that, for good; who means
-// to use Expect calls it before the first Heartbeat.
+// the peer sends heartbeats unprompted, silence runs from the last Heartbeat, and
+// every interval is a sample. The first Expect ends that, for good; a caller
+// that will use Expect calls it before the first Heartbeat.
 //
-// What a silence says of the peer it says of ourselves first: a Guard finds that
-// this process was paused or the machine suspended, and Crowd that everyone
-// fell silent at once. Both convict nobody; Excuse then starts the silences
+// A silence may be the fault of this side: a Guard finds that this process was
+// paused or the machine suspended, and Crowd that most peers fell silent at once. Both convict no peer; Excuse then starts the silences
 // anew. Plan turns the detection time that is wanted into a ping interval and a
 // Config, and Gray tells when the detector's view of a peer and that of its
 // users have differed for long.

@@ -13,7 +13,7 @@ const (
 	// Agree means that both views are the same, or differ for less than Gray.After.
 	Agree Comparison = iota
 
-	// GrayFailure means that the peer shows signs of life and fails those who use it.
+	// GrayFailure means that the peer shows signs of life and fails its callers.
 	GrayFailure
 
 	// FalseAlarm means that the peer is suspect and serves its users well, as when

@@ -53,7 +53,7 @@ func (f Fault) String() string {
 func (f Fault) Excuses() bool { return f == Paused || f == Slept || f == Isolated }
 
 // A Guard finds the faults that are ours, as Lifeguard (Dadgar, Phillips and
-// Currey, 2017) advises. It is told of each wake-up of the loop that judges
+// Currey, 2017) advises. It is given each wake-up of the loop that judges
 // the peers, before any peer is judged. The zero Guard is ready for use. It is
 // not for concurrent use: it belongs to that loop.
 type Guard struct {
@@ -95,7 +95,7 @@ func (g *Guard) Wake(now, due time.Time) Fault {
 }
 
 // Crowd returns Isolated if at least half of peers, and no fewer than three, are
-// at level phi or above at now, and otherwise NoFault. Peers of whom nothing is
+// at level phi or above at now, and otherwise NoFault. Peers of which nothing is
 // owed are no witnesses and do not count.
 func Crowd(now time.Time, phi float64, peers ...*Detector) Fault {
 	asked, silent := 0, 0

@@ -5,7 +5,7 @@ import "sync/atomic"
 // A latch holds the numbers of a law, so that readers never see a mean and a
 // deviation of two windows, and publishing one allocates nothing. The writer
 // fills the slot that is not being read, as in Linux's seqcount latch: a
-// writer that is held up between two words holds up nobody. A reader repeats
+// writer that is held up between two words holds up no reader. A reader repeats
 // only if two laws were published while it read one.
 type latch struct {
 	begun atomic.Uint64 // the law being written or written last

@@ -18,7 +18,7 @@ type Schedule struct {
 	// busy one not at all.
 	Interval time.Duration
 
-	// Config is for a detector that is told of these pings with Expect.
+	// Config is for a detector that is given these pings by Expect.
 	Config Config
 }
 

@@ -56,7 +56,7 @@ func TestArrivalDelaysNoCall(t *testing.T) {
 func TestReturnIsNoStorm(t *testing.T) {
 	for name, tt := range map[string]struct {
 		event func(*fleet, []feed)
-		at    string // who is dialed
+		at    string // the address that is dialed
 		most  int    // dials of 100 in a twentieth of a second
 	}{
 		"arrival": {func(_ *fleet, feeds []feed) {

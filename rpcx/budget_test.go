@@ -186,7 +186,7 @@ func TestBudgetAgainstADumbAccountant(t *testing.T) {
 }
 
 // A policy without a wait, or with next to none, does not keep a processor busy while
-// there is nobody to send to.
+// there is no endpoint to send to.
 func TestZeroBackOffDoesNotSpin(t *testing.T) {
 	for name, wait := range map[string]time.Duration{"zero": 0, "negative": -time.Minute, "a microsecond": time.Microsecond} {
 		for _, disabled := range []bool{false, true} {

@@ -173,7 +173,7 @@ func TestDetectWithin(t *testing.T) {
 	})
 }
 
-// Huang and others, HotOS 2017: it answers pings, and fails who uses it.
+// Huang and others, HotOS 2017: it answers pings, and fails its callers.
 func TestGrayFailureIsReported(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Breaker.Disabled = true
@@ -196,7 +196,7 @@ func TestGrayFailureIsReported(t *testing.T) {
 	})
 }
 
-// All at once: the fault is ours, and nobody is convicted.
+// All at once: the fault is ours, and no endpoint is convicted.
 func TestIsolationConvictsNobody(t *testing.T) {
 	inFleet(t, 5, func(t *testing.T, f *fleet) {
 		var mu sync.Mutex // protects following

@@ -17,7 +17,7 @@ var ErrUnknownEndpoint = errors.New("rpcx: the client does not use an endpoint")
 // is sent to it until [Client.Reset], however long that takes. It stays connected. If
 // all endpoints are drained, calls fail with [ErrUnavailable].
 //
-// The address is one of [EndpointStats].Address. The reason is for the operators who
+// The address is one of [EndpointStats].Address. The reason is for the operators that
 // read of it on the page of [DebugHandler]; it may be empty. Drain holds as long as the
 // client uses the endpoint: if it leaves the resolver's set, or the client's subset
 // ([Dialer].Subset), and comes back, it takes calls again.

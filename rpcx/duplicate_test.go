@@ -21,7 +21,7 @@ import (
 	"resilientrpc/rpcx/internal/leak"
 )
 
-// Patient answers when it is told to.
+// Patient answers on request.
 type Patient struct{ open chan struct{} }
 
 func (Patient) Echo(n int, reply *int) error          { *reply = n; return nil }

@@ -172,7 +172,7 @@ func ExampleWithKey() {
 	// Output: 10 calls at one of two replicas
 }
 
-// A service that repeats its work for a caller who repeats his says so, lest the
+// A service that repeats its work for a caller that repeats its own says so, lest the
 // repetitions multiply.
 func ExampleAsRetry() {
 	addr, stop := replica()

@@ -129,7 +129,7 @@ func ExampleHedge() {
 	d := rpcx.Dialer{
 		Methods: map[string]rpcx.MethodOptions{
 			"Arith.*":      {Idempotent: rpcx.Yes}, // only such methods are hedged
-			"Arith.Factor": {Hedge: rpcx.No},       // and not those that are dear
+			"Arith.Factor": {Hedge: rpcx.No},       // and not those that are expensive
 		},
 		// After as long as 95 in 100 attempts take, and for 5 in 100 calls at most.
 		Hedge: &rpcx.Hedge{},

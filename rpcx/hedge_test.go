@@ -221,7 +221,7 @@ func TestHedge(t *testing.T) {
 	}
 }
 
-// An attempt that came late has told all who learn from attempts of its own end.
+// An attempt that came late has reported its own end.
 func TestLoserCounts(t *testing.T) {
 	inRace(t, 2, nil, func(t *testing.T, h *hedged) {
 		h.answersAfter("a:1", time.Second)

@@ -33,7 +33,7 @@ func TestDeadlineDuringRace(t *testing.T) {
 	}
 }
 
-// A caller who leaves takes both attempts with him.
+// A caller that leaves ends both attempts.
 func TestLeavingDuringRace(t *testing.T) {
 	for _, after := range []time.Duration{hedgeDelay / 2, hedgeDelay, 2 * hedgeDelay} {
 		inRace(t, 2, nil, func(t *testing.T, h *hedged) {
@@ -142,7 +142,7 @@ func inUnsent(t *testing.T, n int, budget float64, cut func(*hedged), f func(*te
 }
 
 // A second attempt whose connection ends before it is sent is no hedge: it is not
-// counted, told of or paid for.
+// counted, reported or paid for.
 func TestHedgeThatWasNotSent(t *testing.T) {
 	for _, way := range bothWays {
 		t.Run(way.name, func(t *testing.T) {

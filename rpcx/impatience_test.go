@@ -43,7 +43,7 @@ func hurry(t *testing.T, c *rpcx.Client, callers int, patience time.Duration, ta
 
 func always(d time.Duration) func(int) time.Duration { return func(int) time.Duration { return d } }
 
-// Callers who allow a method less than it takes do not take the endpoint away from the
+// Callers that allow a method less than it takes do not take the endpoint away from the
 // others (cep21/circuit#94).
 func TestImpatienceWithOneMethodIsNotTheEndpoints(t *testing.T) {
 	for _, tt := range []struct {

@@ -191,7 +191,7 @@ func allowed(path string) (room string, code, tests []string) {
 	return "", nil, nil
 }
 
-// missingImports returns the arrows of the house that nobody draws: without
+// missingImports returns the arrows of the architecture that no package draws: without
 // them the other checks would hold of an empty module.
 func missingImports(pkgs []listed) []string {
 	drawn := make(map[string]bool)

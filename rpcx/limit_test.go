@@ -33,7 +33,7 @@ type outcome struct {
 func dumbCounter(guests []guest, servers, line int, patience time.Duration) []outcome {
 	const never = time.Duration(1<<63 - 1)
 	out := make([]outcome, len(guests))
-	ends := make(map[int]time.Duration) // of those who are served
+	ends := make(map[int]time.Duration) // of the calls that are served
 	var waiting []int
 	for next := 0; ; {
 		now, who := never, -1

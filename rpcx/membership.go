@@ -292,7 +292,7 @@ func (r *membership) probe(e *endpoint, spread time.Duration) {
 }
 
 // remove is for a replica that is not in the set any more. It keeps its endpoint, so
-// that who has picked it just now finds one that has left.
+// that a call which has picked it just now finds one that has left.
 func (r *membership) remove(now time.Time, rep *replica) {
 	r.mu.Lock()
 	rep.gone = true

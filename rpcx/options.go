@@ -188,8 +188,8 @@ func WithKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, optionsKey{}, o)
 }
 
-// AsRetry returns a context whose calls are retries themselves: somebody above,
-// who will go on if need be, is repeating what they are part of. Retries at every
+// AsRetry returns a context whose calls are retries themselves: code above them
+// repeats what they are part of, and will go on if need be. Retries at every
 // layer of a chain of services multiply, so that three attempts at each of four
 // layers are 81 for the last ("Site Reliability Engineering", chapter 22; gRPC's
 // grpc-previous-rpc-attempts, gRFC A6). Such a call is tried once and not hedged,

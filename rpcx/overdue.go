@@ -12,7 +12,7 @@ import (
 const fairPatience = 100 * time.Millisecond
 
 // overdue decides whose fault a deadline was that passed without an answer: that of a
-// caller who allowed less than the method takes (cep21/circuit#94), or the endpoint's.
+// caller that allowed less than the method takes (cep21/circuit#94), or the endpoint's.
 // What a method takes is what it takes at the endpoint or, if that is less, at another:
 // an endpoint that has become slow is not excused by it. A method of which that is not
 // known, since it was never answered, says nothing of the endpoint while other calls are

@@ -65,7 +65,7 @@ func TestHTTPTimeoutIsItsCallsOwn(t *testing.T) {
 	require.Equal(t, int64(1), conns.Load())
 }
 
-// refusedAddr is an address where nobody listens.
+// refusedAddr is an address without a listener.
 func refusedAddr(t *testing.T) string {
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -96,7 +96,7 @@ func TestHTTPCallsMoveOn(t *testing.T) {
 	}
 }
 
-// TestHTTPStatusOfACall: what the caller is told, and the breaker.
+// TestHTTPStatusOfACall: what the caller and the breaker learn.
 func TestHTTPStatusOfACall(t *testing.T) {
 	for _, test := range []struct {
 		code   int
@@ -197,7 +197,7 @@ func TestGivenUpHTTPCallEndsItsRequest(t *testing.T) {
 	require.Equal(t, breaker.Closed, c.Stats().Endpoints[0].State)
 }
 
-// TestGivenUpCallOfGoEndsItsRequest is the same for a call that nobody waits for.
+// TestGivenUpCallOfGoEndsItsRequest is the same for a call without a waiting goroutine.
 func TestGivenUpCallOfGoEndsItsRequest(t *testing.T) {
 	s := newWeb(t, nil, nil)
 	d, conns := overHTTP(jsonhttp.Config{MaxInFlight: 1})

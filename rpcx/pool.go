@@ -148,7 +148,7 @@ func (p *pool) all() []*conn {
 }
 
 // get returns the pool slot's connection, and has it made by dial if there is none:
-// once for all who ask, with no lock held, and for the client's time rather than
+// once for all callers, with no lock held, and for the client's time rather than
 // one caller's. It returns errArrived once another pool slot is connected.
 func (l *poolSlot) get(ctx, client context.Context, arrived <-chan struct{}, dial func() (*conn, error)) (*conn, error) {
 	dialed := l.dials.DoChan("", func() (any, error) {

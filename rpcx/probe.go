@@ -24,8 +24,8 @@ const suspectPhi = 1
 var levels = [...]float64{.5, .75, suspectPhi, 1.5, 2, 3, 4}
 
 // prober keeps one endpoint under watch: it pings in slots without a sign of
-// life, acts on the detector's level, and while the breaker is open it is the one
-// who tries. membership.probe starts it, Close stops it and waits for it, and it ends
+// life, acts on the detector's level, and while the breaker is open it tries
+// the endpoint. membership.probe starts it, Close stops it and waits for it, and it ends
 // with the last connection of an endpoint that has left.
 type prober struct {
 	*endpoint
@@ -171,7 +171,7 @@ func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	return earlier(at, p.next)
 }
 
-// isRefused reports whether the peer's host has said that nobody listens: a process that
+// isRefused reports whether the peer's host has said that there is no listener: a process that
 // is being restarted, to which it is no burden to be asked often. Windows has another
 // number for it: there such a peer waits like any other.
 func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }

@@ -64,7 +64,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 }
 
 // Room that comes between the look for it and the joining of an empty line pokes
-// nobody.
+// no one.
 func TestRoomIsLookedForOnJoining(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(1, time.Hour)

@@ -225,7 +225,7 @@ func TestNoPolicyNoRetry(t *testing.T) {
 	})
 }
 
-// A call that is a retry itself is left to whoever repeats it.
+// A call that is a retry itself is left to the code that repeats it.
 func TestRetriesDoNotMultiply(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.dialer.Methods = idempotent("Bank.*")

@@ -61,7 +61,7 @@ type EndpointStats struct {
 	Metadata      map[string]string // the resolver's, not to be changed
 }
 
-// Window counts the calls by which a closed breaker decides: those of late (see
+// Window counts the calls by which a closed breaker decides: the recent ones (see
 // breaker.Config.Window) that have ended, the failed ones and the slow ones.
 type Window struct{ Calls, Failures, Slow int }
 

@@ -143,7 +143,7 @@ func TestEveryHookIsCalled(t *testing.T) {
 	}
 }
 
-// A hook that panics costs its client nothing, and is told of once.
+// A hook that panics costs its client nothing, and is logged once.
 func TestPanickingHooksAreStopped(t *testing.T) {
 	var log lines
 	everything(t, func(d *rpcx.Dialer) {
@@ -167,7 +167,7 @@ func TestPanickingLoggerIsStopped(t *testing.T) {
 	})
 }
 
-// Hooks hold up nobody and may call the client: in virtual time, a lock that is
+// Hooks hold up no other call and may call the client: in virtual time, a lock that is
 // held would stop the clock for good.
 func TestHooksMayCallTheClient(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {

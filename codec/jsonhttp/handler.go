@@ -35,7 +35,7 @@ type Handler struct {
 	// connections to a loopback address, where there is no other name than localhost: a
 	// proxy on the same machine that passes on the Host of its clients needs it listed.
 	Hosts []string
-	// Logger is told of methods that panic. Nil means slog.Default().
+	// Logger gets methods that panic. Nil means slog.Default().
 	Logger *slog.Logger
 }
 

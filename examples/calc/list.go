@@ -58,7 +58,7 @@ func (l *list) write(f fleet) error {
 // remove deletes what prepare has made.
 func (l *list) remove() {
 	if l != nil {
-		os.Remove(l.path) //nolint:errcheck // nobody needs it any more
+		os.Remove(l.path) //nolint:errcheck // it is not needed any more
 	}
 }
 

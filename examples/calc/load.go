@@ -129,7 +129,7 @@ func (l *load) start(ctx context.Context) {
 
 // finish waits until every worker has ended, but no longer than a call may
 // take, and not at all if ctx has ended. It then closes the client, which frees
-// whoever still waits, and settles the tally.
+// what still waits, and settles the tally.
 func (l *load) finish(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {

@@ -10,7 +10,7 @@ import (
 
 // A plain client is what people write by hand over net/rpc: a connection for
 // each replica, turn by turn, and a new connection after an error. It has no
-// timeouts, no retries and no memory of who failed.
+// timeouts, no retries and no memory of failures.
 type plain struct {
 	dial  func(addr string) (*rpc.Client, error)
 	slots []*slot

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A report is what came of one client's load.
+// A report is the result of one client's load.
 type report struct {
 	client string
 	bound  time.Duration // beyond which a call counts as hung
@@ -111,7 +111,7 @@ func writeReports(out io.Writer, reports ...*report) {
 	for i, l := range first.returned {
 		row("time to return to "+l.what, func(r *report) string { return r.returned[i].String() })
 	}
-	w.Flush() //nolint:errcheck // output for people: there is nobody to tell
+	w.Flush() //nolint:errcheck // output for people: an error has no reader
 }
 
 func (l lap) String() string {

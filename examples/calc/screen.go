@@ -67,7 +67,7 @@ func (s *screen) say(format string, args ...any) {
 	}
 }
 
-// whisper is say for those who cannot wait: if the output does not keep up, the
+// whisper is say for callers that cannot wait: if the output does not keep up, the
 // line is lost.
 func (s *screen) whisper(format string, args ...any) {
 	select {
@@ -131,5 +131,5 @@ func (s *screen) redraw(text string) {
 		b.WriteString(line + "\n")
 	}
 	s.drawn = len(s.last)
-	io.WriteString(s.out, b.String()) //nolint:errcheck // output for people: there is nobody to tell
+	io.WriteString(s.out, b.String()) //nolint:errcheck // output for people: an error has no reader
 }

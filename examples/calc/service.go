@@ -9,7 +9,7 @@ import (
 // Args are the two operands of an arithmetic method.
 type Args struct{ A, B float64 }
 
-// Answer is the result of an arithmetic method, and who computed it.
+// Answer is the result of an arithmetic method, and the replica that computed it.
 type Answer struct {
 	Value   float64
 	Replica string
@@ -22,7 +22,7 @@ type DepositArgs struct {
 	Amount int64
 }
 
-// Receipt repeats what was deposited, and says with whom.
+// Receipt repeats what was deposited, and names the replica.
 type Receipt struct {
 	ID      string
 	Amount  int64

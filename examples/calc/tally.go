@@ -16,7 +16,7 @@ const (
 	maybeDone      // failed, executed or not
 )
 
-// A tally is what came of one client's calls. All methods may be called
+// A tally is the result of one client's calls. All methods may be called
 // concurrently.
 type tally struct {
 	bound time.Duration // a call that takes longer counts as hung

@@ -88,7 +88,7 @@ func (t *tracer) attemptStart(ctx context.Context, i rpcx.AttemptInfo) context.C
 	if call == nil {
 		return ctx
 	}
-	ctx = trace.ContextWithSpan(ctx, call) // whoever else has begun a span since
+	ctx = trace.ContextWithSpan(ctx, call) // another tracer may have begun a span since
 	where := make([]attribute.KeyValue, 0, 6)
 	where = append(where, t.system, semconv.RPCMethod(i.Method), attempt.Int(i.Attempt))
 	if i.Hedge {

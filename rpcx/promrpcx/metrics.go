@@ -56,7 +56,7 @@ func New() *Metrics {
 		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "rpcx_client_call_duration_seconds",
 			Help: "How long calls took, with all their attempts.",
-			// From within a machine to what nobody waits for.
+			// From a call within a machine to one that has no deadline.
 			Buckets: []float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
 		}, []string{"method", "error"}),
 		attempts: counter("attempts_total", "Attempts that ended.", "error"),

@@ -68,7 +68,7 @@ var ofEndpoint = []figure[endpoint]{
 		func(s *endpoint) float64 { return float64(s.BytesWritten) }, "endpoint"),
 }
 
-// endpoints is a sum over all, for those who do not want a series for each.
+// endpoints is a sum over all, for users that do not want a series for each.
 var endpoints = prometheus.NewDesc("rpcx_client_endpoints", "Endpoints, by the state of their breaker.", []string{"state"}, nil)
 
 var states = []breaker.State{breaker.Closed, breaker.Open, breaker.HalfOpen, breaker.ForcedOpen, breaker.Disabled}

@@ -27,7 +27,7 @@ type prequal struct {
 	n     int
 	w     *world
 	pool  []probe
-	seen  []int // calls in flight as of late, for the quantile
+	seen  []int // calls in flight recently, for the quantile
 	worst bool  // whether the next removal takes the worst probe, not the oldest
 }
 

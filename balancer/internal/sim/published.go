@@ -17,7 +17,7 @@ type experiment struct {
 	// calibrates says that a difference from what was published is an error of
 	// the simulation.
 	calibrates bool
-	// contenders are who takes part; nil means all.
+	// contenders are those that take part; nil means all.
 	contenders []contender
 }
 

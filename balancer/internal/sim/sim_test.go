@@ -77,7 +77,7 @@ func TestFaults(t *testing.T) {
 	assert.LessOrEqual(t, by(t, "healthy", "ours")["ours"][0].mean, 1.25)
 }
 
-// A level of suspicion helps where a verdict does not, and harms nobody.
+// A level of suspicion helps where a verdict does not, and does no harm.
 func TestSuspicion(t *testing.T) {
 	t.Parallel()
 	var none, verdict, level [4]float64

@@ -13,7 +13,7 @@ import (
 	"resilientrpc/rpcx"
 )
 
-// A Class is what a caller was told of a call.
+// A Class is what a caller learned of a call.
 type Class struct {
 	Sent string // "no", "maybe", "yes", or "" where the client does not say
 	Kind string

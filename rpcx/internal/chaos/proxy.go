@@ -22,7 +22,7 @@ type Proxy struct {
 	links  map[*link]struct{}
 	rng    *rand.Rand
 	over   bool
-	lis    net.Listener  // nil while nobody listens
+	lis    net.Listener  // nil while there is no listener
 	gone   chan struct{} // closed when the accept loop of lis has ended
 	full   io.Closer     // stands in lis's place under Backlog
 }
@@ -97,7 +97,7 @@ func (p *Proxy) alive() []*link {
 	return out
 }
 
-// listen listens at the proxy's address, if nobody does.
+// listen listens at the proxy's address, if there is no listener.
 func (p *Proxy) listen() error {
 	p.empty()
 	p.mu.Lock()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A Report is what came of a Run.
+// A Report is the result of a Run.
 type Report struct {
 	Seed    uint64
 	Length  time.Duration
@@ -18,10 +18,10 @@ type Report struct {
 	Reacts  []React // how the rpcx clients reacted to each kind of fault
 	// Goroutines is how many more there were after the run than before it.
 	Goroutines int
-	Unknown    int // executions of calls that nobody has made
+	Unknown    int // executions of calls that were not made
 }
 
-// A Tally is what came of the calls of one client, by the servers' journals.
+// A Tally is the result of the calls of one client, by the servers' journals.
 type Tally struct {
 	Client           string
 	Idempotent       int // calls

@@ -16,7 +16,7 @@ const (
 	maxText = 400
 )
 
-// A Journal keeps the last events of a client, in plain words, for a reader who comes
+// A Journal keeps the last events of a client, in plain words, for a reader that comes
 // afterwards. The zero value is empty. It is safe for concurrent use.
 type Journal struct {
 	mu     sync.Mutex // protects following

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A record is what came of one call. Times are since the load began.
+// A record is the result of one call. Times are since the load began.
 type record struct {
 	method  method
 	n       uint64 // its number, which no other call has

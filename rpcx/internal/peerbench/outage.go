@@ -27,7 +27,7 @@ var (
 	quickStorm = storm{clients: 10, rate: 4, lead: 500 * time.Millisecond, hold: 1500 * time.Millisecond, tail: 3 * time.Second, together: true}
 )
 
-// A survivor is what came of one contender's clients in an outage.
+// A survivor is the result of one contender's clients in an outage.
 type survivor struct {
 	name       string
 	calls      int     // begun while all was down

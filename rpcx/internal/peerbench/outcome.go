@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// An outcome is what came of one contender's calls in a scenario.
+// An outcome is the result of one contender's calls in a scenario.
 type outcome struct {
 	name                 string
 	idempotent, failed   int

@@ -117,7 +117,7 @@ type rig struct {
 	faulty, healed time.Duration
 }
 
-// play runs a scenario, and returns what came of it, by contender.
+// play runs a scenario, and returns the results, by contender.
 func play(ctx context.Context, s scenario, t timing, who []contender) (_ []outcome, err error) {
 	r := &rig{scenario: s, timing: t, proxies: make(map[wire][]*chaos.Proxy)}
 	if r.fleet, err = startFleet(3); err != nil {

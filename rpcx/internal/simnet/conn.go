@@ -41,7 +41,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 	return n, c.opError("write", err)
 }
 
-// Close ends both directions and wakes whoever is blocked on them at this
+// Close ends both directions and wakes the goroutines that are blocked on them at this
 // end. The peer still receives what has been written, then io.EOF.
 func (c *Conn) Close() error {
 	if !c.in.closeRead() {

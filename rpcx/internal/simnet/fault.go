@@ -61,7 +61,7 @@ func (n *Network) Resume(address string) {
 	})
 }
 
-// change applies f to the host at address and wakes who waits for it.
+// change applies f to the host at address and wakes the goroutines that wait for it.
 func (n *Network) change(address string, f func(*host)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -36,7 +36,7 @@ func (ln *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close frees the address and resets the connections that nobody accepted.
+// Close frees the address and resets the connections that were not accepted.
 // Accepted connections go on.
 func (ln *Listener) Close() error {
 	n := ln.network

@@ -136,7 +136,7 @@ func (p *pipe) writeLocked(b []byte) (int, error) {
 	return n, nil
 }
 
-// writeToClosed is the write that finds out that nobody reads any more. If it
+// writeToClosed is the write that finds out that there is no reader any more. If it
 // is the first, it succeeds all the same, for the answer is yet to come; if
 // bytes were there unread when the reader closed, that has been answered.
 func (p *pipe) writeToClosed(b []byte) (int, error) {

@@ -59,7 +59,7 @@ type host struct {
 	refuse  bool
 	delay   time.Duration
 	dials   int
-	ln      *Listener // nil if nobody listens
+	ln      *Listener // nil without a listener
 	links   map[*link]struct{}
 	changed signal
 }
@@ -102,7 +102,7 @@ func (n *Network) Listen(address string) *Listener {
 
 // DialContext connects to address, which takes one round trip of the delay
 // set there. It fits net.Dialer.DialContext; the network's name only appears
-// in errors. If nobody listens the error is a *net.OpError with
+// in errors. Without a listener the error is a *net.OpError with
 // syscall.ECONNREFUSED in it; if ctx ends first, one with ctx.Err() in it.
 func (n *Network) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	c, err := n.dial(ctx, address)

@@ -159,7 +159,7 @@ func TestListener(t *testing.T) {
 	})
 }
 
-// Close lets nobody hang, and needs no time for it: that the bubble ends
+// Close lets no goroutine hang, and needs no time for it: that the bubble ends
 // without a deadlock is what is tested.
 func TestNetworkClose(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *simnet.Network) {

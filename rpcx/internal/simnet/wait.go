@@ -2,7 +2,7 @@ package simnet
 
 import "time"
 
-// A signal wakes everyone who waits for a change of some state. It is
+// A signal wakes all goroutines that wait for a change of some state. It is
 // protected by that state's mutex. The zero signal is ready to use.
 type signal struct{ c chan struct{} }
 

@@ -222,7 +222,7 @@ func TestWithdrawnRequestIsNotWritten(t *testing.T) {
 	require.Equal(t, Outcome{Cause: Abandoned, Err: context.Canceled}, <-w.out)
 }
 
-// Callers of all kinds, alone and together, who leave and who stay: each gets its own
+// Callers of all kinds, alone and together, that leave and that stay: each gets its own
 // reply or its own error, and the connection survives.
 func TestCallersOfAllKinds(t *testing.T) {
 	for name := range codecs {
