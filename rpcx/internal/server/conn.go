@@ -47,7 +47,7 @@ type conn struct {
 	running atomic.Int64 // of these, those that are not refused
 
 	requests atomic.Int64                     // ever read, but for pings
-	pings    atomic.Int64                     // of the pending
+	calls    atomic.Int64                     // of the pending, but for pings
 	retired  atomic.Pointer[protocol.Refusal] // why requests are refused; nil if they are not
 	ending   atomic.Bool
 }
@@ -109,7 +109,7 @@ func (c *conn) done() {
 }
 
 // busy reports whether anything but pings has not been answered.
-func (c *conn) busy() bool { return c.pending.Load() > c.pings.Load() }
+func (c *conn) busy() bool { return c.calls.Load() > 0 }
 
 // write waits for room first: replies that wait for it are not encoded.
 func (c *conn) write(r *rpc.Response, body any, refused bool) error {

@@ -46,10 +46,9 @@ func (q *request) ReadRequestHeader(r *rpc.Request) error {
 	if q.refused = q.begin(); q.refused != nil {
 		r.ServiceMethod = protocol.RefusedMethod
 	}
-	if q.method == codec.PingMethod {
-		q.pings.Add(1)
-	} else {
+	if q.method != codec.PingMethod {
 		q.requests.Add(1)
+		q.calls.Add(1)
 	}
 	return nil
 }
@@ -93,8 +92,8 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 func (q *request) reply(r *rpc.Response, body any) error {
 	err := q.write(r, body, q.refused != nil)
 	q.took = q.stream.now() - q.began
-	if q.method == codec.PingMethod {
-		q.pings.Add(-1)
+	if q.method != codec.PingMethod {
+		q.calls.Add(-1)
 	}
 	last := q.pending.Add(-1) == 0
 	if !q.followed || !q.stream.joinsNextFlush() {
