@@ -88,7 +88,7 @@ func BenchmarkClosed(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		p.Done(now, breaker.Success)
+		p.Done(now, breaker.Success, nil)
 	}
 	if got, want := br.Stats(clk.Time).Calls, min(b.N, int(90*time.Second/step)); got < want {
 		b.Fatalf("counted %d calls, want at least %d", got, want)
@@ -122,7 +122,7 @@ func BenchmarkClosedParallel(b *testing.B) {
 				b.Error(err)
 				return
 			}
-			p.Done(now, breaker.Success)
+			p.Done(now, breaker.Success, nil)
 		}
 	})
 }
@@ -157,7 +157,7 @@ func BenchmarkClosedFailing(b *testing.B) { // every other call fails, and the r
 		if err != nil {
 			b.Fatal(err)
 		}
-		p.Done(now, o)
+		p.Done(now, o, nil)
 		o ^= breaker.Failure
 	}
 }

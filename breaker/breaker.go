@@ -88,10 +88,11 @@ func (b *Breaker) Ready(now time.Time) bool {
 	return false
 }
 
-// Done reports the outcome of the call. Only the first Done on a Permit
-// counts, and only if the breaker has not changed state since the permit was
-// granted.
-func (p *Permit) Done(now time.Time, o Outcome) {
+// Done reports the outcome of the call, and the error of a Failure: if it opens the
+// breaker, the text of Cause ends with it. Nil is for a failure without an error. Only the
+// first Done on a Permit counts, and only if the breaker has not changed state since the
+// permit was granted.
+func (p *Permit) Done(now time.Time, o Outcome, err error) {
 	e := p.epoch
 	if e == nil || p.done {
 		return
@@ -101,14 +102,14 @@ func (p *Permit) Done(now time.Time, o Outcome) {
 		return // stale: nothing below could take effect
 	}
 	if e.state == HalfOpen {
-		e.doneProbe(now, p.start, o)
+		e.doneProbe(now, p.start, o, err)
 		return
 	}
 	switch o {
 	case Success:
 		e.succeed(now, p.start)
 	case Failure:
-		e.fail(now, p.start)
+		e.fail(now, p.start, err)
 	}
 }
 
@@ -129,7 +130,10 @@ func (e *epoch) succeed(now time.Time, start time.Duration) {
 }
 
 // fail counts a failure in a closed epoch.
-func (e *epoch) fail(now time.Time, start time.Duration) {
+func (e *epoch) fail(now time.Time, start time.Duration, err error) {
+	if err != nil {
+		e.failure.Store(&err)
+	}
 	at := e.elapsed(now)
 	tick := uint64(at / e.b.slice)
 	e.calls.add(tick, bad)
@@ -163,11 +167,11 @@ func (e *epoch) verdict(tick uint64) error {
 	c, run := e.calls.sum(tick), e.consecutive.Load()
 	switch {
 	case cfg.ConsecutiveFailures > 0 && run >= uint64(cfg.ConsecutiveFailures) && c.recentGood == 0:
-		return fmt.Errorf("%d consecutive failures", run)
+		return e.withFailure(fmt.Errorf("%s", plural(run, "consecutive failure")))
 	case cfg.FailureRatio > 0 && c.reaches(cfg.FailureRatio, cfg.MinCalls):
-		return fmt.Errorf("%d of %d calls failed within %v", c.bad, c.total, cfg.Window)
+		return e.withFailure(fmt.Errorf("%d of %d calls failed within %v", c.bad, c.total, cfg.Window))
 	case cfg.FailuresInWindow > 0 && c.bad >= cfg.FailuresInWindow:
-		return fmt.Errorf("%d failures within %v", c.bad, cfg.Window)
+		return e.withFailure(fmt.Errorf("%s within %v", plural(c.bad, "failure"), cfg.Window))
 	}
 	if e.slow == nil {
 		return nil
@@ -178,16 +182,23 @@ func (e *epoch) verdict(tick uint64) error {
 	return nil
 }
 
+func plural[N int | uint64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 func (c counts) reaches(ratio float64, least int) bool {
 	return c.total >= least && float64(c.bad) >= ratio*float64(c.total)
 }
 
 // doneProbe takes the outcome of a half-open epoch's probe.
-func (e *epoch) doneProbe(now time.Time, start time.Duration, o Outcome) {
+func (e *epoch) doneProbe(now time.Time, start time.Duration, o Outcome, err error) {
 	b := e.b
 	switch {
 	case o == Failure:
-		b.open(e, now, 0, reopened(errProbe, e.cause))
+		b.open(e, now, 0, reopened(withLast(errProbe, err), e.cause))
 		return
 	case o == Success && b.cfg.SlowCall > 0 && e.elapsed(now)-start >= b.cfg.SlowCall:
 		b.open(e, now, 0, reopened(errSlowProbe, e.cause))

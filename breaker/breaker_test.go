@@ -69,7 +69,7 @@ func TestSlowCalls(t *testing.T) {
 	last := func(d time.Duration, o breaker.Outcome) {
 		p := r.allow()
 		r.pass(d)
-		p.Done(r.now, o)
+		p.Done(r.now, o, nil)
 	}
 	last(time.Second, breaker.Success)
 	last(999*time.Millisecond, breaker.Success)
@@ -106,7 +106,7 @@ func TestTrip(t *testing.T) {
 	r.pass(6 * time.Second)
 	probe := r.allow()
 	r.Trip(r.now, 0, suspected)
-	probe.Done(r.now, breaker.Success)
+	probe.Done(r.now, breaker.Success, nil)
 	require.Equal(t, 500*time.Millisecond, r.Stats(r.now).RetryAfter, "from half-open, and the probe is stale")
 	require.Equal(t, []breaker.State{breaker.Open, breaker.HalfOpen, breaker.Open}, r.path())
 
@@ -154,7 +154,7 @@ func TestSwitchesOfTheOperator(t *testing.T) {
 	r.call(4, breaker.Failure)
 	late := r.allow()
 	r.Reset(r.now)
-	late.Done(r.now, breaker.Failure)
+	late.Done(r.now, breaker.Failure, nil)
 	require.Zero(t, r.Stats(r.now).ConsecutiveFailures, "Reset empties the window")
 	r.call(5, breaker.Failure)
 	require.Equal(t, []breaker.State{breaker.ForcedOpen, breaker.Closed, breaker.Open}, r.path())
@@ -164,18 +164,18 @@ func TestPermitCountsOnce(t *testing.T) {
 	r := newRig(t, breaker.Config{Probes: 2})
 	p := r.allow()
 	for range 10 {
-		p.Done(r.now, breaker.Failure)
+		p.Done(r.now, breaker.Failure, nil)
 	}
 	require.Equal(t, 1, r.Stats(r.now).Failures)
-	new(breaker.Permit).Done(r.now, breaker.Failure)
+	new(breaker.Permit).Done(r.now, breaker.Failure, nil)
 
 	r.halfOpen()
 	p = r.allow()
 	twin := *p
-	p.Done(r.now, breaker.Success)
-	twin.Done(r.now, breaker.Success)
+	p.Done(r.now, breaker.Success, nil)
+	twin.Done(r.now, breaker.Success, nil)
 	twin = *p
-	twin.Done(r.now, breaker.Ignored)
+	twin.Done(r.now, breaker.Ignored, nil)
 	r.is(breaker.HalfOpen)
 	r.call(1, breaker.Success)
 	r.is(breaker.Closed)
@@ -188,7 +188,7 @@ func TestRetryAfterIsNeverTooShort(t *testing.T) {
 	p := r.allow()
 	r.pass(time.Millisecond)
 	require.Equal(t, 4999*time.Millisecond, r.reject().RetryAfter)
-	p.Done(r.now, breaker.Ignored)
+	p.Done(r.now, breaker.Ignored, nil)
 	r.pass(100 * time.Microsecond)
 	r.allow()
 	require.Equal(t, 5*time.Second, r.reject().RetryAfter)
@@ -220,7 +220,7 @@ func TestBusySliceSaturates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.Done(r.now, breaker.Outcome(i%2)) // Success and Failure by turns
+		p.Done(r.now, breaker.Outcome(i%2), nil) // Success and Failure by turns
 	}
 	s := r.Stats(r.now)
 	require.Equal(t, 1<<20-1, s.Calls)
@@ -234,7 +234,7 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 	closed := newRig(t, breaker.Config{SlowCall: time.Hour})
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
 		p, _ := closed.Allow(closed.now)
-		p.Done(closed.now, breaker.Success)
+		p.Done(closed.now, breaker.Success, nil)
 	}))
 	open := newRig(t, breaker.Config{})
 	open.Trip(open.now, time.Hour, nil)
@@ -246,7 +246,7 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 	half.halfOpen()
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
 		p, _ := half.Allow(half.now)
-		p.Done(half.now, breaker.Ignored)
+		p.Done(half.now, breaker.Ignored, nil)
 	}))
 }
 

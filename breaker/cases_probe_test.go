@@ -25,7 +25,7 @@ func TestCase01StaleOutcomeDoesNotDecideTheNewState(t *testing.T) {
 			done := func(i int, want breaker.State) {
 				t.Helper()
 				before := r.Stats(r.now)
-				slow[i].Done(r.now, late)
+				slow[i].Done(r.now, late, nil)
 				require.Equal(t, before, r.Stats(r.now))
 				r.is(want)
 			}
@@ -36,7 +36,7 @@ func TestCase01StaleOutcomeDoesNotDecideTheNewState(t *testing.T) {
 			done(1, breaker.HalfOpen)
 			probe := r.allow()
 			done(2, breaker.HalfOpen)
-			probe.Done(r.now, breaker.Success)
+			probe.Done(r.now, breaker.Success, nil)
 			done(3, breaker.Closed) // and it does not count in the new window
 		})
 	}
@@ -54,7 +54,7 @@ func TestCase02StaleOutcomeDoesNotMintAPermit(t *testing.T) {
 		r.allow()
 	}
 	for i, p := range stale {
-		p.Done(r.now, breaker.Outcome(i%3))
+		p.Done(r.now, breaker.Outcome(i%3), nil)
 		r.reject()
 		require.Equal(t, 5, r.Stats(r.now).Probes)
 	}
@@ -74,9 +74,9 @@ func TestCase03HungProbeDoesNotWedge(t *testing.T) {
 	r.pass(open.RetryAfter)
 	require.True(t, r.Ready(r.now))
 	next := r.allow()
-	hung.Done(r.now, breaker.Failure) // too late to count
+	hung.Done(r.now, breaker.Failure, nil) // too late to count
 	r.is(breaker.HalfOpen)
-	next.Done(r.now, breaker.Success)
+	next.Done(r.now, breaker.Success, nil)
 	r.is(breaker.Closed)
 	require.Equal(t, []breaker.State{breaker.Open, breaker.HalfOpen, breaker.Closed}, r.path())
 }
@@ -109,11 +109,11 @@ func TestCase05IgnoredProbeGivesItsPermitBack(t *testing.T) {
 	for range 1000 {
 		p := r.allow()
 		r.reject()
-		p.Done(r.now, breaker.Ignored)
-		p.Done(r.now, breaker.Ignored) // twice is once
+		p.Done(r.now, breaker.Ignored, nil)
+		p.Done(r.now, breaker.Ignored, nil) // twice is once
 		require.Equal(t, 1, r.Stats(r.now).Probes)
 	}
-	kept.Done(r.now, breaker.Success)
+	kept.Done(r.now, breaker.Success, nil)
 	r.call(1, breaker.Success)
 	r.is(breaker.Closed)
 }
@@ -168,7 +168,7 @@ func TestCase08RacingSuccessDoesNotBeatAFailure(t *testing.T) {
 			if i == 0 {
 				o = breaker.Failure
 			}
-			probes[i].Done(r.now, o)
+			probes[i].Done(r.now, o, nil)
 		})
 		r.is(breaker.Open)
 		require.Len(t, r.path(), 3)
@@ -200,7 +200,7 @@ func TestCase09StateIsNotPublishedBeforeItsDeadline(t *testing.T) {
 func TestCase24FailedDialIsTheProbesResult(t *testing.T) {
 	r := newRig(t, breaker.Config{})
 	r.halfOpen()
-	r.allow().Done(r.now, breaker.Failure) // nothing was ever sent
+	r.allow().Done(r.now, breaker.Failure, nil) // nothing was ever sent
 	r.is(breaker.Open)
 	require.ErrorContains(t, r.reject(), "the probe failed (first opened: tripped by hand)")
 }

@@ -23,7 +23,7 @@ func TestCase10LateFailuresDoNotExtendTheOpenPeriod(t *testing.T) {
 	opened := r.Stats(r.now)
 	for _, p := range late {
 		r.pass(time.Millisecond)
-		p.Done(r.now, breaker.Failure)
+		p.Done(r.now, breaker.Failure, nil)
 	}
 	require.Equal(t, []breaker.State{breaker.Open}, r.path())
 	require.Equal(t, opened.RetryAfter-100*time.Millisecond, r.Stats(r.now).RetryAfter)
@@ -92,7 +92,7 @@ func TestCase14FailuresSlowerThanTheWindowCount(t *testing.T) {
 	}
 	r.pass(30 * time.Second)
 	for _, p := range calls {
-		p.Done(r.now, breaker.Failure)
+		p.Done(r.now, breaker.Failure, nil)
 	}
 	r.is(breaker.Open)
 
@@ -101,7 +101,7 @@ func TestCase14FailuresSlowerThanTheWindowCount(t *testing.T) {
 	for range 5 {
 		p := r.allow()
 		r.pass(30 * time.Second)
-		p.Done(r.now, breaker.Failure)
+		p.Done(r.now, breaker.Failure, nil)
 	}
 	r.is(breaker.Open)
 }
@@ -116,7 +116,7 @@ func TestCase15PileUpBeforeTheFirstVerdict(t *testing.T) {
 	}
 	r.pass(300 * time.Millisecond)
 	for _, p := range pile {
-		p.Done(r.now, breaker.Failure)
+		p.Done(r.now, breaker.Failure, nil)
 	}
 	require.Equal(t, []breaker.State{breaker.Open}, r.path())
 	require.ErrorContains(t, r.reject(), "5 consecutive failures")
@@ -169,7 +169,7 @@ func TestCase18RunsOfChanceDoNotTripUnderLoad(t *testing.T) {
 			o = breaker.Failure
 		}
 		if p, err := r.Allow(r.now); err == nil {
-			p.Done(r.now, o)
+			p.Done(r.now, o, nil)
 		}
 		r.pass(10 * time.Millisecond)
 	}

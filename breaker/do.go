@@ -23,7 +23,7 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error 
 		return err
 	}
 	outcome := Failure // unless fn returns
-	defer func() { permit.Done(time.Now(), outcome) }()
+	defer func() { permit.Done(time.Now(), outcome, err) }()
 	err = fn(ctx)
 	outcome = b.cfg.Classify(err)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil && time.Since(start) < b.cfg.SlowCall {

@@ -5,7 +5,7 @@
 //
 //	permit, err := b.Allow(now) // *OpenError while the breaker is open
 //	// make the call
-//	permit.Done(now, breaker.Success) // or Failure, or Ignored
+//	permit.Done(now, breaker.Success, nil) // or Failure, or Ignored, and the call's error
 //
 // Everything a breaker knows about one stay in one state (its window, its
 // probe permits, its deadline) lives in one object, an epoch, and the breaker

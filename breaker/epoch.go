@@ -24,10 +24,11 @@ type epoch struct {
 
 	_ [64]byte // keeps the counters off the cache line that every Allow reads
 
-	calls       window        // Closed
-	consecutive atomic.Uint64 // Closed: failures since the last success
-	proven      atomic.Bool   // Closed: a call succeeded a whole Window after start
-	probes      atomic.Uint64 // HalfOpen: a probeWord
+	calls       window                // Closed
+	consecutive atomic.Uint64         // Closed: failures since the last success
+	failure     atomic.Pointer[error] // Closed: of the last failed call that had an error; nil if none had
+	proven      atomic.Bool           // Closed: a call succeeded a whole Window after start
+	probes      atomic.Uint64         // HalfOpen: a probeWord
 	rejection   atomic.Pointer[rejection]
 }
 

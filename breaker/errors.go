@@ -27,8 +27,8 @@ type OpenError struct {
 	// most 1/256 of itself and 1 ms. It is 0 in ForcedOpen, which time does not
 	// end.
 	RetryAfter time.Duration
-	// Cause is why the breaker opened: the rule that tripped it or the error
-	// given to Trip. It is nil in ForcedOpen.
+	// Cause is why the breaker opened: the rule that tripped it, with the text of
+	// the last failure, or the error given to Trip. It is nil in ForcedOpen.
 	Cause error
 }
 
@@ -49,6 +49,28 @@ func (e *OpenError) Is(target error) bool { return target == ErrOpen }
 
 // Unwrap returns Cause.
 func (e *OpenError) Unwrap() error { return e.Cause }
+
+// A ruleError is the rule that opened a breaker, and the last failure of those that it
+// counted. That is another call's error: errors.Is does not reach it, lest a caller take it
+// for the error of the call that was turned away.
+type ruleError struct{ rule, last error }
+
+func (r *ruleError) Error() string { return fmt.Sprintf("%v, last: %v", r.rule, r.last) }
+
+func withLast(rule, last error) error {
+	if last == nil {
+		return rule
+	}
+	return &ruleError{rule, last}
+}
+
+// withFailure returns the rule that opens a closed epoch's breaker, with the last failure.
+func (e *epoch) withFailure(rule error) error {
+	if last := e.failure.Load(); last != nil {
+		return withLast(rule, *last)
+	}
+	return rule
+}
 
 // A reopening is the cause of a half-open breaker's return to Open. It keeps
 // the cause of the first opening in sight without growing with each probe.

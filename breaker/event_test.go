@@ -113,7 +113,7 @@ func TestOneTripPerOutage(t *testing.T) {
 		}
 		r.call(4, breaker.Failure)
 		atOnce(callers, func(i int) {
-			permits[i].Done(r.now, breaker.Failure)
+			permits[i].Done(r.now, breaker.Failure, nil)
 			if _, err := r.Allow(r.now); err == nil {
 				t.Error("let through by an open breaker")
 			}
@@ -127,7 +127,7 @@ func TestOneTripPerOutage(t *testing.T) {
 		atOnce(callers, func(int) {
 			if p, err := r.Allow(r.now); err == nil {
 				probes.Add(1)
-				p.Done(r.now, breaker.Ignored) // lets the next one in
+				p.Done(r.now, breaker.Ignored, nil) // lets the next one in
 			}
 		})
 		require.GreaterOrEqual(t, probes.Load(), int32(1))

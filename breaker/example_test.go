@@ -22,14 +22,14 @@ func Example() {
 
 	for range 5 { // the endpoint is down
 		permit, _ := b.Allow(now)
-		permit.Done(now, breaker.Failure)
+		permit.Done(now, breaker.Failure, nil)
 	}
 	_, err = b.Allow(now)
 	fmt.Println(err, errors.Is(err, breaker.ErrOpen))
 
 	now = now.Add(500 * time.Millisecond) // it is back, and a probe finds out
 	permit, _ := b.Allow(now)
-	permit.Done(now, breaker.Success)
+	permit.Done(now, breaker.Success, nil)
 
 	// Output:
 	// closed → open

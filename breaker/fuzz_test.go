@@ -162,7 +162,7 @@ func (p *pair) done(arg int, o breaker.Outcome) {
 	if i < 0 {
 		return
 	}
-	p.permits[i].Done(p.now, o)
+	p.permits[i].Done(p.now, o, nil)
 	p.m.done(&p.twins[i], o)
 }
 

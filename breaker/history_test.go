@@ -49,7 +49,7 @@ func (h *historian) perform(a *action, permit *breaker.Permit) {
 		}
 		a.got = err == nil
 	case done:
-		permit.Done(h.now, a.outcome)
+		permit.Done(h.now, a.outcome, nil)
 	case trip:
 		h.Trip(h.now, time.Second, nil)
 	case reset:

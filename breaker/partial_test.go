@@ -30,7 +30,7 @@ func TestPartialFailure(t *testing.T) {
 						ideal++
 					}
 					if p, err := r.Allow(r.now); err == nil {
-						p.Done(r.now, o)
+						p.Done(r.now, o, nil)
 						if o == breaker.Success {
 							served++
 						}

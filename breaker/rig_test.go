@@ -69,7 +69,7 @@ func (r *rig) reject() *breaker.OpenError {
 func (r *rig) call(n int, o breaker.Outcome) {
 	r.t.Helper()
 	for range n {
-		r.allow().Done(r.now, o)
+		r.allow().Done(r.now, o, nil)
 	}
 }
 

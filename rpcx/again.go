@@ -45,8 +45,12 @@ func (cl *call) again(ctx context.Context, res result, deadline time.Time) (err 
 		cl.exhausted(ctx, cl.last)
 		return cl.failure(cl.last), false
 	}
-	cl.wait = 0
-	if !cl.moves(res) {
+	cl.wait, cl.unready = 0, false
+	switch {
+	case cl.moves(res):
+	case cl.awaits(res):
+		cl.wait, cl.unready = cl.pauseBeforeReady(res), true
+	default:
 		if err, ok = cl.waits(ctx, res, deadline); !ok {
 			return err, false
 		}
@@ -141,21 +145,25 @@ func (cl *call) note(res result) {
 // sleep waits for the next attempt. If that is not to come, the call ends with the
 // error returned.
 func (cl *call) sleep(ctx context.Context) (err error, ok bool) { //nolint:staticcheck // as above
-	if cl.wait == 0 {
-		return nil, true
+	if cl.wait > 0 {
+		t := time.NewTimer(cl.wait)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-cl.policyEnds():
+			return cl.failure(cl.last), false
+		case <-ctx.Done():
+			return cl.refuse(ctx.Err()), false
+		case <-cl.client.ctx.Done():
+			return ErrShutdown, false
+		}
 	}
-	t := time.NewTimer(cl.wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil, true
-	case <-cl.policyEnds():
-		return cl.failure(cl.last), false
-	case <-ctx.Done():
-		return cl.refuse(ctx.Err()), false
-	case <-cl.client.ctx.Done():
-		return ErrShutdown, false
+	if cl.unready {
+		if err := cl.client.untilReady(ctx); err != nil {
+			return cl.refuse(err), false
+		}
 	}
+	return nil, true
 }
 
 // isPermanent reports whether NetDial or a codec has marked an error as one not to be

@@ -360,7 +360,7 @@ func TestPermanentErrorIsNotTriedAgain(t *testing.T) {
 		start := time.Now()
 		err := c.CallContext(t.Context(), "Bank.Where", struct{}{}, new(string))
 		require.ErrorIs(t, err, wrong)
-		require.Equal(t, "dial a:1: wrong password", err.Error())
+		require.EqualError(t, err, "rpcx: Bank.Where at a:1: dial a:1: wrong password (1 attempt, did not run)")
 		require.Equal(t, 1, callError(t, err).Attempts)
 		require.Zero(t, time.Since(start))
 	})

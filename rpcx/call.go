@@ -35,6 +35,8 @@ type call struct {
 	owes     bool          // the next attempt that is sent repeats one that a server was given
 	paid     bool          // the attempt under way is charged to the budget
 	wait     time.Duration // before the next attempt
+	unready  bool          // it waits for an endpoint that takes calls, too
+	waited   int           // how often it has, and found one that did not
 	policy   backoff.BackOff
 	asked    bool      // the policy was, how long to wait
 	endpoint string    // of the last attempt
@@ -203,6 +205,7 @@ func (c *core) conclude(a *attempt, res result) result {
 		res.at = time.Now()
 	}
 	e := a.endpoint
+	res.end = c.classified(a.Method, res)
 	forBreaker, forBalancer := e.judge(a, res)
 	if forBreaker == breaker.Success { // the server works
 		e.answered(&a.Exchange, res.at)
@@ -210,7 +213,7 @@ func (c *core) conclude(a *attempt, res result) result {
 	if forBalancer <= balancer.Failure {
 		e.judged.Add(1)
 	}
-	a.permit.Done(res.at, forBreaker)
+	a.permit.Done(res.at, forBreaker, res.err)
 	c.release(res.at, a.ticket, forBalancer)
 	if res.end == replied {
 		e.latencies.Add(res.at.Sub(c.born), res.at.Sub(a.Started))
@@ -249,7 +252,7 @@ func (cl *call) fail(res result) error {
 	switch {
 	case res.ours():
 		return cl.refuse(res.err)
-	case res.end == methodFailed && isServerError(res.err):
+	case res.isAnswer() && isServerError(res.err):
 		return res.err
 	}
 	return cl.failure(res.err)
@@ -261,7 +264,7 @@ func (cl *call) refuse(err error) error {
 	if errors.Is(err, ErrShutdown) || cl.client.closed() {
 		return ErrShutdown
 	}
-	if cl.last != nil && !errors.Is(err, cl.last) {
+	if cl.last != nil && !errors.Is(err, cl.last) && !(isTurnedAway(err) && isTurnedAway(cl.last)) {
 		err = &lastError{err, cl.last}
 	}
 	return cl.failure(err)
@@ -270,12 +273,6 @@ func (cl *call) refuse(err error) error {
 func (cl *call) failure(err error) error {
 	return &CallError{Method: cl.method, Endpoint: cl.endpoint, Attempts: cl.attempts, Sent: cl.sent, Err: err}
 }
-
-// lastError is an end on our side, with the last error of a server behind it.
-type lastError struct{ err, last error }
-
-func (e *lastError) Error() string   { return e.err.Error() + " (last: " + e.last.Error() + ")" }
-func (e *lastError) Unwrap() []error { return []error{e.err, e.last} }
 
 // finish is the end of every call.
 func (cl *call) finish(ctx context.Context, err error) error {

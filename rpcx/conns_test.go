@@ -99,7 +99,7 @@ func TestOneSilentConnectionOfSeveralIsEnded(t *testing.T) {
 		for _, call := range calls {
 			if <-call.Done; call.Error != nil {
 				require.ErrorIs(t, call.Error, rpcx.ErrUnresponsive)
-				require.Contains(t, call.Error.Error(), "a connection to a:1 does not respond")
+				require.Contains(t, call.Error.Error(), "at a:1: the connection does not respond")
 				failed++
 			}
 		}

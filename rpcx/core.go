@@ -29,6 +29,7 @@ type core struct {
 	patterns   *methodTable      // nil unless Dialer.Methods
 	limit      *limiter          // nil unless Dialer.MaxCalls
 	room       *queue            // for an endpoint below Dialer.MaxInFlight; nil without
+	ready      readiness         // for an endpoint that takes calls
 	hedger     *hedger           // nil unless Dialer.Hedge
 	attempts   attemptPool
 	membership *membership
@@ -167,8 +168,9 @@ func (c *core) isIsolated(now time.Time, slot time.Duration) detector.Fault {
 
 // unavailable says which endpoint may be back first, and why it is away.
 func (c *core) unavailable(now time.Time) error {
-	u := &unavailableError{}
-	for _, e := range c.endpoints() {
+	all := c.endpoints()
+	u := &unavailableError{used: len(all), resolver: c.membership.failure()}
+	for _, e := range all {
 		s := e.breaker.Stats(now)
 		if s.State != breaker.Closed && (u.open == nil || s.RetryAfter < u.open.RetryAfter) {
 			u.open, u.at = &breaker.OpenError{State: s.State, RetryAfter: s.RetryAfter, Cause: s.Cause}, e.addr

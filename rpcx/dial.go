@@ -78,7 +78,7 @@ func NewClientWithCodec(codec rpc.ClientCodec) *Client {
 // Dial connects to the replicas at the given addresses, each of which may itself
 // be a comma-separated list. It returns as soon as one is connected, to which calls go
 // until others are, and fails if none can be reached, or at once if the list cannot be
-// right: an address twice, or one without a port. With Dialer.Resolver there must be no
+// right: an address twice, or one without a port. With Dialer.Lazy it does not wait. With Dialer.Resolver there must be no
 // address, and Dial waits for the first set of endpoints, up to 10 s. It does not wait for
 // a resolver that has given up, as that of a file does which is not there.
 func (d *Dialer) Dial(network string, addresses ...string) (*Client, error) {
@@ -97,7 +97,7 @@ func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...s
 	switch {
 	case source == nil:
 		set, err = splitAddresses(network, addresses)
-		if err == nil && len(set) > 1 { // what is wrong with one, net.Dial says best
+		if err == nil && (len(set) > 1 || d.Lazy) { // what is wrong with one, net.Dial says best
 			err = d.checkAddresses(network, set)
 		}
 	case isStatic && len(fixed) == 0:
@@ -120,9 +120,15 @@ func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...s
 	default:
 		c.membership.refresher, _ = source.(Refresher)
 		c.background(func() { c.resolve(source) })
-		err = c.firstSet(ctx)
+		if !d.Lazy {
+			err = c.firstSet(ctx)
+		}
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case d.Lazy:
+		c.connectAll()
+	default:
 		err = c.first(ctx)
 	}
 	if err != nil {
@@ -293,6 +299,13 @@ func (c *core) firstOf(ctx context.Context, endpoints []*endpoint) (failed []err
 		}
 	}
 	return errs, nil
+}
+
+// connectAll begins to connect to all endpoints in use.
+func (c *core) connectAll() {
+	for _, e := range c.endpoints() {
+		e.connectLater(&e.pool.slots[0])
+	}
 }
 
 // watch starts the probers, and the membership if the endpoints may change.

@@ -55,6 +55,24 @@ type Dialer struct {
 	// its context. Zero and negative mean no bound: calls to a live server take
 	// as long as they take, and calls to a dead one are ended by the detector.
 	CallTimeout time.Duration
+	// Lazy has Dial return at once, without waiting for a connection or for a resolver:
+	// also while no server is up. The client connects in the background, and a call made
+	// before waits for that. What is wrong with the Dialer or the addresses is an error of
+	// Dial all the same.
+	Lazy bool
+	// WaitForReady has a call that no endpoint takes wait until one does, as long as its
+	// deadline allows, and without a deadline until the client is closed, instead of
+	// failing with [ErrUnavailable] (gRPC's wait-for-ready). It waits only if it was surely
+	// not sent, or is idempotent and lost its server, and the wait counts neither against
+	// Retry.MaxAttempts nor against Retry.Budget. A call that waits keeps its place under
+	// MaxCalls. MethodOptions.WaitForReady and [WithWaitForReady] say it for methods and
+	// calls. It means nothing to a client of NewClient, which has nothing to wait for.
+	WaitForReady bool
+	// Classify says what an error that a method returned means. The error is a
+	// [ServerError], or the [*codec.Error] of a JSON-RPC error object; Classify is called
+	// for no other. It is called on the way of the call and must return soon; if it panics,
+	// that is logged and the error is an [AppError]. Nil means that each is.
+	Classify func(serviceMethod string, err error) Class
 	// Methods has the options of the methods that a pattern matches: which are
 	// idempotent, and so may be repeated, which may be hedged, and how long they may
 	// take. A pattern is the name of a method, or its beginning and a star, as in
@@ -69,7 +87,8 @@ type Dialer struct {
 	// takes long. Nil means off.
 	Hedge *Hedge
 	// Breaker configures the circuit breaker of each endpoint. Its OnChange
-	// must be nil: use Trace.BreakerChanged.
+	// must be nil: use Trace.BreakerChanged. So must its Classify, which judges the errors
+	// of functions: use Classify.
 	Breaker breaker.Config
 	// Throttle, if not nil, turns away a share of the calls itself while servers
 	// accept too few of them (breaker.Throttle); such a call fails with
@@ -141,6 +160,8 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 		return full, fieldError("DialTimeout", d.DialTimeout, "a positive duration, or 0 for 2s")
 	case d.Breaker.OnChange != nil:
 		return full, errors.New("rpcx: Dialer.Breaker.OnChange is set; use Dialer.Trace.BreakerChanged")
+	case d.Breaker.Classify != nil:
+		return full, errors.New("rpcx: Dialer.Breaker.Classify is set; use Dialer.Classify")
 	case d.Heartbeat > 0 && d.Heartbeat < time.Millisecond:
 		return full, fieldError("Heartbeat", d.Heartbeat, "at least 1ms, 0 for 1s, or a negative one for no pings")
 	case d.Conns < 0 || d.Conns > maxConns:
@@ -185,6 +206,7 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 		full.QueueTimeout = time.Second
 	}
 	full.Retry = full.Retry.withDefaults()
+	full.Classify = guardClassify(full.Logger, full.Classify)
 	full.Trace = full.Trace.Join(logTrace(full.Logger)).guarded(full.Logger)
 	return full, nil
 }

@@ -68,6 +68,8 @@
 //	end of the attempt                      breaker   tried again
 //	a reply                                 success   –
 //	an error of the method (ServerError)    success   no
+//	an error of the endpoint (Classify)     failure   if idempotent
+//	an error to try elsewhere (Classify)    success   if idempotent
 //	a reply that cannot be decoded          success   no
 //	an argument that cannot be encoded      ignored   no
 //	refused for good (HTTP 3xx, 4xx)        success   no
@@ -144,7 +146,7 @@
 //
 // What net/rpc has no counterpart of is a [*CallError] from them as well: deadlines,
 // [ErrUnavailable], [ErrUnresponsive], [ErrOverloaded], a dial that failed on this side, an
-// exchange over HTTP, a reply that cannot be decoded.
+// exchange over HTTP.
 //
 // # What can be seen
 //

@@ -226,6 +226,7 @@ func (e *endpoint) publish(now time.Time) {
 	}
 	e.mu.Unlock()
 	e.client.room.notify() // it may be back
+	e.client.ready.announce()
 }
 
 // state is the endpoint's state for the balancer. Without a connection, others are

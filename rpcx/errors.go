@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"resilientrpc/breaker"
@@ -45,8 +46,9 @@ func (s Sent) String() string {
 // come two others only: a [ServerError], or in its place the [*codec.Error] of a JSON-RPC
 // error object, and [ErrShutdown].
 //
-// Its text is that of its cause, as net/rpc's texts are; errors.Is and errors.As
-// reach the cause: [ErrUnavailable], [breaker.ErrOpen], [ErrOverloaded], [ErrUnresponsive],
+// Its text is the whole story in one line: the method, the endpoint, the cause, how many
+// attempts there were, and whether the method may have run. errors.Is and errors.As reach
+// the cause: [ErrUnavailable], [breaker.ErrOpen], [ErrOverloaded], [ErrUnresponsive],
 // context.DeadlineExceeded, context.Canceled, [codec.EncodeError], the errors of package
 // net, and over HTTP [codec.ExchangeError] and jsonhttp.StatusError. It is
 // a net.Error.
@@ -56,8 +58,7 @@ func (s Sent) String() string {
 // it was made, such as io.ErrUnexpectedEOF, a *net.OpError, or the gob package's error of
 // an argument. Only an error that net/rpc has no counterpart of is a *CallError from them,
 // too: of a deadline, of this package's refusals and verdicts, of a dial that failed for
-// want of something on this side, of an exchange over HTTP, and of a reply that cannot be
-// decoded. A program that wants to know more, of each failure whether the call
+// want of something on this side, and of an exchange over HTTP. A program that wants to know more, of each failure whether the call
 // may have run, calls CallContext with context.Background() in place of Call.
 type CallError struct {
 	Method   string // the service method that was called
@@ -68,8 +69,40 @@ type CallError struct {
 	Err  error // the cause: the last error that says something of a server
 }
 
-// Error returns the text of the cause.
-func (e *CallError) Error() string { return e.Err.Error() }
+// Error returns, for example,
+//
+//	rpcx: Arith.Sleep at 127.0.0.1:7001: context deadline exceeded (1 attempt, may have run)
+func (e *CallError) Error() string {
+	at := ""
+	if e.Endpoint != "" {
+		at = " at " + e.Endpoint
+	}
+	return "rpcx: " + e.Method + at + ": " + unprefixed(e.Err) + " (" + e.story() + ")"
+}
+
+// story says how often the call was tried, and what that came to.
+func (e *CallError) story() string {
+	var ran string
+	switch e.Sent {
+	case NotSent:
+		ran = "did not run"
+	case MaybeSent:
+		ran = "may have run"
+	default:
+		ran = "ran"
+	}
+	switch e.Attempts {
+	case 0:
+		return "not sent"
+	case 1:
+		return "1 attempt, " + ran
+	}
+	return fmt.Sprintf("%d attempts, %s", e.Attempts, ran)
+}
+
+// unprefixed is the text of an error without the name of this package before it, for a
+// text that begins with that.
+func unprefixed(err error) string { return strings.TrimPrefix(words(err), "rpcx: ") }
 
 // Unwrap returns the cause.
 func (e *CallError) Unwrap() error { return e.Err }
@@ -103,6 +136,22 @@ func (e *CallError) end() error {
 	}
 	return e.Err
 }
+
+// lastError is an end on this side, with the last error of a server, or the last refusal,
+// behind it.
+type lastError struct{ err, last error }
+
+// Error leaves the last error out if the other has its text, as a refusal has that of the
+// endpoint's breaker.
+func (e *lastError) Error() string {
+	err, last := words(e.err), unprefixed(e.last)
+	if strings.Contains(err, last) {
+		return err
+	}
+	return err + "; last error: " + last
+}
+
+func (e *lastError) Unwrap() []error { return []error{e.err, e.last} }
 
 // isTurnedAway reports whether this side did not let the call through.
 func isTurnedAway(err error) bool {
@@ -138,7 +187,7 @@ func asNetRPC(err error) error {
 // codecs in a place where net/rpc's have no limit and so no error.
 func isOurs(err error) bool {
 	switch err.(type) { //nolint:errorlint // these are never wrapped
-	case *lastError, *transport.BodyError, *codec.FrameError, *codec.ExchangeError, *protocol.Refusal:
+	case *lastError, *codec.FrameError, *codec.ExchangeError, *protocol.Refusal:
 		return true
 	}
 	switch err { //nolint:errorlint // a net.Error of a dial's may match them, and is none of ours
@@ -171,15 +220,34 @@ var ErrOverloaded = errors.New("rpcx: too many calls under way")
 // unavailableError tells why no endpoint could be picked. It matches
 // ErrUnavailable, and through open also breaker.ErrOpen.
 type unavailableError struct {
-	open *breaker.OpenError // of the endpoint that may be back first; nil if none is known
-	at   string             // its address
+	used     int                // endpoints in use
+	open     *breaker.OpenError // of the one that may be back first; nil if none is known
+	at       string             // its address
+	resolver error              // why the resolver has named none; nil if that is not known
 }
 
 func (e *unavailableError) Error() string {
-	if e.open == nil {
-		return ErrUnavailable.Error()
+	text := "rpcx: none of %d endpoints is available"
+	switch {
+	case e.used == 0 && e.resolver != nil:
+		return "rpcx: no endpoint is known: " + unprefixed(e.resolver)
+	case e.used == 0:
+		return "rpcx: no endpoint is known yet"
+	case e.used == 1:
+		text = "rpcx: the only endpoint is not available"
+	default:
+		text = fmt.Sprintf(text, e.used)
 	}
-	return fmt.Sprintf("%v; %s may be tried in %v: %v", ErrUnavailable, e.at, e.open.RetryAfter.Round(time.Millisecond), e.open)
+	if e.open == nil {
+		return text
+	}
+	if wait := e.open.RetryAfter; wait > 0 {
+		text += " (next probe in " + brief(wait) + ")"
+	}
+	if e.open.Cause == nil {
+		return text + "; " + e.at + ": " + e.open.State.String()
+	}
+	return text + "; " + e.at + ": " + unprefixed(e.open.Cause)
 }
 
 func (e *unavailableError) Is(target error) bool { return target == ErrUnavailable }
@@ -194,17 +262,21 @@ func (e *unavailableError) Unwrap() error {
 // unresponsiveError is a conviction: how sure the detector was, and after how
 // long a silence.
 type unresponsiveError struct {
-	addr    string
-	phi     float64
+	phi     float64 // 0 if it was not what convicted
 	silence time.Duration
 	conn    bool // it is one connection, of several
 }
 
 func (e *unresponsiveError) Error() string {
+	text := ErrUnresponsive.Error()
 	if e.conn {
-		return fmt.Sprintf("rpcx: a connection to %s does not respond: silent for %v", e.addr, e.silence.Round(time.Millisecond))
+		text = "rpcx: the connection does not respond"
 	}
-	return fmt.Sprintf("rpcx: %s does not respond: silent for %v (phi %.1f)", e.addr, e.silence.Round(time.Millisecond), e.phi)
+	text += ": silent for " + e.silence.Round(time.Millisecond).String()
+	if e.phi > 0 {
+		text += fmt.Sprintf(", phi %.1f", e.phi)
+	}
+	return text
 }
 
 func (e *unresponsiveError) Is(target error) bool { return target == ErrUnresponsive }

@@ -1,13 +1,18 @@
 package rpcx_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/rpc"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"resilientrpc/breaker"
 	"resilientrpc/rpcx"
 )
 
@@ -16,4 +21,73 @@ func TestErrorsIs(t *testing.T) {
 	require.ErrorIs(t, err, rpcx.ErrUnresponsive)
 	require.NotErrorIs(t, err, rpcx.ErrUnavailable)
 	require.False(t, errors.As(err, new(rpc.ServerError)))
+}
+
+func TestCallErrorTellsTheWholeStory(t *testing.T) {
+	const addr = "127.0.0.1:7001"
+	for want, e := range map[string]rpcx.CallError{
+		"rpcx: Arith.Sleep at 127.0.0.1:7001: context deadline exceeded (1 attempt, may have run)": {
+			Method: "Arith.Sleep", Endpoint: addr, Attempts: 1, Sent: rpcx.MaybeSent, Err: context.DeadlineExceeded,
+		},
+		"rpcx: Arith.Sleep at 127.0.0.1:7001: peer does not respond (3 attempts, did not run)": {
+			Method: "Arith.Sleep", Endpoint: addr, Attempts: 3, Err: rpcx.ErrUnresponsive,
+		},
+		"rpcx: Arith.Sleep at 127.0.0.1:7001: unexpected EOF (1 attempt, ran)": {
+			Method: "Arith.Sleep", Endpoint: addr, Attempts: 1, Sent: rpcx.Executed, Err: io.ErrUnexpectedEOF,
+		},
+		"rpcx: Arith.Sleep: too many calls under way (not sent)": {Method: "Arith.Sleep", Err: rpcx.ErrOverloaded},
+		"rpcx: Arith.Sleep: <nil> (not sent)":                    {Method: "Arith.Sleep"},
+	} {
+		require.EqualError(t, &e, want)
+	}
+}
+
+// It read "no endpoint is available; ... (last: no endpoint is available; ...)", in 337
+// characters, and without the error that was the cause.
+func TestErrorOfAFleetThatIsDown(t *testing.T) {
+	for _, n := range []int{1, 2, 5} {
+		inFleet(t, n, func(t *testing.T, f *fleet) {
+			f.dialer.Methods = idempotent("Bank.Where")
+			c := f.dial()
+			defer c.Close()
+			for _, a := range f.addrs {
+				f.kill(a)
+			}
+			time.Sleep(100 * time.Millisecond)
+			for range 20 {
+				err := c.Call("Bank.Where", struct{}{}, new(string))
+				require.ErrorIs(t, err, rpcx.ErrUnavailable)
+				require.ErrorIs(t, err, breaker.ErrOpen)
+				text := err.Error()
+				require.Contains(t, text, "connection refused")
+				require.Equal(t, 1, strings.Count(text, "available"), text)
+				require.Equal(t, 1, strings.Count(text, "rpcx:"), text)
+				require.LessOrEqual(t, len(text), 240, text)
+				if n == 1 {
+					require.Regexp(t, `^rpcx: Bank\.Where( at a:1)?: the only endpoint is not available \(next probe in \S+\); a:1: dial tcp a:1: connect: connection refused \((not sent|1 attempt, did not run)\)$`, text)
+				}
+			}
+		})
+	}
+}
+
+// The caller is told of the server that it had an answer from, and not only of its own
+// deadline or a refusal.
+func TestLastErrorOfAServerIsKept(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		f.dialer.Methods = idempotent("Bank.Sleep")
+		f.dialer.Retry.MaxAttempts = 100
+		c := f.dial()
+		defer c.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		go func() {
+			time.Sleep(time.Second)
+			f.kill("a:1")
+		}()
+		err := c.CallContext(ctx, "Bank.Sleep", 10*time.Second, new(string))
+		require.Regexp(t, `last error: .*(connection refused|connection reset by peer|unexpected EOF)`, err.Error())
+		require.ErrorContains(t, err, "may have run", "the first attempt was under way when the server died")
+		require.Equal(t, 1, strings.Count(err.Error(), "rpcx:"), err.Error())
+	})
 }

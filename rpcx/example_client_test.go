@@ -116,12 +116,13 @@ func ExampleCallError() {
 	err = client.CallContext(context.Background(), "Arith.Multiply", func() {}, new(int))
 	var failed *rpcx.CallError
 	if errors.As(err, &failed) {
+		failed.Endpoint = "127.0.0.1:7001" // which is another one each time
 		fmt.Println("sent:", failed.Sent)
 		fmt.Println(failed)
 	}
 	// Output:
 	// sent: no
-	// gob NewTypeObject can't handle type: func()
+	// rpcx: Arith.Multiply at 127.0.0.1:7001: gob NewTypeObject can't handle type: func() (1 attempt, did not run)
 }
 
 // A graceful end: calls under way have their answers, new ones are refused.

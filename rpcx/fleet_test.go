@@ -228,7 +228,7 @@ func callError(t *testing.T, err error) *rpcx.CallError {
 	t.Helper()
 	var ce *rpcx.CallError
 	require.ErrorAs(t, err, &ce)
-	require.Equal(t, ce.Err.Error(), err.Error(), "the text is the cause's")
+	require.Contains(t, err.Error(), strings.TrimPrefix(ce.Err.Error(), "rpcx: "), "the text has the cause's")
 	return ce
 }
 

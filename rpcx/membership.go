@@ -53,11 +53,12 @@ type replica struct {
 type membership struct {
 	client     *core
 	deliveries chan delivery
-	wake       chan struct{} // has room for one
-	emptied    time.Time     // when the set was found empty; zero if it is not
-	refresher  Refresher     // the resolver, if it is one
-	refreshed  time.Time     // when it was last asked to refresh
-	round      uint64        // counts tendings
+	wake       chan struct{}         // has room for one
+	emptied    time.Time             // when the set was found empty; zero if it is not
+	refresher  Refresher             // the resolver, if it is one
+	refreshed  time.Time             // when it was last asked to refresh
+	failed     atomic.Pointer[error] // why the resolver's last set, if it was to be one, is not used; nil if it is
+	round      uint64                // counts tendings
 
 	mu      sync.Mutex             // protects following
 	running bool                   // endpoints that come get a prober
@@ -136,10 +137,22 @@ func (r *membership) apply(now time.Time, d delivery) error {
 	default:
 		info.Err = fmt.Errorf("rpcx: the resolver's set is empty; the last one is kept for %v", emptyAfter)
 	}
+	r.failed.Store(nil)
+	if info.Err != nil {
+		r.failed.Store(&info.Err)
+	}
 	if hook := r.client.dialer.Trace.Resolved; hook != nil {
 		hook(info)
 	}
 	return info.Err
+}
+
+// failure is why the last set of the resolver is not used, or nil.
+func (r *membership) failure() error {
+	if err := r.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // believed reports whether the set has been empty for so long that it must be true.
@@ -175,6 +188,7 @@ func (r *membership) take(now time.Time, set []Endpoint) ResolvedInfo {
 		return ResolvedInfo{Kept: len(was), Err: fmt.Errorf("rpcx: the set of endpoints is refused: %w", err)}
 	}
 	r.emptied = time.Time{}
+	r.client.ready.announce()
 	for i := range set {
 		members[i].Value.(*replica).listed.Store(&set[i])
 	}

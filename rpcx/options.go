@@ -47,6 +47,8 @@ type MethodOptions struct {
 	// Timeout takes the place of Dialer.CallTimeout, longer or shorter. Negative
 	// means no bound.
 	Timeout time.Duration
+	// WaitForReady takes the place of Dialer.WaitForReady.
+	WaitForReady Choice
 }
 
 // over returns o, and what less says where o says nothing.
@@ -59,6 +61,9 @@ func (o MethodOptions) over(less MethodOptions) MethodOptions {
 	}
 	if o.Timeout == 0 {
 		o.Timeout = less.Timeout
+	}
+	if o.WaitForReady == 0 {
+		o.WaitForReady = less.WaitForReady
 	}
 	return o
 }
@@ -111,6 +116,8 @@ func checkMethod(pattern string, o MethodOptions) error {
 		return fieldError(field+".Idempotent", o.Idempotent, "Yes, No, or 0 to leave it open")
 	case o.Hedge < No || o.Hedge > Yes:
 		return fieldError(field+".Hedge", o.Hedge, "Yes, No, or 0 to leave it open")
+	case o.WaitForReady < No || o.WaitForReady > Yes:
+		return fieldError(field+".WaitForReady", o.WaitForReady, "Yes, No, or 0 to leave it open")
 	}
 	return nil
 }
@@ -141,13 +148,14 @@ func (t *methodTable) longest(method string) MethodOptions {
 // optionsKey is the context key of callOptions.
 type optionsKey struct{}
 
-// callOptions are what is known of a call: by its context, and as to the last
-// three fields by the Dialer too.
+// callOptions are what is known of a call: by its context, and as to the fields
+// from idempotent on by the Dialer too.
 type callOptions struct {
 	key        string
 	hasKey     bool
 	retry      bool // it is one itself: see AsRetry
 	idempotent bool
+	wait       bool          // for an endpoint that takes calls
 	hedge      bool          // it may be hedged, if the client hedges
 	timeout    time.Duration // of the whole call; not positive for none
 }
@@ -162,6 +170,7 @@ func contextOptions(ctx context.Context) callOptions {
 func (c *core) options(ctx context.Context, method string) callOptions {
 	o, m := contextOptions(ctx), c.patterns.find(method)
 	o.idempotent = o.idempotent || m.Idempotent == Yes
+	o.wait = o.wait || m.WaitForReady == Yes || m.WaitForReady == 0 && c.dialer.WaitForReady
 	o.hedge = o.idempotent && !o.retry && m.Hedge != No
 	o.timeout = c.dialer.CallTimeout
 	if m.Timeout != 0 {
@@ -176,6 +185,14 @@ func (c *core) options(ctx context.Context, method string) callOptions {
 func WithIdempotent(ctx context.Context) context.Context {
 	o := contextOptions(ctx)
 	o.idempotent = true
+	return context.WithValue(ctx, optionsKey{}, o)
+}
+
+// WithWaitForReady returns a context whose calls wait for an endpoint that takes calls,
+// as with Dialer.WaitForReady. It stands above whatever the Dialer says.
+func WithWaitForReady(ctx context.Context) context.Context {
+	o := contextOptions(ctx)
+	o.wait = true
 	return context.WithValue(ctx, optionsKey{}, o)
 }
 

@@ -77,6 +77,8 @@ func dumbOptions(ctx callOptions, d *Dialer, method string) callOptions {
 	idempotent := most(func(o MethodOptions) bool { return o.Idempotent != 0 }).Idempotent
 	o.idempotent = ctx.idempotent || idempotent == Yes
 	o.hedge = o.idempotent && !ctx.retry && most(func(o MethodOptions) bool { return o.Hedge != 0 }).Hedge != No
+	wait := most(func(o MethodOptions) bool { return o.WaitForReady != 0 }).WaitForReady
+	o.wait = ctx.wait || wait == Yes || wait == 0 && d.WaitForReady
 	o.timeout = d.CallTimeout
 	if t := most(func(o MethodOptions) bool { return o.Timeout != 0 }).Timeout; t != 0 {
 		o.timeout = t
@@ -89,19 +91,19 @@ func TestOptionsAgainstADumbOracle(t *testing.T) {
 	word := func() string { return strings.Repeat("a", rng.IntN(4)) + strings.Repeat("b", rng.IntN(2)) }
 	choice := func() Choice { return Choice(rng.IntN(3) - 1) }
 	for range 20_000 {
-		d := Dialer{Methods: map[string]MethodOptions{}, CallTimeout: time.Duration(rng.IntN(3)-1) * time.Second}
+		d := Dialer{Methods: map[string]MethodOptions{}, CallTimeout: time.Duration(rng.IntN(3)-1) * time.Second, WaitForReady: rng.IntN(2) == 0}
 		for range rng.IntN(6) {
 			pattern := word()
 			if pattern == "" || rng.IntN(2) == 0 {
 				pattern += "*"
 			}
-			d.Methods[pattern] = MethodOptions{choice(), choice(), time.Duration(rng.IntN(3)-1) * time.Minute}
+			d.Methods[pattern] = MethodOptions{choice(), choice(), time.Duration(rng.IntN(3)-1) * time.Minute, choice()}
 		}
 		table, err := newMethodTable(d.Methods)
 		require.NoError(t, err)
 		c := &core{dialer: d, patterns: table}
 		ctx := t.Context()
-		for _, with := range []func(context.Context) context.Context{WithIdempotent, AsRetry} {
+		for _, with := range []func(context.Context) context.Context{WithIdempotent, AsRetry, WithWaitForReady} {
 			if rng.IntN(3) == 0 {
 				ctx = with(ctx)
 			}

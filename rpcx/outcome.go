@@ -18,6 +18,8 @@ type end uint8
 const (
 	replied end = iota
 	methodFailed
+	endpointFailed
+	misdirected
 	replyUnreadable
 	argsUnencodable
 	rejected
@@ -66,6 +68,9 @@ var outcomes = [...]outcome{
 	replied: {"a reply", breaker.Success, balancer.Success, never, false},
 	// The server works; it is the method that failed (gobreaker#112).
 	methodFailed: {"an error of the method (ServerError)", breaker.Success, balancer.AppError, never, false},
+	// Dialer.Classify knows of servers more than this package can.
+	endpointFailed: {"an error of the endpoint (Classify)", breaker.Failure, balancer.Failure, ifIdempotent, false},
+	misdirected:    {"an error to try elsewhere (Classify)", breaker.Success, balancer.AppError, ifIdempotent, false},
 	// The server answered; caller and server disagree on a type.
 	replyUnreadable: {"a reply that cannot be decoded", breaker.Success, balancer.AppError, never, false},
 	argsUnencodable: {"an argument that cannot be encoded", breaker.Ignored, balancer.NotSent, never, true},
@@ -100,6 +105,11 @@ type result struct {
 	// lost is the connection whose end this is, nil if it is not one's. All attempts
 	// on it have the same end.
 	lost *conn
+}
+
+// isAnswer reports whether the method has returned an error.
+func (r result) isAnswer() bool {
+	return r.end == methodFailed || r.end == endpointFailed || r.end == misdirected
 }
 
 // ours reports whether this side ended the attempt or the call.

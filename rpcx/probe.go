@@ -286,7 +286,7 @@ func (p *prober) setPhi(phi float64) {
 // convict ends the connections, and with them every call that waits on the peer,
 // and opens the breaker unless the fault is more likely ours.
 func (p *prober) convict(now time.Time, phi float64) {
-	cause := &unresponsiveError{addr: p.addr, phi: phi, silence: now.Sub(p.detector.Stats(now).OwedSince)}
+	cause := &unresponsiveError{phi: phi, silence: now.Sub(p.detector.Stats(now).OwedSince)}
 	info := SuspicionInfo{Endpoint: p.addr, Verdict: Spared, Phi: phi, Silence: cause.silence}
 	info.Fault = p.client.isIsolated(now, p.slot)
 	gated := p.breaker.State(now) != breaker.Disabled
@@ -328,7 +328,7 @@ func (p *prober) ping(ctx context.Context, now time.Time) {
 		owed := c.watch(now, p.slot)
 		silent = silent || owed >= p.slot/2 && c.explained()
 		if owed > 0 && owed >= p.connPatience(c, usual) {
-			c.Fail(&unresponsiveError{addr: p.addr, silence: owed, conn: len(conns) > 1})
+			c.Fail(&unresponsiveError{silence: owed, conn: len(conns) > 1})
 		} else if owed >= usual && p.scoutLives(now) {
 			p.relieve(c)
 		}

@@ -106,7 +106,7 @@ func TestConvictionEndsCallsWhateverCloseDoes(t *testing.T) {
 							continue
 						}
 						require.ErrorIs(t, err, rpcx.ErrUnresponsive, kind)
-						require.Regexp(t, `rpcx: (a connection to )?\S+ does not respond: silent for `, err.Error(), "%s: it has a name", kind)
+						require.Regexp(t, `rpcx: \S+ at \S+: (peer|the connection) does not respond: silent for `, err.Error(), "%s: it has a name", kind)
 						convicted++
 					case <-time.After(10 * time.Second):
 						t.Fatalf("%s: the call does not end", kind)

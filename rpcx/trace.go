@@ -184,7 +184,7 @@ func guard[T any](log *slog.Logger, hook func(T)) func(T) {
 	}
 	told := new(sync.Once)
 	return func(i T) {
-		defer stopPanic(log, told)
+		defer stopPanic(log, told, "a hook of rpcx.ClientTrace")
 		hook(i)
 	}
 }
@@ -195,7 +195,7 @@ func guardOfCall[T any](log *slog.Logger, hook func(context.Context, T)) func(co
 	}
 	told := new(sync.Once)
 	return func(ctx context.Context, i T) {
-		defer stopPanic(log, told)
+		defer stopPanic(log, told, "a hook of rpcx.ClientTrace")
 		hook(ctx, i)
 	}
 }
@@ -207,7 +207,7 @@ func guardStart[T any](log *slog.Logger, hook func(context.Context, T) context.C
 	told := new(sync.Once)
 	return func(ctx context.Context, i T) (out context.Context) {
 		out = ctx // of a hook that panics
-		defer stopPanic(log, told)
+		defer stopPanic(log, told, "a hook of rpcx.ClientTrace")
 		if c := hook(ctx, i); c != nil {
 			out = c
 		}
@@ -217,7 +217,7 @@ func guardStart[T any](log *slog.Logger, hook func(context.Context, T) context.C
 
 // stopPanic is deferred. It logs the first panic of a hook; more of the same would
 // be as many as there are calls.
-func stopPanic(log *slog.Logger, told *sync.Once) {
+func stopPanic(log *slog.Logger, told *sync.Once, function string) {
 	v := recover()
 	if v == nil {
 		return
@@ -227,6 +227,6 @@ func stopPanic(log *slog.Logger, told *sync.Once) {
 		if log == nil {
 			log = slog.Default()
 		}
-		log.Error("a hook of rpcx.ClientTrace panicked", "panic", v, "stack", string(debug.Stack()))
+		log.Error(function+" panicked", "panic", v, "stack", string(debug.Stack()))
 	})
 }

@@ -129,7 +129,7 @@ func (t *trial) answer(c *conn, r result, sent time.Time) bool {
 		return false
 	default:
 		t.silent = errors.Is(r.err, context.DeadlineExceeded)
-		t.err = &unresponsiveError{addr: c.ep.addr, silence: time.Since(sent)}
+		t.err = &unresponsiveError{silence: time.Since(sent)}
 	}
 	return true
 }
@@ -160,7 +160,7 @@ func (p *prober) concludeTrial(t trial) {
 	default:
 		p.unanswered = 0
 	}
-	t.permit.Done(now, outcome)
+	t.permit.Done(now, outcome, t.err)
 }
 
 // unansweredTrials is after how many trials without an answer calls try an endpoint of

@@ -35,7 +35,7 @@ var makers = []struct {
 					now = now.Add(800 * time.Microsecond)
 				}
 				p, err := b.Allow(now)
-				p.Done(now, breaker.Success)
+				p.Done(now, breaker.Success, nil)
 				return err == nil
 			}
 		}
@@ -47,7 +47,7 @@ var makers = []struct {
 			if err != nil {
 				return false
 			}
-			p.Done(time.Now(), breaker.Success)
+			p.Done(time.Now(), breaker.Success, nil)
 			return true
 		})
 	}},

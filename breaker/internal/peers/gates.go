@@ -30,9 +30,9 @@ func ourGate(cfg breaker.Config) gate {
 		return func(r result) {
 			switch r {
 			case answered:
-				p.Done(time.Now(), breaker.Success)
+				p.Done(time.Now(), breaker.Success, nil)
 			case missed:
-				p.Done(time.Now(), breaker.Failure)
+				p.Done(time.Now(), breaker.Failure, nil)
 			}
 		}, err == nil
 	}
