@@ -17,6 +17,7 @@ type epoch struct {
 	given   bool          // Open: by Trip
 	start   time.Time
 	since   time.Time // when state began; before start in a later round of the same state
+	down    time.Time // when the breaker was Closed or Disabled last; zero while it is
 	seq     uint64    // number of the event that announced state
 	trips   uint64
 	cause   error   // Open, HalfOpen: why

@@ -69,7 +69,7 @@ type past struct {
 
 // fork copies p so that the copy can go another way.
 func (p past) fork() past {
-	p.m.log, p.m.path = slices.Clone(p.m.log), slices.Clone(p.m.path)
+	p.m.log, p.m.path, p.m.times = slices.Clone(p.m.log), slices.Clone(p.m.path), slices.Clone(p.m.times)
 	return p
 }
 

@@ -30,6 +30,7 @@ type model struct {
 	won     int // probes that succeeded
 	lease   time.Duration
 	path    []breaker.State
+	times   []time.Duration // when each of path was entered
 }
 
 type modelCall struct {
@@ -53,7 +54,7 @@ func (m *model) enter(s breaker.State, at time.Duration) {
 	}
 	if s != m.state {
 		m.since = at
-		m.path = append(m.path, s)
+		m.path, m.times = append(m.path, s), append(m.times, at)
 	}
 	m.stay++
 	m.state, m.start = s, at
@@ -232,6 +233,9 @@ func (m *model) set(s breaker.State) {
 func (m *model) stats() breaker.Stats {
 	m.advance()
 	s := breaker.Stats{State: m.state, Since: epoch.Add(m.since), Trips: m.trips, RetryAfter: m.retryAfter()}
+	for i := len(m.path) - 1; i >= 0 && m.path[i] != breaker.Closed; i-- {
+		s.DownSince = epoch.Add(m.times[i])
+	}
 	switch m.state {
 	case breaker.Closed:
 		s.Calls, s.Failures, s.Slow, _ = m.counts()

@@ -15,6 +15,9 @@ type Stats struct {
 	// given to the breaker if the state never changed.
 	State State
 	Since time.Time
+	// DownSince is when the breaker left Closed or Disabled, however often it was Open,
+	// HalfOpen or ForcedOpen since. It is zero while the breaker is Closed or Disabled.
+	DownSince time.Time
 	// Calls, Failures and Slow count, while Closed, the calls that ended within
 	// Config.Window: all that were not Ignored, the failed ones and the slow
 	// ones (if Config.SlowCall is on; a failed call may be slow too).
@@ -36,7 +39,7 @@ type Stats struct {
 // field and not yet in another.
 func (b *Breaker) Stats(now time.Time) Stats {
 	e, at := b.at(now)
-	s := Stats{State: e.state, Since: e.since, Trips: e.trips, Cause: e.cause}
+	s := Stats{State: e.state, Since: e.since, DownSince: e.down, Trips: e.trips, Cause: e.cause}
 	switch e.state {
 	case Closed:
 		tick := uint64(at / b.slice)

@@ -47,6 +47,13 @@ func (b *Breaker) follow(e *epoch, s State, now time.Time) *epoch {
 	if s == HalfOpen {
 		next.cause = e.cause
 	}
+	switch {
+	case s == Closed:
+	case e.down.IsZero():
+		next.down = now
+	default:
+		next.down = e.down
+	}
 	return next
 }
 

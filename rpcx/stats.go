@@ -29,9 +29,12 @@ type Stats struct {
 // EndpointStats is the present state of one endpoint. The state, and what is said of
 // the breaker, are of one moment; counts are read one by one while calls go on.
 type EndpointStats struct {
-	Address    string        // of a connection that was given, its peer's; "peer" if it has none
-	State      breaker.State // of the endpoint's breaker
-	Since      time.Time     // when the state began
+	Address string        // of a connection that was given, its peer's; "peer" if it has none
+	State   breaker.State // of the endpoint's breaker
+	Since   time.Time     // when the state began
+	// DownSince is when the endpoint last stopped taking calls: when its breaker was closed
+	// last, however often it was probed since. It is zero while the breaker is closed or off.
+	DownSince  time.Time     `json:",omitzero"`
 	Cause      error         // why the breaker is not closed
 	RetryAfter time.Duration // while it is open: until the endpoint is tried again
 	Trips      uint64        // how often the breaker has opened
@@ -54,8 +57,9 @@ type EndpointStats struct {
 	// soon as they wait to leave. They are 0 for a client of NewClientWithCodec, which
 	// does not see its connection.
 	BytesRead, BytesWritten uint64
-	// ServerRunning is how many requests the server ran when it last answered a ping;
-	// -1 if it does not say, as only one of Serve does.
+	// ServerRunning is how many requests, of all its clients, the server was running when it
+	// last answered a ping of this client; -1 if it does not say, as only one of Serve does.
+	// A connection in constant use is not pinged, so that the figure may be old.
 	ServerRunning int
 	Priority      int               // see Endpoint.Priority
 	Metadata      map[string]string // the resolver's, not to be changed
@@ -94,7 +98,7 @@ func (e *endpoint) stats(now time.Time) (EndpointStats, uint64) {
 	conns, bytes := e.pool.stats()
 	took := e.latencies.Read(now.Sub(e.client.born))
 	return EndpointStats{
-		Address: e.addr, State: b.State, Since: b.Since, Cause: b.Cause, RetryAfter: b.RetryAfter, Trips: b.Trips,
+		Address: e.addr, State: b.State, Since: b.Since, DownSince: b.DownSince, Cause: b.Cause, RetryAfter: b.RetryAfter, Trips: b.Trips,
 		Window:  Window{Calls: b.Calls, Failures: b.Failures, Slow: b.Slow},
 		Suspect: phi >= suspectPhi, Phi: phi, Pings: e.support(), Connected: e.pool.connected(), Conns: conns,
 		InFlight: n.InFlight, Latency: n.Latency, P50: took.Quantile(.5), P95: took.Quantile(.95), P99: took.Quantile(.99),

@@ -73,6 +73,7 @@ func TestStatsOfALostEndpoint(t *testing.T) {
 		s := c.Stats().Endpoints[0]
 		require.Equal(t, breaker.Open, s.State)
 		require.WithinRange(t, s.Since, start, time.Now())
+		require.Equal(t, s.Since, s.DownSince)
 		require.Positive(t, s.RetryAfter)
 		require.EqualValues(t, 1, s.Trips)
 		require.Error(t, s.Cause)
@@ -80,6 +81,27 @@ func TestStatsOfALostEndpoint(t *testing.T) {
 		require.False(t, s.Connected)
 		require.GreaterOrEqual(t, s.BytesRead, before.BytesRead)
 		require.GreaterOrEqual(t, s.BytesWritten, before.BytesWritten)
+	})
+}
+
+// An endpoint is down since it took calls last, however often it was probed since.
+func TestStatsOfHowLongAnEndpointIsDown(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		where(t, c, 10)
+		require.Zero(t, c.Stats().Endpoints[0].DownSince)
+		require.NotContains(t, c.Stats().String(), "DownSince", "it is left out of the JSON")
+		start := time.Now()
+		f.kill("a:1")
+		time.Sleep(10 * time.Minute)
+		s := c.Stats().Endpoints[0]
+		require.Greater(t, s.Trips, uint64(10), "it was probed")
+		require.WithinRange(t, s.DownSince, start, start.Add(time.Second))
+		require.NotEqual(t, s.Since, s.DownSince)
+		f.Resume("a:1")
+		time.Sleep(time.Minute)
+		require.Zero(t, c.Stats().Endpoints[0].DownSince)
 	})
 }
 
