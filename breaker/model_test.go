@@ -232,7 +232,7 @@ func (m *model) set(s breaker.State) {
 // stats returns what Stats must say, but for the text of the cause.
 func (m *model) stats() breaker.Stats {
 	m.advance()
-	s := breaker.Stats{State: m.state, Since: epoch.Add(m.since), Trips: m.trips, RetryAfter: m.retryAfter()}
+	s := breaker.Stats{State: m.state, Since: epoch.Add(m.since), Window: m.cfg.Window, Trips: m.trips, RetryAfter: m.retryAfter()}
 	for i := len(m.path) - 1; i >= 0 && m.path[i] != breaker.Closed; i-- {
 		s.DownSince = epoch.Add(m.times[i])
 	}

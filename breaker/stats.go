@@ -22,6 +22,8 @@ type Stats struct {
 	// Config.Window: all that were not Ignored, the failed ones and the slow
 	// ones (if Config.SlowCall is on; a failed call may be slow too).
 	Calls, Failures, Slow int
+	// Window is Config.Window, also if that was 0 for the default.
+	Window time.Duration
 	// ConsecutiveFailures counts, while Closed, failures since a success.
 	ConsecutiveFailures int
 	// Probes counts, while HalfOpen, the probes in flight.
@@ -39,7 +41,7 @@ type Stats struct {
 // field and not yet in another.
 func (b *Breaker) Stats(now time.Time) Stats {
 	e, at := b.at(now)
-	s := Stats{State: e.state, Since: e.since, DownSince: e.down, Trips: e.trips, Cause: e.cause}
+	s := Stats{State: e.state, Since: e.since, DownSince: e.down, Window: b.cfg.Window, Trips: e.trips, Cause: e.cause}
 	switch e.state {
 	case Closed:
 		tick := uint64(at / b.slice)

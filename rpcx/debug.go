@@ -84,7 +84,7 @@ func (d debugClient) State() debugpage.State {
 }
 
 // Events implements [debugpage.Client].
-func (d debugClient) Events(seq uint64) []debugpage.Event { return d.client.journal.Since(seq) }
+func (d debugClient) Events(rev uint64) []debugpage.Event { return d.client.journal.Since(rev) }
 
 // Control implements [debugpage.Client].
 func (d debugClient) Control(o debugpage.Order) (effect string, err error) {

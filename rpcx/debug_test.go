@@ -36,9 +36,10 @@ type frame struct {
 		Gone   []string
 		Missed int
 		Events []struct {
-			Seq                                int
+			Seq, Again                         int
 			Kind, Level, Endpoint, Text, State string
 			Phi                                float64
+			At, Last                           time.Time
 		}
 	}
 }
@@ -103,11 +104,20 @@ func TestDebugFiguresTellWhatHappened(t *testing.T) {
 		require.Contains(t, now.Clients[0].Stats.Endpoints[0].Cause, "peer does not respond: silent for")
 		require.NotEqual(t, "closed", now.Clients[0].Stats.Endpoints[1].State)
 		require.True(t, now.has("a:1 is late to answer (phi 1."), "%q", now.texts())
-		require.True(t, now.has("a:1 does not respond: silent for", "(phi 8"), "%q", now.texts())
-		require.True(t, now.has("a:1 takes no calls for", "peer does not respond"), "%q", now.texts())
+		require.True(t, now.has("a:1 takes no calls: ", "peer does not respond: silent for", "phi 8"), "%q", now.texts())
 		require.False(t, now.has("a:1 lost a connection"), "the conviction is the event: %q", now.texts())
 		require.True(t, now.has("b:1 lost a connection after 2"), "%q", now.texts())
-		require.True(t, now.has("b:1 takes no calls for", "refused"), "%q", now.texts())
+		require.True(t, now.has("b:1 takes no calls: ", "refused"), "%q", now.texts())
+
+		time.Sleep(10 * time.Minute)
+		later := figures(t, h, "/debug/rpcx?format=json")
+		require.Equal(t, now.texts(), later.texts(), "probes that fail are no further events")
+		for _, e := range later.Clients[0].Events {
+			if e.Kind == "breaker" {
+				require.Greater(t, e.Again, 50, "but they are counted")
+				require.WithinRange(t, e.Last, time.Now().Add(-20*time.Second), time.Now())
+			}
+		}
 
 		f.Resume("a:1")
 		f.Resume("b:1")
@@ -209,7 +219,7 @@ func TestDebugControls(t *testing.T) {
 		require.Equal(t, breaker.Closed, c.Stats().Endpoints[1].State, "a ping was answered")
 		now := figures(t, h, "/?format=json")
 		require.True(t, now.has("a:1 was drained by hand, from 192.0.2.1:1234"), "%q", now.texts())
-		require.True(t, now.has("b:1 takes no calls for 5m0s: tripped by hand, from 192.0.2.1:1234"), "%q", now.texts())
+		require.True(t, now.has("b:1 takes no calls: tripped by hand, from 192.0.2.1:1234"), "%q", now.texts())
 	})
 }
 

@@ -45,7 +45,7 @@ func TestDebugStreamSendsChanges(t *testing.T) {
 		require.InDelta(t, 10, time.Since(start).Seconds(), 0.1, "two a second")
 		f.kill("b:1")
 		var seen frame
-		for !seen.has("b:1 takes no calls for") {
+		for !seen.has("b:1 takes no calls: ") {
 			seen = r.Must()
 		}
 		open := 0

@@ -1,8 +1,10 @@
 package rpcx
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"resilientrpc/breaker"
@@ -35,7 +37,7 @@ func (j *journal) connClosed(i ConnInfo) {
 	case i.Err == nil, errors.Is(i.Err, ErrShutdown):
 		return // it was closed on purpose
 	case errors.As(i.Err, &convicted) && !convicted.conn:
-		return // suspicion notes it
+		return // the breaker's event has it as its cause
 	}
 	j.Note(debugpage.Event{
 		At: time.Now(), Kind: "connection", Level: debugpage.Warning, Endpoint: i.Endpoint,
@@ -43,35 +45,53 @@ func (j *journal) connClosed(i ConnInfo) {
 	})
 }
 
+// breakerChanged notes an outage as one event: the probes that fail are counted in it.
 func (j *journal) breakerChanged(i BreakerInfo) {
-	e := debugpage.Event{At: i.At, Kind: "breaker", Endpoint: i.Endpoint, State: i.To.String()}
-	e.Level, e.Text = breakerWords(i)
+	e := debugpage.Event{At: i.At, Kind: "breaker", Level: debugpage.Bad, Endpoint: i.Endpoint, State: i.To.String()}
+	switch i.To {
+	case breaker.HalfOpen:
+		return // a probe is due; what comes of it is noted
+	case breaker.Open:
+		e.Text = "takes no calls: " + outageCause(i.Cause)
+		if convicted := (*unresponsiveError)(nil); errors.As(i.Cause, &convicted) {
+			e.Phi = convicted.phi
+		}
+		sameKind := func(last debugpage.Event) bool { return kindOf(last.Text) == kindOf(e.Text) }
+		if i.From == breaker.HalfOpen && j.Repeat(e.Kind, e.Endpoint, i.At, sameKind) {
+			return
+		}
+	case breaker.ForcedOpen:
+		e.Level, e.Text = debugpage.Warning, "takes no calls until it is reset: its breaker is forced open"
+	case breaker.Closed:
+		e.Level, e.Text = debugpage.Good, "takes calls again: its breaker is closed"
+	default:
+		e.Level, e.Text = debugpage.Warning, "has its breaker "+i.To.String()
+	}
 	j.Note(e)
 }
 
-func breakerWords(i BreakerInfo) (debugpage.Level, string) {
-	switch i.To {
-	case breaker.Closed:
-		return debugpage.Good, "takes calls again: its breaker is closed"
-	case breaker.Open:
-		return debugpage.Bad, "takes no calls for " + brief(i.OpenFor) + ": " + words(i.Cause)
-	case breaker.HalfOpen:
-		return debugpage.Info, "is being tried: its breaker is half-open"
-	case breaker.ForcedOpen:
-		return debugpage.Warning, "takes no calls until it is reset: its breaker is forced open"
+// reopened is the text of a breaker that a probe has opened again.
+var reopened = regexp.MustCompile(`(?s)^the probe (?:failed|was slow)(?:, last: (.*))? \(first opened: (.*)\)$`)
+
+// outageCause is the last known reason why an endpoint is down: of the probe that failed
+// last, or else of the first opening of its breaker.
+func outageCause(cause error) string {
+	text := words(cause)
+	if parts := reopened.FindStringSubmatch(text); parts != nil {
+		return cmp.Or(parts[1], parts[2])
 	}
-	return debugpage.Warning, "has its breaker " + i.To.String()
+	return text
 }
 
 func (j *journal) suspicion(i SuspicionInfo) {
 	e := debugpage.Event{At: time.Now(), Kind: "detector", Level: debugpage.Warning, Endpoint: i.Endpoint, Phi: i.Phi}
 	switch i.Verdict {
 	case Trusted:
-		e.Level, e.Text = debugpage.Good, "answers again: others are not preferred any more"
+		e.Level, e.Text = debugpage.Good, "answers in time again: others are not preferred any more"
 	case Suspected:
 		e.Text = fmt.Sprintf("is late to answer (phi %.1f): others are preferred", i.Phi)
 	case Convicted:
-		e.Level, e.Text = debugpage.Bad, fmt.Sprintf("does not respond: silent for %s (phi %.1f)", brief(i.Silence), i.Phi)
+		return // the breaker's event has it as its cause
 	case Spared:
 		e.Text = fmt.Sprintf("does not respond, and is spared: silent for %s (phi %.1f), %s", brief(i.Silence), i.Phi, whySpared(i.Fault))
 	case LocalFault:
@@ -93,9 +113,13 @@ func whySpared(f detector.Fault) string {
 }
 
 func (j *journal) viewsDiffer(i ViewsInfo) {
-	e := debugpage.Event{At: time.Now(), Kind: "detector", Level: debugpage.Good, Endpoint: i.Endpoint, Text: "is seen alike by the detector and by the calls again"}
-	if i.Comparison != detector.Agree {
-		e.Level, e.Text = debugpage.Warning, "is seen differently by the detector and by the calls: "+i.Comparison.String()
+	e := debugpage.Event{At: time.Now(), Kind: "detector", Level: debugpage.Good, Endpoint: i.Endpoint, Text: "looks the same to the detector and to the calls again"}
+	switch i.Comparison {
+	case detector.Agree:
+	case detector.GrayFailure:
+		e.Level, e.Text = debugpage.Warning, "answers pings, but its calls fail (gray failure)"
+	default:
+		e.Level, e.Text = debugpage.Warning, "is suspected by the detector, but its calls succeed (false alarm)"
 	}
 	j.Note(e)
 }

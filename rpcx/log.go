@@ -3,6 +3,8 @@ package rpcx
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,21 +12,25 @@ import (
 	"resilientrpc/detector"
 )
 
-// quietFor is how long an event keeps others like it out of the log, and
-// quietDebug the same at level Debug, which one turns on to see more.
+// quietFor is how long an event keeps others like it out of the log, and quietDebug the
+// same at level Debug, where one expects to see more.
 const (
 	quietFor   = time.Minute
 	quietDebug = time.Second
 )
 
-// manySubjects is how many are remembered before those that are quiet no more are
-// forgotten: endpoints may come and go.
-const manySubjects = 1024
+const (
+	// manySubjects is how many subjects are remembered before those that are quiet no
+	// more are forgotten: endpoints may come and go.
+	manySubjects = 1024
+	// manyKinds is how many kinds of errors of one subject are told apart.
+	manyKinds = 8
+)
 
-// eventLog is one more listener to a client: it logs what the hooks tell, so that
-// what fails every second is not a line every second. An episode begins with a
-// line; more of the same are counted, and told with the next line, a minute
-// later; and when it is over one line says so, if its begin was logged.
+// eventLog logs what the hooks report, so that what fails every second is not a line
+// every second. An episode begins with a line. Events of a kind that was logged within
+// quietFor are counted, and their number is in the next line; an error of another kind is
+// logged at once. A line says when the episode is over, if its begin was logged.
 type eventLog struct {
 	log *slog.Logger
 
@@ -33,14 +39,15 @@ type eventLog struct {
 	many     int // when to forget next
 }
 
-// subject is what lines may be alike in.
-type subject struct{ event, endpoint, method, text string }
+// subject is what an episode is about.
+type subject struct{ event, endpoint, method string }
 
 type episode struct {
-	quiet  time.Time // until when nothing more is logged
-	held   int       // events since the last line
-	times  int       // events since the episode began
-	logged bool      // the begin of this episode was
+	began  time.Time
+	quiet  map[string]time.Time // by kind, until when it is only counted
+	held   int                  // events since the last line
+	times  int                  // events since the episode began
+	logged bool                 // a line of this episode was
 }
 
 // logTrace returns the hooks of a log, nil for none.
@@ -63,92 +70,102 @@ func logTrace(log *slog.Logger) *ClientTrace {
 }
 
 func (l *eventLog) retry(ctx context.Context, i RetryInfo) {
-	l.tell(ctx, slog.LevelDebug, subject{event: "retry", method: i.Method}, "call is tried again",
-		slog.String("method", i.Method), slog.Int("attempt", i.Attempt), slog.Duration("wait", i.Wait), slog.Any("err", i.Err))
+	if l.log.Enabled(ctx, slog.LevelDebug) { // else the error's text is not needed
+		l.tell(ctx, slog.LevelDebug, subject{event: "retry", method: i.Method}, words(i.Err), "call is tried again",
+			slog.String("method", i.Method), slog.Int("attempt", i.Attempt), slog.Duration("wait", i.Wait), slog.Any("err", i.Err))
+	}
 }
 
 func (l *eventLog) budgetExhausted(ctx context.Context, i RetryInfo) {
-	l.tell(ctx, slog.LevelWarn, subject{event: "budget"}, "retry budget is exhausted",
+	l.tell(ctx, slog.LevelWarn, subject{event: "budget"}, words(i.Err), "retry budget is exhausted",
 		slog.String("method", i.Method), slog.Int("attempt", i.Attempt), slog.Any("err", i.Err))
 }
 
 func (l *eventLog) hedge(ctx context.Context, i HedgeInfo) {
-	l.tell(ctx, slog.LevelDebug, subject{event: "hedge", method: i.Method}, "call is hedged",
+	l.tell(ctx, slog.LevelDebug, subject{event: "hedge", method: i.Method}, "", "call is hedged",
 		slog.String("method", i.Method), slog.String("first", i.First), slog.String("endpoint", i.Endpoint), slog.Duration("delay", i.Delay))
 }
 
 func (l *eventLog) connDone(i ConnInfo) {
 	s, where := subject{event: "dial", endpoint: i.Endpoint}, slog.String("endpoint", i.Endpoint)
 	if i.Err != nil {
-		l.tell(context.Background(), slog.LevelWarn, s, "dial failed", where, slog.Any("err", i.Err))
+		l.tell(context.Background(), slog.LevelWarn, s, words(i.Err), "dial failed", where, slog.Any("err", i.Err))
 		return
 	}
-	l.end(slog.LevelInfo, s, "dial succeeded again", where)
+	l.end(s, "dial succeeded again", where)
 }
 
+// breakerChanged logs an outage as one episode, from the first opening to the closing.
 func (l *eventLog) breakerChanged(i BreakerInfo) {
 	s := subject{event: "breaker", endpoint: i.Endpoint}
 	attrs := []slog.Attr{slog.String("endpoint", i.Endpoint), slog.Any("from", i.From), slog.Any("to", i.To)}
 	if i.To == breaker.Closed {
-		l.end(slog.LevelInfo, s, "breaker closed", attrs...)
+		l.end(s, "breaker closed", attrs...)
 		return
 	}
+	why := i.To.String()
 	if i.Cause != nil {
-		attrs = append(attrs, slog.Any("cause", i.Cause))
+		why, attrs = outageCause(i.Cause), append(attrs, slog.Any("cause", i.Cause))
 	}
-	l.tell(context.Background(), slog.LevelInfo, s, "breaker changed", attrs...)
+	l.tell(context.Background(), slog.LevelInfo, s, why, "breaker changed", attrs...)
 }
 
 func (l *eventLog) suspicion(i SuspicionInfo) {
 	s := subject{event: i.Verdict.String(), endpoint: i.Endpoint}
 	attrs := []slog.Attr{slog.String("endpoint", i.Endpoint), slog.Any("verdict", i.Verdict), slog.Float64("phi", i.Phi)}
 	if i.Verdict == Trusted || i.Verdict == Suspected {
-		l.tell(context.Background(), slog.LevelDebug, s, "peer is "+i.Verdict.String(), attrs...)
+		l.tell(context.Background(), slog.LevelDebug, s, "", "endpoint is "+i.Verdict.String(), attrs...)
 		return
 	}
 	attrs = append(attrs, slog.Duration("silence", i.Silence), slog.Any("fault", i.Fault))
-	l.tell(context.Background(), slog.LevelWarn, s, "peer does not respond", attrs...)
+	l.tell(context.Background(), slog.LevelWarn, s, "", "endpoint does not respond", attrs...)
 }
 
 func (l *eventLog) pingSupport(i PingSupportInfo) {
-	level, msg := slog.LevelInfo, "peer is pinged again"
+	level, msg := slog.LevelInfo, "endpoint is pinged again"
 	if i.Support.stopped() {
-		level, msg = slog.LevelWarn, "peer is pinged no more: if it hangs, its calls wait longer, and calls try it when it was away"
+		level, msg = slog.LevelWarn, "endpoint is not pinged any more: if it hangs, calls wait longer for it; after an outage, calls probe it"
 	}
-	l.tell(context.Background(), level, subject{event: "pings " + i.Support.String(), endpoint: i.Endpoint}, msg,
+	l.tell(context.Background(), level, subject{event: "pings " + i.Support.String(), endpoint: i.Endpoint}, "", msg,
 		slog.String("endpoint", i.Endpoint), slog.Any("pings", i.Support))
 }
 
 func (l *eventLog) viewsDiffer(i ViewsInfo) {
 	s, where := subject{event: "views", endpoint: i.Endpoint}, slog.String("endpoint", i.Endpoint)
-	if i.Comparison == detector.Agree {
-		l.end(slog.LevelInfo, s, "detector and calls see a peer alike again", where)
-		return
+	switch i.Comparison {
+	case detector.Agree:
+		l.end(s, "detector and calls agree again", where)
+	case detector.GrayFailure:
+		l.tell(context.Background(), slog.LevelWarn, s, "", "endpoint answers pings, but its calls fail", where, slog.Any("comparison", i.Comparison))
+	default:
+		l.tell(context.Background(), slog.LevelWarn, s, "", "endpoint is suspected, but its calls succeed", where, slog.Any("comparison", i.Comparison))
 	}
-	l.tell(context.Background(), slog.LevelWarn, s, "detector and calls see a peer differently", where, slog.Any("comparison", i.Comparison))
 }
 
 func (l *eventLog) resolved(i ResolvedInfo) {
-	switch {
-	case i.Err != nil:
-		s := subject{event: "resolved", text: i.Err.Error()} // another failure is no repetition
-		l.tell(context.Background(), slog.LevelWarn, s, "endpoints not resolved", slog.Int("kept", i.Kept), slog.Any("err", i.Err))
-	case i.Added+i.Removed > 0:
-		l.endResolved()
-		// Each one: the next says what changed since, and not what this one did.
+	s := subject{event: "resolved"}
+	if i.Err != nil {
+		l.tell(context.Background(), slog.LevelWarn, s, words(i.Err), "endpoints not resolved", slog.Int("kept", i.Kept), slog.Any("err", i.Err))
+		return
+	}
+	l.end(s, "endpoints resolved again")
+	if i.Added+i.Removed > 0 { // each one: the next says what changed since, and not what this one did
 		l.log.LogAttrs(context.Background(), slog.LevelInfo, "endpoints resolved",
 			slog.Int("added", i.Added), slog.Int("removed", i.Removed), slog.Int("kept", i.Kept))
-	default:
-		l.endResolved()
 	}
 }
 
-// tell logs an event, or counts it if one of its subject was logged just now.
-func (l *eventLog) tell(ctx context.Context, level slog.Level, s subject, msg string, attrs ...slog.Attr) {
+// tell logs an event, or counts it if one of its subject and kind was logged just now. Why
+// is the text of its error, if it has one.
+func (l *eventLog) tell(ctx context.Context, level slog.Level, s subject, why, msg string, attrs ...slog.Attr) {
 	if !l.log.Enabled(ctx, level) {
 		return
 	}
-	held, ok := l.admit(s, level, time.Now())
+	quiet := quietFor
+	if level == slog.LevelDebug {
+		quiet = quietDebug
+	}
+	held, ok := l.admit(time.Now(), s, kindOf(why), quiet)
 	if !ok {
 		return
 	}
@@ -159,26 +176,38 @@ func (l *eventLog) tell(ctx context.Context, level slog.Level, s subject, msg st
 }
 
 // admit reports whether an event is to be logged, and how many before it were not.
-func (l *eventLog) admit(s subject, level slog.Level, now time.Time) (held int, ok bool) {
+func (l *eventLog) admit(now time.Time, s subject, kind string, quiet time.Duration) (held int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.episodes[s]
 	if e == nil {
 		l.forget(now)
-		e = &episode{}
+		e = &episode{quiet: make(map[string]time.Time)}
 		l.episodes[s] = e
 	}
-	e.times++
-	if now.Before(e.quiet) {
+	if e.times++; e.times == 1 {
+		e.began = now
+	}
+	if !e.admit(now, kind, quiet) {
 		e.held++
 		return 0, false
 	}
 	held, e.held, e.logged = e.held, 0, true
-	e.quiet = now.Add(quietFor)
-	if level == slog.LevelDebug {
-		e.quiet = now.Add(quietDebug)
-	}
 	return held, true
+}
+
+// admit reports whether an event of the kind is to be logged now, and keeps others of the
+// kind out of the log from then on. Beyond manyKinds, further kinds are one.
+func (e *episode) admit(now time.Time, kind string, quiet time.Duration) bool {
+	maps.DeleteFunc(e.quiet, func(_ string, until time.Time) bool { return !now.Before(until) })
+	if _, known := e.quiet[kind]; !known && len(e.quiet) >= manyKinds {
+		kind = "others"
+	}
+	if _, known := e.quiet[kind]; known {
+		return false
+	}
+	e.quiet[kind] = now.Add(quiet)
+	return true
 }
 
 // forget makes room, seldom enough to cost nothing. l.mu is held.
@@ -187,47 +216,29 @@ func (l *eventLog) forget(now time.Time) {
 		return
 	}
 	for s, e := range l.episodes {
-		if e.quiet.Before(now) {
+		if !slices.ContainsFunc(slices.Collect(maps.Values(e.quiet)), now.Before) {
 			delete(l.episodes, s)
 		}
 	}
 	l.many = max(manySubjects, 2*len(l.episodes))
 }
 
-// end logs that an episode is over, if its begin was logged.
-func (l *eventLog) end(level slog.Level, s subject, msg string, attrs ...slog.Attr) {
+// end logs that an episode is over, with the number of its events and how long it lasted,
+// if its begin was logged.
+func (l *eventLog) end(s subject, msg string, attrs ...slog.Attr) {
 	l.mu.Lock()
-	times := 0
-	if e := l.episodes[s]; e != nil {
-		times = e.close()
+	e := l.episodes[s]
+	if e == nil || e.times == 0 {
+		l.mu.Unlock()
+		return
 	}
-	l.mu.Unlock()
-	if times > 0 && l.log.Enabled(context.Background(), level) {
-		l.log.LogAttrs(context.Background(), level, msg, append(attrs, slog.Int("events", times))...)
-	}
-}
-
-// endResolved is end for all failures to resolve the endpoints.
-func (l *eventLog) endResolved() {
-	times := 0
-	l.mu.Lock()
-	for s, e := range l.episodes {
-		if s.event == "resolved" {
-			times += e.close()
-		}
-	}
-	l.mu.Unlock()
-	if times > 0 && l.log.Enabled(context.Background(), slog.LevelInfo) {
-		l.log.LogAttrs(context.Background(), slog.LevelInfo, "endpoints resolved again", slog.Int("events", times))
-	}
-}
-
-// close ends an episode and returns how many events it had, 0 if its begin was not
-// logged. The log's mu is held.
-func (e *episode) close() (times int) {
-	if e.logged {
-		times, e.held = e.times, 0
-	}
+	times, lasted, logged := e.times, time.Since(e.began), e.logged
 	e.times, e.logged = 0, false
-	return times
+	if logged {
+		e.held = 0
+	}
+	l.mu.Unlock()
+	if logged {
+		l.log.LogAttrs(context.Background(), slog.LevelInfo, msg, append(attrs, slog.Int("events", times), slog.Duration("lasted", lasted))...)
+	}
 }

@@ -1,8 +1,11 @@
 package rpcx_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,6 +72,7 @@ func TestLogSumsUp(t *testing.T) {
 		back := log.with(`msg="dial succeeded again"`)
 		require.Len(t, back, 1)
 		require.Contains(t, back[0], "level=INFO")
+		require.Contains(t, back[0], "lasted=10m")
 
 		require.InDelta(t, 11, len(log.with(`msg="breaker changed"`)), 1)
 		require.Contains(t, log.with(`msg="breaker changed"`)[0], "level=INFO")
@@ -94,11 +98,64 @@ func TestLogOfAnotherFailureOfTheResolver(t *testing.T) {
 		require.Len(t, log.with("permission denied"), 1)
 		time.Sleep(time.Minute)
 		sets.saySet(nil, errors.New("permission denied"))
-		require.Len(t, log.with("suppressed=9"), 1)
+		require.Len(t, log.with("suppressed=18"), 1)
 		sets.say("a:1")
 		require.Len(t, log.with(`"endpoints resolved again" events=21`), 1)
 		sets.saySet(nil, errors.New("no such file"))
 		require.Len(t, log.with("no such file"), 2)
+	})
+}
+
+// An error of another kind than those before is logged at once, whatever is suppressed; one
+// that differs in figures only is a repetition.
+func TestLogOfAnotherErrorOfADial(t *testing.T) {
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		var log lines
+		var fails atomic.Pointer[error]
+		f.dialer.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		f.dialer.Breaker.OpenFor, f.dialer.Breaker.MaxOpenFor = time.Second, time.Second
+		dial, dials := f.dialer.NetDial, 0
+		f.dialer.NetDial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if err := fails.Load(); err != nil && address == "a:1" {
+				dials++
+				return nil, fmt.Errorf("%w (port %d, after %v)", *err, dials, time.Duration(dials)*time.Millisecond)
+			}
+			return dial(ctx, network, address)
+		}
+		c := f.dial()
+		synctest.Wait()
+		fail := func(text string) {
+			err := errors.New(text)
+			fails.Store(&err)
+			time.Sleep(10 * time.Second)
+		}
+		f.kill("a:1")
+		fail("no route to host")
+		require.Len(t, log.with("no route to host"), 2, "the dial, and the breaker that it opened: %q", log.with(""))
+		fail("certificate required")
+		require.Len(t, log.with(`err="certificate required`), 1)
+		fail("no route to host")
+		require.Len(t, log.with(`err="no route to host`), 1, "it is known")
+		require.Greater(t, dials, 10)
+		fails.Store(nil)
+		f.Resume("a:1")
+		time.Sleep(10 * time.Second)
+		require.NoError(t, c.Close())
+		require.Len(t, log.with(`msg="dial succeeded again"`), 1)
+	})
+}
+
+// There is a bound on the kinds of errors that are told apart.
+func TestLogOfManyKindsOfErrors(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		var log lines
+		f.dialer.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		c, sets := f.resolve("a:1")
+		defer c.Close()
+		for i := range 100 {
+			sets.saySet(nil, errors.New("no such file "+strings.Repeat("x", i)))
+		}
+		require.Len(t, log.with(`msg="endpoints not resolved"`), 9)
 	})
 }
 
@@ -129,16 +186,16 @@ func TestLogLevels(t *testing.T) {
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	everything(t, func(d *rpcx.Dialer) { d.Logger = logger })
 	for msg, level := range map[string]string{
-		"call is tried again":                       "DEBUG",
-		"call is hedged":                            "DEBUG",
-		"peer is suspected":                         "DEBUG",
-		"breaker changed":                           "INFO",
-		"breaker closed":                            "INFO",
-		"dial succeeded again":                      "INFO",
-		"peer does not respond":                     "WARN",
-		"dial failed":                               "WARN",
-		"retry budget is exhausted":                 "WARN",
-		"detector and calls see a peer differently": "WARN",
+		"call is tried again":                        "DEBUG",
+		"call is hedged":                             "DEBUG",
+		"endpoint is suspected":                      "DEBUG",
+		"breaker changed":                            "INFO",
+		"breaker closed":                             "INFO",
+		"dial succeeded again":                       "INFO",
+		"endpoint does not respond":                  "WARN",
+		"dial failed":                                "WARN",
+		"retry budget is exhausted":                  "WARN",
+		"endpoint answers pings, but its calls fail": "WARN",
 	} {
 		told := log.with(`msg="` + msg + `"`)
 		require.NotEmpty(t, told, msg)

@@ -66,8 +66,12 @@ type EndpointStats struct {
 }
 
 // Window counts the calls by which a closed breaker decides: the recent ones (see
-// breaker.Config.Window) that have ended, the failed ones and the slow ones.
-type Window struct{ Calls, Failures, Slow int }
+// breaker.Config.Window) that have ended, the failed ones and the slow ones. They are 0 in
+// all other states.
+type Window struct {
+	Calls, Failures, Slow int
+	Length                time.Duration // how far back it counts
+}
 
 // Stats returns the present figures. It is cheap enough to be asked for every second,
 // with ten thousand endpoints too.
@@ -99,7 +103,7 @@ func (e *endpoint) stats(now time.Time) (EndpointStats, uint64) {
 	took := e.latencies.Read(now.Sub(e.client.born))
 	return EndpointStats{
 		Address: e.addr, State: b.State, Since: b.Since, DownSince: b.DownSince, Cause: b.Cause, RetryAfter: b.RetryAfter, Trips: b.Trips,
-		Window:  Window{Calls: b.Calls, Failures: b.Failures, Slow: b.Slow},
+		Window:  Window{Calls: b.Calls, Failures: b.Failures, Slow: b.Slow, Length: b.Window},
 		Suspect: phi >= suspectPhi, Phi: phi, Pings: e.support(), Connected: e.pool.connected(), Conns: conns,
 		InFlight: n.InFlight, Latency: n.Latency, P50: took.Quantile(.5), P95: took.Quantile(.95), P99: took.Quantile(.99),
 		Picks: n.Picks, BytesRead: bytes.read, BytesWritten: bytes.written,

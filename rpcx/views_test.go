@@ -60,7 +60,7 @@ func TestFrozenServerIsNoFalseAlarm(t *testing.T) {
 			tries(t, c, time.Minute, "Bank.Where", struct{}{})
 			require.Equal(t, breaker.Closed, c.Stats().Endpoints[0].State)
 			require.Empty(t, *seen)
-			require.Empty(t, log.with("see a peer"))
+			require.Empty(t, log.with("its calls"))
 		})
 	}
 }
@@ -99,8 +99,8 @@ func TestGrayFailureEndsWithoutAWarning(t *testing.T) {
 		require.Len(t, *seen, 1, "no call has a view")
 		tries(t, c, time.Minute, "Bank.Where", struct{}{})
 		require.Equal(t, []detector.Comparison{detector.GrayFailure, detector.Agree}, *seen)
-		require.Len(t, log.with("see a peer differently"), 1)
-		again := log.with("see a peer alike again")
+		require.Len(t, log.with("endpoint answers pings, but its calls fail"), 1)
+		again := log.with("detector and calls agree again")
 		require.Len(t, again, 1)
 		require.Contains(t, again[0], "level=INFO")
 	})

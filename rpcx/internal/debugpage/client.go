@@ -11,8 +11,9 @@ import (
 type Client interface {
 	// State returns the present state.
 	State() State
-	// Events returns the events after the one with the number seq, the oldest first.
-	Events(seq uint64) []Event
+	// Events returns the events that were added or repeated after the change with the
+	// number rev, the oldest first.
+	Events(rev uint64) []Event
 	// Control carries out an order, and returns what it did as a sentence that begins
 	// with the endpoint's address. The error is ErrNoEndpoint, or says why the order
 	// cannot be carried out in the present state.

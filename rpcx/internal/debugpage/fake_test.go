@@ -55,7 +55,7 @@ func (f *fake) State() State {
 	return s
 }
 
-func (f *fake) Events(seq uint64) []Event { return f.Since(seq) }
+func (f *fake) Events(rev uint64) []Event { return f.Since(rev) }
 
 func (f *fake) Control(o Order) (effect string, err error) {
 	f.mu.Lock()

@@ -22,7 +22,7 @@ type clientFrame struct {
 	Stats        any      // with the endpoints that have changed
 	Gone         []string `json:",omitempty"` // endpoints of an earlier frame that are not in use any more
 	Missed       uint64   `json:",omitempty"` // events that were dropped before this frame
-	Events       []Event  // those after the previous frame's, the oldest first
+	Events       []Event  // those added or repeated since the previous frame, the oldest first
 }
 
 // framer makes the frames of one reader. The first one is whole.
@@ -36,7 +36,8 @@ type framer struct {
 type clientFramer struct {
 	name   string
 	client Client
-	seq    uint64 // of the last event shown
+	seq    uint64 // of the newest event shown
+	rev    uint64 // of the latest change of an event that was shown
 	shown  map[string]shown
 }
 
@@ -63,14 +64,25 @@ func (c *clientFramer) next(number uint64) clientFrame {
 	out := clientFrame{Name: c.name, Closed: state.Closed, PhiThreshold: state.PhiThreshold}
 	out.Stats = state.Figures(c.changed(number, state.Endpoints))
 	out.Gone = c.gone(number) // after changed, which marks the endpoints in use
-	out.Events = c.client.Events(c.seq)
-	if n := len(out.Events); n > 0 {
-		out.Missed = out.Events[0].Seq - c.seq - 1
-		c.seq = out.Events[n-1].Seq
-	} else {
-		out.Events = []Event{} // [] in JSON, not null
-	}
+	out.Events, out.Missed = c.events()
 	return out
+}
+
+// events returns the events that were added or repeated since the previous frame, and how
+// many were dropped meanwhile.
+func (c *clientFramer) events() (all []Event, missed uint64) {
+	all = c.client.Events(c.rev)
+	for _, e := range all {
+		c.rev = max(c.rev, e.Rev)
+		if e.Seq > c.seq {
+			missed += e.Seq - c.seq - 1
+			c.seq = e.Seq
+		}
+	}
+	if all == nil {
+		all = []Event{} // [] in JSON, not null
+	}
+	return all, missed
 }
 
 // changed returns the endpoints that are not as they were shown last.

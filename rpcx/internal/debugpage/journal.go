@@ -22,11 +22,13 @@ type Journal struct {
 	mu     sync.Mutex // protects following
 	events []Event    // a ring once it is full
 	seq    uint64     // of the newest event
+	rev    uint64     // of the latest change
 }
 
 // An Event is one line of a Journal.
 type Event struct {
 	Seq      uint64 // from 1, without gaps; set by the Journal
+	Rev      uint64 // numbers the changes of a Journal's events, from 1; this event's last one
 	At       time.Time
 	Kind     string  // breaker, detector, connection, endpoints or control
 	Level    Level   // how bad it is
@@ -34,6 +36,9 @@ type Event struct {
 	Text     string  // a sentence that begins with the endpoint's address
 	State    string  `json:",omitempty"` // the state that a breaker has entered
 	Phi      float64 `json:",omitempty"` // of a detector's event
+
+	Again int       `json:",omitempty"` // how often it was repeated: see Journal.Repeat
+	Last  time.Time `json:",omitzero"`  // when it was repeated last
 }
 
 // Level is how bad an Event is.
@@ -53,7 +58,8 @@ func (j *Journal) Note(e Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.seq++
-	e.Seq = j.seq
+	j.rev++
+	e.Seq, e.Rev = j.seq, j.rev
 	if len(j.events) < journalSize {
 		j.events = append(j.events, e)
 		return
@@ -61,17 +67,44 @@ func (j *Journal) Note(e Event) {
 	j.events[(j.seq-1)%journalSize] = e
 }
 
-// Since returns the events after the one with the number seq, the oldest first.
-func (j *Journal) Since(seq uint64) []Event {
+// Repeat counts a repetition of the newest event of the kind and the endpoint, in place of
+// one more event. It reports false if there is no such event any more, or it is not alike.
+func (j *Journal) Repeat(kind, endpoint string, at time.Time, alike func(Event) bool) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	from := max(seq, j.seq-uint64(len(j.events)))
-	if from >= j.seq {
+	e := j.newest(kind, endpoint)
+	if e == nil || !alike(*e) {
+		return false
+	}
+	j.rev++
+	e.Rev, e.Last = j.rev, at
+	e.Again++
+	return true
+}
+
+// newest returns the newest event of the kind and the endpoint, or nil. j.mu is held.
+func (j *Journal) newest(kind, endpoint string) *Event {
+	for n := j.seq; n > j.seq-uint64(len(j.events)); n-- {
+		if e := &j.events[(n-1)%journalSize]; e.Kind == kind && e.Endpoint == endpoint {
+			return e
+		}
+	}
+	return nil
+}
+
+// Since returns the events that were added or repeated after the change with the number
+// rev, the oldest first.
+func (j *Journal) Since(rev uint64) []Event {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if rev >= j.rev {
 		return nil
 	}
-	out := make([]Event, 0, j.seq-from)
-	for n := from; n < j.seq; n++ {
-		out = append(out, j.events[n%journalSize])
+	var out []Event
+	for n := j.seq - uint64(len(j.events)); n < j.seq; n++ {
+		if e := j.events[n%journalSize]; e.Rev > rev {
+			out = append(out, e)
+		}
 	}
 	return out
 }
