@@ -145,7 +145,7 @@ func (g *Registration) again(ctx context.Context) bool {
 		if err == nil {
 			return true
 		}
-		g.log.Warn("cannot register in etcd", "error", err)
+		g.log.Warn("cannot register in etcd", "err", err)
 		pause(ctx, retry.NextBackOff())
 	}
 	return false

@@ -37,7 +37,7 @@ func (s *serving) accept(ctx context.Context, lis net.Listener) error {
 		}
 		// For example out of file descriptors: it passes (net/http waits the same way).
 		if delay == 0 { // one line for several failures in a row
-			s.log.Error("accept failed; trying again", "error", err)
+			s.log.Error("accept failed; trying again", "err", err)
 		}
 		delay = min(max(2*delay, minAcceptDelay), maxAcceptDelay)
 		select {

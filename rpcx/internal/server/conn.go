@@ -158,7 +158,7 @@ func (c *conn) endIfIdle() {
 // fail ends the connection after a write has failed.
 func (c *conn) fail(err error) {
 	if wire.IsTimeout(err) {
-		c.log.Warn("connection closed: its client does not read", "from", c.nc.RemoteAddr())
+		c.log.Warn("connection closed: its client does not read", "remote", c.nc.RemoteAddr())
 	}
 	c.abort(wire.ErrClosed)
 }

@@ -80,7 +80,7 @@ func (c *conn) look() {
 	case now.stalled == stuck:
 		c.fail(os.ErrDeadlineExceeded)
 	case now.paused == maxPause:
-		c.log.Warn("connection closed: a request has begun and does not go on", "from", c.nc.RemoteAddr())
+		c.log.Warn("connection closed: a request has begun and does not go on", "remote", c.nc.RemoteAddr())
 		c.abort(wire.ErrClosed)
 	}
 }
