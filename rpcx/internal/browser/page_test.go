@@ -108,7 +108,7 @@ func TestPageFollowsRealProcesses(t *testing.T) {
 	report("killed", killed, at, "open half-open", "open")
 	b.when(`document.querySelector("#events").textContent.includes("does not respond: silent for")`)
 	b.when(`document.querySelector("#events").textContent.includes("connection refused")`)
-	b.when(`document.title.startsWith("2 out")`)
+	b.when(`document.title.startsWith("2 down")`)
 	if *picture != "" {
 		b.paint(*picture)
 	}

@@ -108,7 +108,7 @@ const HEIGHTS = {closed: 3, disabled: 3, suspect: 8, "half-open": 12, open: 18, 
 const SHAPES = {
   closed: "M8 2a6 6 0 1 1 0 12a6 6 0 0 1 0-12z", // a disc
   suspect: "M8 1.5L15 14H1z", // a triangle
-  "half-open": "M8 2a6 6 0 1 1 0 12a6 6 0 0 1 0-12zM8 3.4a4.6 4.6 0 0 0 0 9.2z", // a disc half full
+  "half-open": "M2.5 2.5h11v11h-11zM4 4v8h4v-8z", // a square half full
   open: "M2.5 2.5h11v11h-11z", // a square
   "forced-open": "M3 2h3.5v12H3zM9.5 2H13v12H9.5z", // a pause sign
   disabled: "M8 2a6 6 0 1 1 0 12a6 6 0 0 1 0-12zM8 4.5a3.5 3.5 0 1 0 0 7a3.5 3.5 0 0 0 0-7z", // a ring

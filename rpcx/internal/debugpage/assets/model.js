@@ -5,13 +5,18 @@
 
 const STATES = {
   open: ["Open", "takes no calls"],
+  "half-open": ["Half-open", "a probe is under way"],
   "forced-open": ["Drained", "takes no calls until it is reset"],
-  "half-open": ["Half-open", "is being tried"],
   suspect: ["Suspect", "late to answer; others are preferred"],
   disabled: ["No breaker", "takes every call"],
   closed: ["Closed", "takes calls"],
 };
-const SEVERITY = Object.keys(STATES);
+
+// Open and half-open, between which a breaker alternates while its endpoint is away, are
+// one group, the worst.
+const GROUPS = {down: "Down", "forced-open": "Drained", suspect: "Suspect", disabled: "No breaker", closed: "Closed"};
+const SEVERITY = Object.keys(GROUPS);
+const groupOf = (state) => (state === "open" || state === "half-open" ? "down" : state);
 
 function duration(ms) {
   if (!(ms > 0)) return "–";
@@ -21,6 +26,14 @@ function duration(ms) {
   if (ms < 60e3) return `${(ms / 1000).toFixed(ms < 10e3 ? 1 : 0)} s`;
   if (ms < 3600e3) return `${Math.floor(ms / 60e3)} min ${Math.floor(ms / 1000) % 60} s`;
   if (ms < 48 * 3600e3) return `${Math.floor(ms / 3600e3)} h ${Math.floor(ms / 60e3) % 60} min`;
+  return `${Math.floor(ms / 86400e3)} days`;
+}
+
+// brief is a duration in one unit.
+function brief(ms) {
+  if (ms < 100e3) return `${Math.max(1, Math.round(ms / 1000))} s`;
+  if (ms < 100 * 60e3) return `${Math.round(ms / 60e3)} min`;
+  if (ms < 48 * 3600e3) return `${Math.round(ms / 3600e3)} h`;
   return `${Math.floor(ms / 86400e3)} days`;
 }
 
@@ -76,25 +89,30 @@ class Endpoint {
   update(now, e) {
     this.now = e;
     this.state = e.State === "closed" && e.Suspect ? "suspect" : e.State;
-    this.severity = SEVERITY.indexOf(this.state);
-    this.p99 = e.P99 / 1e6;
+    this.group = groupOf(this.state);
+    this.severity = SEVERITY.indexOf(this.group);
+    this.down = this.group === "down";
+    this.out = this.down || this.group === "forced-open"; // it takes no calls
+    this.since = Date.parse(e.DownSince || e.Since);
+    this.p99 = this.out ? NaN : e.P99 / 1e6;
   }
 
   matches(wanted) {
-    return `${this.address} ${this.state} ${STATES[this.state]?.[0]} ${this.now.Cause || ""}`.toLowerCase().includes(wanted);
+    return `${this.address} ${this.state} ${this.group} ${STATES[this.state]?.[0]} ${this.now.Cause || ""}`.toLowerCase().includes(wanted);
   }
 
-  // sample adds the present figures to the charts.
+  // sample adds the present figures to the charts. What was measured while an endpoint took
+  // calls says nothing of it any more once it takes none.
   sample(now) {
-    const e = this.now, tick = Math.floor(now / TICK);
-    this.phi.put(tick, e.Phi);
-    this.low.put(tick, e.P50 > 0 ? e.P50 / 1e6 : NaN);
-    this.high.put(tick, e.P99 > 0 ? e.P99 / 1e6 : NaN);
+    const e = this.now, tick = Math.floor(now / TICK), none = this.out;
+    this.phi.put(tick, none ? NaN : e.Phi);
+    this.low.put(tick, !none && e.P50 > 0 ? e.P50 / 1e6 : NaN);
+    this.high.put(tick, !none && e.P99 > 0 ? e.P99 / 1e6 : NaN);
     this.calls.put(now, e.Picks);
     this.read.put(now, e.BytesRead);
     this.written.put(now, e.BytesWritten);
-    if (!this.strip.parts.length) this.strip.enter(Date.parse(e.Since), e.State);
-    this.strip.enter(now, this.state);
+    if (!this.strip.parts.length) this.strip.enter(this.since, this.down ? "open" : e.State);
+    this.strip.enter(now, this.down ? "open" : this.state);
     this.strip.forget(now);
   }
 }
@@ -107,7 +125,7 @@ class Client {
     this.name = name;
     this.endpoints = new Map();
     this.events = []; // the newest last
-    this.seq = 0;
+    this.seq = 0; // of the newest
     this.rates = Object.fromEntries(FIGURES.map((f) => [f, new Rate()]));
     this.traffic = new Series();
   }
@@ -142,23 +160,30 @@ class Client {
     [...this.endpoints.values()].sort((a, b) => natural.compare(a.address, b.address)).forEach((e, i) => { e.rank = i; });
   }
 
-  // addEvents adds the events that are new. Numbers that restart mean another client.
+  // addEvents adds the events that are new, and replaces those that were repeated. Numbers
+  // that restart mean another client.
   addEvents(events, whole) {
     if (whole && (events.at(-1)?.Seq ?? 0) < this.seq) { this.events = []; this.seq = 0; }
     for (const e of events) {
-      if (e.Seq <= this.seq) continue;
-      this.seq = e.Seq;
+      const i = this.events.findIndex((known) => known.Seq === e.Seq);
+      if (i >= 0 && this.events[i].Rev === e.Rev) continue;
       e.time = Date.parse(e.At);
+      if (i >= 0) { this.events[i] = e; continue; }
+      if (e.Seq <= this.seq) continue; // it was dropped here
+      this.seq = e.Seq;
       this.events.push(e);
-      if (e.State) this.endpoints.get(e.Endpoint || "")?.strip.enter(e.time, e.State);
+      if (e.State) this.endpoints.get(e.Endpoint || "")?.strip.enter(e.time, groupOf(e.State) === "down" ? "open" : e.State);
     }
     if (this.events.length > MAX_EVENTS) this.events.splice(0, this.events.length - MAX_EVENTS);
   }
 
   sample(now) {
     let total = 0;
-    for (const e of this.endpoints.values()) { e.sample(now); total += e.calls.get(); }
-    for (const e of this.endpoints.values()) e.share = total ? e.calls.get() / total : 0;
+    for (const e of this.endpoints.values()) {
+      e.sample(now);
+      if (!e.out) total += e.calls.get();
+    }
+    for (const e of this.endpoints.values()) e.share = total && !e.out ? e.calls.get() / total : 0;
     for (const f of FIGURES) this.rates[f].put(now, this.stats[f] || 0);
     this.traffic.put(Math.floor(now / TICK), this.rates.Calls.get());
     for (const e of this.events.slice(-32)) {

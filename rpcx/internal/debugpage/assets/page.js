@@ -107,30 +107,38 @@ addEventListener("resize", draw);
 // --- the client's own figures ---
 
 function drawSummary() {
-  const s = shown.stats, states = {};
+  const s = shown.stats, groups = {};
   shown.mostShare = 0;
   for (const e of shown.endpoints.values()) {
-    states[e.state] = (states[e.state] || 0) + 1;
+    groups[e.group] = (groups[e.group] || 0) + 1;
     shown.mostShare = Math.max(shown.mostShare, e.share);
   }
   setLatencyScale();
-  const rate = (f) => shown.rates[f].get();
-  const tiles = [["calls/s", count(rate("Calls"))], ["failed/s", count(rate("Failures")), rate("Failures") > 0 && "bad"], ["retries/s", count(rate("Retries"))]];
-  if (s.Hedges !== undefined) tiles.push(["hedges/s", count(rate("Hedges"))]);
-  tiles.push(["in flight", count(s.InFlight)]);
-  if (s.Budget >= 0) tiles.push(["retry budget", budget(s.Budget)]);
-  tiles.push(["endpoints", s.Listed > shown.endpoints.size ? `${shown.endpoints.size} of ${s.Listed}` : String(shown.endpoints.size)]);
+  setText($("threshold"), String(shown.threshold));
+  const rate = (f) => shown.rates[f].get(), all = shown.endpoints.size, up = all - outOf(groups);
+  const tiles = [
+    ["endpoints up", `${up} of ${all}`, "Endpoints that take calls, of those in use", up < all && "bad"],
+    ["calls/s", count(rate("Calls"))], ["failed/s", count(rate("Failures")), "Calls that returned an error, of the method or of any other kind", rate("Failures") > 0 && "bad"],
+    ["retries/s", count(rate("Retries")), "Attempts that repeated one which a server was given"],
+  ];
+  if (s.Hedges !== undefined) tiles.push(["hedges/s", count(rate("Hedges")), "Second attempts of calls that took long"]);
+  tiles.push(["in flight", count(s.InFlight), "Calls that have begun and not ended"]);
+  if (s.Budget >= 0) tiles.push(["retry budget", budget(s.Budget), "Retries that may be made now; calls fill it up again"]);
+  if (s.Listed > all) tiles.push(["listed", count(s.Listed), "Endpoints in the set, of which this client uses a part"]);
   drawTiles($("summary"), tiles);
-  drawStates(states);
+  drawStates(groups);
   drawClients();
-  document.title = titleOf(states);
+  document.title = titleOf(groups);
 }
+
+// outOf is how many endpoints take no calls.
+const outOf = (groups) => (groups.down || 0) + (groups["forced-open"] || 0);
 
 const budget = (b) => count(Math.floor(b * 10) / 10);
 
 function drawTiles(dl, tiles) {
   while (dl.childElementCount > tiles.length) dl.lastElementChild.remove();
-  tiles.forEach(([name, value, mark], i) => {
+  tiles.forEach(([name, value, meaning, mark], i) => {
     let tile = dl.children[i];
     if (!tile) {
       tile = make("div");
@@ -139,23 +147,24 @@ function drawTiles(dl, tiles) {
     }
     setText(tile.firstElementChild, name);
     setText(tile.lastElementChild, value);
+    tile.title = meaning || "";
     tile.dataset.mark = mark || "";
   });
 }
 
-function titleOf(states) {
-  const bad = (states.open || 0) + (states["forced-open"] || 0) + (states["half-open"] || 0);
-  return `${bad ? `${bad} out · ` : ""}${shown.name} · rpcx`;
+function titleOf(groups) {
+  const out = outOf(groups);
+  return `${out ? `${out} down · ` : ""}${shown.name} · rpcx`;
 }
 
-function drawStates(states) {
-  const box = $("states"), names = SEVERITY.filter((s) => states[s] || s === only);
-  keyed(box, ["", ...names], () => make("button", "", {type: "button"}), (button, state) => {
-    const n = state ? states[state] || 0 : shown.endpoints.size;
-    setText(button, `${state ? STATES[state][0] : "All"} ${n}`);
-    button.dataset.state = state;
-    button.setAttribute("aria-pressed", String(state === only));
-    button.onclick = () => { only = state; rearrange(); };
+function drawStates(groups) {
+  const box = $("states"), names = SEVERITY.filter((g) => groups[g] || g === only);
+  keyed(box, ["", ...names], () => make("button", "", {type: "button"}), (button, group) => {
+    const n = group ? groups[group] || 0 : shown.endpoints.size;
+    setText(button, `${group ? GROUPS[group] : "All"} ${n}`);
+    button.dataset.group = group;
+    button.setAttribute("aria-pressed", String(group === only));
+    button.onclick = () => { only = group; rearrange(); };
   });
 }
 
@@ -244,7 +253,7 @@ for (const id of HEADS) {
   const head = make("div", undefined, {role: "columnheader", class: id === "address" ? "name" : `cell ${id}`});
   const words = HEAD_WORDS[id] || COLUMNS.find((c) => c[0] === id)[1].toLowerCase();
   head.dataset.column = id;
-  head.append(make("button", words, {type: "button", title: "Sort by this"}));
+  head.append(make("button", words, {type: "button", title: `${MEANINGS[id]}. Click to sort.`}));
   head.firstElementChild.onclick = () => sortBy(id);
   $("heads").append(head);
 }
@@ -252,6 +261,6 @@ $("order").onchange = () => sortBy($("order").value);
 
 $("close").onclick = unchoose;
 
-sortBy("state");
+sortBy("address");
 link("wait", "connecting");
 connect();

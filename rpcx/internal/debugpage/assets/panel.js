@@ -7,10 +7,10 @@ let drawn; // identifies the contents of the list of events
 
 function drawEvents() {
   const about = chosen ? shown.events.filter((e) => (e.Endpoint || "") === chosen.address) : shown.events;
-  const key = `${shown.name} ${chosen?.address} ${about.at(-1)?.Seq} ${about.length}`;
+  const key = `${shown.name} ${chosen?.address} ${about.length} ${Math.max(0, ...about.map((e) => e.Rev))}`;
   if (key === drawn) return;
   drawn = key;
-  setText($("log-title"), chosen ? "Its recent events" : "Recent events");
+  setText($("log-title"), chosen ? "Recent events of this endpoint" : "Recent events");
   const newest = about.slice(-100).reverse();
   if (!newest.length) {
     $("events").replaceChildren(make("li", "Nothing has happened yet.", {class: "none"}));
@@ -30,6 +30,7 @@ function eventItem(e) {
   const text = make("p");
   if (e.Endpoint) text.append(make("b", e.Endpoint), " ");
   text.append(plain(e.Text, e.Endpoint));
+  if (e.Again) text.append(make("small", `${plural(e.Again, "probe")} failed since, the last at ${clock(Date.parse(e.Last))}`));
   li.append(svg, make("time", clock(e.time), {datetime: e.At}), text);
   return li;
 }
@@ -76,12 +77,14 @@ function drawDetail() {
   setText($("detail-title"), e.address || "the connection");
   setText($("detail-state"), `${(STATES[e.state] || [e.state])[0]}: ${reason(e)}`);
   drawBig(e);
+  const w = s.Window, known = !e.out && w.Length > 0 && e.state !== "disabled";
   drawTiles($("detail-figures"), [
-    ["calls/s", count(e.calls.get())], ["share", percent(e.share)], ["in flight", count(s.InFlight)],
-    ["connections", count(s.Conns)], ["read", bytes(s.BytesRead)], ["written", bytes(s.BytesWritten)],
-    ["attempts", count(s.Picks)], ["trips", count(s.Trips)], ["recent failures", `${count(s.Window.Failures)} of ${count(s.Window.Calls)}`],
-    ...(s.ServerRunning >= 0 ? [["server runs", plural(s.ServerRunning, "request")]] : []),
-    ...(s.Priority ? [["priority", String(s.Priority)]] : []),
+    ["calls/s", e.out ? "–" : count(e.calls.get())], ["share", e.out ? "–" : percent(e.share), MEANINGS.share], ["in flight", count(s.InFlight), "Calls that wait for an answer"],
+    ["connections", count(s.Conns)], ["received", bytes(s.BytesRead)], ["sent", bytes(s.BytesWritten)],
+    ["attempts", count(s.Picks), "Attempts of calls that were given to this endpoint"], ["opened", plural(s.Trips, "time"), "How often the breaker has opened"],
+    [known ? `failed in ${brief(w.Length / 1e6)}` : "failed", known ? `${count(w.Failures)} of ${count(w.Calls)}` : "–", "The calls that ended in this time, by which the breaker decides"],
+    ...(s.ServerRunning >= 0 ? [["on the server", e.down ? "–" : plural(s.ServerRunning, "request"), "Requests of all clients that the server was running when it last answered a ping"]] : []),
+    ...(s.Priority ? [["priority", String(s.Priority), "Endpoints of a higher number get calls while those of a lower one are down"]] : []),
     ...Object.entries(s.Metadata || {}),
   ]);
   $("controls").hidden = !controls || e.state === "disabled" || shown.closed;
@@ -93,15 +96,16 @@ function drawDetail() {
 function drawBig(e) {
   const box = $("detail-charts");
   if (!box.childElementCount) {
-    for (const [name, words] of [["strip", "Breaker"], ["phi", "Phi"], ["latency", "Latency"]]) {
+    for (const [name, words, meaning] of [["strip", "Breaker", "the last 2 minutes"], ["phi", "Phi", "1: others are preferred · dashed: it is taken out"], ["latency", "Latency", "line: p50 · band: up to p99"]]) {
       const cell = $("row").content.querySelector(`.${name}`).cloneNode(true);
       cell.removeAttribute("role");
       const figure = make("figure");
-      figure.append(make("figcaption", words), cell);
+      figure.append(make("figcaption", words), cell, make("small", meaning));
       box.append(figure);
     }
   }
   drawStrip(box.querySelector(".strip"), e);
+  setText(box.querySelector(".strip").firstElementChild, age(e, now, duration));
   drawPhi(box.querySelector(".phi"), e);
   drawLatency(box.querySelector(".latency"), e);
 }

@@ -2,18 +2,27 @@
 // The rows: their selection, order and drawing.
 
 const COLUMNS = [
-  ["state", "Breaker", (a, b) => a.severity - b.severity],
   ["address", "Endpoint", () => 0],
+  ["state", "Breaker", (a, b) => a.severity - b.severity],
   ["phi", "Phi", (a, b) => b.now.Phi - a.now.Phi],
-  ["latency", "p99 latency", (a, b) => (b.p99 || 0) - (a.p99 || 0)],
+  ["latency", "Latency", (a, b) => (b.p99 || 0) - (a.p99 || 0)],
   ["share", "Share", (a, b) => b.share - a.share],
   ["flight", "In flight", (a, b) => b.now.InFlight - a.now.InFlight],
   ["traffic", "Traffic", (a, b) => b.read.get() + b.written.get() - a.read.get() - a.written.get()],
 ];
 const HEADS = ["address", "state", "phi", "latency", "share", "flight", "traffic"]; // from left to right
 const HEAD_WORDS = {state: "breaker, 2 min", latency: "p50 · p95 · p99"};
+const MEANINGS = { // of the columns
+  address: "The endpoint's address, and why it is in its state",
+  state: "The states of the breaker in the last two minutes: low and green, it took calls; high and red, it took none",
+  phi: "The failure detector's level of suspicion: from 1 on others are preferred, at the dashed line the endpoint is taken out",
+  latency: "How long half, 95 % and 99 % of the calls of the last minute took, at most; the line is p50, the band reaches up to p99",
+  share: "The part of the client's calls that the endpoint gets; the mark is an even share",
+  flight: "Calls that wait for an answer, and open connections",
+  traffic: "Bytes received and sent",
+};
 
-let order = "state", only = "", wanted = "", ordered = false, settled = 0;
+let order = "address", only = "", wanted = "", ordered = false, settled = 0;
 let list = []; // of endpoints, as shown
 
 // arrange updates the list. Figures change all the time, so rows that are sorted by one
@@ -25,7 +34,7 @@ function arrange() {
   shown.rank();
   const kept = [];
   for (const e of shown.endpoints.values()) {
-    if ((!only || e.state === only) && (!wanted || e.matches(wanted))) kept.push(e);
+    if ((!only || e.group === only) && (!wanted || e.matches(wanted))) kept.push(e);
   }
   const before = new Map(list.map((e, i) => [e, i]));
   const hold = order !== "state" && at - settled < 2000 && kept.every((e) => before.has(e));
@@ -110,8 +119,8 @@ function drawRow(row, e) {
   drawShare(p.share, e);
   setText(p.flight.firstElementChild, count(s.InFlight));
   setText(p.flight.lastElementChild, plural(s.Conns, "conn"));
-  setText(p.traffic.firstElementChild, `↓ ${bytes(e.read.get())}/s`);
-  setText(p.traffic.lastElementChild, `↑ ${bytes(e.written.get())}/s`);
+  setText(p.traffic.firstElementChild, e.down ? "–" : `↓ ${bytes(e.read.get())}/s`);
+  setText(p.traffic.lastElementChild, e.down ? "\u00a0" : `↑ ${bytes(e.written.get())}/s`);
 }
 
 // reason returns why an endpoint is in its state, or else what is notable.
@@ -119,18 +128,34 @@ function reason(e) {
   const s = e.now, said = [];
   if (s.Cause) said.push(plain(s.Cause, e.address));
   else if (STATES[e.state]) said.push(STATES[e.state][1]);
-  if (e.state === "open" && s.RetryAfter > 0) said.push(`tried again in ${duration(s.RetryAfter / 1e6)}`);
-  if (e.state === "closed" && s.Window.Failures > 0) said.push(`${s.Window.Failures} of ${plural(s.Window.Calls, "call")} failed recently`);
-  if (e.state === "closed" && s.Connected === false) said.push("not connected");
+  if (e.state === "open" && s.RetryAfter > 0) said.push(`next probe in ${Math.ceil(s.RetryAfter / 1e9)} s`);
+  if (e.state === "half-open" && s.Cause) said.push(STATES[e.state][1]);
+  if (e.group === "closed" && s.Window.Failures > 0) said.push(failures(s.Window));
+  if (e.group === "closed" && s.Connected === false) said.push("not connected");
   if (shown.closed) said.push("as it was when the client was closed");
   return said.join("; ");
 }
 
-// plain leaves the prefix and the address out of a cause.
-const plain = (cause, address) => cause.replaceAll("rpcx: ", "").replaceAll(`${address} does not`, "does not");
+// failures says what the breaker counts.
+const failures = (w) => `${count(w.Failures)} of ${plural(w.Calls, "call")} failed in ${brief(w.Length / 1e6)}`;
+
+// plain is the last known reason of a cause, without what the page says beside it: the
+// address, and that probes have failed since the breaker opened.
+const plain = (cause, address) => cause
+  .replace(/^the probe (?:failed|was slow)(?:, last: (.*))? \(first opened: (.*)\)$/s, (_, last, first) => last || first)
+  .replaceAll("rpcx: ", "")
+  .replaceAll("peer does not respond", "does not respond")
+  .replaceAll(`dial tcp ${address}: `, "")
+  .replaceAll("connect: connection refused", "connection refused");
+
+// age says for how long an endpoint has been as it is, or down: all probes are one time.
+function age(e, at, words = brief) {
+  const word = e.down ? "down" : e.group === "forced-open" ? "drained" : "for";
+  return `${word} ${words(Math.max(at - e.since, 0))}`;
+}
 
 function drawStrip(cell, e, at = now) {
-  setText(cell.firstElementChild, `for ${duration(Math.max(at - Date.parse(e.now.Since), 1))}`);
+  setText(cell.firstElementChild, age(e, at));
   const svg = cell.lastElementChild, boxes = e.strip.boxes(at);
   while (svg.childElementCount > boxes.length) svg.lastElementChild.remove();
   while (svg.childElementCount < boxes.length) svg.append(document.createElementNS(SVG, "rect"));
@@ -145,7 +170,7 @@ function drawStrip(cell, e, at = now) {
 }
 
 function drawPhi(cell, e) {
-  setText(cell.firstElementChild, e.now.Phi.toFixed(1));
+  setText(cell.firstElementChild, e.out ? "–" : e.now.Phi < 1000 ? e.now.Phi.toFixed(1) : "> 999");
   const scale = (v) => v / (shown.threshold * 1.15), points = e.phi.points();
   const [limit, area, line] = cell.lastElementChild.children;
   const y = yOf(scale(shown.threshold));
@@ -155,7 +180,7 @@ function drawPhi(cell, e) {
 }
 
 function drawLatency(cell, e) {
-  const s = e.now, three = s.P99 > 0 ? [s.P50, s.P95, s.P99] : [s.Latency];
+  const s = e.now, three = e.out ? [] : s.P99 > 0 ? [s.P50, s.P95, s.P99] : [s.Latency];
   setText(cell.firstElementChild, figures(three.map((ns) => ns / 1e6)));
   const [area, line] = cell.lastElementChild.children, low = e.low.points(), high = e.high.points();
   area.setAttribute("d", bandPath(low, high, latencyScale));
@@ -164,7 +189,7 @@ function drawLatency(cell, e) {
 
 // figures formats a few durations in one unit.
 function figures(ms) {
-  const most = Math.max(...ms);
+  const most = Math.max(0, ...ms);
   if (!(most > 0)) return "–";
   const [unit, by] = most < 1 ? ["µs", 1000] : most < 10000 ? ["ms", 1] : ["s", 0.001];
   return `${ms.map((v) => (v * by < 9.95 ? (v * by).toFixed(1) : Math.round(v * by))).join(" · ")} ${unit}`;
@@ -177,7 +202,7 @@ let latencyScale = () => 0;
 function setLatencyScale() {
   let least = Infinity, most = 0;
   for (const e of shown.endpoints.values()) {
-    if (e.now.P50 > 0) least = Math.min(least, e.now.P50 / 1e6);
+    if (!e.out && e.now.P50 > 0) least = Math.min(least, e.now.P50 / 1e6);
     if (e.p99 > 0) most = Math.max(most, e.p99);
   }
   shown.least = Math.min(shown.least ?? Infinity, least / 1.5);
@@ -187,7 +212,7 @@ function setLatencyScale() {
 }
 
 function drawShare(cell, e) {
-  setText(cell.firstElementChild, percent(e.share));
+  setText(cell.firstElementChild, e.out ? "–" : percent(e.share));
   const [, bar, fair] = cell.lastElementChild.children;
   const even = 1 / shown.endpoints.size, most = Math.max(shown.mostShare, even * 1.5);
   bar.setAttribute("width", (e.share / most * WIDTH).toFixed(1));
