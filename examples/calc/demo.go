@@ -82,10 +82,10 @@ func (d *demo) parse(args []string, stdout io.Writer) error {
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
 	d.wire.register(fs)
 	d.load.register(fs)
-	fs.DurationVar(&d.step, "step", 2500*time.Millisecond, "time between two events of the plot")
+	fs.DurationVar(&d.step, "step", 2500*time.Millisecond, "time between two events of the demo")
 	fs.DurationVar(&d.work, "work", 20*time.Millisecond, "how long each call takes the server")
-	fs.StringVar(&d.debug, "debug", "", "address to serve the live page of rpcx at, such as 127.0.0.1:8080")
-	resolver := fs.String("resolver", "", `where rpcx learns of the replicas: "file", or file:///path for one of your choice, which must not exist`)
+	fs.StringVar(&d.debug, "debug", "", "`address` of the live page, such as 127.0.0.1:8080")
+	resolver := fs.String("resolver", "", "list of the replicas: file (a temporary file), or\nfile:///path, which must not exist yet")
 	if err := parse(fs, args, stdout); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (d *demo) connect(stdout io.Writer) error {
 		return err
 	}
 	if d.page != nil {
-		fmt.Fprintf(stdout, "What rpcx knows is shown at %s while the demo runs.\n\n", d.page.url)
+		fmt.Fprintf(stdout, "The live page of rpcx: %s\n\n", d.page.url)
 	}
 	plain := newContestant("plain", newPlain(d.wire, d.fleet.addrs()), d.load)
 	d.rpcx = newContestant("rpcx", resilient{client}, d.load)
@@ -190,10 +190,19 @@ func (d *demo) judge(stdout io.Writer) error {
 		return err
 	}
 	if n := rpcx.onceFailed[maybeDone]; n > 0 {
-		fmt.Fprintf(stdout, "rpcx does not know the fate of %d deposits, and says so: they were under way on a\n", n)
-		fmt.Fprintln(stdout, "replica that died or froze. It does not repeat what may have been executed.")
+		fmt.Fprintln(stdout, wrap("", inDoubt(n)))
 	}
-	fmt.Fprintln(stdout, "rpcx kept its promise: no idempotent call failed, no deposit was executed twice,")
-	fmt.Fprintln(stdout, "no call hung, every report was true, and every replica that came back is in use.")
+	fmt.Fprintln(stdout, wrap("", `rpcx kept its promise: no idempotent call failed, no deposit was executed twice,
+		no call hung, every report was true, and every replica that came back is in use.`))
 	return nil
+}
+
+// inDoubt explains why deposits have failed that may have been executed.
+func inDoubt(n int) string {
+	was, it, fate := "was", "it", "its"
+	if n != 1 {
+		was, it, fate = "were", "they", "their"
+	}
+	return fmt.Sprintf(`%d %s failed with "maybe executed": %s %s under way on a replica that died or froze, and rpcx
+		cannot know %s fate. It does not repeat what may have been executed.`, n, plural(n, "deposit"), it, was, fate)
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,7 +22,7 @@ func demoCommand(t *testing.T, dir string, args ...string) *exec.Cmd {
 }
 
 // secondly is the line of state that the demo prints each second.
-var secondly = regexp.MustCompile(`(?m)^ +\d+ s A .*\| C closed `)
+var secondly = regexp.MustCompile(`(?m)^ +\d+ s  plain \d+/s  rpcx \d+/s  A .*  C \d+%$`)
 
 // The demo itself, with the plot at a faster pace. Its status 0 says that rpcx
 // kept its promise; the table must say the same.
@@ -61,12 +62,14 @@ func TestDemo(t *testing.T) {
 				require.NotEqual(t, "never", rows["time to return to B, continued"][1])
 			}
 			if listed {
-				require.Regexp(t, `^What rpcx knows is shown at http://127\.0\.0\.1:\d+/debug/rpcx while`, stdout.String())
+				require.Regexp(t, `^The live page of rpcx: http://127\.0\.0\.1:\d+/debug/rpcx\n`, stdout.String())
 				require.NotEqual(t, "never", rows["time to route around C, unlisted"][1])
 				require.NotEqual(t, "never", rows["time to return to C, listed"][1])
 			}
 			require.Contains(t, stdout.String(), "rpcx kept its promise")
 			require.GreaterOrEqual(t, len(secondly.FindAllString(stdout.String(), -1)), 4, "one line a second, the replicas in order")
+
+			requireNarrow(t, strings.ReplaceAll(stdout.String(), dir, "/tmp"))
 
 			left, err := os.ReadDir(dir)
 			require.NoError(t, err)

@@ -55,7 +55,7 @@ func runLoad(ctx context.Context, args []string, stdout io.Writer) error {
 	cfg.register(fs)
 	servers := fs.String("servers", "", serversUsage)
 	length := fs.Duration("for", 10*time.Second, "how long the load lasts")
-	byHand := fs.Bool("plain", false, "drive it through a plain net/rpc client instead of rpcx")
+	byHand := fs.Bool("plain", false, "use a plain net/rpc client instead of rpcx")
 	if err := parse(fs, args, stdout); err != nil {
 		return err
 	}

@@ -17,11 +17,16 @@ import (
 )
 
 const usage = `usage:
-  calc [flags]                             the demo: kill one replica, freeze another
-  calc serve [flags]                       one replica
-  calc call -servers a,b [flags] '7*8'     evaluate an expression (after "--" if it starts with a minus)
-  calc load -servers a,b [flags]           drive load and print what came of it
-Every subcommand explains its flags with -h.
+  calc [flags]
+        the demo: kill one replica, freeze another
+  calc serve [flags]
+        one replica
+  calc call [-servers a,b] [flags] '7*8'
+        evaluate an expression; "--" goes before one that
+        begins with a minus: calc call -- '-3+2'
+  calc load -servers a,b [flags]
+        make calls for some time, and report the results
+Each command explains its flags with -h.
 `
 
 func main() {
@@ -33,7 +38,7 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // whoever insists is not held up: the second signal kills
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := dispatch(ctx, args, stdout, stderr)
 	var bad *usageError
 	switch {
@@ -62,14 +67,14 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	case "serve":
 		return runServe(ctx, args, stdout)
 	case "call":
-		return runCall(ctx, args, stdout)
+		return runCall(ctx, args, stdout, stderr)
 	case "load":
 		return runLoad(ctx, args, stdout)
 	case "help":
 		fmt.Fprint(stdout, usage)
 		return nil
 	}
-	return usagef("unknown subcommand %q; want serve, call, load, or none for the demo", name)
+	return usagef("unknown subcommand %q; want serve, call, load, or none for the demo (calc help explains them)", name)
 }
 
 // usageError is a mistake in the arguments: one clear line and exit status 2.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 )
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 
 func TestBadArgumentsAreOneClearLineAndStatus2(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
-		{"frobnicate", `unknown subcommand "frobnicate"; want serve, call, load, or none for the demo`},
+		{"frobnicate", `unknown subcommand "frobnicate"; want serve, call, load, or none for the demo (calc help explains them)`},
 		{"-frob", "flag provided but not defined: -frob"},
 		{"-codec xml", `-codec is "xml"; want gob or jsonrpc`},
 		{"-http -codec jsonrpc", "-http goes with -codec gob only: net/rpc's HTTP handler knows no other"},
@@ -43,11 +44,11 @@ func TestBadArgumentsAreOneClearLineAndStatus2(t *testing.T) {
 		{"-heartbeat -1s", "-heartbeat is -1s; want 0 or more"},
 		{"-step 1s more", `unexpected argument "more"`},
 		{"serve -frob", "serve: flag provided but not defined: -frob"},
-		{"call -servers a:1 -7*8", "call: flag provided but not defined: -7*8"},
+		{"call -servers a:1 -7*8", "call: flag provided but not defined: -7*8; write -- before an expression that begins with a minus: -- '-7*8'"},
+		{"call -servers a:1 -7x8", "call: flag provided but not defined: -7x8"},
 		{"serve more", `serve: unexpected argument "more"`},
 		{"serve -work -1s", "serve: -work is -1s; want 0 or more"},
 		{"serve -codec xml", `-codec is "xml"; want gob or jsonrpc`},
-		{"call 1+1", "-servers is missing; want addresses such as 127.0.0.1:7001,127.0.0.1:7002"},
 		{"call -servers localhost 1+1", `-servers has "localhost"; want host:port, several separated by commas`},
 		{"call -servers a:1,,b:2 1+1", `-servers has ""; want host:port, several separated by commas`},
 		{"call -servers a:1,b:2,a:1 1+1", `-servers has "a:1" twice; name each replica once`},
@@ -70,13 +71,44 @@ func TestBadArgumentsAreOneClearLineAndStatus2(t *testing.T) {
 
 func TestHelpIsNoError(t *testing.T) {
 	for args, want := range map[string]string{
-		"help": "calc call -servers a,b", "-h": "-step", "serve -h": "-journal", "call -h": "-timeout", "load -h": "-plain",
+		"help": "calc call -- '-3+2'", "-h": "-step", "serve -h": "-journal", "call -h": "-timeout", "load -h": "-plain",
 	} {
 		var stdout, stderr bytes.Buffer
 		require.Equal(t, 0, run(strings.Fields(args), &stdout, &stderr), args)
 		require.Contains(t, stdout.String(), want, args)
 		require.Empty(t, stderr.String(), args)
+		requireNarrow(t, stdout.String())
 	}
+}
+
+// requireNarrow fails the test if a line has no room in columns.
+func requireNarrow(t *testing.T, text string) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		line = strings.ReplaceAll(strings.TrimRight(line, "\n"), "    \t", "        ") // as package flag has it
+		require.LessOrEqual(t, utf8.RuneCountInString(line), columns, "%q", line)
+	}
+}
+
+// Without -servers, call starts replicas of its own.
+func TestCallWithoutServers(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"call", "--", "-3+2"}, "-1\n"},
+		{[]string{"call", "(1+2)*3"}, "9\n"},
+		{[]string{"call", "-codec", "jsonrpc", "--", "-(1+2)*-3"}, "9\n"},
+	} {
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, 0, run(c.args, &stdout, &stderr), stderr.String())
+		require.Equal(t, c.want, stdout.String())
+		require.Empty(t, stderr.String())
+	}
+	left, err := os.ReadDir(os.TempDir())
+	require.NoError(t, err)
+	require.Empty(t, left, "temporary files")
 }
 
 func TestFailureIsStatus1(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 // replica again.
 const patience = 5 * time.Second
 
-// plot is what happens to the fleet, act by act. One replica is in use again
-// before the next is hurt: so each client's answer to each fault can be told.
+// plot is what is done to the fleet, in order. One replica is in use again before the next
+// is disturbed, so that what a client does about each fault can be measured.
 func (d *demo) plot() []func(context.Context) error {
 	a, b := d.fleet[0], d.fleet[1]
 	acts := []func(context.Context) error{
@@ -28,22 +28,22 @@ func (d *demo) plot() []func(context.Context) error {
 	return acts
 }
 
-// play lets the plot happen.
+// play carries out the plot.
 func (d *demo) play(ctx context.Context) error {
 	for _, act := range d.plot() {
 		if err := act(ctx); err != nil {
 			return err
 		}
 	}
-	d.screen.say("The load stops, and the replicas' journals are counted.")
+	d.screen.say("The load stops. The replicas' journals are compared with what the clients report.")
 	return nil
 }
 
 func (d *demo) introduce(context.Context) error {
-	d.screen.say("Replicas A, B and C are up. Each client makes %d calls a second, every fourth", d.load.rate)
-	d.screen.say("a deposit, which must not be executed twice. All else is idempotent.")
+	d.screen.say("Replicas A, B and C are up. Each client makes %d %s a second. Every fourth is a deposit, "+
+		"which must not be executed twice; the others are idempotent.", d.load.rate, plural(d.load.rate, "call"))
 	if !canFreeze {
-		d.screen.say("This system has no SIGSTOP: freezing a replica is left out.")
+		d.screen.say("This system has no SIGSTOP: no replica is frozen.")
 	}
 	return nil
 }
@@ -55,7 +55,7 @@ func (d *demo) hang(ctx context.Context) error { return pause(ctx, d.load.bound+
 
 func (d *demo) kill(r *replica) func(context.Context) error {
 	return func(context.Context) error {
-		d.screen.say("%s is killed (SIGKILL): its connections break, and its port refuses new ones.", r.name)
+		d.screen.say("%s is killed (SIGKILL): its connections break, and new ones are refused.", r.name)
 		return d.damage(r, "killed", func() error { r.kill(); return nil })
 	}
 }
@@ -76,7 +76,7 @@ func (d *demo) freeze(r *replica) func(context.Context) error {
 
 func (d *demo) thaw(r *replica) func(context.Context) error {
 	return func(context.Context) error {
-		d.screen.say("%s goes on (SIGCONT), and answers what has piled up.", r.name)
+		d.screen.say("%s continues (SIGCONT), and answers the calls that have waited.", r.name)
 		return d.mend(r, "continued", r.thaw)
 	}
 }
@@ -85,7 +85,7 @@ func (d *demo) thaw(r *replica) func(context.Context) error {
 // has left it.
 func (d *demo) unlist(r *replica) func(context.Context) error {
 	return func(ctx context.Context) error {
-		d.screen.say("%s is taken off the list, %s. It runs on.", r.name, d.list.path)
+		d.screen.say("%s is taken off the list, %s. It keeps running.", r.name, d.list.path)
 		return d.damage(r, "unlisted", func() error {
 			return d.listed(ctx, slices.DeleteFunc(slices.Clone(d.fleet), func(other *replica) bool { return other == r }))
 		})
@@ -94,7 +94,7 @@ func (d *demo) unlist(r *replica) func(context.Context) error {
 
 func (d *demo) relist(r *replica) func(context.Context) error {
 	return func(ctx context.Context) error {
-		d.screen.say("%s is on the list again.", r.name)
+		d.screen.say("%s is put back on the list.", r.name)
 		return d.mend(r, "listed", func() error { return d.listed(ctx, d.fleet) })
 	}
 }
@@ -113,7 +113,7 @@ func (d *demo) listed(ctx context.Context, f fleet) error {
 			return err
 		}
 	}
-	d.screen.say("rpcx knows after %v.", time.Since(begin).Round(time.Millisecond))
+	d.screen.say("rpcx has read the list after %v.", time.Since(begin).Round(time.Millisecond))
 	return nil
 }
 

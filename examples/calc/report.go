@@ -75,7 +75,8 @@ func (r *report) verdict() error {
 	return errors.New(text)
 }
 
-// writeReports prints reports side by side; they have the same laps.
+// writeReports prints reports side by side; they have the same laps. Two of them have room
+// in columns.
 func writeReports(out io.Writer, reports ...*report) {
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	row := func(name string, cell func(r *report) string) {
@@ -97,9 +98,9 @@ func writeReports(out io.Writer, reports ...*report) {
 	number("failed deposits, perhaps executed", func(r *report) int { return r.onceFailed[maybeDone] })
 	number(fmt.Sprintf("hung (over %v)", first.bound), func(r *report) int { return r.hung })
 	number("wrong replies", func(r *report) int { return r.wrong })
-	row("latency p50 / p99 / max", func(r *report) string {
-		return brief(r.p50) + " / " + brief(r.p99) + " / " + brief(r.max)
-	})
+	row("latency, p50", func(r *report) string { return brief(r.p50) })
+	row("latency, p99", func(r *report) string { return brief(r.p99) })
+	row("latency, max", func(r *report) string { return brief(r.max) })
 	if first.audited {
 		number("duplicate executions", func(r *report) int { return r.audit.duplicates })
 		number("reported done, never executed", func(r *report) int { return r.audit.lost })

@@ -56,7 +56,9 @@ func TestReportsSideBySide(t *testing.T) {
 	require.Equal(t, []string{"plain", "rpcx"}, rows[""])
 	require.Equal(t, []string{"7", "0"}, rows["hung (over 5s)"])
 	require.Equal(t, []string{"2", "2"}, rows["failed deposits, perhaps executed"])
-	require.Equal(t, []string{"1.23ms / 57ms / 6.01s", "0s / 0s / 0s"}, rows["latency p50 / p99 / max"])
+	require.Equal(t, []string{"1.23ms", "0s"}, rows["latency, p50"])
+	require.Equal(t, []string{"57ms", "0s"}, rows["latency, p99"])
+	require.Equal(t, []string{"6.01s", "0s"}, rows["latency, max"])
 	require.Equal(t, []string{"never", "1s"}, rows["time to route around A, killed"])
 	require.Equal(t, []string{"1s", "1s"}, rows["time to return to A, restarted"])
 
@@ -81,4 +83,9 @@ func cells(text string) map[string][]string {
 		}
 	}
 	return rows
+}
+
+func TestDepositsInDoubt(t *testing.T) {
+	require.Contains(t, inDoubt(1), `1 deposit failed with "maybe executed": it was under way`)
+	require.Contains(t, inDoubt(2), `2 deposits failed with "maybe executed": they were under way`)
 }

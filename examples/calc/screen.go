@@ -67,8 +67,8 @@ func (s *screen) say(format string, args ...any) {
 	}
 }
 
-// whisper is say for callers that cannot wait: if the output does not keep up, the
-// line is lost.
+// whisper is say for callers that must not wait: if the output does not keep up, the
+// line is dropped.
 func (s *screen) whisper(format string, args ...any) {
 	select {
 	case s.story <- s.stamped(format, args...):
@@ -77,7 +77,7 @@ func (s *screen) whisper(format string, args ...any) {
 }
 
 func (s *screen) stamped(format string, args ...any) string {
-	return fmt.Sprintf("%5.1f s  ", time.Since(s.began).Seconds()) + fmt.Sprintf(format, args...)
+	return wrap(fmt.Sprintf("%5.1f s  ", time.Since(s.began).Seconds()), fmt.Sprintf(format, args...))
 }
 
 func (s *screen) run() {
@@ -128,7 +128,7 @@ func (s *screen) redraw(text string) {
 	}
 	b.WriteString(text)
 	for _, line := range s.last {
-		b.WriteString(line + "\n")
+		b.WriteString(clip(line) + "\n") // a line that the terminal breaks would be two
 	}
 	s.drawn = len(s.last)
 	io.WriteString(s.out, b.String()) //nolint:errcheck // output for people: an error has no reader

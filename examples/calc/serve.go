@@ -20,11 +20,11 @@ func runServe(ctx context.Context, args []string, stdout io.Writer) error {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	var w wire
 	w.register(fs)
-	addr := fs.String("addr", "127.0.0.1:7001", "address to listen on; port 0 picks a free one")
-	name := fs.String("name", "", "name given in every answer (default the address)")
-	path := fs.String("journal", "", "file to which every executed deposit is appended")
+	addr := fs.String("addr", "127.0.0.1:7001", "address to listen on; port 0 is a free one\n")
+	name := fs.String("name", "", "`name` in every answer (default the address)")
+	path := fs.String("journal", "", "`file` to which each executed deposit is appended")
 	work := fs.Duration("work", 0, "how long each call takes")
-	untilEOF := fs.Bool("until-eof", false, "stop when standard input ends, as it does when the parent dies")
+	untilEOF := fs.Bool("until-eof", false, "stop when standard input ends")
 	if err := parse(fs, args, stdout); err != nil {
 		return err
 	}

@@ -33,25 +33,43 @@ func newViewer(name func(string) string, resilient *rpcx.Client, loads ...*load)
 func (v *viewer) look() status {
 	at := fmt.Sprintf("%5.0f s ", time.Since(v.began).Seconds())
 	table := []string{"", fmt.Sprintf("%s %-16s %-9s %5s %6s %8s", at, "replica", "state", "phi", "share", "latency")}
-	var cells []string
+	var replicas, rates []string
 	for _, e := range v.endpoints() {
-		latency := "-"
+		latency, share := "-", e.state
 		if e.share > 0 {
 			latency = brief(e.Latency)
 		}
+		if e.state == "closed" {
+			share = fmt.Sprintf("%.0f%%", e.share)
+		}
 		table = append(table, fmt.Sprintf("%8s %-16s %-9s %5.1f %5.0f%% %8s", "", e.name, e.state, e.Phi, e.share, latency))
-		cells = append(cells, fmt.Sprintf("%s %-9s phi %3.1f %3.0f%% %5s", e.name, e.state, e.Phi, e.share, latency))
+		replicas = append(replicas, e.name+" "+share)
 	}
-	var rates []string
 	for _, l := range v.loads {
 		calls, failed, open := l.tally.progress()
 		rate := calls - v.calls[l.name]
 		v.calls[l.name] = calls
-		table = append(table, fmt.Sprintf("%8s %s: %d calls/s, %d failed so far, %d waiting", "", l.name, rate, failed, open))
+		table = append(table, fmt.Sprintf("%8s %s: %d %s/s, %d failed, %d waiting", "", l.name, rate, plural(rate, "call"), failed, open))
 		rates = append(rates, fmt.Sprintf("%s %d/s", l.name, rate))
 	}
-	cells = append(cells, strings.Join(rates, ", "))
-	return status{line: at + strings.Join(cells, " | "), table: table}
+	return status{line: columned(at, append(rates, replicas...)), table: table}
+}
+
+// columned sets cells side by side, as many to a line as there is room for.
+func columned(prefix string, cells []string) string {
+	indent := strings.Repeat(" ", len(prefix))
+	lines := []string{prefix}
+	for _, c := range cells {
+		if last := &lines[len(lines)-1]; len(*last)+1+len(c) <= columns || *last == indent {
+			*last += " " + c + " "
+		} else {
+			lines = append(lines, indent+" "+c+" ")
+		}
+	}
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
 }
 
 // seen is one replica as rpcx sees it.
@@ -92,19 +110,28 @@ func stateOf(e rpcx.EndpointStats) string {
 	return e.State.String()
 }
 
-// gossip tells a story of what an rpcx client notices.
+// gossip reports what an rpcx client notices.
 func gossip(say func(format string, args ...any), name func(addr string) string) *rpcx.ClientTrace {
 	return &rpcx.ClientTrace{
 		BreakerChanged: func(b rpcx.BreakerInfo) {
-			switch {
+			switch replica := name(b.Endpoint); {
 			case b.From == breaker.Closed:
-				say("  rpcx: the breaker of %s opens: %v", name(b.Endpoint), b.Cause)
+				cause := strings.TrimPrefix(fmt.Sprint(b.Cause), "rpcx: ")
+				say("rpcx: the breaker of %s opens: %s", replica, strings.ReplaceAll(cause, b.Endpoint, replica))
 			case b.To == breaker.Closed:
-				say("  rpcx: the breaker of %s closes: it answered a ping", name(b.Endpoint))
+				say("rpcx: the breaker of %s closes: it answered a ping", replica)
 			}
 		},
 		Suspicion: func(s rpcx.SuspicionInfo) {
-			say("  rpcx: %s is %v, phi %.1f", name(s.Endpoint), s.Verdict, s.Phi)
+			switch replica := name(s.Endpoint); s.Verdict {
+			case rpcx.Suspected:
+				say("rpcx: %s is late to answer (phi %.1f): others are preferred", replica, s.Phi)
+			case rpcx.Trusted:
+				say("rpcx: %s answers in time again", replica)
+			case rpcx.Convicted: // the breaker opens, and says why
+			default:
+				say("rpcx: %s is silent (phi %.1f), and not blamed: %v", replica, s.Phi, s.Verdict)
+			}
 		},
 	}
 }

@@ -21,7 +21,7 @@ type wire struct {
 
 func (w *wire) register(fs *flag.FlagSet) {
 	fs.StringVar(&w.codec, "codec", "gob", "encoding: gob or jsonrpc")
-	fs.BoolVar(&w.http, "http", false, "connect through HTTP, as rpc.DialHTTP does (gob only)")
+	fs.BoolVar(&w.http, "http", false, "connect through HTTP, like rpc.DialHTTP (gob only)")
 }
 
 func (w wire) check() error {
@@ -70,8 +70,7 @@ func (w wire) dialer() *rpcx.Dialer {
 }
 
 // serversUsage explains the flag that splitServers reads.
-const serversUsage = "addresses of the replicas, separated by commas, or where they are listed: " +
-	"file:///path, dns:///host:port or srv:///service"
+const serversUsage = "`addresses` of the replicas, separated by commas, or\nwhere they are listed: file:///path,\ndns:///host:port or srv:///service"
 
 // splitServers turns "a:1,b:2" into its addresses. A URL is left to the dialer.
 func splitServers(list string) ([]string, error) {
