@@ -145,8 +145,8 @@ type Dialer struct {
 	// Logger gets what an operator may want to know: convictions, failed dials, a
 	// spent retry budget and a resolver's failures as warnings, changes of breakers
 	// and endpoints at level Info, retries and hedges at Debug. What repeats is
-	// logged once and then summed up, at most once a minute for each endpoint, or for
-	// each text of a resolver's failure. Nil means no log.
+	// logged once and then counted, with a line a minute at most; an error of another kind
+	// is logged at once. A line says when a failure is over. Nil means no log.
 	Logger *slog.Logger
 }
 

@@ -114,11 +114,12 @@ func TestLogOfAnotherErrorOfADial(t *testing.T) {
 		var fails atomic.Pointer[error]
 		f.dialer.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		f.dialer.Breaker.OpenFor, f.dialer.Breaker.MaxOpenFor = time.Second, time.Second
-		dial, dials := f.dialer.NetDial, 0
+		dial := f.dialer.NetDial
+		var dials atomic.Int64
 		f.dialer.NetDial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			if err := fails.Load(); err != nil && address == "a:1" {
-				dials++
-				return nil, fmt.Errorf("%w (port %d, after %v)", *err, dials, time.Duration(dials)*time.Millisecond)
+				n := dials.Add(1)
+				return nil, fmt.Errorf("%w (port %d, after %v)", *err, n, time.Duration(n)*time.Millisecond)
 			}
 			return dial(ctx, network, address)
 		}
@@ -136,7 +137,7 @@ func TestLogOfAnotherErrorOfADial(t *testing.T) {
 		require.Len(t, log.with(`err="certificate required`), 1)
 		fail("no route to host")
 		require.Len(t, log.with(`err="no route to host`), 1, "it is known")
-		require.Greater(t, dials, 10)
+		require.Greater(t, dials.Load(), int64(10))
 		fails.Store(nil)
 		f.Resume("a:1")
 		time.Sleep(10 * time.Second)

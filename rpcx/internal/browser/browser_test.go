@@ -27,7 +27,7 @@ const patience = 40 * time.Second
 
 var (
 	shots   = flag.String("shots", "", "where screenshots are kept; empty for a directory of the test")
-	picture = flag.String("picture", "", "the file of the README's picture, for which the test takes two minutes more")
+	picture = flag.String("picture", "", "the file of the README's picture (and, with -phone, of the other), for which the test takes two minutes more")
 )
 
 // chromium returns the browser's path. Where there is none the test is skipped, but
