@@ -166,6 +166,10 @@ func (c *Conn) issue(x *Exchange, mayRead bool) (crowded bool, err error) {
 // ErrWithdrawn is the error of a request that was given up before it was written.
 var ErrWithdrawn = errors.New("rpcx: the call was withdrawn before it was sent")
 
+// errNotRaw refuses a request whose reply a foreign codec would decode into what it does
+// not know.
+var errNotRaw = errors.New("rpcx: the connection's codec cannot keep a reply to be decoded later; those of package codec can")
+
 // encode has the codec write a request. A panic of it, as of a nil pointer that it does
 // not expect, is an error of the exchange: this may be a goroutine of ours, in which the
 // caller could not recover.
@@ -175,6 +179,9 @@ func (c *Conn) encode(x *Exchange) (err error) {
 			err = &codec.EncodeError{Err: fmt.Errorf("rpcx: the codec panicked: %v", p)}
 		}
 	}()
+	if _, raw := x.Reply.(*codec.RawReply); raw && !c.whole {
+		return &codec.EncodeError{Err: errNotRaw}
+	}
 	c.request.ServiceMethod, c.request.Seq = x.Method, x.seq
 	err = c.codec.WriteRequest(&c.request, x.Args)
 	x.Args = nil
