@@ -231,8 +231,9 @@ func (c *Conn) readOrLeave(ctx context.Context, x *Exchange) {
 		c.mayLeave(nil)
 	}
 	c.wire.ReadBy(time.Time{})
+	own := x.state.Load() == answered // by this goroutine, while it holds the token
 	c.passOn()
-	if x.state.Load() != answered {
+	if !own {
 		c.await(ctx, x)
 	}
 }
