@@ -90,7 +90,13 @@ func (c *jsonClient) ReadAhead() bool { return c.in.ahead() }
 func (c *jsonClient) Prefetch() error { return c.in.prefetch() }
 
 // HasReply implements Prefetcher.
-func (c *jsonClient) HasReply() (has, certain bool) { return c.in.hasReply() }
+func (c *jsonClient) HasReply() (has, certain bool) {
+	has, certain = c.in.hasReply()
+	if has && c.notified.Load() { // it may be the answer to a notification, which is passed over
+		return false, false
+	}
+	return has, certain
+}
 
 // Rest implements Prefetcher.
 func (c *jsonClient) Rest() {

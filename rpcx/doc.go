@@ -86,6 +86,7 @@
 //	the deadline passed without an answer   failure³  if idempotent⁴
 //	the caller gave up                      ignored   no
 //	the client was closed                   ignored   no
+//	a notification was sent                 ignored   no
 //
 // (1) A failed dial opens the breaker at once, unless another connection to the endpoint
 // works. It is a fault on this side if there is no file descriptor, port, memory,

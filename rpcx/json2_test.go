@@ -1,7 +1,6 @@
 package rpcx_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -55,9 +54,7 @@ func TestJSON2OverHTTP(t *testing.T) {
 	defer ts.Close()
 	d := rpcx.Dialer{
 		Codec: codec.NewJSON2Client,
-		NetDial: func(_ context.Context, _, address string) (net.Conn, error) {
-			return jsonhttp.NewConn(jsonhttp.Config{URL: "http://" + address})
-		},
+		NetDial: jsonhttp.Dialer(jsonhttp.Config{URL: "http:///"}),
 	}
 	multiplies(t, d, "tcp", strings.TrimPrefix(ts.URL, "http://"))
 }

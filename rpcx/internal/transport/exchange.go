@@ -43,12 +43,14 @@ const (
 	ConnectionLost
 	// Abandoned: the caller left, or its deadline passed.
 	Abandoned
+	// Notified: a notification was written. There is nothing more to learn of it.
+	Notified
 )
 
 // Outcome is the end of an exchange.
 type Outcome struct {
 	Cause Cause
-	Err   error // nil if and only if Cause is Replied
+	Err   error // nil if and only if Cause is Replied or Notified
 	Sent  Sent
 	At    time.Time // when the reply came; zero if none did
 }
