@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/http/httptest"
 	"net/rpc"
 	"time"
 
+	"resilientrpc/codec"
+	"resilientrpc/codec/jsonhttp"
 	"resilientrpc/rpcx"
 )
 
@@ -71,4 +74,40 @@ func ExampleClient_StandardClient() {
 	defer client.Close()
 	fmt.Println(multiply(client.StandardClient()))
 	// Output: 12 <nil>
+}
+
+// JSON-RPC 2.0 over HTTP: the address that is dialed is the host of the URL. A notification
+// gets no answer.
+func ExampleClient_Notify() {
+	server := rpcx.NewServer()
+	told := make(chan string, 1)
+	if err := server.RegisterName("Log", Log{told}); err != nil {
+		log.Fatal(err)
+	}
+	web := httptest.NewServer(jsonhttp.NewHandler(server))
+	defer web.Close()
+
+	d := rpcx.Dialer{
+		Codec:   codec.NewJSON2Client,
+		NetDial: jsonhttp.Dialer(jsonhttp.Config{URL: "http:///rpc"}),
+	}
+	client, err := d.Dial("tcp", web.Listener.Addr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	fmt.Println(client.Notify(context.Background(), "Log.Note", "lunch"))
+	fmt.Println(<-told)
+	// Output:
+	// <nil>
+	// lunch
+}
+
+// Log is a service that others notify.
+type Log struct{ notes chan<- string }
+
+// Note takes a note.
+func (l Log) Note(text string, _ *struct{}) error {
+	l.notes <- text
+	return nil
 }

@@ -53,7 +53,7 @@ func TestJSON2OverHTTP(t *testing.T) {
 	ts := httptest.NewServer(jsonhttp.NewHandler(server))
 	defer ts.Close()
 	d := rpcx.Dialer{
-		Codec: codec.NewJSON2Client,
+		Codec:   codec.NewJSON2Client,
 		NetDial: jsonhttp.Dialer(jsonhttp.Config{URL: "http:///"}),
 	}
 	multiplies(t, d, "tcp", strings.TrimPrefix(ts.URL, "http://"))
