@@ -76,7 +76,8 @@ var mutants = []mutant{
 	{"the reader goes on while replies are owed", read, "if len(c.inflight) > 0 || c.prefetch.ReadAhead() || ", "if c.prefetch.ReadAhead() || "},
 	{"a caller that has read passes the token on", read, "case len(c.inflight) == 0 && !c.prefetch.ReadAhead():", "case true:"},
 	{"a caller whose context ends stops reading", read, "c.interrupted = true\n\t\tc.wire.ReadBy(past)\n", "c.interrupted = true\n"},
-	{"an interrupted read leaves the connection readable", read, "\tc.wire.ReadBy(time.Time{})\n\tc.passOn()", "\tc.passOn()"},
+	{"an interrupted read leaves the connection readable", read, "\tc.wire.ReadBy(time.Time{})\n\town", "\town"},
+	{"a reply that cannot be told is not waited for behind", read, "if !certain {", "if false {"},
 	{"an idle connection is looked at before it is used", send, "if takes && c.peeks && c.reading == byNone && now.Sub(c.wire.LastRead()) >= peekAfter {", "if false {"},
 	{"an idle reader ends", read, "case !idle || c.state == closed:", "case !idle || c.state <= closed:"},
 
