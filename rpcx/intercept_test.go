@@ -154,10 +154,10 @@ func TestInterceptPanics(t *testing.T) {
 		text := "of the user"
 		for _, args := range []any{1, &Sealed{&text}} { // the latter cannot be copied
 			err := every["Go"](c, "panic", args, &reply)
-			require.ErrorContains(t, err, "rpcx: a function of the Dialer panicked: of the user")
+			require.ErrorContains(t, err, "rpcx: panic: a function of the Dialer panicked: of the user (may have run)")
 			require.Equal(t, "panic", callError(t, err).Method)
 		}
-		require.ErrorContains(t, every["Go"](c, "exit", 1, &reply), "rpcx: a function of the Dialer panicked")
+		require.ErrorContains(t, every["Go"](c, "exit", 1, &reply), "rpcx: exit: a function of the Dialer panicked (may have run)")
 		require.ErrorContains(t, every["StandardClient"](c, "panic", 1, &reply), "of the user")
 		require.NoError(t, every["Call"](c, "Bank.Where", struct{}{}, &reply))
 		require.NoError(t, c.CloseContext(t.Context()), "nothing is under way")

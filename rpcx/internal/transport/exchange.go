@@ -87,6 +87,7 @@ type Exchange struct {
 	reader  bool          // its caller holds the read token; guarded by Conn.mu
 	shared  bool          // it may still be referred to: it must not be used again
 	aside   reflect.Type  // of what a foreign codec decodes into; nil for Reply itself
+	raw     bool          // Reply is a codec.RawReply, which a foreign codec does not know
 
 	seq       uint64 // guarded by Conn.mu, as the next two
 	issued    bool   // seq is valid: the codec was given the request

@@ -108,6 +108,7 @@ func (x *Exchange) prepare(c *Conn) {
 		x.done = make(chan struct{}, 1)
 	}
 	if !c.whole {
+		_, x.raw = x.Reply.(*codec.RawReply)
 		x.asideOf(x.Reply)
 	}
 }
@@ -172,7 +173,7 @@ var errNotRaw = errors.New("rpcx: the connection's codec cannot keep a reply to 
 
 // encode has the codec write a request.
 func (c *Conn) encode(x *Exchange) error {
-	if _, raw := x.Reply.(*codec.RawReply); raw && !c.whole {
+	if x.raw {
 		return &codec.EncodeError{Err: errNotRaw}
 	}
 	c.request.ServiceMethod, c.request.Seq = x.Method, x.seq
