@@ -37,7 +37,7 @@ const (
 var mutants = []mutant{
 	// What may be repeated.
 	{"a closed client repeats nothing", call, "if errors.Is(err, ErrShutdown) || cl.client.closed() {", "if false {"},
-	{"a method's own error is not repeated", outcome, "breaker.Success, balancer.AppError, never, false},\n\t// The server answered", "breaker.Success, balancer.AppError, ifIdempotent, false},\n\t// The server answered"},
+	{"a method's own error is not repeated", outcome, "breaker.Success, balancer.AppError, never, false},\n\t// Dialer.Classify", "breaker.Success, balancer.AppError, ifIdempotent, false},\n\t// Dialer.Classify"},
 	{"what the throttle or a cap refused is not repeated", outcome, "\"no room under our own caps\", breaker.Ignored, balancer.NotSent, never", "\"no room under our own caps\", breaker.Ignored, balancer.NotSent, elsewhere"},
 	{"what cannot be encoded is not repeated", outcome, "\"an argument that cannot be encoded\", breaker.Ignored, balancer.NotSent, never", "\"an argument that cannot be encoded\", breaker.Ignored, balancer.NotSent, elsewhere"},
 	{"what cannot be decoded is not repeated", outcome, "\"a reply that cannot be decoded\", breaker.Success, balancer.AppError, never", "\"a reply that cannot be decoded\", breaker.Success, balancer.AppError, ifIdempotent"},
