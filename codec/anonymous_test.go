@@ -92,18 +92,24 @@ func TestUnsentNotification(t *testing.T) {
 // TestNotifyAServerThatAnswers is the same over sockets, with the answers of net/rpc's
 // own JSON server.
 func TestNotifyAServerThatAnswers(t *testing.T) {
-	a, b := tcpPipe(t)
-	c := codec.NewJSON2Client(a)
-	s := join(t, a, b, func(io.ReadWriteCloser) *rpc.Client { return rpc.NewClientWithCodec(c) }, jsonFormat.stockServer)
-	slow := s.Go("Echo.Wait", "go on", new(string), nil)
-	for range 3 {
-		require.NoError(t, c.(codec.Notifier).Notify("Echo.Int", 1))
-		require.NoError(t, c.(codec.Notifier).Notify("Echo.Fail", "failed"))
-		require.NoError(t, c.(codec.Notifier).Notify("Echo.Nope", 1))
-		var n int
-		require.NoError(t, s.Call("Echo.Int", 7, &n))
-		require.Equal(t, 7, n)
+	for name, client := range map[string]func(io.ReadWriteCloser) rpc.ClientCodec{
+		"json": codec.NewJSONClient, "json2": codec.NewJSON2Client,
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := tcpPipe(t)
+			c := client(a)
+			s := join(t, a, b, func(io.ReadWriteCloser) *rpc.Client { return rpc.NewClientWithCodec(c) }, jsonFormat.stockServer)
+			slow := s.Go("Echo.Wait", "go on", new(string), nil)
+			for range 3 {
+				require.NoError(t, c.(codec.Notifier).Notify("Echo.Int", 1))
+				require.NoError(t, c.(codec.Notifier).Notify("Echo.Fail", "failed"))
+				require.NoError(t, c.(codec.Notifier).Notify("Echo.Nope", 1))
+				var n int
+				require.NoError(t, s.Call("Echo.Int", 7, &n))
+				require.Equal(t, 7, n)
+			}
+			require.NoError(t, s.Call("Echo.Release", "go on", new(bool)))
+			require.NoError(t, (<-slow.Done).Error)
+		})
 	}
-	require.NoError(t, s.Call("Echo.Release", "go on", new(bool)))
-	require.NoError(t, (<-slow.Done).Error)
 }

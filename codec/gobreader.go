@@ -1,7 +1,7 @@
 package codec
 
 import (
-	"encoding/gob"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -23,10 +23,9 @@ type gobReader struct {
 	body    gobBody
 	bodyErr error // what ended the stream after the header
 
-	dec  *gob.Decoder // nil until needed, and after a failure
-	fed  int          // how much of defs dec has been given
-	feed gobFeed      // what dec reads
-	text string       // the last method, to share its string
+	dec   gobDecoder
+	later *gobLater // of replies that are kept; nil until there is one
+	text  string    // the last method, to share its string
 }
 
 // gobBody says where the value of a body is.
@@ -205,11 +204,8 @@ func (r *gobReader) define(id int64) error {
 	return nil
 }
 
-// decode decodes the body received last into v, or discards it if v is nil.
-//
-// The decoder is given each definition once, ahead of the first value after
-// it. One that has failed, or has skipped a value with definitions inside, may
-// have missed some; it is replaced and told all of them again.
+// decode decodes the body received last into v, discards it if v is nil, or keeps it in
+// a RawReply.
 func (r *gobReader) decode(v any) error {
 	if r.bodyErr != nil {
 		return r.bodyErr
@@ -217,66 +213,21 @@ func (r *gobReader) decode(v any) error {
 	if v == nil {
 		return nil
 	}
-	if r.dec == nil {
-		r.dec, r.fed = gob.NewDecoder(&r.feed), 0
+	value := r.in.bytes()[r.body.start:r.body.end]
+	if raw, ok := v.(*RawReply); ok {
+		raw.decode = r.keep(bytes.Clone(value))
+		return nil
 	}
-	b := r.body
-	known := max(r.fed, b.defs) // a body decoded twice brings nothing new
-	r.feed = gobFeed{r.defs[r.fed:known], r.in.bytes()[b.start:b.end]}
-	err := decodeGob(r.dec, v)
-	r.feed = gobFeed{}
-	if err != nil {
-		r.dec = nil
-		return &DecodeError{err}
-	}
-	r.fed = len(r.defs)
-	if b.end-b.start > keepBuffer {
-		r.shed()
-	}
-	return nil
+	return r.dec.decode(r.defs, r.body.defs, value, v)
 }
 
-// gobZero is an int, in a message of its own.
-var gobZero = []byte{3, 2 * gobInt, 0, 0}
-
-// shed has the decoder receive another message: it keeps its copy of the last one
-// until then.
-func (r *gobReader) shed() {
-	r.feed = gobFeed{gobZero}
-	if decodeGob(r.dec, nil) != nil {
-		r.dec = nil // out of reach
+// keep returns the decoder of a body for later. The definitions are only ever appended to.
+func (r *gobReader) keep(value []byte) func(any) error {
+	if r.later == nil {
+		r.later = new(gobLater)
 	}
-}
-
-func decodeGob(dec *gob.Decoder, v any) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicError("gob", p)
-		}
-	}()
-	return dec.Decode(v)
-}
-
-// gobFeed reads out two pieces. It is an io.ByteReader, so that a gob.Decoder
-// takes no more than it decodes.
-type gobFeed [2][]byte
-
-func (f *gobFeed) Read(p []byte) (int, error) {
-	if len(f[0]) == 0 {
-		f[0], f[1] = f[1], nil
-	}
-	if len(f[0]) == 0 && len(p) > 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, f[0])
-	f[0] = f[0][n:]
-	return n, nil
-}
-
-func (f *gobFeed) ReadByte() (byte, error) {
-	var b [1]byte
-	_, err := f.Read(b[:])
-	return b[0], err
+	later, defs, before := r.later, r.defs, r.body.defs
+	return func(v any) error { return later.decode(defs, before, value, v) }
 }
 
 // noEOF makes an end within a frame an unexpected one.

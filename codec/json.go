@@ -20,13 +20,14 @@ func NewJSONClient(conn io.ReadWriteCloser) rpc.ClientCodec { return JSON{}.NewC
 
 // NewClient returns a client codec over conn. One goroutine at a time may write
 // requests, and another one read replies, as net/rpc's Client does. The codec
-// implements ErrorReader, Canceler and RefusalReader.
+// implements ErrorReader, Notifier, Canceler and RefusalReader.
 //
 // A reply has the id of a request, as a number or a string. An error without one,
 // which says that the peer could not read a request, goes to the request that waits
 // for its answer, if there is only one. With several the stream ends, since one of
 // them would wait for ever; so it does with a result without an id. Where none waits,
-// a reply without an id is ignored. A reply to a request that was answered before is
+// a reply without an id is ignored, and so is every one once a notification was sent,
+// since it may be to that. A reply to a request that was answered before is
 // returned like any other: net/rpc's Client, and package rpcx, ignore it.
 //
 // An error member of false, 0 or "" beside a result is none.

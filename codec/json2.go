@@ -31,17 +31,6 @@ type JSON2 struct {
 	MaxBatch int
 }
 
-// Notifier is implemented by JSON2's client codecs. Notify sends a notification,
-// a request that gets no answer: whether it has been carried out, or could be, is
-// not known. It may be called concurrently with itself and with WriteRequest,
-// and its errors are WriteRequest's.
-//
-// It stands beside rpc.ClientCodec because net/rpc's Client waits for an answer
-// to whatever it sends.
-type Notifier interface {
-	Notify(method string, args any) error
-}
-
 // NewJSON2Client returns the default client codec for JSON-RPC 2.0:
 // JSON2{}.NewClient. It fits wherever a func(io.ReadWriteCloser) rpc.ClientCodec
 // is wanted.
@@ -51,33 +40,11 @@ func NewJSON2Client(conn io.ReadWriteCloser) rpc.ClientCodec { return JSON2{}.Ne
 // requests, and another one read replies, as net/rpc's Client does. The codec
 // implements ErrorReader, Notifier, Canceler and
 // RefusalReader. Requests and notifications that the peer
-// sends are ignored. Replies are dealt with as by JSON.NewClient; but once a
-// notification was sent, every reply without an id is ignored, since it may be to
-// that.
+// sends are ignored. Replies are dealt with as by JSON.NewClient.
 func (j JSON2) NewClient(conn io.ReadWriteCloser) rpc.ClientCodec {
 	c := newJSONClient(conn, maxFrame(j.MaxFrame), json2Knob)
 	c.v2, c.wrap = true, j.Wrap
-	return &json2Client{c}
-}
-
-// json2Client is a jsonClient that can notify.
-type json2Client struct{ *jsonClient }
-
-// Notify implements Notifier.
-func (c *json2Client) Notify(method string, args any) error {
-	c.send.Lock()
-	defer c.send.Unlock()
-	framed := c.out.conn
-	c.out.conn = c.conn
-	defer func() { c.out.conn = framed }()
-	return c.out.write(func(w *jsonWriter) error {
-		if err := c.request(w, method, args); err != nil {
-			return err
-		}
-		w.text("}")
-		c.notified.Store(true) // before it is sent: the answer may be faster
-		return nil
-	})
+	return c
 }
 
 // NewJSON2Server returns the default server codec for JSON-RPC 2.0:

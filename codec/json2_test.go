@@ -266,6 +266,7 @@ func TestNotify(t *testing.T) {
 		s.Go("Echo.Int", i, new(int), done)
 	}
 	require.ErrorAs(t, notifier.Notify("Spec.Update", make(chan int)), new(*codec.EncodeError))
+	require.NotImplements(t, new(codec.Notifier), codec.NewGobClient(a))
 	for range cap(done) {
 		require.NoError(t, (<-done).Error)
 	}

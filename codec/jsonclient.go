@@ -234,17 +234,34 @@ func (c *jsonClient) ReadError() error { return c.reply.failure }
 var errNoResult = errors.New("codec: the reply has neither a result nor an error")
 
 func (c *jsonClient) ReadResponseBody(body any) error {
-	switch r := &c.reply; {
-	case body == nil:
+	if body == nil {
 		return nil
-	case r.flaw != nil:
-		return &DecodeError{r.flaw}
-	case r.result != nil:
-		return decodeJSON(r.result, body)
-	case r.hasResult && c.v2: // null, which is as good as any other value
-		return decodeJSON([]byte("null"), body)
 	}
-	return &DecodeError{errNoResult}
+	result, err := c.result()
+	if err != nil {
+		return err
+	}
+	if raw, ok := body.(*RawReply); ok {
+		result = bytes.Clone(result)
+		raw.decode = func(v any) error { return decodeJSON(result, v) }
+		return nil
+	}
+	return decodeJSON(result, body)
+}
+
+var jsonNull = []byte("null")
+
+// result is what there is to decode of the reply received last.
+func (c *jsonClient) result() ([]byte, error) {
+	switch r := &c.reply; {
+	case r.flaw != nil:
+		return nil, &DecodeError{r.flaw}
+	case r.result != nil:
+		return r.result, nil
+	case r.hasResult && c.v2: // null, which is as good as any other value
+		return jsonNull, nil
+	}
+	return nil, &DecodeError{errNoResult}
 }
 
 // Cancel implements Canceler, if the connection does.

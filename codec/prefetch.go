@@ -16,9 +16,10 @@ type Prefetcher interface {
 	// Rest gives up the memory for replies. It is for a connection without a reader.
 	Rest()
 	// HasReply reports whether reading the next reply takes nothing more from the
-	// connection. It may be false of a reply that is there: of one whose types are new to
-	// the codec, or hold interfaces or maps, and of one behind a message that is none.
-	HasReply() bool
+	// connection, and whether that is certain. It is not certain, and only reading can
+	// tell, of a reply whose types are new to the codec, or hold interfaces or maps, and
+	// of one behind a message that may be none.
+	HasReply() (has, certain bool)
 }
 
 var (
@@ -33,7 +34,7 @@ func (c *gobClient) ReadAhead() bool { return len(c.in.in.bytes()) > c.in.pos }
 func (c *gobClient) Prefetch() error { return c.in.prefetch() }
 
 // HasReply implements Prefetcher.
-func (c *gobClient) HasReply() bool { return c.in.hasPair() }
+func (c *gobClient) HasReply() (has, certain bool) { return c.in.hasPair() }
 
 // Rest implements Prefetcher.
 func (c *gobClient) Rest() {
@@ -56,30 +57,30 @@ func (r *gobReader) prefetch() error {
 }
 
 // hasPair reports whether next needs no more bytes: they hold a header and a body, both
-// known to be one message each, or what next refuses.
-func (r *gobReader) hasPair() bool {
+// known to be one message each, or what next refuses. It is certain of these.
+func (r *gobReader) hasPair() (has, certain bool) {
 	rest := r.in.bytes()[r.pos:]
 	for values := 0; values < 2; {
 		n, prefix := parseUint(rest)
 		if prefix == 0 || prefix > 0 && n > uint64(len(rest)-prefix) {
-			return r.err != nil
+			return r.err != nil, true
 		}
 		if prefix < 0 || n == 0 {
-			return true
+			return true, true
 		}
 		message := cursor{b: rest[prefix : prefix+int(n)]}
 		rest = rest[prefix+int(n):]
 		switch id := message.int(); {
 		case message.bad:
-			return true
+			return true, true
 		case id < 0: // a definition
 		case !r.types.plain(id):
-			return false
+			return false, false
 		default:
 			values++
 		}
 	}
-	return true
+	return true, true
 }
 
 // ReadAhead implements Prefetcher.
@@ -89,7 +90,13 @@ func (c *jsonClient) ReadAhead() bool { return c.in.ahead() }
 func (c *jsonClient) Prefetch() error { return c.in.prefetch() }
 
 // HasReply implements Prefetcher.
-func (c *jsonClient) HasReply() bool { return c.in.hasReply() }
+func (c *jsonClient) HasReply() (has, certain bool) {
+	has, certain = c.in.hasReply()
+	if has && c.notified.Load() { // it may be the answer to a notification, which is passed over
+		return false, false
+	}
+	return has, certain
+}
 
 // Rest implements Prefetcher.
 func (c *jsonClient) Rest() {
@@ -113,19 +120,28 @@ func (r *jsonReader) prefetch() error {
 }
 
 // hasReply reports whether next needs no more bytes, and gives a message that is no
-// request of the peer's, which a client would pass over.
-func (r *jsonReader) hasReply() bool {
+// request of the peer's, which a client would pass over. It is certain of messages that
+// cannot be one.
+func (r *jsonReader) hasReply() (has, certain bool) {
 	message := r.in.bytes()[r.pos:]
 	for len(message) > 0 && jsonSpace(message[0]) {
 		message = message[1:]
 	}
-	if len(message) == 0 || message[0] != '{' && message[0] != '[' { // a byte order mark, or no JSON
-		return false
+	switch {
+	case len(message) == 0:
+		return false, true
+	case message[0] != '{' && message[0] != '[': // a byte order mark, or no JSON
+		return false, false
 	}
 	r.scan.reset()
 	n, done := r.scan.end(message)
+	bad := r.scan.bad
 	r.scan.reset()
-	return done && !mayBeRequest(message[:n])
+	if !done {
+		return false, !bad
+	}
+	has = !mayBeRequest(message[:n])
+	return has, has
 }
 
 // mayBeRequest reports whether a message may have a member with the name of method, in

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/rpc"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -78,14 +79,14 @@ func TestPrefetchedRepliesAreReadWithoutAWait(t *testing.T) {
 				unsure := 0
 				for seq := range uint64(replies) {
 					ahead := client.(codec.Prefetcher)
-					for !ahead.HasReply() {
-						if err := ahead.Prefetch(); err != nil {
-							require.ErrorIs(t, err, io.EOF)
-							unsure++ // the types are new to it
-							break
-						}
+					has, certain := ahead.HasReply()
+					for ; !has && certain; has, certain = ahead.HasReply() {
+						require.NoError(t, ahead.Prefetch())
 					}
-					conn.shut = ahead.HasReply()
+					if !certain {
+						unsure++ // the types are new to it
+					}
+					conn.shut = has
 					var r rpc.Response
 					var body reply
 					require.NoError(t, client.ReadResponseHeader(&r))
@@ -102,17 +103,49 @@ func TestPrefetchedRepliesAreReadWithoutAWait(t *testing.T) {
 
 // A message that is no reply is passed over, and may be followed by nothing for long.
 func TestARequestOfThePeerIsNoPrefetchedReply(t *testing.T) {
-	for _, message := range []string{
-		`{"jsonrpc":"2.0","method":"progress","params":[1]}`,
-		`{"METHOD":"progress","params":[1]}`,
-		`{"\u006dethod":"progress","params":[1]}`,
-		"\ufeff" + `{"id":1,"result":1}`,
-		`{"id":1,"result":`,
-		" \n",
+	for message, partial := range map[string]bool{
+		`{"jsonrpc":"2.0","method":"progress","params":[1]}`: false,
+		`{"METHOD":"progress","params":[1]}`:                 false,
+		`{"\u006dethod":"progress","params":[1]}`:            false,
+		"\ufeff" + `{"id":1,"result":1}`:                     false,
+		`{"id":1,"result":`:                                  true,
+		" \n":                                                true,
 	} {
 		conn := &trickle{Writer: io.Discard, rest: []byte(message), piece: func() int { return 1000 }}
 		ahead := codec.NewJSONClient(conn).(codec.Prefetcher)
 		require.NoError(t, ahead.Prefetch())
-		require.False(t, ahead.HasReply(), message)
+		has, certain := ahead.HasReply()
+		require.False(t, has, message)
+		require.Equal(t, partial, certain, message)
+	}
+}
+
+// Of a reply that is there, it is never certain that it is not.
+func TestNoWaitForAReplyThatIsThere(t *testing.T) {
+	for name, c := range map[string]struct {
+		client func(io.ReadWriteCloser) rpc.ClientCodec
+		server func(io.ReadWriteCloser) rpc.ServerCodec
+	}{
+		"gob":   {codec.NewGobClient, codec.NewGobServer},
+		"json":  {codec.NewJSONClient, codec.NewJSONServer},
+		"json2": {codec.NewJSON2Client, codec.NewJSON2Server},
+	} {
+		for _, body := range []any{
+			1, "method", struct{ Method string }{"x"}, map[string]int{"method": 1}, map[int]string{}, struct{ Any any }{7}, []map[string]int{{"x": 1}},
+		} {
+			wire := new(inMemory)
+			client, server := c.client(wire), c.server(wire)
+			var request rpc.Request
+			require.NoError(t, client.WriteRequest(&rpc.Request{ServiceMethod: "A.B"}, 1))
+			require.NoError(t, server.ReadRequestHeader(&request))
+			require.NoError(t, server.ReadRequestBody(nil))
+			require.NoError(t, server.WriteResponse(&rpc.Response{ServiceMethod: "A.B", Seq: request.Seq}, body))
+			require.NoError(t, client.(codec.Prefetcher).Prefetch())
+			has, certain := client.(codec.Prefetcher).HasReply()
+			require.True(t, has || !certain, "%s: %#v", name, body)
+			var r rpc.Response
+			require.NoError(t, client.ReadResponseHeader(&r))
+			require.NoError(t, client.ReadResponseBody(reflect.New(reflect.TypeOf(body)).Interface()))
+		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 type asyncCall struct {
 	call
 	caller   *Client // not collected before the call has ended
-	result   *Call
+	result   completion
 	ctx      context.Context // has no deadline
 	deadline time.Time       // zero if there is none
 
@@ -29,14 +29,21 @@ type asyncCall struct {
 	written bool // they are, and are not written again
 }
 
+// completion gets the error of a call of Go when the call has ended.
+type completion interface{ complete(err error) }
+
 // start begins a call of Go.
-func (c *core) start(result *Call, caller *Client) {
+func (c *core) start(method string, args, reply any, result completion, caller *Client) {
 	if !c.begin() {
-		complete(result, ErrShutdown)
+		result.complete(ErrShutdown)
+		return
+	}
+	if c.dialer.Intercept != nil {
+		c.startIntercepted(method, args, reply, result, caller)
 		return
 	}
 	ctx := context.Background()
-	a := &asyncCall{caller: caller, result: result, call: c.newCall(result.ServiceMethod, result.Args, result.Reply)}
+	a := &asyncCall{caller: caller, result: result, call: c.newCall(method, args, reply)}
 	a.ctx = a.begin(ctx)
 	if !a.guard(func() { a.prepare(ctx) }) {
 		return
@@ -286,14 +293,17 @@ func (a *asyncCall) context() (context.Context, context.CancelFunc) {
 func (a *asyncCall) end(err error) {
 	defer a.client.end() // after it is complete
 	a.release()
-	complete(a.result, asNetRPC(a.finish(a.ctx, err)))
+	a.result.complete(a.finish(a.ctx, err))
 }
 
-// complete ends a call as net/rpc does: the channel is the caller's to size.
-func complete(call *Call, err error) {
-	call.Error = err
+// goCall is a Call of net/rpc's.
+type goCall Call
+
+// complete implements completion as net/rpc does: the channel is the caller's to size.
+func (call *goCall) complete(err error) {
+	call.Error = asNetRPC(err)
 	select {
-	case call.Done <- call:
+	case call.Done <- (*Call)(call):
 	default:
 	}
 }

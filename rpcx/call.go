@@ -23,6 +23,7 @@ type call struct {
 	method  string
 	args    any
 	reply   any
+	notify  bool // a notification: it ends once it is written
 	options callOptions
 	pick    balancer.PickInfo
 	started time.Time
@@ -54,8 +55,13 @@ func (c *core) newCall(method string, args, reply any) call {
 // invoke is the life of a call that a goroutine waits for.
 func (c *core) invoke(ctx context.Context, method string, args, reply any) error {
 	cl := c.newCall(method, args, reply)
-	if c.codec && ctx.Done() != nil { // the caller may leave while the codec reads args
-		if kept, ok := copyArgs(args, !c.whole.Load()); ok {
+	return cl.run(ctx)
+}
+
+// run is the life of a call from its beginning to its end.
+func (cl *call) run(ctx context.Context) error {
+	if c := cl.client; c.codec && ctx.Done() != nil { // the caller may leave while the codec reads args
+		if kept, ok := copyArgs(cl.args, !c.whole.Load()); ok {
 			cl.args = kept
 		}
 	}
@@ -80,6 +86,9 @@ func (c *core) invoke(ctx context.Context, method string, args, reply any) error
 // prepare finds out what holds for the call. It calls functions of the user's.
 func (cl *call) prepare(ctx context.Context) {
 	cl.options = cl.client.options(ctx, cl.method)
+	if cl.notify { // it may have been sent, and nothing tells
+		cl.options.idempotent, cl.options.hedge = false, false
+	}
 	if o := &cl.options; o.hasKey {
 		cl.pick.Key, cl.pick.HasKey = balancer.KeyOf(o.key), true
 	}
@@ -108,7 +117,7 @@ func (cl *call) do(ctx context.Context) error {
 		}
 		res := cl.attempt(ctx, now)
 		switch {
-		case res.end == replied:
+		case res.end == replied, res.end == notified:
 			return nil
 		case cl.isFinal(res, isLate(ctx, res)):
 			return cl.fail(res)
@@ -194,6 +203,8 @@ func (cl *call) exchange(now time.Time, a *attempt) result {
 		return unconnected(err)
 	case !cl.pay():
 		return result{end: turnedAway, err: errSpent}
+	case cl.notify:
+		return c.result(c.Notify(a.ctx, &a.Exchange))
 	}
 	return c.ask(a.ctx, now, &a.Exchange)
 }

@@ -12,7 +12,8 @@ import (
 // ended; a connection or codec that was given to it stays open, as in net/rpc.
 type Client struct {
 	*core
-	cleanup runtime.Cleanup // closes the core of a Client that was dropped
+	cleanup  runtime.Cleanup // closes the core of a Client that was dropped
+	standard standard        // of StandardClient
 }
 
 // newClient returns the Client of a core.
@@ -53,7 +54,7 @@ func (c *Client) CallContext(ctx context.Context, serviceMethod string, args, re
 		return ErrShutdown
 	}
 	defer c.end()
-	err := c.invoke(ctx, serviceMethod, args, reply)
+	err := c.intercepted(ctx, serviceMethod, args, reply)
 	runtime.KeepAlive(c)
 	return err
 }
@@ -72,7 +73,8 @@ func (c *Client) CallContext(ctx context.Context, serviceMethod string, args, re
 // (big.Int is one) or that guard it with a lock, those that are cyclic, and, with a codec
 // that is not of this module, those that have private pointers, maps or slices. Given such args,
 // Go does not return before the request is written or the call has ended, and the
-// request is not written again.
+// request is not written again. With [Dialer].Intercept, the call takes a goroutine until
+// it has ended, and with such args Go does not return before that.
 func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Call {
 	if done == nil {
 		done = make(chan *Call, 10)
@@ -80,7 +82,7 @@ func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Cal
 		log.Panic("rpc: done channel is unbuffered")
 	}
 	call := &Call{ServiceMethod: serviceMethod, Args: args, Reply: reply, Done: done}
-	c.start(call, c)
+	c.start(serviceMethod, args, reply, (*goCall)(call), c)
 	return call
 }
 

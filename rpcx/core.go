@@ -31,6 +31,7 @@ type core struct {
 	room       *queue            // for an endpoint below Dialer.MaxInFlight; nil without
 	ready      readiness         // for an endpoint that takes calls
 	hedger     *hedger           // nil unless Dialer.Hedge
+	next       CallFunc          // of Dialer.Intercept
 	attempts   attemptPool
 	membership *membership
 	journal    *journal

@@ -201,6 +201,7 @@ func (d *Dialer) newCore(network string) (*core, error) {
 	}
 	c := &core{dialer: full, network: network, born: time.Now(), budget: newBudget(full.Retry.Budget), journal: new(journal)}
 	c.dialer.Trace = full.Trace.Join(c.journal.trace())
+	c.next = c.nextCall
 	c.underway.idle = make(chan struct{}, 1)
 	if c.balancer, err = balancer.New(balancer.Config{
 		Policy: full.Balancer, Subset: full.Subset, MaxInFlight: full.MaxInFlight, Initial: balancer.Suspect,

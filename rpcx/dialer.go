@@ -140,6 +140,16 @@ type Dialer struct {
 	// came first go first. Then it fails with [ErrOverloaded] and is not tried
 	// again. Zero means 1 s; negative means not at all.
 	QueueTimeout time.Duration
+	// Intercept is called in place of each call of Call, CallContext, Invoke and Go, and
+	// makes it by calling next, or not at all: it can measure, change the context, the
+	// arguments and the error, retry, or answer by itself. Each next is a call of its own
+	// to CallTimeout, Retry, Trace and Stats, with the errors of CallContext; those
+	// that are passed on unchanged reach the callers of Call and Go as without Intercept. It
+	// gets context.Background() where there is no context, runs on the caller's goroutine,
+	// and may panic, which the caller gets. A call of Go has a goroutine of its own instead,
+	// and a panic becomes its error. Several are composed by calling one as the next of the
+	// other. Notify is not intercepted. Nil means none, and costs nothing.
+	Intercept func(ctx context.Context, serviceMethod string, args, reply any, next CallFunc) error
 	// Trace has hooks for what happens. Nil means none.
 	Trace *ClientTrace
 	// Logger gets what an operator may want to know: convictions, failed dials, a

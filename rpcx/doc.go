@@ -25,6 +25,10 @@
 // ends every call that waits on it. A slow call to a live peer is never cut.
 // While an endpoint is down, pings try it, not calls.
 //
+// [Dialer].Intercept stands before all of that, once for each call. [Client.Notify] sends what
+// gets no answer, with the codecs of JSON-RPC. [Client.StandardClient] is for code that takes a
+// client of package net/rpc itself.
+//
 // # What a silence means
 //
 // Not every server answers a ping beside other calls, or at all. An eighth of a slot
@@ -86,6 +90,7 @@
 //	the deadline passed without an answer   failure³  if idempotent⁴
 //	the caller gave up                      ignored   no
 //	the client was closed                   ignored   no
+//	a notification was sent                 ignored   no
 //
 // (1) A failed dial opens the breaker at once, unless another connection to the endpoint
 // works. It is a fault on this side if there is no file descriptor, port, memory,

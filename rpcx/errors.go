@@ -91,10 +91,12 @@ func (e *CallError) story() string {
 	default:
 		ran = "ran"
 	}
-	switch e.Attempts {
-	case 0:
+	switch {
+	case e.Attempts == 0 && e.Sent == NotSent:
 		return "not sent"
-	case 1:
+	case e.Attempts == 0: // Intercept has panicked
+		return ran
+	case e.Attempts == 1:
 		return "1 attempt, " + ran
 	}
 	return fmt.Sprintf("%d attempts, %s", e.Attempts, ran)

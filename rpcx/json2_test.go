@@ -1,7 +1,6 @@
 package rpcx_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -54,10 +53,8 @@ func TestJSON2OverHTTP(t *testing.T) {
 	ts := httptest.NewServer(jsonhttp.NewHandler(server))
 	defer ts.Close()
 	d := rpcx.Dialer{
-		Codec: codec.NewJSON2Client,
-		NetDial: func(_ context.Context, _, address string) (net.Conn, error) {
-			return jsonhttp.NewConn(jsonhttp.Config{URL: "http://" + address})
-		},
+		Codec:   codec.NewJSON2Client,
+		NetDial: jsonhttp.Dialer(jsonhttp.Config{URL: "http:///"}),
 	}
 	multiplies(t, d, "tcp", strings.TrimPrefix(ts.URL, "http://"))
 }

@@ -36,6 +36,7 @@ const (
 	timedOut
 	gaveUp
 	clientClosed
+	notified
 )
 
 // repeat says whether a call is tried again.
@@ -94,6 +95,8 @@ var outcomes = [...]outcome{
 	// A caller that gives up says nothing of the server (rubyist/circuitbreaker#42).
 	gaveUp:       {"the caller gave up", breaker.Ignored, balancer.Canceled, never, false},
 	clientClosed: {"the client was closed", breaker.Ignored, balancer.Canceled, never, true},
+	// Nothing comes back that could tell how it went.
+	notified: {"a notification was sent", breaker.Ignored, balancer.NotSent, never, false},
 }
 
 // result is the end of one attempt, and when it came.
@@ -134,6 +137,8 @@ func endOf(out transport.Outcome) end {
 		return endOfExchange(out)
 	case transport.Abandoned:
 		return leftFor(out.Err)
+	case transport.Notified:
+		return notified
 	}
 	return lostFor(out)
 }
@@ -244,9 +249,10 @@ func (e *endpoint) judge(a *attempt, r result) (breaker.Outcome, balancer.Outcom
 }
 
 // wasTaken reports whether the throttle is to take the attempt for one that the server
-// took up: those that a lost connection took along with the first are no news.
+// took up. A notification is, for want of an answer, and so are those that a lost connection
+// took along with the first, which are no news.
 func (r result) wasTaken(b breaker.Outcome, o balancer.Outcome) bool {
-	return o == balancer.Success || o == balancer.AppError || r.lost != nil && b == breaker.Ignored
+	return r.end == notified || o == balancer.Success || o == balancer.AppError || r.lost != nil && b == breaker.Ignored
 }
 
 // isServerError reports whether err is the method's own, or its server's.

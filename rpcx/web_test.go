@@ -1,10 +1,8 @@
 package rpcx_test
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -92,14 +90,11 @@ func httpStatus(code int, header, body string) http.HandlerFunc {
 // overHTTP returns a Dialer for jsonhttp, and how many Conns it has made for calls.
 func overHTTP(cfg jsonhttp.Config) (rpcx.Dialer, *atomic.Int64) {
 	conns := new(atomic.Int64)
+	cfg.URL = "http:///"
 	return rpcx.Dialer{
-		Codec: codec.NewJSON2Client,
-		NetDial: func(_ context.Context, _, address string) (net.Conn, error) {
-			cfg := cfg
-			cfg.URL = "http://" + address
-			return jsonhttp.NewConn(cfg)
-		},
-		Trace: &rpcx.ClientTrace{ConnStart: func(rpcx.ConnInfo) { conns.Add(1) }},
+		Codec:   codec.NewJSON2Client,
+		NetDial: jsonhttp.Dialer(cfg),
+		Trace:   &rpcx.ClientTrace{ConnStart: func(rpcx.ConnInfo) { conns.Add(1) }},
 	}, conns
 }
 

@@ -2,13 +2,11 @@
 // reply is the response's body.
 //
 // A [Conn] is the client's end. It is a connection like any other to the codec
-// above it, [codec.JSON2]'s, and to package rpcx:
+// above it, [codec.JSON2]'s, and to package rpcx, whose Dialer makes them with [Dialer]:
 //
 //	d := rpcx.Dialer{
-//		Codec: codec.NewJSON2Client,
-//		NetDial: func(_ context.Context, _, address string) (net.Conn, error) {
-//			return jsonhttp.NewConn(jsonhttp.Config{URL: "https://" + address + "/rpc"})
-//		},
+//		Codec:   codec.NewJSON2Client,
+//		NetDial: jsonhttp.Dialer(jsonhttp.Config{URL: "https:///rpc"}),
 //	}
 //
 // A [Handler] is the server's end, over net/rpc's server.

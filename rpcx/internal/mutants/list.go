@@ -37,7 +37,7 @@ const (
 var mutants = []mutant{
 	// What may be repeated.
 	{"a closed client repeats nothing", call, "if errors.Is(err, ErrShutdown) || cl.client.closed() {", "if false {"},
-	{"a method's own error is not repeated", outcome, "breaker.Success, balancer.AppError, never, false},\n\t// The server answered", "breaker.Success, balancer.AppError, ifIdempotent, false},\n\t// The server answered"},
+	{"a method's own error is not repeated", outcome, "breaker.Success, balancer.AppError, never, false},\n\t// Dialer.Classify", "breaker.Success, balancer.AppError, ifIdempotent, false},\n\t// Dialer.Classify"},
 	{"what the throttle or a cap refused is not repeated", outcome, "\"no room under our own caps\", breaker.Ignored, balancer.NotSent, never", "\"no room under our own caps\", breaker.Ignored, balancer.NotSent, elsewhere"},
 	{"what cannot be encoded is not repeated", outcome, "\"an argument that cannot be encoded\", breaker.Ignored, balancer.NotSent, never", "\"an argument that cannot be encoded\", breaker.Ignored, balancer.NotSent, elsewhere"},
 	{"what cannot be decoded is not repeated", outcome, "\"a reply that cannot be decoded\", breaker.Success, balancer.AppError, never", "\"a reply that cannot be decoded\", breaker.Success, balancer.AppError, ifIdempotent"},
@@ -76,7 +76,8 @@ var mutants = []mutant{
 	{"the reader goes on while replies are owed", read, "if len(c.inflight) > 0 || c.prefetch.ReadAhead() || ", "if c.prefetch.ReadAhead() || "},
 	{"a caller that has read passes the token on", read, "case len(c.inflight) == 0 && !c.prefetch.ReadAhead():", "case true:"},
 	{"a caller whose context ends stops reading", read, "c.interrupted = true\n\t\tc.wire.ReadBy(past)\n", "c.interrupted = true\n"},
-	{"an interrupted read leaves the connection readable", read, "\tc.wire.ReadBy(time.Time{})\n\tc.passOn()", "\tc.passOn()"},
+	{"an interrupted read leaves the connection readable", read, "\tc.wire.ReadBy(time.Time{})\n\town", "\town"},
+	{"a reply that cannot be told is not waited for behind", read, "if !certain {", "if false {"},
 	{"an idle connection is looked at before it is used", send, "if takes && c.peeks && c.reading == byNone && now.Sub(c.wire.LastRead()) >= peekAfter {", "if false {"},
 	{"an idle reader ends", read, "case !idle || c.state == closed:", "case !idle || c.state <= closed:"},
 
@@ -86,8 +87,8 @@ var mutants = []mutant{
 	{"what never left was not sent", send, "case c.wire.UnsentFrom(max(x.from, x.to.Load()-2)):", "case false:"},
 	{"a frame whose end never left was not sent", send, "max(x.from, x.to.Load()-2)", "x.from"},
 	{"a frame ends where it ends, and not where something else does", writer, "if frame && w.frameEnd == 0 {", "if true {"},
-	{"half a request ends the connection", send, "if c.hasRetired() || !untouched && !(c.whole && encode) {", "if c.hasRetired() {"},
-	{"a refused argument ends one call only", send, "if c.hasRetired() || !untouched && !(c.whole && encode) {", "if true {"},
+	{"half a request ends the connection", send, "if c.hasRetired() || !untouched && !(c.whole && isEncodeError(err)) {", "if c.hasRetired() {"},
+	{"a refused argument ends one call only", send, "if c.hasRetired() || !untouched && !(c.whole && isEncodeError(err)) {", "if true {"},
 	{"a reply cut short was executed", reply, "Err: &BodyError{readError(err)}, Sent: Executed", "Err: &BodyError{readError(err)}, Sent: MaybeSent"},
 	{"a method's error was executed", reply, "Cause: MethodFailed, Err: r.failure, Sent: Executed", "Cause: MethodFailed, Err: r.failure, Sent: MaybeSent"},
 	{"a draining server has not run it", reply, "out.Cause, out.Sent = Refused, NotSent", "out.Cause, out.Sent = Refused, MaybeSent"},

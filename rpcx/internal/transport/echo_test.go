@@ -30,6 +30,18 @@ func (Echo) Slow(n int, reply *int) error {
 	return nil
 }
 
+// Table returns a map.
+func (Echo) Table(n int, reply *map[string]int) error {
+	*reply = map[string]int{"method": n}
+	return nil
+}
+
+// New returns a value of a type that the connection has not carried before.
+func (Echo) New(n int, reply *struct{ Method int }) error {
+	reply.Method = n
+	return nil
+}
+
 // observer counts.
 type observer struct {
 	Conn

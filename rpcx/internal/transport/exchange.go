@@ -43,12 +43,14 @@ const (
 	ConnectionLost
 	// Abandoned: the caller left, or its deadline passed.
 	Abandoned
+	// Notified: a notification was written. There is nothing more to learn of it.
+	Notified
 )
 
 // Outcome is the end of an exchange.
 type Outcome struct {
 	Cause Cause
-	Err   error // nil if and only if Cause is Replied
+	Err   error // nil if and only if Cause is Replied or Notified
 	Sent  Sent
 	At    time.Time // when the reply came; zero if none did
 }
@@ -85,6 +87,7 @@ type Exchange struct {
 	reader  bool          // its caller holds the read token; guarded by Conn.mu
 	shared  bool          // it may still be referred to: it must not be used again
 	aside   reflect.Type  // of what a foreign codec decodes into; nil for Reply itself
+	raw     bool          // Reply is a codec.RawReply, which a foreign codec does not know
 
 	seq       uint64 // guarded by Conn.mu, as the next two
 	issued    bool   // seq is valid: the codec was given the request

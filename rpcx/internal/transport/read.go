@@ -199,12 +199,17 @@ const mostPrefetches = 4
 // much as a part of a short call.
 const watchAfter = time.Millisecond
 
-// readOrLeave is readUntil for a caller that may leave while it waits for the network.
+// readOrLeave is readUntil for a caller that may leave while it waits for the network. What
+// it cannot tell to be its reply, or comes in many pieces, it leaves to the reader goroutine.
 func (c *Conn) readOrLeave(ctx context.Context, x *Exchange) {
 	c.wire.ReadBy(watchTime(ctx))
 	watched := false
 	for tries := mostPrefetches; x.state.Load() == pending && tries > 0; {
-		if c.prefetch.HasReply() {
+		has, certain := c.prefetch.HasReply()
+		if !certain {
+			break // it may be there, or not: the reader goroutine may wait for it
+		}
+		if has {
 			if err := c.readReply(x); err != nil {
 				c.Fail(readError(err))
 			}
@@ -226,8 +231,9 @@ func (c *Conn) readOrLeave(ctx context.Context, x *Exchange) {
 		c.mayLeave(nil)
 	}
 	c.wire.ReadBy(time.Time{})
+	own := x.state.Load() == answered // by this goroutine, while it holds the token
 	c.passOn()
-	if x.state.Load() != answered {
+	if !own {
 		c.await(ctx, x)
 	}
 }

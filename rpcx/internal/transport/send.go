@@ -108,6 +108,7 @@ func (x *Exchange) prepare(c *Conn) {
 		x.done = make(chan struct{}, 1)
 	}
 	if !c.whole {
+		_, x.raw = x.Reply.(*codec.RawReply)
 		x.asideOf(x.Reply)
 	}
 }
@@ -166,22 +167,34 @@ func (c *Conn) issue(x *Exchange, mayRead bool) (crowded bool, err error) {
 // ErrWithdrawn is the error of a request that was given up before it was written.
 var ErrWithdrawn = errors.New("rpcx: the call was withdrawn before it was sent")
 
-// encode has the codec write a request. A panic of it, as of a nil pointer that it does
-// not expect, is an error of the exchange: this may be a goroutine of ours, in which the
-// caller could not recover.
-func (c *Conn) encode(x *Exchange) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = &codec.EncodeError{Err: fmt.Errorf("rpcx: the codec panicked: %v", p)}
-		}
-	}()
+// errNotRaw refuses a request whose reply a foreign codec would decode into what it does
+// not know.
+var errNotRaw = errors.New("rpcx: the connection's codec cannot keep a reply to be decoded later; those of package codec can")
+
+// encode has the codec write a request.
+func (c *Conn) encode(x *Exchange) error {
+	if x.raw {
+		return &codec.EncodeError{Err: errNotRaw}
+	}
 	c.request.ServiceMethod, c.request.Seq = x.Method, x.seq
-	err = c.codec.WriteRequest(&c.request, x.Args)
+	err := write(func() error { return c.codec.WriteRequest(&c.request, x.Args) })
 	x.Args = nil
 	if err == nil {
 		c.cfg.Observer.Wrote(x)
 	}
 	return err
+}
+
+// write calls a codec. A panic of it, as of a nil pointer that it does not expect, is an
+// error of the exchange: this may be a goroutine of ours, in which the caller could not
+// recover.
+func write(request func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &codec.EncodeError{Err: fmt.Errorf("rpcx: the codec panicked: %v", p)}
+		}
+	}()
+	return request()
 }
 
 // notWritten ends an exchange whose request the connection or its codec did not take. The
@@ -195,24 +208,34 @@ func (c *Conn) notWritten(x *Exchange, err error, untouched bool) {
 		c.forget(x)
 	}
 	c.mu.Unlock()
-	var unencodable *codec.EncodeError
-	encode, out := errors.As(err, &unencodable), Outcome{Cause: NotTaken, Err: err}
-	switch {
-	case over:
+	out := notTaken(err, untouched)
+	if over {
 		out = Outcome{Cause: ConnectionLost, Err: cause}
-	case errors.Is(err, codec.ErrRetired), errors.Is(err, wire.ErrClosed):
-	case encode:
-		out.Cause = ArgsUnencodable
-	case untouched: // a foreign codec does not like the argument
-		out = Outcome{Cause: ArgsUnencodable, Err: &codec.EncodeError{Err: err}}
-	default: // it has written a part of the request, or all of it
-		out = Outcome{Cause: ConnectionLost, Err: err, Sent: MaybeSent}
 	}
 	c.finish(x, out, held)
-	if c.hasRetired() || !untouched && !(c.whole && encode) {
+	if c.hasRetired() || !untouched && !(c.whole && isEncodeError(err)) {
 		c.Retire()
 	}
 	c.closeIfIdle()
+}
+
+// notTaken is the outcome of a request or notification that the codec did not take, on a
+// connection that has not ended.
+func notTaken(err error, untouched bool) Outcome {
+	switch {
+	case errors.Is(err, codec.ErrRetired), errors.Is(err, wire.ErrClosed):
+		return Outcome{Cause: NotTaken, Err: err}
+	case isEncodeError(err):
+		return Outcome{Cause: ArgsUnencodable, Err: err}
+	case untouched: // a foreign codec does not like the argument
+		return Outcome{Cause: ArgsUnencodable, Err: &codec.EncodeError{Err: err}}
+	}
+	return Outcome{Cause: ConnectionLost, Err: err, Sent: MaybeSent} // it has written a part of the request, or all of it
+}
+
+func isEncodeError(err error) bool {
+	var unencodable *codec.EncodeError
+	return errors.As(err, &unencodable)
 }
 
 // hasRetired reports whether the codec takes no more requests, as gob's does after it

@@ -75,6 +75,32 @@ func TestIdleReaderEnds(t *testing.T) {
 	require.Zero(t, o.closed.Load())
 }
 
+// A caller with a deadline that reads gets its reply also if its codec cannot tell that it
+// is there: of a map, of a type that is new, or of what may be a request of the peer's.
+func TestLoneCallerOfAReplyThatCannotBeTold(t *testing.T) {
+	for name := range codecs {
+		t.Run(name, func(t *testing.T) {
+			o, _ := dial(t, name)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			var fresh struct{ Method int }
+			var table map[string]int
+			for range 20 {
+				o.lone(t)
+				x := &Exchange{Method: "Echo.New", Args: 3, Reply: &fresh}
+				require.NoError(t, o.Do(ctx, x).Err)
+				require.True(t, x.reader)
+				require.Equal(t, 3, fresh.Method)
+				o.lone(t)
+				x = &Exchange{Method: "Echo.Table", Args: 4, Reply: &table}
+				require.NoError(t, o.Do(ctx, x).Err)
+				require.True(t, x.reader)
+				require.Equal(t, map[string]int{"method": 4}, table)
+			}
+		})
+	}
+}
+
 // A caller that reads leaves when its context ends. What comes late is another reader's,
 // and the connection stays as it was.
 func TestLoneCallerLeaves(t *testing.T) {

@@ -1,0 +1,57 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/wire"
+)
+
+// ErrNoNotifications refuses a notification: the codec has none.
+var ErrNoNotifications = fmt.Errorf("rpcx: the connection's codec has no notifications (those of JSON-RPC have): %w", errors.ErrUnsupported)
+
+// Notify sends a notification. Of the exchange it uses Method and Args; nothing comes back,
+// and its end is Notified once it has been written and is about to leave.
+func (c *Conn) Notify(ctx context.Context, x *Exchange) Outcome {
+	notifier, ok := c.codec.(codec.Notifier)
+	if !ok {
+		return Outcome{Cause: ArgsUnencodable, Err: ErrNoNotifications}
+	}
+	for {
+		if err := c.Room(ctx); err != nil {
+			return c.NotStarted(err)
+		}
+		if c.wire == nil {
+			defer func() { <-c.sem }()
+			return c.notify(notifier, x, func() bool { return true })
+		}
+		c.writing.Lock()
+		if c.wire.Full() {
+			c.writing.Unlock()
+			continue
+		}
+		from := c.wire.BeginFrame()
+		out := c.notify(notifier, x, func() bool { return c.wire.Queued() == from })
+		c.wire.EndFrame()
+		c.writing.Unlock()
+		c.wire.Flush(false)
+		return out
+	}
+}
+
+// notify has the codec write a notification, for which it is reserved. Untouched says
+// whether it has written nothing.
+func (c *Conn) notify(notifier codec.Notifier, x *Exchange, untouched func() bool) Outcome {
+	c.mu.Lock()
+	takes := c.state == open
+	c.mu.Unlock()
+	if !takes {
+		return c.NotStarted(wire.ErrClosed)
+	}
+	if err := write(func() error { return notifier.Notify(x.Method, x.Args) }); err != nil {
+		return notTaken(err, untouched())
+	}
+	return Outcome{Cause: Notified, Sent: MaybeSent}
+}
