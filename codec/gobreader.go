@@ -27,6 +27,8 @@ type gobReader struct {
 	fed  int          // how much of defs dec has been given
 	feed gobFeed      // what dec reads
 	text string       // the last method, to share its string
+
+	meta gobMeta
 }
 
 // gobBody says where the value of a body is.
@@ -35,10 +37,13 @@ type gobBody struct {
 	defs       int // how much of gobReader.defs came before it
 }
 
-// gobHeader is the header of a request or a reply.
+// gobHeader is the header of a request or a reply. The metadata are for writing, and may
+// be nil.
 type gobHeader struct {
 	method, errmsg string
 	seq            uint64
+	request        *RequestMeta
+	response       *ResponseMeta
 }
 
 func (r *gobReader) init(conn io.Reader, max int64) {
@@ -78,6 +83,7 @@ func (r *gobReader) readHeader() (h gobHeader, err error) {
 	if !t.header {
 		return h, errors.New("codec: gob header has none of a header's fields")
 	}
+	r.meta.begin(t)
 	w := gobWalk{r: r}
 	for i, ok := w.field(t, -1); ok; i, ok = w.field(t, i) {
 		switch f := &t.fields[i]; f.role {
@@ -89,8 +95,14 @@ func (r *gobReader) readHeader() (h gobHeader, err error) {
 			h.errmsg = string(r.cur.bytes())
 		case headerMismatch:
 			w.fail(errors.New("codec: gob header has a field of the wrong type"))
-		default:
+		case headerOther:
 			w.element(f.id)
+		default:
+			if r.meta.declared {
+				r.meta.read(&r.cur, f.role)
+			} else {
+				w.element(f.id)
+			}
 		}
 	}
 	return h, w.result()

@@ -11,7 +11,8 @@ import (
 // the package jsonhttp.
 //
 // Source: https://www.jsonrpc.org/specification. Members that the specification
-// does not know are ignored when received; none are sent.
+// does not know are ignored when received; none are sent, but for "meta" to a peer that
+// understands it, if MetaClient or MetaServer is used.
 type JSON2 struct {
 	// MaxFrame is the largest message, be it a batch, in bytes. 0 means 64 MiB;
 	// negative means no limit. A message beyond it is a *FrameError.
@@ -65,12 +66,7 @@ type json2Client struct{ *jsonClient }
 
 // Notify implements Notifier.
 func (c *json2Client) Notify(method string, args any) error {
-	c.send.Lock()
-	defer c.send.Unlock()
-	framed := c.out.conn
-	c.out.conn = c.conn
-	defer func() { c.out.conn = framed }()
-	return c.out.write(func(w *jsonWriter) error {
+	return c.writeAside(func(w *jsonWriter) error {
 		if err := c.request(w, method, args); err != nil {
 			return err
 		}
