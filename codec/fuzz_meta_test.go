@@ -66,7 +66,7 @@ func FuzzMetaRequests(f *testing.F) {
 				if err != nil {
 					break
 				}
-				m, answers := with.RequestMeta()
+				m, answers := metaOf(with)
 				withinBounds(t, m)
 				if (with.ReadRequestBody(new(int)) == nil) != (plain.ReadRequestBody(new(int)) == nil) {
 					t.Fatalf("%s: a body differs", name)
@@ -87,7 +87,7 @@ func sameWhenSentOn(t *testing.T, client func(io.ReadWriteCloser) rpc.ClientCode
 	require.NoError(t, metaClient(client(here)).WriteRequestMeta(&rpc.Request{ServiceMethod: "A.B"}, &m, 1))
 	s, _ := metaServer(server(there))
 	request(t, s)
-	got, _ := s.RequestMeta()
+	got, _ := metaOf(s)
 	require.Equal(t, m, got)
 }
 

@@ -168,8 +168,11 @@ func (s *gobServer) UseMeta(canceled func(seq uint64)) {
 }
 
 // RequestMeta implements MetaServer.
-func (s *gobServer) RequestMeta() (m RequestMeta, answers bool) {
-	return s.in.meta.request, s.answersMeta.Load()
+func (s *gobServer) RequestMeta() (m *RequestMeta, answers bool) {
+	if s.in.meta.any {
+		m = &s.in.meta.request
+	}
+	return m, s.answersMeta.Load()
 }
 
 // WriteResponseMeta implements MetaServer.

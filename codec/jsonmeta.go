@@ -192,7 +192,12 @@ func (c *jsonClient) WriteCancel(seq uint64) error {
 func (s *jsonServer) UseMeta(canceled func(seq uint64)) { s.canceled = canceled }
 
 // RequestMeta implements MetaServer.
-func (s *jsonServer) RequestMeta() (m RequestMeta, answers bool) { return s.meta, s.answersMeta }
+func (s *jsonServer) RequestMeta() (m *RequestMeta, answers bool) {
+	if s.answersMeta {
+		m = &s.meta
+	}
+	return m, s.answersMeta
+}
 
 // readMeta reads the metadata of a request, if they are in use.
 func (s *jsonServer) readMeta(object []byte) {

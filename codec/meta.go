@@ -107,10 +107,10 @@ type MetaServer interface {
 	// for a cancellation with the number of the request, rpc.Request.Seq, by the goroutine
 	// that reads, within ReadRequestHeader. The request may have been answered already.
 	UseMeta(canceled func(seq uint64))
-	// RequestMeta returns the metadata of the request whose header was read last, and whether its
-	// client takes metadata of the reply. The goroutine that reads may call it. Malformed
-	// metadata are left out, each by itself.
-	RequestMeta() (m RequestMeta, answers bool)
+	// RequestMeta returns the metadata of the request whose header was read last, nil if it
+	// has none, and whether its client takes metadata of the reply. The goroutine that reads
+	// may call it; m is valid until it reads on. Malformed metadata are left out, each by itself.
+	RequestMeta() (m *RequestMeta, answers bool)
 	// WriteResponseMeta is WriteResponse with metadata, which may be nil and are left out if
 	// the client does not take them. It keeps nothing of m.
 	WriteResponseMeta(r *rpc.Response, m *ResponseMeta, body any) error
