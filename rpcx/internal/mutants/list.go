@@ -149,7 +149,6 @@ var mutants = []mutant{
 	{"a method that ends has nothing left to end (CAS)", caller, "if !c.touch(key) {", "if false {"},
 	{"what was canceled before it asked has ended", caller, "if c.cause != nil {\n\t\tc.cancel(c.cause)", "if false {\n\t\tc.cancel(c.cause)"},
 	{"a lost connection ends the contexts of its methods", request, "\t\tq.lose(errLost)\n", ""},
-	{"a method is known before it can be canceled", request, "q.caller.begin(body) // before", "defer q.caller.begin(body) // before"},
 	{"a reply waits for room", served, "c.stream.Full(); c.sending.Lock() {", "false; {"},
 	{"no request is read without room for its reply", request, "\tq.stream.awaitRoom()\n", ""},
 	{"a reply waits for no reader who waits", stream, "if s.waiting.Load() ||", "if"},

@@ -179,6 +179,30 @@ func TestLateRequestIsRefused(t *testing.T) {
 	})
 }
 
+// A client that was given its connection does not know for how long there has been one.
+func TestTimeOfAConnectionBeginsWithItsFirstRequest(t *testing.T) {
+	for name, c := range codecs {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, network *simnet.Network) {
+				cfg := config(t, newAsking())
+				cfg.NewCodec = c.server
+				stop := serve(network.Listen("s:1"), cfg)
+				conn := dial(t, network)
+				time.Sleep(time.Minute)
+				p := newPeer(c.client(conn))
+				p.ping(t)
+				time.Sleep(time.Minute)
+				p.start(t, "Asking.Left", p.in(time.Second), 1)
+				var left time.Duration
+				require.Empty(t, p.next(t, &left).Error)
+				require.Equal(t, time.Second, left)
+				require.NoError(t, p.Close())
+				require.NoError(t, stop())
+			})
+		})
+	}
+}
+
 func TestContextEnds(t *testing.T) {
 	for name, c := range map[string]struct {
 		end   func(t *testing.T, p *peer, seq uint64, stop func() error)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/rpc"
 	stdjson "net/rpc/jsonrpc"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,16 +21,21 @@ import (
 // recorded is a connection that keeps what it has sent and received.
 type recorded struct {
 	net.Conn
+	mu             sync.Mutex // protects following
 	sent, received bytes.Buffer
 }
 
 func (r *recorded) Write(p []byte) (int, error) {
+	r.mu.Lock()
 	r.sent.Write(p)
+	r.mu.Unlock()
 	return r.Conn.Write(p)
 }
 
 func (r *recorded) Read(p []byte) (int, error) {
 	n, err := r.Conn.Read(p)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.received.Write(p[:n])
 	return n, err
 }
@@ -59,7 +65,9 @@ func TestServeStockBytes(t *testing.T) {
 				require.ErrorContains(t, c.Call("rpcx.Cancel", 1, nil), "can't find")
 				require.NoError(t, c.Call("Work.Do", 5, new(int)))
 				require.NoError(t, c.Close())
-				return r.sent.Bytes(), r.received.Bytes()
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				return bytes.Clone(r.sent.Bytes()), bytes.Clone(r.received.Bytes())
 			}
 			near, far := net.Pipe()
 			served := make(chan struct{})
