@@ -44,6 +44,7 @@ var restricted = map[string][]string{
 	roofPath + "/internal/transport": {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol"},
 	roofPath + "/internal/protocol":  nil,
 	roofPath + "/internal/callmeta":  {pillars[0]},
+	roofPath + "/internal/peerclock": nil,
 	roofPath + "/internal/server":    {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol", roofPath + "/internal/callmeta", xsyncPath},
 }
 

@@ -150,6 +150,7 @@ func (c *caller) abandon(cause error, wanted func() bool) bool {
 	c.cause = cause
 	cancel := c.cancel
 	c.mu.Unlock()
+	c.conn.counters.Canceled.Add(1)
 	if cancel != nil {
 		cancel(cause)
 	}

@@ -16,6 +16,7 @@ import (
 	"resilientrpc/codec"
 	"resilientrpc/rpcx/internal/callmeta"
 	"resilientrpc/rpcx/internal/leak"
+	"resilientrpc/rpcx/internal/peerclock"
 	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/simnet"
 )
@@ -84,10 +85,12 @@ type peer struct {
 	codec.MetaClient
 	seq   uint64
 	began time.Time // the time of the connection, as the client counts it
+	clock peerclock.Clock
+	wrote map[uint64]time.Time
 }
 
 func newPeer(c rpc.ClientCodec) *peer {
-	p := &peer{MetaClient: c.(codec.MetaClient), began: time.Now()}
+	p := &peer{MetaClient: c.(codec.MetaClient), began: time.Now(), wrote: make(map[uint64]time.Time)}
 	p.UseMeta()
 	return p
 }
@@ -97,10 +100,17 @@ func (p *peer) in(d time.Duration) codec.RequestMeta {
 	return codec.RequestMeta{Deadline: time.Since(p.began) + d}
 }
 
+// by is the deadline so much later, as the client knows the server's time.
+func (p *peer) by(d time.Duration) codec.RequestMeta {
+	return codec.RequestMeta{Deadline: p.clock.Deadline(time.Now().Add(d))}
+}
+
 // start sends a request.
 func (p *peer) start(t testing.TB, method string, m codec.RequestMeta, args any) uint64 {
 	t.Helper()
 	p.seq++
+	p.wrote[p.seq] = time.Now()
+	p.clock.Begin(p.wrote[p.seq])
 	require.NoError(t, p.WriteRequestMeta(&rpc.Request{ServiceMethod: method, Seq: p.seq}, &m, args))
 	return p.seq
 }
@@ -110,6 +120,7 @@ func (p *peer) next(t testing.TB, reply any) rpc.Response {
 	t.Helper()
 	var r rpc.Response
 	require.NoError(t, p.ReadResponseHeader(&r))
+	p.clock.Observe(p.wrote[r.Seq], p.ResponseMeta().Clock)
 	if r.Error != "" {
 		reply = nil
 	}

@@ -74,11 +74,7 @@ func (q *request) replyMeta() *codec.ResponseMeta {
 func (c *conn) cancel(seq uint64) {
 	c.stream.partial.Store(0) // it was whole
 	running.each(c, func(r *caller) bool {
-		if r.abandon(errCanceled, func() bool { return r.seq == seq }) {
-			c.counters.Canceled.Add(1)
-			return false
-		}
-		return true
+		return !r.abandon(errCanceled, func() bool { return r.seq == seq })
 	})
 }
 
@@ -88,9 +84,7 @@ func (c *conn) lose(cause error) {
 		return
 	}
 	running.each(c, func(r *caller) bool {
-		if r.abandon(cause, func() bool { return true }) {
-			c.counters.Canceled.Add(1)
-		}
+		r.abandon(cause, func() bool { return true })
 		return true
 	})
 }

@@ -88,8 +88,23 @@ func thawServer(t *testing.T, format string) (pid int, addr string) {
 	return 0, ""
 }
 
+// stopped stops a process, and has it go on after a while.
+func stopped(t *testing.T, pid int, d time.Duration, meanwhile func()) {
+	t.Helper()
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	var status syscall.WaitStatus
+	for !status.Stopped() {
+		_, err := syscall.Wait4(pid, &status, syscall.WUNTRACED, nil)
+		require.NoError(t, err)
+	}
+	meanwhile()
+	time.Sleep(d) // real time: it is the server's clock that counts
+	require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+}
+
 // A process that was stopped does not run what has become late meanwhile, although all of
-// it arrives as it goes on; and it runs the rest.
+// it arrives as it goes on; and it runs the rest. So it is if the first request of the connection
+// came to a process that was stopped, once it has been answered.
 func TestThawedServerRefusesWhatIsLate(t *testing.T) {
 	const late = 200
 	for format, c := range codecs {
@@ -100,22 +115,21 @@ func TestThawedServerRefusesWhatIsLate(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 			p := newPeer(c.client(conn))
+			stopped(t, pid, 2*time.Second, func() { p.start(t, codec.PingMethod, codec.RequestMeta{}, struct{}{}) })
+			p.next(t, new(protocol.Health))
 			p.ping(t)
-
-			require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
-			var status syscall.WaitStatus
-			for !status.Stopped() {
-				_, err := syscall.Wait4(pid, &status, syscall.WUNTRACED, nil)
-				require.NoError(t, err)
+			for p.ResponseMeta().Clock == 0 { // which comes now and then
+				p.ping(t)
 			}
-			for range late {
-				p.start(t, "Counting.Do", p.in(time.Second), 1)
-			}
-			ample := p.start(t, "Counting.Do", p.in(time.Minute), 1)
-			endless := p.start(t, "Counting.Do", codec.RequestMeta{}, 1)
-			time.Sleep(2 * time.Second) // real time: no clock of ours is to be stopped
-			require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
 
+			var ample, endless uint64
+			stopped(t, pid, 2*time.Second, func() {
+				for range late {
+					p.start(t, "Counting.Do", p.by(time.Second), 1)
+				}
+				ample = p.start(t, "Counting.Do", p.by(time.Minute), 1)
+				endless = p.start(t, "Counting.Do", codec.RequestMeta{}, 1)
+			})
 			for range late + 2 {
 				var ran int64
 				r := p.next(t, &ran)
