@@ -7,6 +7,7 @@ import (
 	"net/rpc"
 	"reflect"
 	"sync"
+	"sync/atomic"
 )
 
 // Gob makes codecs for gob, net/rpc's own wire format. A stock net/rpc peer at
@@ -31,6 +32,7 @@ func (g Gob) NewClient(conn io.ReadWriteCloser) rpc.ClientCodec {
 }
 
 type gobClient struct {
+	metaPeer
 	conn io.ReadWriteCloser
 	in   gobReader
 	out  gobWriter
@@ -52,6 +54,9 @@ func (c *gobClient) ReadResponseHeader(r *rpc.Response) error {
 		return err
 	}
 	r.ServiceMethod, r.Seq, r.Error = h.method, h.seq, h.errmsg
+	if c.in.meta.use {
+		c.SetMetaSupport(c.in.meta.declared)
+	}
 	return nil
 }
 
@@ -74,11 +79,16 @@ func (g Gob) NewServer(conn io.ReadWriteCloser) rpc.ServerCodec {
 }
 
 type gobServer struct {
-	conn io.ReadWriteCloser
-	in   gobReader
+	conn     io.ReadWriteCloser
+	in       gobReader
+	canceled func(seq uint64) // nil without metadata
+	// answersMeta says that the client takes metadata. The first request decides.
+	answersMeta atomic.Bool
+	asked       bool // a request has come; the reader's
 
-	send sync.Mutex // protects following, and the order of replies
-	out  gobWriter
+	send    sync.Mutex // protects following, and the order of replies
+	out     gobWriter
+	replied bool // a reply was written, or tried
 	// trial encodes replies that hold interfaces once more, ahead of out, whose
 	// encoder could not be used after a failure in the middle of one.
 	trial     *gob.Encoder
@@ -89,12 +99,22 @@ type gobServer struct {
 }
 
 func (s *gobServer) ReadRequestHeader(r *rpc.Request) error {
-	h, err := s.in.next()
-	if err != nil {
-		return err
+	for {
+		h, err := s.in.next()
+		if err != nil {
+			return err
+		}
+		if !s.asked {
+			s.asked = true
+			s.answersMeta.Store(s.in.meta.declared)
+		}
+		if h.method == cancelMethod && s.in.meta.declared {
+			s.canceled(h.seq)
+			continue
+		}
+		r.ServiceMethod, r.Seq = h.method, h.seq
+		return nil
 	}
-	r.ServiceMethod, r.Seq = h.method, h.seq
-	return nil
 }
 
 func (s *gobServer) ReadRequestBody(body any) error { return s.in.decode(body) }
@@ -103,9 +123,17 @@ func (s *gobServer) ReadRequestBody(body any) error { return s.in.decode(body) }
 func (s *gobServer) ReadAhead() bool { return len(s.in.in.bytes()) > s.in.pos }
 
 func (s *gobServer) WriteResponse(r *rpc.Response, body any) error {
-	s.send.Lock()
-	defer s.send.Unlock()
-	h := gobHeader{method: r.ServiceMethod, seq: r.Seq, errmsg: r.Error}
+	return s.WriteResponseMeta(r, nil, body)
+}
+
+// write sends a reply, or in its place an error. The caller holds send.
+func (s *gobServer) write(h gobHeader, body any) error {
+	if answers := s.answersMeta.Load(); !answers {
+		h.response = nil
+	} else if !s.replied {
+		s.out.define(gobResponse{})
+	}
+	s.replied = true
 	err := s.try(body)
 	if err == nil {
 		err = s.out.write(h, body)

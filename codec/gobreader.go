@@ -26,6 +26,8 @@ type gobReader struct {
 	dec   gobDecoder
 	later *gobLater // of replies that are kept; nil until there is one
 	text  string    // the last method, to share its string
+
+	meta gobMeta
 }
 
 // gobBody says where the value of a body is.
@@ -34,10 +36,13 @@ type gobBody struct {
 	defs       int // how much of gobReader.defs came before it
 }
 
-// gobHeader is the header of a request or a reply.
+// gobHeader is the header of a request or a reply. The metadata are for writing, and may
+// be nil.
 type gobHeader struct {
 	method, errmsg string
 	seq            uint64
+	request        *RequestMeta
+	response       *ResponseMeta
 }
 
 func (r *gobReader) init(conn io.Reader, max int64) {
@@ -77,6 +82,7 @@ func (r *gobReader) readHeader() (h gobHeader, err error) {
 	if !t.header {
 		return h, errors.New("codec: gob header has none of a header's fields")
 	}
+	r.meta.begin(t)
 	w := gobWalk{r: r}
 	for i, ok := w.field(t, -1); ok; i, ok = w.field(t, i) {
 		switch f := &t.fields[i]; f.role {
@@ -88,8 +94,14 @@ func (r *gobReader) readHeader() (h gobHeader, err error) {
 			h.errmsg = string(r.cur.bytes())
 		case headerMismatch:
 			w.fail(errors.New("codec: gob header has a field of the wrong type"))
-		default:
+		case headerOther:
 			w.element(f.id)
+		default:
+			if r.meta.declared {
+				r.meta.read(&r.cur, f.role)
+			} else {
+				w.element(f.id)
+			}
 		}
 	}
 	return h, w.result()

@@ -56,6 +56,7 @@ type gobType struct {
 	key, elem int64
 	fields    []gobField
 	header    bool // has a header's fields, or none
+	meta      bool // is a header with metadata, if it is one
 
 	reach gobReach
 }
@@ -84,6 +85,16 @@ const (
 	headerSeq
 	headerError
 	headerMismatch // the name of one of the above with another type
+
+	// The fields of metadata: see gobRequest and gobResponse.
+	metaFlags
+	metaDeadline
+	metaTrace
+	metaState
+	metaSession
+	metaCall
+	metaRunning
+	metaClock
 )
 
 func headerRole(name []byte, id int64) headerField {
@@ -95,8 +106,10 @@ func headerRole(name []byte, id int64) headerField {
 		role, want = headerSeq, gobUint
 	case "Error":
 		role = headerError
+	default:
+		return metaRole(name, id)
 	}
-	if role != headerOther && id != want {
+	if id != want {
 		return headerMismatch
 	}
 	return role
@@ -187,7 +200,8 @@ func (t *gobType) structDef(c *cursor) {
 				}
 				f := gobFieldDef(c)
 				t.fields = append(t.fields, f)
-				t.header = t.header || f.role != headerOther
+				t.header = t.header || f.role != headerOther && f.role <= headerMismatch
+				t.meta = t.meta || f.role == metaFlags
 			}
 		default:
 			c.bad = true

@@ -37,9 +37,15 @@ type gobWriter struct {
 // init prepares a writer of headers of the prototype's type. The encoder is told
 // of that type first, so that it does not define it again if a body uses it.
 func (w *gobWriter) init(conn io.Writer, max int64, prototype any) {
-	w.conn, w.max, w.prototype = conn, max, prototype
+	w.conn, w.max = conn, max
 	w.defined = make(map[reflect.Type]bool)
 	w.interfaces = make(map[reflect.Type]bool)
+	w.define(prototype)
+}
+
+// define sets the type of headers. Nothing may have been written yet.
+func (w *gobWriter) define(prototype any) {
+	w.prototype, w.out = prototype, w.out[:0]
 	w.begin()
 	w.headerID = w.keepDefinitions(0)
 }
@@ -131,25 +137,45 @@ func zero(t reflect.Type) any {
 // header appends a header as gob encodes a struct: the fields that are not zero,
 // each by its distance from the last.
 func (w *gobWriter) header(h gobHeader) {
-	b, last := appendInt(w.scratch[:0], w.headerID), 0
-	field := func(i int) { b, last = append(b, byte(i-last)), i }
-	if h.method != "" {
-		field(1)
-		b = append(appendUint(b, uint64(len(h.method))), h.method...)
+	f := gobFields{b: appendInt(w.scratch[:0], w.headerID)}
+	f.string(1, h.method)
+	f.uint(2, h.seq)
+	f.string(3, h.errmsg)
+	if h.request != nil {
+		h.request.fields(&f)
 	}
-	if h.seq != 0 {
-		field(2)
-		b = appendUint(b, h.seq)
+	if h.response != nil {
+		h.response.fields(&f)
 	}
-	if h.errmsg != "" {
-		field(3)
-		b = append(appendUint(b, uint64(len(h.errmsg))), h.errmsg...)
-	}
-	b = append(b, 0)
+	b := append(f.b, 0)
 	w.out = appendUint(w.out, uint64(len(b)))
 	w.out = append(w.out, b...)
 	if cap(b) <= keepBuffer {
 		w.scratch = b
+	}
+}
+
+// gobFields appends the fields of a struct that are not zero. The first one has the
+// number 1.
+type gobFields struct {
+	b    []byte
+	last int
+}
+
+// field begins a field.
+func (f *gobFields) field(i int) { f.b, f.last = append(f.b, byte(i-f.last)), i }
+
+func (f *gobFields) uint(i int, v uint64) {
+	if v != 0 {
+		f.field(i)
+		f.b = appendUint(f.b, v)
+	}
+}
+
+func (f *gobFields) string(i int, s string) {
+	if s != "" {
+		f.field(i)
+		f.b = append(appendUint(f.b, uint64(len(s))), s...)
 	}
 }
 

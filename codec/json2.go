@@ -11,7 +11,8 @@ import (
 // the package jsonhttp.
 //
 // Source: https://www.jsonrpc.org/specification. Members that the specification
-// does not know are ignored when received; none are sent.
+// does not know are ignored when received; none are sent, but for "meta" to a peer that
+// understands it, if MetaClient or MetaServer is used.
 type JSON2 struct {
 	// MaxFrame is the largest message, be it a batch, in bytes. 0 means 64 MiB;
 	// negative means no limit. A message beyond it is a *FrameError.

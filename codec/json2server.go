@@ -35,13 +35,14 @@ func (s *jsonServer) request2(frame []byte, r *rpc.Request) jsonCall {
 	}
 	json.Unmarshal(m.method, &r.ServiceMethod) //nolint:errcheck // it is a string
 	s.params = m.params
+	s.readMeta(m.meta)
 	return jsonCall{id: string(m.id)}
 }
 
 // jsonRequest has the members of a request as they are written; nil if absent.
 type jsonRequest struct {
-	version, method, params, id []byte
-	reply                       bool // has a member that only a reply has
+	version, method, params, id, meta []byte
+	reply                             bool // has a member that only a reply has
 }
 
 func (m *jsonRequest) read(frame []byte) {
@@ -55,6 +56,8 @@ func (m *jsonRequest) read(frame []byte) {
 			m.params = notNull(value)
 		case "id":
 			m.id = value
+		case "meta":
+			m.meta = value
 		case "result", "error":
 			m.reply = true
 		}
@@ -120,7 +123,7 @@ func reply2(w *jsonWriter, call *jsonCall, failure string, result any) error {
 		w.text(`,"id":`)
 	}
 	w.raw([]byte(call.id))
-	w.text("}")
+	call.end(w)
 	return nil
 }
 

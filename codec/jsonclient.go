@@ -12,11 +12,14 @@ import (
 
 // jsonClient is the client codec of both versions of JSON-RPC.
 type jsonClient struct {
+	metaPeer
 	conn io.ReadWriteCloser
 	in   jsonReader
 	out  jsonWriter
 	v2   bool
 	wrap bool // JSON2.Wrap
+
+	useMeta bool
 
 	reply jsonReceived // the reply received last
 
@@ -35,6 +38,7 @@ type jsonReceived struct {
 	failure   error // the *Error object, or an *ExchangeError in place of a reply
 	refused   bool  // it is an error with a Refuser's mark
 	flaw      error // json's error, of a reply that is not JSON
+	meta      ResponseMeta
 }
 
 func newJSONClient(conn io.ReadWriteCloser, max int64, knob string) *jsonClient {
@@ -49,6 +53,11 @@ func newJSONClient(conn io.ReadWriteCloser, max int64, knob string) *jsonClient 
 func (c *jsonClient) WholeFrames() {}
 
 func (c *jsonClient) WriteRequest(r *rpc.Request, body any) error {
+	return c.writeRequest(r, nil, body)
+}
+
+// writeRequest writes a request, with metadata unless m is nil.
+func (c *jsonClient) writeRequest(r *rpc.Request, m *RequestMeta, body any) error {
 	// Before it is sent: the answer may be faster than this goroutine.
 	c.pending.put(r.Seq, r.ServiceMethod)
 	c.send.Lock()
@@ -56,6 +65,9 @@ func (c *jsonClient) WriteRequest(r *rpc.Request, body any) error {
 	err := c.out.write(func(w *jsonWriter) error {
 		if err := c.request(w, r.ServiceMethod, body); err != nil {
 			return err
+		}
+		if m != nil {
+			w.requestMeta(m)
 		}
 		w.text(`,"id":`)
 		w.uint(r.Seq)
@@ -66,6 +78,16 @@ func (c *jsonClient) WriteRequest(r *rpc.Request, body any) error {
 		c.pending.take(r.Seq)
 	}
 	return err
+}
+
+// writeAside writes what is no request.
+func (c *jsonClient) writeAside(fill func(*jsonWriter) error) error {
+	c.send.Lock()
+	defer c.send.Unlock()
+	framed := c.out.conn
+	c.out.conn = c.conn
+	defer func() { c.out.conn = framed }()
+	return c.out.write(fill)
 }
 
 // request appends a request without its id and end.
@@ -101,6 +123,9 @@ func (c *jsonClient) ReadResponseHeader(r *rpc.Response) error {
 	method, _ := c.pending.take(seq)
 	r.Seq, r.ServiceMethod, r.Error = seq, method, ""
 	c.reply = jsonReceived{result: notNull(m.result), hasResult: m.result != nil, flaw: flaw}
+	if c.useMeta && flaw == nil {
+		c.reply.meta.readJSON(m.meta)
+	}
 	if m.failure != nil && flaw == nil {
 		e, object := jsonError(m.failure)
 		r.Error, c.reply.refused = e.Error(), c.in.mark.of(m.id)
@@ -134,8 +159,9 @@ func (c *jsonClient) next(m *jsonReply) (seq uint64, flaw, err error) {
 type jsonReply struct {
 	id, result []byte
 	failure    []byte // nil if it is none
-	method     bool   // present
-	ids        bool   // there are several that differ
+	meta       []byte
+	method     bool // present
+	ids        bool // there are several that differ
 }
 
 // read takes the members from a message, which need not be valid JSON. It returns
@@ -171,6 +197,8 @@ func (m *jsonReply) member(name, value []byte, exact bool) {
 		m.failure = notNull(value)
 	case named(name, "method", exact):
 		m.method = true
+	case string(name) == "meta":
+		m.meta = value
 	}
 }
 

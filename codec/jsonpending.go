@@ -50,6 +50,18 @@ func (p *jsonPending[T]) update(seq uint64, change func(*T)) {
 	}
 }
 
+// find returns the number of what is wanted, if it was put.
+func (p *jsonPending[T]) find(wanted func(*T) bool) (seq uint64, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for seq, what := range p.m {
+		if wanted(&what) {
+			return seq, true
+		}
+	}
+	return 0, false
+}
+
 // some returns how many requests wait, and the number of one of them.
 func (p *jsonPending[T]) some() (n int, seq uint64) {
 	p.mu.Lock()

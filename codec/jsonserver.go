@@ -21,11 +21,15 @@ type jsonServer struct {
 	v2   bool
 	most int // JSON2.MaxBatch
 
+	canceled func(seq uint64) // nil without metadata
+
 	// What is being read. All of it lies in the reader's buffer.
-	params []byte
-	seq    uint64     // of the request that was read last
-	rest   [][]byte   // the requests of a batch still to be handed out
-	batch  *jsonBatch // theirs
+	params      []byte
+	meta        RequestMeta
+	answersMeta bool       // the request has metadata, and its reply gets some
+	seq         uint64     // of the request that was read last
+	rest        [][]byte   // the requests of a batch still to be handed out
+	batch       *jsonBatch // theirs
 
 	send sync.Mutex // protects following, and the order of replies
 	out  jsonWriter
@@ -43,6 +47,16 @@ type jsonCall struct {
 	code    int        // of the error that the codec has found; 0 for none
 	reason  string     // that error's message; empty for what the server says
 	refused bool       // the reply gets a mark
+	answers bool       // the reply gets metadata
+	meta    *ResponseMeta
+}
+
+// end appends the end of a reply.
+func (c *jsonCall) end(w *jsonWriter) {
+	if c.answers && c.meta != nil {
+		w.responseMeta(c.meta)
+	}
+	w.text("}")
 }
 
 func newJSONServer(conn io.ReadWriteCloser, max int64, knob string) *jsonServer {
@@ -54,9 +68,14 @@ func newJSONServer(conn io.ReadWriteCloser, max int64, knob string) *jsonServer 
 
 func (s *jsonServer) ReadRequestHeader(r *rpc.Request) error {
 	call, err := s.next(r)
+	for err == nil && s.isCancel(&call, r) {
+		s.cancel()
+		call, err = s.next(r)
+	}
 	if err != nil {
 		return err
 	}
+	call.answers = s.answersMeta
 	r.ServiceMethod = methodName(r.ServiceMethod)
 	s.seq++
 	r.Seq = s.seq
@@ -67,6 +86,7 @@ func (s *jsonServer) ReadRequestHeader(r *rpc.Request) error {
 // next reads a request, or what has to be answered with an error.
 func (s *jsonServer) next(r *rpc.Request) (jsonCall, error) {
 	r.ServiceMethod, s.params = "", nil
+	s.meta, s.answersMeta = RequestMeta{}, false
 	for len(s.rest) == 0 {
 		s.rest, s.batch = nil, nil
 		frame, malformed, err := s.frame()
@@ -122,6 +142,8 @@ func (s *jsonServer) request(frame []byte, r *rpc.Request) jsonCall {
 			s.params = notNull(value)
 		case named(name, "id", false):
 			call.id = string(value)
+		case string(name) == "meta":
+			s.readMeta(value)
 		}
 	}
 	return call
@@ -162,10 +184,16 @@ func (s *jsonServer) found(code int) {
 }
 
 func (s *jsonServer) WriteResponse(r *rpc.Response, body any) error {
+	return s.WriteResponseMeta(r, nil, body)
+}
+
+// WriteResponseMeta implements MetaServer.
+func (s *jsonServer) WriteResponseMeta(r *rpc.Response, m *ResponseMeta, body any) error {
 	call, ok := s.pending.take(r.Seq)
 	if !ok {
 		return errors.New("codec: reply to a request that does not wait for one")
 	}
+	call.meta = m
 	s.send.Lock()
 	defer s.send.Unlock()
 	var err error
@@ -214,7 +242,7 @@ func (s *jsonServer) reply(w *jsonWriter, call *jsonCall, failure string, result
 		}
 		w.text(`,"error":null`)
 	}
-	w.text("}")
+	call.end(w)
 	return nil
 }
 

@@ -15,12 +15,7 @@ type Notifier interface {
 
 // Notify implements Notifier.
 func (c *jsonClient) Notify(method string, args any) error {
-	c.send.Lock()
-	defer c.send.Unlock()
-	framed := c.out.conn
-	c.out.conn = c.conn
-	defer func() { c.out.conn = framed }()
-	return c.out.write(func(w *jsonWriter) error {
+	return c.writeAside(func(w *jsonWriter) error {
 		if err := c.request(w, method, args); err != nil {
 			return err
 		}

@@ -43,7 +43,9 @@ var restricted = map[string][]string{
 	roofPath + "/internal/wire":      {pillars[0]},
 	roofPath + "/internal/transport": {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol"},
 	roofPath + "/internal/protocol":  nil,
-	roofPath + "/internal/server":    {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol", xsyncPath},
+	roofPath + "/internal/callmeta":  {pillars[0]},
+	roofPath + "/internal/peerclock": nil,
+	roofPath + "/internal/server":    {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol", roofPath + "/internal/callmeta", xsyncPath},
 }
 
 // listed is a package of the module as go list describes it.

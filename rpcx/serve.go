@@ -40,6 +40,31 @@ type ServeConfig struct {
 	// their client does not go on, and, at most once a second, of those beyond MaxConns.
 	// Nil means slog.Default().
 	Logger *slog.Logger
+	// Stats counts the requests that are not run, or whose callers leave. Nil means none.
+	Stats *ServeStats
+}
+
+// ServeStats counts what has become of requests. The zero value is ready for use; it may
+// belong to several servings, and be read at any time.
+type ServeStats struct{ counters internal.Counters }
+
+// ServeCounts are the numbers of a ServeStats since it was made.
+type ServeCounts struct {
+	// Refused is how many requests were not run because the serving was to stop, or there
+	// were too many connections.
+	Refused int64
+	// Late is how many requests were not run because their deadline had passed when they
+	// were read. Only a Client of this package sends deadlines.
+	Late int64
+	// Canceled is how many requests lost their callers while they ran: these had left, or the
+	// connection was lost, or closed after ServeConfig.StopTimeout.
+	Canceled int64
+}
+
+// Counts returns the present numbers.
+func (s *ServeStats) Counts() ServeCounts {
+	c := &s.counters
+	return ServeCounts{Refused: c.Refused.Load(), Late: c.Late.Load(), Canceled: c.Canceled.Load()}
 }
 
 // Serve accepts connections on lis and serves each with server, until ctx ends;
@@ -58,6 +83,13 @@ type ServeConfig struct {
 // file descriptors or memory); any other error ends the serving. A method that panics,
 // or ends its goroutine, costs its own call only, which gets an error. A ping of a
 // [Client] of this package is answered with how busy the server is.
+//
+// With the codecs of package codec, requests and replies carry what net/rpc's have no place
+// for, if the client understands it; any other one is sent net/rpc's bytes. A request whose
+// deadline had passed when it was read is refused, with the same proof as below: so a process
+// that was stopped for a while does not run what has piled up for callers that have left. The
+// time that it was stopped for counts, and the clocks of the two machines need not agree.
+// A method learns that its caller has left by [ContextOf].
 //
 // A client that sends requests and does not read the replies costs no more than a few
 // megabytes, or replies: beyond 1 MB, no further request of its connection is read, and
@@ -81,6 +113,9 @@ func (cfg *ServeConfig) Serve(ctx context.Context, lis net.Listener, server *rpc
 	c := internal.Config{
 		Server: server, NewCodec: newCodec,
 		MaxConns: cfg.MaxConns, StopTimeout: cfg.StopTimeout, CrashOnPanic: cfg.CrashOnPanic, Logger: cfg.Logger,
+	}
+	if cfg.Stats != nil {
+		c.Counters = &cfg.Stats.counters
 	}
 	if c.Server == nil {
 		c.Server = rpc.DefaultServer

@@ -32,6 +32,10 @@ const (
 	request   = "rpcx/internal/server/request.go"
 	dog       = "rpcx/internal/server/watchdog.go"
 	times     = "rpcx/internal/server/runtimes.go"
+	caller    = "rpcx/internal/server/caller.go"
+	meta      = "rpcx/internal/server/meta.go"
+	gobMeta   = "codec/gob.go"
+	jsonMeta  = "codec/jsonmeta.go"
 )
 
 var mutants = []mutant{
@@ -137,6 +141,15 @@ var mutants = []mutant{
 	// What a server that refuses, and a client, believe.
 	{"a refusal has the peer's own mark", reply, "if c.marked(&r.head) {", "if true {"},
 	{"what is refused did not run", request, "r.ServiceMethod = protocol.RefusedMethod", "_ = 0"},
+	{"what is late is not run", request, "q.refused == nil && q.isLate()", "false"},
+	{"what is late is late on this connection only", meta, "q.stream.now()-q.first > int64(deadline)", "q.stream.now() > int64(deadline)"},
+	{"a stock client is sent net/rpc's header", gobMeta, "s.answersMeta.Store(s.in.meta.declared)", "s.answersMeta.Store(true)"},
+	{"JSON metadata answer metadata only", jsonMeta, "return m, s.answersMeta\n", "return m, true\n"},
+	{"nothing is sent to a server that may not know it", jsonMeta, "if !c.useMeta || c.MetaSupport() != MetaUnderstood {\n\t\tm = nil", "if !c.useMeta {\n\t\tm = nil"},
+	{"a context ends with its method", caller, "\t\tcancel(errReturned)\n", "\t\t_ = cancel\n"},
+	{"a method that ends has nothing left to end (CAS)", caller, "if !c.touch(key) {", "if false {"},
+	{"what was canceled before it asked has ended", caller, "if c.cause != nil {\n\t\tc.cancel(c.cause)", "if false {\n\t\tc.cancel(c.cause)"},
+	{"a lost connection ends the contexts of its methods", request, "\t\tq.lose(errLost)\n", ""},
 	{"a reply waits for room", served, "c.stream.Full(); c.sending.Lock() {", "false; {"},
 	{"no request is read without room for its reply", request, "\tq.stream.awaitRoom()\n", ""},
 	{"a reply waits for no reader who waits", stream, "if s.waiting.Load() ||", "if"},

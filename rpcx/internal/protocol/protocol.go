@@ -21,14 +21,20 @@ func (r *Refusal) Error() string { return r.text }
 // The reasons of a refusal.
 var (
 	ErrDraining = &Refusal{"rpcx: the server is draining and did not run the method"}
+	ErrLate     = &Refusal{"rpcx: the deadline had passed when the server read the request, and it did not run the method"}
 	ErrMaxConns = &Refusal{"rpcx: the server has all the connections that it may have and did not run the method"}
 )
+
+// Retires reports whether the connection takes no further requests, either.
+func (r *Refusal) Retires() bool { return r != ErrLate }
 
 // RefusalOf returns the refusal with the given text, or nil if there is none.
 func RefusalOf(text string) error {
 	switch text {
 	case ErrDraining.text:
 		return ErrDraining
+	case ErrLate.text:
+		return ErrLate
 	case ErrMaxConns.text:
 		return ErrMaxConns
 	}
@@ -38,4 +44,7 @@ func RefusalOf(text string) error {
 // Health is Serve's reply to a ping, a call of codec.PingMethod.
 type Health struct {
 	Running int // requests that run on the server now, the ping included
+	// Meta says that the server understands metadata and cancellations: see
+	// codec.MetaClient.SetMetaSupport.
+	Meta bool
 }

@@ -33,6 +33,11 @@ type conn struct {
 	ahead   codec.ReadAhead // codec, if it can tell
 	refuser codec.Refuser   // codec, if it marks refusals itself
 
+	metas   codec.MetaServer      // codec, if it carries metadata
+	first   int64                 // when the first request was read, which begins the time of the connection: see stream.now; the reader's
+	clocked atomic.Int64          // the last time of it that a reply has had
+	lost    atomic.Pointer[error] // why nobody waits for the replies; nil if somebody may
+
 	admitted  bool // it counts against MaxConns; protected by serving.mu
 	idleLooks int  // looks in a row that saw nothing to do; protected by serving.mu
 	seen      sight
@@ -66,6 +71,7 @@ func (c *conn) serve() {
 	}
 	c.ahead, _ = c.codec.(codec.ReadAhead)
 	c.refuser, _ = c.codec.(codec.Refuser)
+	c.useMeta()
 	c.workers.Add(1)
 	c.work()
 }
@@ -94,6 +100,7 @@ func (c *conn) begin() (refused *protocol.Refusal) {
 	c.running.Add(1) // before looking, so that retire sees this request or this sees the reason
 	c.serving.running.Add(1)
 	if refused = c.retired.Load(); refused != nil {
+		c.counters.Refused.Add(1)
 		c.done()
 	}
 	return refused
@@ -112,13 +119,16 @@ func (c *conn) done() {
 func (c *conn) busy() bool { return c.calls.Load() > 0 }
 
 // write waits for room first: replies that wait for it are not encoded.
-func (c *conn) write(r *rpc.Response, body any, refused bool) error {
+func (c *conn) write(r *rpc.Response, m *codec.ResponseMeta, body any, refused bool) error {
 	c.lockRoom()
 	defer c.sending.Unlock()
 	c.stream.BeginFrame()
 	defer c.stream.EndFrame()
 	if refused && c.refuser != nil {
 		return c.refuser.Refuse(r)
+	}
+	if m != nil {
+		return c.metas.WriteResponseMeta(r, m, body)
 	}
 	return c.codec.WriteResponse(r, body)
 }
@@ -165,6 +175,7 @@ func (c *conn) fail(err error) {
 
 // abort ends the connection at once, whatever runs or waits on it.
 func (c *conn) abort(err error) {
+	c.lose(errLost)
 	c.stream.Stop(err)
 	c.nc.SetDeadline(time.Unix(1, 0)) //nolint:errcheck // it ends what Close does not
 	c.nc.Close()                      //nolint:errcheck // there is nothing to do about it

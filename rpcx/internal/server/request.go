@@ -13,6 +13,7 @@ import (
 // which it uses for all its requests.
 type request struct {
 	*conn
+	caller   *caller
 	seq      uint64
 	method   string
 	reading  reading
@@ -22,15 +23,28 @@ type request struct {
 	refused  *protocol.Refusal // why, if it is
 	answered bool              // or at least tried
 	returned bool              // from net/rpc's server, and not by a panic
+	answers  bool              // its client takes metadata of the reply
+	said     codec.ResponseMeta
 
 	times *runTimes // of the method; nil if there is none
 	began int64     // when the method was called: see stream.now
 	took  int64     // until the reply was written, if it was
 }
 
+// newRequest returns the request of a worker.
+func newRequest(c *conn) *request {
+	w := &struct { // one allocation
+		request request
+		caller  caller
+	}{}
+	w.caller.conn = c
+	w.request = request{conn: c, caller: &w.caller}
+	return &w.request
+}
+
 // run reads a request and runs it.
 func (q *request) run() {
-	*q = request{conn: q.conn}
+	*q = request{conn: q.conn, caller: q.caller}
 	defer q.end()
 	q.cfg.Server.ServeRequest(q) //nolint:errcheck // the client gets it, too
 	q.returned = true
@@ -40,10 +54,16 @@ func (q *request) run() {
 func (q *request) ReadRequestHeader(r *rpc.Request) error {
 	q.stream.awaitRoom()
 	if err := q.codec.ReadRequestHeader(r); err != nil {
+		q.lose(errLost)
 		return err
 	}
 	q.read, q.seq, q.method = true, r.Seq, r.ServiceMethod
-	if q.refused = q.begin(); q.refused != nil {
+	q.readMeta()
+	if q.refused = q.begin(); q.refused == nil && q.isLate() {
+		q.counters.Late.Add(1)
+		q.refuse(protocol.ErrLate)
+	}
+	if q.refused != nil {
 		r.ServiceMethod = protocol.RefusedMethod
 	}
 	if q.method != codec.PingMethod {
@@ -63,6 +83,8 @@ func (q *request) ReadRequestBody(body any) error {
 	runs := body != nil && err == nil
 	if runs {
 		q.times = q.methods.of(q.method)
+		q.caller.seq = q.seq
+		q.caller.begin(body) // before another worker may read that it is canceled
 	}
 	if q.ahead != nil && !q.followed && (!runs || q.times.short()) {
 		q.reading = readingHere
@@ -77,11 +99,12 @@ func (q *request) ReadRequestBody(body any) error {
 
 // WriteResponse implements rpc.ServerCodec.
 func (q *request) WriteResponse(r *rpc.Response, body any) error {
+	q.caller.end()
 	switch {
 	case q.refused != nil:
 		r.Error = q.refused.Error()
 	case q.method == codec.PingMethod && r.Error != "":
-		r.Error, body = "", protocol.Health{Running: int(q.serving.running.Load())}
+		r.Error, body = "", protocol.Health{Running: int(q.serving.running.Load()), Meta: q.metas != nil}
 	}
 	q.answered = true
 	return q.reply(r, body)
@@ -90,7 +113,7 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 // reply writes a reply. If it is the last one that is due, it carries it to the
 // connection itself; a reply that others may join is left to them, or to a flusher.
 func (q *request) reply(r *rpc.Response, body any) error {
-	err := q.write(r, body, q.refused != nil)
+	err := q.write(r, q.replyMeta(), body, q.refused != nil)
 	q.took = q.stream.now() - q.began
 	if q.method != codec.PingMethod {
 		q.calls.Add(-1)
@@ -107,6 +130,7 @@ func (q *request) Close() error { return nil }
 
 // end ends the request, also one whose method has panicked or ended its goroutine.
 func (q *request) end() {
+	q.caller.end()
 	if !q.returned && !q.cfg.CrashOnPanic {
 		q.rescue(recover())
 	}

@@ -10,10 +10,12 @@
 //   - Replies that become ready together leave together.
 //   - A client that does not read its replies, or does not complete a request, costs a
 //     bounded amount of memory, and in the end its connection.
-//   - A request that is refused did not run.
+//   - A request that is refused did not run; one whose deadline has passed is refused.
+//   - A method can ask for a context that ends with the wait of its caller. One that does
+//     not ask pays for it with no lock and no allocation.
 //
-// It imports the standard library, package codec, and of rpcx only internal/wire and
-// internal/protocol: no client code.
+// It imports the standard library, package codec, and of rpcx only internal/wire,
+// internal/protocol and internal/callmeta: no client code.
 package server
 
 import (
@@ -50,12 +52,17 @@ type Config struct {
 	CrashOnPanic bool
 	// Logger gets panics and connections that are closed or refused.
 	Logger *slog.Logger
+	// Counters are counted up. Nil means none.
+	Counters *Counters
 }
 
 // Serve serves the connections of lis until ctx ends: see rpcx.ServeConfig.Serve. It
 // closes lis.
 func Serve(ctx context.Context, lis net.Listener, cfg Config) error {
 	s := &serving{cfg: cfg, log: cfg.Logger, freed: make(chan struct{}, 1), conns: make(map[*conn]struct{})}
+	if s.counters = cfg.Counters; s.counters == nil {
+		s.counters = new(Counters)
+	}
 	stop := context.AfterFunc(ctx, func() { lis.Close() })
 	ended := make(chan struct{})
 	var watching sync.WaitGroup
@@ -85,6 +92,7 @@ type serving struct {
 	freed    chan struct{} // holds one; receives when a connection has ended
 	methods  methods
 	watchdog watchdog
+	counters *Counters
 
 	mu       sync.Mutex // protects following
 	conns    map[*conn]struct{}
@@ -115,6 +123,7 @@ func (s *serving) drain() error {
 	}
 	running := s.running.Load()
 	for _, c := range s.all() {
+		c.lose(errStopped)
 		c.abort(wire.ErrClosed)
 	}
 	if running == 0 {

@@ -224,7 +224,7 @@ func TestKeptReadingHoldsNoReplyBack(t *testing.T) {
 	}
 	reply("before")
 	require.True(t, c.stream.joinsNextFlush())
-	q := &request{conn: c}
+	q := newRequest(c)
 	c.keepReading(q)
 	require.Equal(t, "before", sent.String())
 	require.False(t, c.stream.joinsNextFlush())

@@ -24,7 +24,7 @@ const (
 // ServeCodec starts a goroutine for each request, whose stack has to grow every time,
 // and in which a panic cannot be recovered.
 func (c *conn) work() {
-	q := &request{conn: c}
+	q := newRequest(c)
 	defer q.leave() // whatever ends the goroutine, be it the method
 	reserveStack(1)
 	for {

@@ -36,7 +36,9 @@ func readRequest(t *testing.T, c rpc.ServerCodec) (*conn, *request) {
 	conn.ahead, _ = c.(codec.ReadAhead)
 	conn.workers.Add(1)
 	s.wg.Add(1)
-	return conn, &request{conn: conn, method: "Work.Do"}
+	q := newRequest(conn)
+	q.method = "Work.Do"
+	return conn, q
 }
 
 // requireEnd waits for the last worker, one of which has found the end of the stream.
@@ -76,6 +78,7 @@ func TestReadingAfterARequest(t *testing.T) {
 				conn.methods.of(q.method).level.Store(0)
 			}
 			q.ReadRequestBody(c.body) //nolint:errcheck // it is the script's
+			q.caller.end()
 			require.Equal(t, c.want, q.reading)
 			require.Equal(t, c.want == readingHere, conn.resumeReading(q))
 			q.leave()
@@ -93,6 +96,7 @@ func TestWatchdogGivesTheReadingAway(t *testing.T) {
 	times.level.Store(0)
 	for range 10 {
 		require.NoError(t, q.ReadRequestBody(new(int)))
+		q.caller.end()
 		require.True(t, conn.checkReading())
 		require.True(t, conn.resumeReading(q), "a run that is seen once is none that was seen before")
 	}
@@ -100,6 +104,7 @@ func TestWatchdogGivesTheReadingAway(t *testing.T) {
 	conn.kept.watched = true
 
 	require.NoError(t, q.ReadRequestBody(new(int)))
+	q.caller.end()
 	require.True(t, conn.checkReading())
 	require.True(t, times.short())
 	require.True(t, conn.checkReading())
