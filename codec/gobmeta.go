@@ -25,8 +25,11 @@ type (
 	}
 )
 
-// gobRetry is the flag of RequestMeta.Retry.
-const gobRetry = 1
+// The flags of a request and of a reply: of RequestMeta.Retry and of ResponseMeta.NoRetry.
+const (
+	gobRetry   = 1
+	gobNoRetry = 1
+)
 
 // gobTraceLen is the length of gobRequest.Trace.
 const gobTraceLen = 16 + 8 + 1
@@ -82,7 +85,8 @@ func (m *gobMeta) read(c *cursor, role headerField) {
 	m.any = true
 	switch role {
 	case metaFlags:
-		m.request.Retry = c.uint()&gobRetry != 0
+		flags := c.uint()
+		m.request.Retry, m.response.NoRetry = flags&gobRetry != 0, flags&gobNoRetry != 0
 	case metaDeadline:
 		m.request.Deadline = fromMicroseconds(c.uint())
 	case metaTrace:
@@ -129,6 +133,9 @@ func (m *RequestMeta) fields(h *gobFields) {
 
 // fields appends the metadata of a reply to a header.
 func (m *ResponseMeta) fields(h *gobFields) {
+	if m.NoRetry {
+		h.uint(4, gobNoRetry)
+	}
 	h.uint(5, uint64(max(0, m.Running))) //nolint:gosec // it is not negative
 	h.uint(6, microseconds(m.Clock))
 }

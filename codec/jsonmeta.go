@@ -15,7 +15,8 @@ import (
 //	          tracestate   likewise
 //	          session      a string of 32 hexadecimal digits
 //	          call         a number
-//	reply     running      a number
+//	reply     noretry      true
+//	          running      a number
 //	          clock        microseconds
 //
 // Members that are malformed or unknown are ignored.
@@ -43,6 +44,10 @@ func (w *jsonWriter) requestMeta(m *RequestMeta) {
 // responseMeta appends the metadata of a reply.
 func (w *jsonWriter) responseMeta(m *ResponseMeta) {
 	o := w.meta()
+	if m.NoRetry {
+		o.name("noretry")
+		w.text("true")
+	}
 	o.number("running", uint64(max(0, m.Running))) //nolint:gosec // it is not negative
 	o.number("clock", microseconds(m.Clock))
 	o.end()
@@ -109,6 +114,8 @@ func (m *RequestMeta) readJSON(object []byte) {
 func (m *ResponseMeta) readJSON(object []byte) {
 	for name, value := range jsonMembers(object) {
 		switch string(name) {
+		case "noretry":
+			m.NoRetry = string(value) == "true"
 		case "running":
 			m.Running = int(min(jsonUint(value), 1<<31-1)) //nolint:gosec // it is in range
 		case "clock":

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"fmt"
 	"net/rpc"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,9 @@ func (t *Trace) IsValid() bool { return t.TraceID != [16]byte{} && t.SpanID != [
 type ResponseMeta struct {
 	// Running is how many requests ran on the server when it replied, this one included.
 	Running int
+	// NoRetry says that the method failed although it, or a service behind it, has made all
+	// the attempts that there may be: to repeat the request would multiply them.
+	NoRetry bool
 	// Clock is the time of the connection (see RequestMeta) at which the server had read
 	// the request, in units of a microsecond. A server need not send it each time.
 	Clock time.Duration
@@ -65,6 +69,19 @@ const (
 	// MetaUnderstood: it does, and cancellations, too.
 	MetaUnderstood
 )
+
+// String returns "unknown", "ignored" or "understood".
+func (s MetaSupport) String() string {
+	switch s {
+	case MetaUnknown:
+		return "unknown"
+	case MetaIgnored:
+		return "ignored"
+	case MetaUnderstood:
+		return "understood"
+	}
+	return fmt.Sprintf("MetaSupport(%d)", uint32(s))
+}
 
 // MetaClient is implemented by the client codecs of this package. Until UseMeta has been
 // called, they send and receive what net/rpc's do. Without metadata, a request is the same

@@ -35,6 +35,7 @@ func isLate(ctx context.Context, res result) bool {
 // policy and the budget would say. Gone says that the caller is, or that its time is up.
 func (cl *call) isFinal(res result, gone bool) bool {
 	cl.sent = max(cl.sent, res.sent)
+	cl.spent = res.final
 	return gone || !res.mayRepeat(cl.options.idempotent)
 }
 
@@ -79,11 +80,13 @@ func (cl *call) waits(ctx context.Context, res result, deadline time.Time) (err 
 	cl.rounds++
 	cl.owes = cl.owes || cl.sent != NotSent || res.wasGiven()
 	asked := askedToWait(res.err)
+	cl.spent = cl.rounds >= cl.client.dialer.Retry.MaxAttempts
 	if cl.options.retry || cl.rounds >= cl.client.dialer.Retry.MaxAttempts || asked > worthWaiting {
 		return cl.fail(res), false
 	}
 	wait := cl.nextBackOff()
 	if wait == backoff.Stop {
+		cl.spent = true
 		return cl.fail(res), false
 	}
 	cl.wait = max(wait, asked, untilProbe(res.err))

@@ -40,6 +40,7 @@ type call struct {
 	waited   int           // how often it has, and found one that did not
 	policy   backoff.BackOff
 	asked    bool      // the policy was, how long to wait
+	spent    bool      // all the attempts that there may be were made, here or behind the server
 	endpoint string    // of the last attempt
 	sent     Sent      // the doubt over all attempts
 	last     error     // the last error that says something of a server
@@ -169,9 +170,11 @@ func (cl *call) allow(ctx context.Context, now time.Time, ticket balancer.Ticket
 	a := c.attempts.get(cl.args, cl.reply)
 	a.ctx, a.Method, a.number, a.Started, a.ticket, a.endpoint = ctx, cl.method, cl.attempts, now, ticket, e
 	a.hedge, a.hedgeable = hedge, cl.options.hedge
-	if hook := c.dialer.Trace.AttemptStart; hook != nil {
+	hook := c.dialer.Trace.AttemptStart
+	if hook != nil {
 		a.ctx = hook(ctx, a.info())
 	}
+	a.mark(cl, hook != nil)
 	if a.permit, err = e.allow(now); err != nil {
 		return nil, c.conclude(a, result{end: turnedAway, err: err, at: now})
 	}
@@ -216,6 +219,9 @@ func (c *core) conclude(a *attempt, res result) result {
 		res.at = time.Now()
 	}
 	e := a.endpoint
+	if res.end == methodFailed && a.wasCut(res.at) {
+		res.end, res.err = gaveUp, context.DeadlineExceeded
+	}
 	res.end = c.classified(a.Method, res)
 	forBreaker, forBalancer := e.judge(a, res)
 	if forBreaker == breaker.Success { // the server works
@@ -295,6 +301,7 @@ func (cl *call) finish(ctx context.Context, err error) error {
 	}
 	if err != nil {
 		cl.client.failures.Add(1)
+		cl.tellSpent()
 	}
 	if hook := cl.client.dialer.Trace.CallDone; hook != nil {
 		ended := cl.at

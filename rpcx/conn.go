@@ -58,6 +58,7 @@ func (c *conn) config() transport.Config {
 // ask sends a request and waits for its end.
 func (c *conn) ask(ctx context.Context, now time.Time, x *transport.Exchange) result {
 	x.Begun = now
+	x.Deadline, _ = ctx.Deadline()
 	return c.result(c.Do(ctx, x))
 }
 
@@ -78,13 +79,22 @@ func (e *endpoint) ready(now time.Time) *conn {
 // an error, the attempt was not sent, and its owner is not called: others have outrun it
 // to the room. Otherwise the owner is called after Release.
 func (c *conn) post(a *attempt, now, deadline time.Time) error {
-	a.conn, a.Owner, a.Begun = c, a, now
+	a.conn, a.Owner, a.Begun, a.Deadline = c, a, now, deadline
+	if deadline.IsZero() {
+		a.Deadline, _ = a.ctx.Deadline()
+	}
 	return c.Start(&a.Exchange, deadline)
 }
 
 // result is the end of an attempt on this connection.
 func (c *conn) result(out transport.Outcome) result {
-	r := result{end: endOf(out), err: out.Err, sent: Sent(out.Sent), at: out.At}
+	r := result{end: endOf(out), err: out.Err, sent: Sent(out.Sent), at: out.At, final: out.NoRetry}
+	if r.end == timedOut && out.Cause == transport.Refused { // the caller's own clock would have said so next
+		r.err = context.DeadlineExceeded
+	}
+	if out.Canceled && r.end == methodFailed {
+		r.end = gaveUp // the method was cut short, and its error says nothing
+	}
 	if out.Cause == transport.ConnectionLost && !c.Takes() {
 		r.lost = c
 	}
@@ -135,6 +145,9 @@ func (c *conn) Received(x *transport.Exchange, now time.Time, answered, late boo
 		c.ep.kick() // the prober looks what comes behind the answer
 	}
 }
+
+// Loaded implements transport.Observer.
+func (c *conn) Loaded(running int, _ time.Time) { c.ep.running.Store(int64(running)) }
 
 // Retired implements transport.Observer.
 func (c *conn) Retired() { c.ep.drop(c) }

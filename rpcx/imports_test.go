@@ -41,7 +41,7 @@ var restricted = map[string][]string{
 	roofPath + "/internal/debugpage": nil,
 	roofPath + "/internal/latency":   nil,
 	roofPath + "/internal/wire":      {pillars[0]},
-	roofPath + "/internal/transport": {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol"},
+	roofPath + "/internal/transport": {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol", roofPath + "/internal/peerclock"},
 	roofPath + "/internal/protocol":  nil,
 	roofPath + "/internal/callmeta":  {pillars[0]},
 	roofPath + "/internal/peerclock": nil,

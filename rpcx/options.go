@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"resilientrpc/rpcx/internal/callmeta"
 )
 
 // A Choice is an answer that may be left open. The zero Choice leaves the
@@ -153,7 +155,8 @@ type optionsKey struct{}
 type callOptions struct {
 	key        string
 	hasKey     bool
-	retry      bool // it is one itself: see AsRetry
+	retry      bool               // it is one itself: see AsRetry
+	chain      *callmeta.Incoming // of the request that it is made for; nil for none
 	idempotent bool
 	wait       bool          // for an endpoint that takes calls
 	hedge      bool          // it may be hedged, if the client hedges
@@ -169,6 +172,8 @@ func contextOptions(ctx context.Context) callOptions {
 // Dialer.Methods, or else the other fields of the Dialer.
 func (c *core) options(ctx context.Context, method string) callOptions {
 	o, m := contextOptions(ctx), c.patterns.find(method)
+	o.chain = callmeta.FromContext(ctx)
+	o.retry = o.retry || o.chain != nil && o.chain.Retry
 	o.idempotent = o.idempotent || m.Idempotent == Yes
 	o.wait = o.wait || m.WaitForReady == Yes || m.WaitForReady == 0 && c.dialer.WaitForReady
 	o.hedge = o.idempotent && !o.retry && m.Hedge != No
@@ -213,8 +218,10 @@ func WithKey(ctx context.Context, key string) context.Context {
 // and adds nothing to Retry.Budget. It may still move to another endpoint if it
 // was not sent, since no server sees that.
 //
-// The mark ends at this process: a net/rpc request has no place for it. A server
-// that calls others in turn has to be told by an argument of its method.
+// The mark goes with the request to a server of [Serve], and so does one for each attempt that
+// repeats another: a call that a method makes with [ContextOf] is then a retry, too. Other
+// servers do not see it, since a request of net/rpc has no place for it; there an
+// argument of the method has to say it.
 func AsRetry(ctx context.Context) context.Context {
 	o := contextOptions(ctx)
 	o.retry = true

@@ -9,6 +9,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/transport"
 )
 
@@ -105,6 +106,9 @@ type result struct {
 	err  error
 	sent Sent
 	at   time.Time
+	// final says that the server asks not to repeat the call: those behind it have been tried
+	// as often as they may be.
+	final bool
 	// lost is the connection whose end this is, nil if it is not one's. All attempts
 	// on it have the same end.
 	lost *conn
@@ -132,6 +136,9 @@ func endOf(out transport.Outcome) end {
 	case transport.NotTaken:
 		return turnedAway
 	case transport.Refused:
+		if out.Err == protocol.ErrLate { //nolint:errorlint // it is never wrapped
+			return timedOut
+		}
 		return draining
 	case transport.ExchangeEnded:
 		return endOfExchange(out)
@@ -215,7 +222,7 @@ func refusedHere(err error) result {
 
 // mayRepeat reports whether a call may be tried again after an attempt with this end.
 func (r result) mayRepeat(idempotent bool) bool {
-	if isPermanent(r.err) { // NetDial or the codec says so
+	if r.final || isPermanent(r.err) { // the server says so, or NetDial or the codec
 		return false
 	}
 	switch outcomes[r.end].repeat {

@@ -142,8 +142,22 @@ func (c *conn) settlePing() {
 		c.unreachable(end.err)
 	}
 	c.ping, c.owing = nil, false
-	c.ep.running.Store(int64(c.said.Running))
+	c.ep.heardHealth(c, &c.said)
 	c.tellPing()
+}
+
+// heardHealth notes what a server says in answer to a ping. What it says of metadata holds for
+// all connections of the endpoint: codecs that must not send any before are told by it.
+func (e *endpoint) heardHealth(c *conn, said *protocol.Health) {
+	e.running.Store(int64(said.Running))
+	e.understands.Store(said.Meta)
+	if !said.Meta {
+		return
+	}
+	c.Understands()
+	for _, other := range e.pool.all() {
+		other.Understands()
+	}
 }
 
 // unreachable notes that a ping's exchange found no connection, which for the endpoint

@@ -151,7 +151,7 @@ func (x *race) attemptDone(a *attempt, res result) {
 }
 
 // remove forgets an attempt that has ended and is about to be used again, which it
-// must not be if the caller has left and may be about to give it up.
+// must not be if it may be about to be given up, or cancelled.
 func (x *race) remove(a *attempt) runner {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -161,7 +161,7 @@ func (x *race) remove(a *attempt) runner {
 	}
 	r := x.runners[i]
 	x.runners[i].attempt = nil
-	if x.cause != nil {
+	if x.cause != nil || x.ended {
 		a.Share()
 	}
 	return r
@@ -215,9 +215,23 @@ func (x *race) finish() {
 	if x.answered && x.winner.hedge {
 		x.client.hedgesWon.Add(1)
 	}
+	x.cancelLosers()
 	done := x.done
 	x.call, x.ctx, x.done = nil, nil, nil
 	done(x.res)
+}
+
+// cancelLosers tells the servers of the attempts that are still under way that their answers
+// are of no use, if they understand that. The attempts report for themselves.
+func (x *race) cancelLosers() {
+	x.mu.Lock()
+	runners := x.runners
+	x.mu.Unlock()
+	for _, r := range runners {
+		if r.attempt != nil {
+			r.conn.Cancel(&r.attempt.Exchange)
+		}
+	}
 }
 
 // leave ends the race, soon, because the caller leaves.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"resilientrpc/breaker"
+	"resilientrpc/codec"
 )
 
 // Stats is what a client has seen so far, and how it stands. Its JSON has the names
@@ -43,9 +44,12 @@ type EndpointStats struct {
 	Phi        float64       // the detector's level now
 	Pings      PingSupport   // how it takes pings
 	Connected  bool          // an attempt would find a connection
-	Conns      int           // connections that are open, retired ones included
-	InFlight   int           // attempts under way here, those that wait for a connection included
-	Latency    time.Duration // smoothed, peaks weigh more; 0 before the first call
+	// MetaSupport says whether the server understands deadlines, cancellations and traces,
+	// as one of Serve does, with the codecs of this module.
+	MetaSupport codec.MetaSupport
+	Conns       int           // connections that are open, retired ones included
+	InFlight    int           // attempts under way here, those that wait for a connection included
+	Latency     time.Duration // smoothed, peaks weigh more; 0 before the first call
 	// P50, P95 and P99 are quantiles of how long the successful attempts of the last
 	// half minute to minute took, rounded up by at most an eighth; 0 if there were none.
 	P50, P95, P99 time.Duration
@@ -104,12 +108,20 @@ func (e *endpoint) stats(now time.Time) (EndpointStats, uint64) {
 	return EndpointStats{
 		Address: e.addr, State: b.State, Since: b.Since, DownSince: b.DownSince, Cause: b.Cause, RetryAfter: b.RetryAfter, Trips: b.Trips,
 		Window:  Window{Calls: b.Calls, Failures: b.Failures, Slow: b.Slow, Length: b.Window},
-		Suspect: phi >= suspectPhi, Phi: phi, Pings: e.support(), Connected: e.pool.connected(), Conns: conns,
+		Suspect: phi >= suspectPhi, Phi: phi, Pings: e.support(), Connected: e.pool.connected(), Conns: conns, MetaSupport: e.metaSupport(),
 		InFlight: n.InFlight, Latency: n.Latency, P50: took.Quantile(.5), P95: took.Quantile(.95), P99: took.Quantile(.99),
 		Picks: n.Picks, BytesRead: bytes.read, BytesWritten: bytes.written,
 		ServerRunning: int(e.running.Load()) - 1,
 		Priority:      e.node.Priority(), Metadata: e.replica.listed.Load().Metadata,
 	}, took.Count
+}
+
+// metaSupport is what the newest connection knows of its server.
+func (e *endpoint) metaSupport() codec.MetaSupport {
+	if c := e.last.Load(); c != nil {
+		return c.Metadata()
+	}
+	return codec.MetaUnknown
 }
 
 // String returns s as JSON, so that
@@ -134,7 +146,8 @@ func (s EndpointStats) MarshalJSON() ([]byte, error) {
 	}
 	return json.Marshal(struct {
 		fields
-		State string
-		Cause string `json:",omitempty"`
-	}{fields(s), s.State.String(), cause})
+		State       string
+		MetaSupport string
+		Cause       string `json:",omitempty"`
+	}{fields(s), s.State.String(), s.MetaSupport.String(), cause})
 }

@@ -101,7 +101,7 @@ func (t *trial) ping(ctx context.Context, c *conn, wait time.Duration) bool {
 	for {
 		select {
 		case r := <-done:
-			c.ep.running.Store(int64(said.Running))
+			c.ep.heardHealth(c, &said)
 			return t.answer(c, r, sent)
 		case now := <-look.C:
 			if c.silentFor(now) < now.Sub(sent) {

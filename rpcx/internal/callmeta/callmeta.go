@@ -6,6 +6,7 @@ package callmeta
 
 import (
 	"context"
+	"sync/atomic"
 
 	"resilientrpc/codec"
 )
@@ -16,6 +17,9 @@ type Incoming struct {
 	Retry bool
 	// Trace is the trace that the request belongs to; invalid if to none.
 	Trace codec.Trace
+	// Spent is set by a call that the method has made in vain, with all the attempts that
+	// it may have: the request is then not to be repeated. Nil if there is no request.
+	Spent *atomic.Bool
 }
 
 type key struct{}

@@ -29,7 +29,7 @@ var (
 func (r *Refusal) Retires() bool { return r != ErrLate }
 
 // RefusalOf returns the refusal with the given text, or nil if there is none.
-func RefusalOf(text string) error {
+func RefusalOf(text string) *Refusal {
 	switch text {
 	case ErrDraining.text:
 		return ErrDraining

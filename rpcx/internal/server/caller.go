@@ -55,6 +55,7 @@ type caller struct {
 
 	mu     sync.Mutex // protects following
 	ctx    context.Context
+	spent  *atomic.Bool // of ctx: see callmeta.Incoming
 	cancel context.CancelCauseFunc
 	cause  error // why ctx has ended, or is to end once there is one
 }
@@ -73,25 +74,28 @@ func (c *caller) begin(args any) {
 	c.slot = running.add(c, key)
 }
 
-// end notes that the method has returned, if one runs.
-func (c *caller) end() {
+// end notes that the method has returned, if one runs. It reports whether a call that it has
+// made was in vain, after all the attempts that there may be.
+func (c *caller) end() (spent bool) {
 	key := c.key.Load()
 	if key == 0 {
-		return
+		return false
 	}
 	running.remove(c.slot, key&^1)
 	key = c.key.Swap(0)
 	c.args, c.slot = nil, nil
 	if key&1 == 0 {
-		return
+		return false
 	}
 	c.mu.Lock()
 	cancel := c.cancel
-	c.ctx, c.cancel, c.cause = nil, nil, nil
+	spent = c.spent != nil && c.spent.Load()
+	c.ctx, c.spent, c.cancel, c.cause = nil, nil, nil, nil
 	c.mu.Unlock()
 	if cancel != nil {
 		cancel(errReturned)
 	}
+	return spent
 }
 
 // touch keeps the method with the given key from ending without a lock on mu, which the
@@ -116,11 +120,9 @@ func (c *caller) context(key uint64) context.Context {
 
 // makeContext is called with mu locked.
 func (c *caller) makeContext() {
-	ctx := context.Background()
-	if in := (callmeta.Incoming{Retry: c.meta.Retry, Trace: c.meta.Trace}); in.Retry || in.Trace.IsValid() {
-		ctx = callmeta.NewContext(ctx, &in)
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	c.spent = new(atomic.Bool)
+	in := callmeta.Incoming{Retry: c.meta.Retry, Trace: c.meta.Trace, Spent: c.spent}
+	ctx, cancel := context.WithCancelCause(callmeta.NewContext(context.Background(), &in))
 	c.ctx, c.cancel = ctx, cancel
 	if c.meta.Deadline > 0 {
 		limited, stop := context.WithDeadline(ctx, c.conn.timeOf(c.meta.Deadline))

@@ -99,7 +99,7 @@ func (q *request) ReadRequestBody(body any) error {
 
 // WriteResponse implements rpc.ServerCodec.
 func (q *request) WriteResponse(r *rpc.Response, body any) error {
-	q.caller.end()
+	q.said.NoRetry = q.caller.end() && r.Error != ""
 	switch {
 	case q.refused != nil:
 		r.Error = q.refused.Error()

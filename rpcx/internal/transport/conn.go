@@ -25,6 +25,8 @@ type Observer interface {
 	// Received is called when the peer has answered a request, or, if answered is false,
 	// when it is certain that it will not. Late says that the caller has left.
 	Received(x *Exchange, now time.Time, answered, late bool)
+	// Loaded is called when the peer has said how many requests it runs.
+	Loaded(running int, now time.Time)
 	// Retired is called once, when the connection takes no further exchanges, and, if it
 	// ends otherwise, before its exchanges learn that.
 	Retired()
@@ -70,6 +72,8 @@ type Conn struct {
 	mute    atomic.Bool   // the codec takes no more requests
 
 	reply reply // the reader's
+
+	meta metadata
 
 	mu          sync.Mutex // protects following
 	state       state
@@ -119,6 +123,7 @@ func (c *Conn) init(cfg Config) {
 
 func (c *Conn) start(inner rpc.ClientCodec) {
 	c.codec = inner
+	c.meta.init(inner)
 	_, c.whole = inner.(codec.WholeFrames)
 	c.errors, _ = inner.(codec.ErrorReader)
 	c.canceler, _ = inner.(codec.Canceler)

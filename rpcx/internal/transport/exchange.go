@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"sync/atomic"
 	"time"
+
+	"resilientrpc/codec"
 )
 
 // Sent says whether a server can have run a request.
@@ -53,6 +55,10 @@ type Outcome struct {
 	Err   error // nil if and only if Cause is Replied or Notified
 	Sent  Sent
 	At    time.Time // when the reply came; zero if none did
+	// Canceled says that the server was told, before the reply came, that it is of no use.
+	Canceled bool
+	// NoRetry says that the server asks not to repeat the request: see codec.ResponseMeta.
+	NoRetry bool
 }
 
 // ErrNoRoom is the error of a Start that others have outrun to the room in memory.
@@ -74,6 +80,12 @@ type Exchange struct {
 	Owner   Owner     // is called at the end; nil if a goroutine waits for it
 	Started time.Time // for the Observer
 	Begun   time.Time // likewise: when it was handed to the connection
+	// Deadline, Retry and Trace are for a server that understands them: from when on the
+	// answer is of no use, whether the request repeats another one, and the trace that it
+	// belongs to. Zero says nothing.
+	Deadline time.Time
+	Retry    bool
+	Trace    *codec.Trace
 	// Background says that it is no call of a user: a ping.
 	Background bool
 	// Unsure is the Observer's.
@@ -89,9 +101,10 @@ type Exchange struct {
 	aside   reflect.Type  // of what a foreign codec decodes into; nil for Reply itself
 	raw     bool          // Reply is a codec.RawReply, which a foreign codec does not know
 
-	seq       uint64 // guarded by Conn.mu, as the next two
+	seq       uint64 // guarded by Conn.mu, as the next three
 	issued    bool   // seq is valid: the codec was given the request
 	uncounted bool   // it is not one of Conn.live any more
+	canceled  bool   // the server was told that its answer is of no use
 
 	from int64        // its offset in the wire
 	to   atomic.Int64 // the end of that; 0 while it is unknown

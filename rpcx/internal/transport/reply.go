@@ -12,11 +12,14 @@ import (
 
 // reply is what is known of the reply that is being read.
 type reply struct {
-	head    rpc.Response
-	at      time.Time
-	failure error // nil if it is none
-	refused bool  // failure is the peer's own refusal
-	nothing bool  // nothing has come: it is the end of an exchange
+	head     rpc.Response
+	at       time.Time
+	failure  error // nil if it is none
+	refused  bool  // failure is the peer's own refusal
+	retires  bool  // of this and of all further requests
+	nothing  bool  // nothing has come: it is the end of an exchange
+	canceled bool  // the server was told that the reply is of no use
+	noRetry  bool  // the server asks not to repeat the request
 }
 
 // ErrStrayReply is why a connection ends on which a reply has a number that no request had.
@@ -41,15 +44,16 @@ func (c *Conn) readReply(own *Exchange) error {
 	if x == nil { // it comes again
 		return c.discard()
 	}
+	c.heardMeta(x, r)
 	mine, err := c.decode(x, r)
 	refused := r.refused
-	c.cfg.Observer.Received(x, r.at, !r.nothing, !mine && !refused && !r.nothing)
+	c.cfg.Observer.Received(x, r.at, !r.nothing, !mine && !refused && !r.nothing && !r.canceled)
 	if mine && x != own {
 		c.announce(x)
 	}
 	switch {
 	case err != nil:
-	case refused:
+	case r.retires:
 		c.Retire()
 	case last:
 		c.closeIfIdle()
@@ -61,7 +65,7 @@ func (c *Conn) readReply(own *Exchange) error {
 func (c *Conn) failure(r *reply) error {
 	if c.marked(&r.head) {
 		if err := protocol.RefusalOf(r.head.Error); err != nil {
-			r.refused = true
+			r.refused, r.retires = true, err.Retires()
 			return err
 		}
 	}
@@ -108,6 +112,7 @@ func (c *Conn) take(seq uint64) (x *Exchange, last bool, err error) {
 	}
 	if x = c.inflight[seq]; x != nil {
 		c.forget(x)
+		c.reply.canceled = x.canceled
 		c.served = c.served || !x.Background
 		if c.wire != nil {
 			c.wire.HasRead(x.from)
@@ -152,7 +157,7 @@ func (c *Conn) decodeInPlace(x *Exchange, r *reply) (mine bool, err error) {
 
 // failed is the outcome of an exchange that was answered by an error.
 func failed(r *reply) Outcome {
-	out := Outcome{Cause: MethodFailed, Err: r.failure, Sent: Executed, At: r.at}
+	out := Outcome{Cause: MethodFailed, Err: r.failure, Sent: Executed, At: r.at, Canceled: r.canceled, NoRetry: r.noRetry}
 	switch end := ExchangeError(r.failure); {
 	case r.refused:
 		out.Cause, out.Sent = Refused, NotSent

@@ -177,7 +177,13 @@ func (c *Conn) encode(x *Exchange) error {
 		return &codec.EncodeError{Err: errNotRaw}
 	}
 	c.request.ServiceMethod, c.request.Seq = x.Method, x.seq
-	err := write(func() error { return c.codec.WriteRequest(&c.request, x.Args) })
+	c.meta.begin(x)
+	err := write(func() error {
+		if c.meta.codec != nil {
+			return c.meta.codec.WriteRequestMeta(&c.request, c.meta.of(x), x.Args)
+		}
+		return c.codec.WriteRequest(&c.request, x.Args)
+	})
 	x.Args = nil
 	if err == nil {
 		c.cfg.Observer.Wrote(x)
@@ -276,6 +282,9 @@ func (c *Conn) givenUp(x *Exchange, cause error) Outcome {
 	out := Outcome{Cause: Abandoned, Err: cause}
 	if issued {
 		out.Sent = c.doubt(x)
+		if x.Deadline.IsZero() || cause != context.DeadlineExceeded { //nolint:errorlint // the server knows it too
+			c.Cancel(x)
+		}
 	}
 	return out
 }

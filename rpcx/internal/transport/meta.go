@@ -1,0 +1,104 @@
+package transport
+
+import (
+	"time"
+
+	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/peerclock"
+)
+
+// metadata is what a connection says beside net/rpc's headers, to a server that
+// understands it: see codec.MetaClient. Its zero value says nothing.
+type metadata struct {
+	codec codec.MetaClient // nil if the connection carries none
+
+	request codec.RequestMeta // the writer's, as the next one
+	begun   bool              // a request was; the writer's
+	clock   peerclock.Clock
+}
+
+func (m *metadata) init(inner any) {
+	if m.codec, _ = inner.(codec.MetaClient); m.codec != nil {
+		m.codec.UseMeta()
+	}
+}
+
+// of returns the metadata of a request that is about to be written, or nil.
+func (m *metadata) of(x *Exchange) *codec.RequestMeta {
+	if x.Deadline.IsZero() && !x.Retry && x.Trace == nil {
+		return nil
+	}
+	m.request = codec.RequestMeta{Retry: x.Retry}
+	if !x.Deadline.IsZero() {
+		m.request.Deadline = m.clock.Deadline(x.Deadline)
+	}
+	if x.Trace != nil {
+		m.request.Trace = *x.Trace
+	}
+	return &m.request
+}
+
+// begin notes that a request is about to be written.
+func (m *metadata) begin(x *Exchange) {
+	switch {
+	case m.codec == nil || m.begun:
+	case x.Begun.IsZero():
+		m.clock.Begin(time.Now())
+	default:
+		m.clock.Begin(x.Begun)
+	}
+	m.begun = true
+}
+
+// heardMeta notes what the server says beside a reply.
+func (c *Conn) heardMeta(x *Exchange, r *reply) {
+	if !c.meta.understood() {
+		return
+	}
+	said := c.meta.codec.ResponseMeta()
+	r.noRetry = said.NoRetry
+	if !x.Begun.IsZero() {
+		c.meta.clock.Observe(x.Begun, said.Clock)
+	}
+	if said.Running > 0 {
+		c.cfg.Observer.Loaded(said.Running, r.at)
+	}
+}
+
+// understood reports whether the server is known to understand metadata.
+func (m *metadata) understood() bool {
+	return m.codec != nil && m.codec.MetaSupport() == codec.MetaUnderstood
+}
+
+// Metadata says what is known of the server's understanding of metadata.
+func (c *Conn) Metadata() codec.MetaSupport {
+	if c.meta.codec == nil {
+		return codec.MetaIgnored
+	}
+	return c.meta.codec.MetaSupport()
+}
+
+// Understands says that the server has announced that it understands metadata.
+func (c *Conn) Understands() {
+	if c.meta.codec != nil {
+		c.meta.codec.SetMetaSupport(true)
+	}
+}
+
+// Cancel tells the server that the answer to an exchange is of no use any more. The exchange
+// goes on until it comes. It does nothing for a server that would not understand it.
+func (c *Conn) Cancel(x *Exchange) {
+	if !c.meta.understood() || c.wire == nil || c.wire.Full() {
+		return
+	}
+	c.mu.Lock()
+	seq, wanted := x.seq, x.issued && c.state != closed && c.inflight[x.seq] == x
+	x.canceled = x.canceled || wanted
+	c.mu.Unlock()
+	if !wanted {
+		return
+	}
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.meta.codec.WriteCancel(seq) //nolint:errcheck // the connection has ended, and its exchanges know
+}
