@@ -22,8 +22,8 @@ var importPaths = func() map[string]string {
 		"backoff": "github.com/cenkalti/backoff/v4", "clientv3": "go.etcd.io/etcd/client/v3",
 		"prometheus": "github.com/prometheus/client_golang/prometheus",
 	}
-	for _, path := range strings.Fields(`context crypto/tls crypto/x509 errors fmt io log log/slog net net/http os os/signal
-		syscall time resilientrpc/balancer resilientrpc/breaker resilientrpc/codec resilientrpc/codec/jsonhttp
+	for _, path := range strings.Fields(`context crypto/tls crypto/x509 errors fmt io log log/slog net net/http net/rpc os os/signal
+		sync syscall time resilientrpc/balancer resilientrpc/breaker resilientrpc/codec resilientrpc/codec/jsonhttp
 		resilientrpc/detector resilientrpc/rpcx resilientrpc/rpcx/etcd resilientrpc/rpcx/jsonrpc
 		resilientrpc/rpcx/otelrpcx resilientrpc/rpcx/promrpcx resilientrpc/rpcx/resolver`) {
 		byName[path[strings.LastIndexByte(path, '/')+1:]] = path
