@@ -191,7 +191,7 @@ func missing(file *ast.File, imports string) (names []string) {
 			imported[spec.Name.Name] = true
 		}
 	}
-	for _, id := range file.Unresolved { //nolint:staticcheck // deprecated, but right within a file
+	for _, id := range file.Unresolved {
 		if importPaths[id.Name] != "" && !imported[id.Name] {
 			imported[id.Name] = true
 			names = append(names, id.Name)
