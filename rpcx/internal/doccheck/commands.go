@@ -39,7 +39,7 @@ func runCommands(root, dir string, d *document) error {
 	}
 	shell := exec.Command("bash", "-c", script)
 	shell.Dir = dir
-	shell.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "PS4=  + ")
+	shell.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "PS4=  + ")
 	shell.Stdout, shell.Stderr = os.Stdout, os.Stdout
 	if err := shell.Run(); err != nil {
 		return fmt.Errorf("the commands of %s, of which the last is printed above: %w", d.name, err)

@@ -93,7 +93,7 @@ if len(stats.Endpoints) == 0 {
 
 func TestWrongSnippets(t *testing.T) {
 	for text, want := range map[string]string{
-		"\n\"\"\"go\nclient, err := rpcx.Dial(\"tcp\")\n\"\"\"\n":                        "docs/x.md:3:",
+		"\n\"\"\"go\nclient, err := rpcx.Dial(\"tcp\")\n\"\"\"\n":                        "vet: docs/x.md:3:",
 		"\"\"\"go\nd := rpcx.Dialer{\n\tHeartBeat: 1,\n}\n\"\"\"\n":                      "docs/x.md:3:",
 		"\"\"\"go\nd := rpcx.Dialer{\n\"\"\"\n":                                          "docs/x.md:2: ",
 		"\"\"\"go\npackage main\n\nfunc main() { undefined() }\n\"\"\"\n":                "docs/x.md:4:",

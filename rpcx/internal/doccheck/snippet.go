@@ -61,12 +61,14 @@ func compile(root, dir string, docs []*document) (n int, err error) {
 	return n, goCommand(dir, "vet", "-unreachable=false", "./...") // what follows a snippet's return is
 }
 
+var folder = regexp.MustCompile(`snippet\d+/`)
+
 func goCommand(dir string, args ...string) error {
 	cmd := exec.Command("go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=", "GOFLAGS=")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go %s: %w\n%s", args[0], err, out)
+	if out, err := cmd.CombinedOutput(); err != nil { // a position is relative to the snippet's folder
+		return fmt.Errorf("go %s: %w\n%s", args[0], err, folder.ReplaceAll(out, nil))
 	}
 	return nil
 }
