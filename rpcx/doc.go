@@ -49,13 +49,35 @@
 // on the silent connection wait as long. Any byte is life, and while this side decodes,
 // no silence counts.
 //
+// # Addresses
+//
+// [Dial] takes an address as net.Dial does, or a list of them, "a:7001,b:7001". In place of
+// a list there may be one URL. It names a source of endpoints, which the client follows
+// while it runs:
+//
+//	dns:///calc.internal:7001                       the A and AAAA records of the host
+//	srv:///_rpc._tcp.calc.internal                  the SRV records of the service (RFC 2782)
+//	dns://10.0.0.53/calc.internal:7001              the same, of this name server only
+//	srv://127.0.0.1:8600/calc.service.consul
+//	file:///etc/calc.replicas                       the lines of the file
+//
+// Names are looked up again when their TTL ends. SRV records have priorities and weights.
+// Each line of the file is an address, with weight=N and priority=N behind it if they are
+// not the default; empty lines, and what follows a #, mean nothing:
+//
+//	10.0.0.1:7001              # weight=1 priority=0
+//	10.0.0.2:7001 weight=2     # gets twice as many calls
+//	10.9.0.1:7001 priority=1   # gets calls only while none with a lower number can take them
+//
+// The file is read every second. A file whose last line has no newline at its end may be
+// incomplete, and is used once it has not changed for 5 seconds; replace the file by renaming
+// another one. If a source fails, the last good set stays in use. Package
+// [resilientrpc/rpcx/resolver] documents the three, and [Dialer].Resolver takes any other
+// source. With TLS, mind that the names of SRV records are what the DNS says
+// ([Dialer].TLSConfig).
+//
 // # Endpoints that come and go
 //
-// A [Dialer].Resolver says which endpoints there are, and says so again when that
-// changes. Three are built in, and written as an address: dns:///host:port,
-// srv:///_service._tcp.domain, and file:///path, where each line is an address. Package
-// [resilientrpc/rpcx/resolver] describes them. With TLS, mind that the names of an SRV
-// record are what the DNS says ([Dialer].TLSConfig).
 // An endpoint that leaves finishes the calls it has; one that comes is
 // connected within a second, gets calls little by little, and until then only if
 // no other can take them. While all endpoints are down, a resolver that asks its

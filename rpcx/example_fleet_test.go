@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"resilientrpc/codec"
 	"resilientrpc/rpcx"
@@ -52,6 +53,88 @@ func ExampleDial_file() {
 	defer client.Close()
 	fmt.Println(rpcx.Invoke[int](context.Background(), client, "Arith.Multiply", Args{7, 8}))
 	// Output: 56 <nil>
+}
+
+// All addresses of a host. The client asks the DNS again when their TTL ends. Without a
+// name server in the URL, as in "dns:///calc.internal:7001", it asks those of the system.
+func ExampleDial_dns() {
+	addr, stop := replica()
+	defer stop()
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	nameServer, stopNameServer := resolves("calc.internal.", "127.0.0.1")
+	defer stopNameServer()
+
+	client, err := rpcx.Dial("tcp", "dns://"+nameServer+"/calc.internal:"+port)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	fmt.Println(rpcx.Invoke[int](context.Background(), client, "Arith.Multiply", Args{7, 8}))
+	// Output: 56 <nil>
+}
+
+// registry is a resolver of one's own: a list that changes when it is published.
+type registry struct{ published chan []string }
+
+func (r registry) Watch(ctx context.Context, deliver func([]rpcx.Endpoint, error)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case addresses := <-r.published:
+			var set []rpcx.Endpoint
+			for _, a := range addresses {
+				set = append(set, rpcx.Endpoint{Address: a})
+			}
+			deliver(set, nil)
+		}
+	}
+}
+
+// A resolver of one's own has one method, Watch, which delivers the complete set of
+// endpoints whenever it changes:
+//
+//	func (r registry) Watch(ctx context.Context, deliver func([]rpcx.Endpoint, error)) error {
+//		for {
+//			select {
+//			case <-ctx.Done():
+//				return ctx.Err()
+//			case addresses := <-r.published:
+//				var set []rpcx.Endpoint
+//				for _, a := range addresses {
+//					set = append(set, rpcx.Endpoint{Address: a})
+//				}
+//				deliver(set, nil)
+//			}
+//		}
+//	}
+func ExampleResolver() {
+	a, stopA := replica()
+	defer stopA()
+	b, stopB := replica()
+	defer stopB()
+
+	r := registry{published: make(chan []string)}
+	go func() { r.published <- []string{a} }()
+	d := rpcx.Dialer{Resolver: r}
+	client, err := d.Dial("tcp") // waits for the first set
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	fmt.Println(len(client.Stats().Endpoints), "endpoint")
+
+	r.published <- []string{a, b}
+	for len(client.Stats().Endpoints) < 2 {
+		time.Sleep(time.Millisecond) // it is applied soon
+	}
+	fmt.Println("2 endpoints")
+	// Output:
+	// 1 endpoint
+	// 2 endpoints
 }
 
 // A server that stops in order: it refuses what is new, so that clients move on, and

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +53,47 @@ func TestResolverFor(t *testing.T) {
 		require.NoError(t, err)
 		require.Nil(t, r)
 	}
+}
+
+// The addresses and the file of the package documentation are what it says.
+func TestDocumentedAddresses(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	_, section, found := strings.Cut(string(doc), "// # Addresses\n")
+	require.True(t, found)
+	section, _, found = strings.Cut(section, "// # ")
+	require.True(t, found)
+	schemes, file := make(map[string]int), ""
+	for line := range strings.Lines(section) {
+		switch text, indented := strings.CutPrefix(line, "//\t"); {
+		case !indented:
+		case strings.Contains(text, "://"):
+			address := strings.Fields(text)[0]
+			r, err := resolverFor("tcp", address)
+			require.NoError(t, err)
+			require.NotNil(t, r)
+			schemes[address[:strings.Index(address, ":")]]++
+		default:
+			file += text
+		}
+	}
+	require.Equal(t, map[string]int{"dns": 2, "srv": 2, "file": 1}, schemes)
+
+	path := filepath.Join(t.TempDir(), "calc.replicas")
+	require.NoError(t, os.WriteFile(path, []byte(file), 0o600))
+	r, err := resolverFor("tcp", fileURL(path))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	err = r.Watch(ctx, func(set []Endpoint, err error) {
+		require.NoError(t, err)
+		require.Equal(t, []Endpoint{
+			{Address: "10.0.0.1:7001"},
+			{Address: "10.0.0.2:7001", Weight: 2},
+			{Address: "10.9.0.1:7001", Priority: 1},
+		}, set)
+		cancel()
+	})
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 func fileURL(path string) string {
