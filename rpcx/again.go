@@ -80,11 +80,13 @@ func (cl *call) waits(ctx context.Context, res result, deadline time.Time) (err 
 	cl.rounds++
 	cl.owes = cl.owes || cl.sent != NotSent || res.wasGiven()
 	asked := askedToWait(res.err)
-	cl.spent = cl.rounds >= cl.client.dialer.Retry.MaxAttempts
-	if cl.options.retry || cl.rounds >= cl.client.dialer.Retry.MaxAttempts || asked > worthWaiting {
+	if cl.options.retry || asked > worthWaiting {
 		return cl.fail(res), false
 	}
-	wait := cl.nextBackOff()
+	wait := backoff.Stop
+	if cl.rounds < cl.client.dialer.Retry.MaxAttempts {
+		wait = cl.nextBackOff()
+	}
 	if wait == backoff.Stop {
 		cl.spent = true
 		return cl.fail(res), false
