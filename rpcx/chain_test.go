@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/rpc"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,7 +24,8 @@ type Chained struct {
 	began, ended chan error
 	behind       *rpcx.Client // nil for the last of a chain
 	calls        atomic.Int64
-	turn         *atomic.Int64 // counts calls of First
+	turn         *atomic.Int64 // counts calls of First and Cut
+	lis          *cutter
 }
 
 func newChained(behind *rpcx.Client) *Chained {
@@ -73,12 +75,13 @@ func serveChained(t *testing.T, s *Chained, newCodec func(io.ReadWriteCloser) rp
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	s.lis = &cutter{Listener: lis}
 	server := rpc.NewServer()
 	require.NoError(t, server.RegisterName("Chained", s))
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	cfg := rpcx.ServeConfig{StopTimeout: time.Second}
-	go func() { done <- cfg.Serve(ctx, lis, server, newCodec) }()
+	go func() { done <- cfg.Serve(ctx, s.lis, server, newCodec) }()
 	t.Cleanup(func() {
 		stop()
 		<-done
@@ -282,4 +285,58 @@ func TestCallsOfARetryAreNotRepeated(t *testing.T) {
 	defer toFirst.Close()
 	require.Error(t, toFirst.CallContext(rpcx.AsRetry(t.Context()), "Chained.Fail", &Question{}, new(string)))
 	require.Equal(t, int64(1), last.calls.Load())
+}
+
+// cutter is a listener whose connections can be closed.
+type cutter struct {
+	net.Listener
+	mu    sync.Mutex // protects following
+	conns []net.Conn
+}
+
+func (l *cutter) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.conns = append(l.conns, c)
+	}
+	return c, err
+}
+
+func (l *cutter) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.conns {
+		c.Close()
+	}
+}
+
+// Cut loses the connection of the first call, and passes on later ones.
+func (s *Chained) Cut(q *Question, reply *string) error {
+	if s.turn.Add(1) == 1 {
+		s.lis.cut()
+		return errors.New("the connection is lost")
+	}
+	return s.Fail(q, reply)
+}
+
+// An attempt that repeats another one is a retry to the server, and so is what that calls.
+func TestRepeatedAttemptIsMarked(t *testing.T) {
+	leak.Check(t)
+	d := rpcx.Dialer{Methods: idempotent("*"), Classify: func(string, error) rpcx.Class { return rpcx.TryElsewhere }}
+	d.Retry.Budget = -1
+	last := newChained(nil)
+	toLast, err := d.Dial("tcp", serveChained(t, last, nil))
+	require.NoError(t, err)
+	defer toLast.Close()
+	first := newChained(toLast)
+	addr := serveChained(t, first, nil)
+	d.Classify = nil
+	toFirst, err := d.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer toFirst.Close()
+	require.Equal(t, rpc.ServerError("out of order"), toFirst.Call("Chained.Cut", &Question{}, new(string)))
+	require.Equal(t, int64(2), first.turn.Load())
+	require.Equal(t, int64(1), last.calls.Load(), "the second attempt is a retry")
 }
