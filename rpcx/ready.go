@@ -51,10 +51,10 @@ const (
 
 // awaits reports whether the call, which no endpoint has taken, waits until one does.
 func (cl *call) awaits(res result) bool {
-	if !cl.options.wait || cl.client.fixed || res.sent != NotSent {
+	if !cl.options.wait || cl.client.fixed {
 		return false
 	}
-	switch res.end {
+	switch res.end { // none of them sent
 	case turnedAway, notSent, draining, faultHere:
 		return true
 	}
