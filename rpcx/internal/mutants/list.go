@@ -61,7 +61,6 @@ var mutants = []mutant{
 	{"a call that was tried in vain says so", call, "cl.tellSpent()", "_ = 0"},
 	{"an attempt that repeats another is marked", "rpcx/chain.go", "a.hedge || cl.options.retry || cl.owes", "cl.options.retry"},
 	{"a call for a retry is a retry", "rpcx/options.go", "o.retry = o.retry || o.chain != nil && o.chain.Retry", "_ = 0"},
-	{"a waiting call ends with its context", "rpcx/ready.go", "return ctx.Err()", "return nil"},
 	{"the endpoint's failure counts for its breaker", outcome, "breaker.Failure, balancer.Failure, ifIdempotent, false},\n\tmisdirected", "breaker.Success, balancer.Failure, ifIdempotent, false},\n\tmisdirected"},
 	{"a refused late request leaves its connection", reply, "case r.retires:", "case refused:"},
 	{"a caller that leaves cancels its request", send, "\t\t\tc.Cancel(x)\n", ""},
