@@ -12,7 +12,8 @@ import (
 )
 
 // conn is one connection of an endpoint: a transport.Conn, and what the endpoint learns
-// from it. Its methods are here and, where they concern pings, in ping.go.
+// from it. Its methods are here and, where they concern pings, in ping.go, and another
+// protocol than the peer's, in mismatch.go.
 type conn struct {
 	transport.Conn
 	ep   *endpoint
@@ -35,6 +36,7 @@ type conn struct {
 	owing     bool                // the peer owes a sign of life
 	unreached bool                // the exchange of a ping found no connection
 	asked     time.Duration       // since when, since core.born
+	nudged    bool                // see doubt
 }
 
 // newConn starts a connection over rwc with the given codec.
@@ -136,6 +138,7 @@ func (c *conn) Received(x *transport.Exchange, now time.Time, answered, late boo
 	}
 	if !c.answered.Load() {
 		c.answered.Store(true)
+		c.understood()
 	}
 	if x.Method == pingMethod {
 		c.ponged(now)

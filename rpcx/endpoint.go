@@ -41,6 +41,8 @@ type endpoint struct {
 	paces       paces             // likewise
 	judged      atomic.Uint64     // attempts whose end has told something of the endpoint
 
+	understood atomic.Bool // it has answered, and so speaks the client's protocol
+
 	last atomic.Pointer[conn] // the newest, which may be over or retired
 	wake chan struct{}        // has room for one; wakes the prober
 	left atomic.Bool          // it takes no calls, and ends with those that it has

@@ -9,6 +9,7 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/mismatch"
 	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/transport"
 	"resilientrpc/rpcx/internal/wire"
@@ -178,6 +179,10 @@ func asNetRPC(err error) error {
 		cause = c.err
 	case *codec.EncodeError:
 		cause = c.Err
+	case *mismatch.Error:
+		if !c.Seen { // it may be no more than the end of the connection
+			cause = c.Err
+		}
 	}
 	if isOurs(cause) {
 		return err
@@ -189,7 +194,7 @@ func asNetRPC(err error) error {
 // codecs in a place where net/rpc's have no limit and so no error.
 func isOurs(err error) bool {
 	switch err.(type) { //nolint:errorlint // these are never wrapped
-	case *lastError, *codec.FrameError, *codec.ExchangeError, *protocol.Refusal:
+	case *lastError, *mismatch.Error, *codec.FrameError, *codec.ExchangeError, *protocol.Refusal:
 		return true
 	}
 	switch err { //nolint:errorlint // a net.Error of a dial's may match them, and is none of ours

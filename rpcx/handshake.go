@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"reflect"
 	"time"
+
+	"resilientrpc/rpcx/internal/mismatch"
 )
 
 var errNoConn = errors.New("Dialer.NetDial returned neither a connection nor an error")
@@ -64,21 +66,24 @@ func (d *Dialer) tlsConfig(address, host string) *tls.Config {
 func (d *Dialer) handshake(ctx context.Context, conn net.Conn) error {
 	if t, ok := conn.(*tls.Conn); ok {
 		if err := t.HandshakeContext(ctx); err != nil {
-			return err
+			return mismatch.Handshake(err)
 		}
 	}
 	if d.HTTPPath == "" {
 		return nil
 	}
-	if _, err := io.WriteString(conn, "CONNECT "+d.HTTPPath+" HTTP/1.0\n\n"); err != nil {
-		return err
+	if _, err := io.WriteString(conn, "CONNECT "+d.HTTPPath+" HTTP/1.0\n"+mismatch.UserAgent+"\n"); err != nil {
+		return mismatch.Connect(d.HTTPPath, 0, nil, err)
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: http.MethodConnect})
+	in := bufio.NewReader(conn)
+	in.Peek(1)                            //nolint:errcheck // reading the response returns it
+	received, _ := in.Peek(in.Buffered()) // they are there
+	resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
 	if err != nil {
-		return err
+		return mismatch.Connect(d.HTTPPath, 0, received, err)
 	}
 	if resp.Status != "200 Connected to Go RPC" {
-		return errors.New("unexpected HTTP response: " + resp.Status)
+		return mismatch.Connect(d.HTTPPath, resp.StatusCode, received, errors.New("unexpected HTTP response: "+resp.Status))
 	}
 	return nil
 }

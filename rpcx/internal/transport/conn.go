@@ -30,6 +30,9 @@ type Observer interface {
 	// Retired is called once, when the connection takes no further exchanges, and, if it
 	// ends otherwise, before its exchanges learn that.
 	Retired()
+	// Explain returns the cause of a connection's end, or an error that wraps it and says
+	// more. It is called before the exchanges learn that, perhaps more than once.
+	Explain(cause error) error
 	// Closed is called once, when the connection has ended.
 	Closed(cause error)
 }
@@ -211,6 +214,7 @@ func (c *Conn) Retire() {
 // closed by Close only, but read no further. It is called with no lock held, since the
 // owners of exchanges are called.
 func (c *Conn) Fail(cause error) {
+	cause = c.cfg.Observer.Explain(cause)
 	c.mu.Lock()
 	was := c.state
 	if was != closed {

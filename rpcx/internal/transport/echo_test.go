@@ -48,12 +48,13 @@ type observer struct {
 	heard, wrote, received, late, retired, closed atomic.Int64
 }
 
-func (o *observer) Heard(time.Time)       { o.heard.Add(1) }
-func (o *observer) Writing(*Exchange)     {}
-func (o *observer) Wrote(*Exchange)       { o.wrote.Add(1) }
-func (o *observer) Loaded(int, time.Time) {}
-func (o *observer) Retired()              { o.retired.Add(1) }
-func (o *observer) Closed(error)          { o.closed.Add(1) }
+func (o *observer) Heard(time.Time)           { o.heard.Add(1) }
+func (o *observer) Writing(*Exchange)         {}
+func (o *observer) Wrote(*Exchange)           { o.wrote.Add(1) }
+func (o *observer) Loaded(int, time.Time)     {}
+func (o *observer) Retired()                  { o.retired.Add(1) }
+func (o *observer) Explain(cause error) error { return cause }
+func (o *observer) Closed(error)              { o.closed.Add(1) }
 func (o *observer) Received(_ *Exchange, _ time.Time, _, late bool) {
 	o.received.Add(1)
 	if late {
