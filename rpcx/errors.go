@@ -59,7 +59,8 @@ func (s Sent) String() string {
 // it was made, such as io.ErrUnexpectedEOF, a *net.OpError, or the gob package's error of
 // an argument. Only an error that net/rpc has no counterpart of is a *CallError from them,
 // too: of a deadline, of this package's refusals and verdicts, of a dial that failed for
-// want of something on this side, and of an exchange over HTTP. A program that wants to know more, of each failure whether the call
+// want of something on this side, of an exchange over HTTP, and of a peer that has sent
+// something of another protocol. A program that wants to know more, of each failure whether the call
 // may have run, calls CallContext with context.Background() in place of Call.
 type CallError struct {
 	Method   string // the service method that was called

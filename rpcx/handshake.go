@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -76,8 +77,11 @@ func (d *Dialer) handshake(ctx context.Context, conn net.Conn) error {
 		return mismatch.Connect(d.HTTPPath, 0, nil, err)
 	}
 	in := bufio.NewReader(conn)
-	in.Peek(1)                            //nolint:errcheck // reading the response returns it
-	received, _ := in.Peek(in.Buffered()) // they are there
+	in.Peek(1)                                   //nolint:errcheck // reading the response returns it
+	received, _ := in.Peek(in.Buffered())        // they are there
+	if len(received) > 0 && received[0] != 'H' { // it may never send a whole line
+		return mismatch.Connect(d.HTTPPath, 0, received, fmt.Errorf("malformed HTTP response %.40q", received))
+	}
 	resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
 	if err != nil {
 		return mismatch.Connect(d.HTTPPath, 0, received, err)

@@ -42,16 +42,13 @@ var errNoReply = errors.New("rpcx: what the peer has sent is no reply")
 // ends it if the peer has sent something of another protocol; if it has sent nothing, it
 // gets what a peer of another protocol answers, or hangs up on.
 func (c *conn) doubt() {
-	if c.Wire() == nil || c.answered.Load() || c.ep.understood.Load() {
+	if c.Wire() == nil || c.answered.Load() || c.ep.understood.Load() || c.outstanding() == 0 {
 		return
 	}
 	switch heads := c.heads(); {
-	case len(heads.Sent) == 0:
-	case len(heads.Received) > 0:
-		if heads.IsForeign() {
-			c.Fail(errNoReply)
-		}
-	case !c.nudged:
+	case heads.IsForeign():
+		c.Fail(errNoReply)
+	case len(heads.Received) == 0 && !c.nudged:
 		c.nudged = true
 		c.Interject(heads.Nudge())
 	}

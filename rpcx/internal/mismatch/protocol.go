@@ -2,9 +2,6 @@ package mismatch
 
 import "bytes"
 
-// HeadSize is how many of the first bytes of a direction are enough to recognize it.
-const HeadSize = 128
-
 // protocol is what one end of a connection speaks.
 type protocol uint8
 
@@ -17,18 +14,6 @@ const (
 	http
 	tls
 )
-
-func (p protocol) String() string {
-	switch p {
-	case gob:
-		return "gob"
-	case json1:
-		return "JSON-RPC 1.0"
-	case json2:
-		return "JSON-RPC 2.0"
-	}
-	return "another protocol"
-}
 
 func (p protocol) isJSON() bool { return p == json1 || p == json2 }
 
@@ -57,20 +42,24 @@ func isTLS(head []byte) bool {
 }
 
 // isGob reports whether a stream of gob begins as net/rpc's do: with the definition of
-// a header's type, which is a message of less than 128 bytes. Behind its length it has the
-// negative of the type's number, of 64 or more: 0x7f, or two or three bytes that are odd
-// behind their own count.
+// a header's type. That is a message which begins with the negative of the type's number,
+// of 64 or more.
 func isGob(head []byte) bool {
-	if len(head) < 4 || head[0] >= 0x80 {
-		return false
+	_, head = gobUint(head)
+	negative, rest := gobUint(head) // if it is odd
+	return rest != nil && negative >= 127 && negative&1 == 1
+}
+
+// gobUint reads an unsigned integer: a byte below 128, or minus the number of bytes that
+// follow, of which types and lengths have two at most. The rest is nil if it is none.
+func gobUint(b []byte) (n int, rest []byte) {
+	switch {
+	case len(b) > 0 && b[0] < 0x80:
+		return int(b[0]), b[1:]
+	case len(b) > 1 && b[0] == 0xff:
+		return int(b[1]), b[2:]
+	case len(b) > 2 && b[0] == 0xfe:
+		return int(b[1])<<8 | int(b[2]), b[3:]
 	}
-	switch head[1] {
-	case 0x7f:
-		return true
-	case 0xff:
-		return head[2]&1 == 1
-	case 0xfe:
-		return head[3]&1 == 1
-	}
-	return false
+	return 0, nil
 }

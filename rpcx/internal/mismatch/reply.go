@@ -4,7 +4,7 @@ import "fmt"
 
 // Client is what is known of a client's connection.
 type Client struct {
-	// Sent and Received are the first bytes of each direction, up to HeadSize.
+	// Sent and Received are the first bytes of each direction; a hundred are enough.
 	Sent, Received []byte
 	// Inner says that the bytes go through TLS or CONNECT, whose handshake has succeeded.
 	Inner bool
@@ -25,11 +25,10 @@ func (c Client) Lost(err error, known bool) error {
 	return err
 }
 
-// IsForeign reports whether the peer has sent what is certainly of another protocol. Of a
-// part of a message it is never certain that there will not be more of it.
+// IsForeign reports whether the peer has sent what is no part of a reply. Between the two
+// versions of JSON-RPC that is never certain.
 func (c Client) IsForeign() bool {
-	self, peer := protocolOf(c.Sent), protocolOf(c.Received)
-	return peer != unknown && c.received() != "" && !(self.isJSON() && peer.isJSON())
+	return c.received() != "" && !(protocolOf(c.Sent).isJSON() && protocolOf(c.Received).isJSON())
 }
 
 // received explains what the peer has sent. That may be a part of a message, as the
@@ -48,14 +47,17 @@ func (c Client) received() string {
 	case peer == gob:
 		return "the peer speaks gob, net/rpc's default: leave Dialer.Codec nil"
 	case peer == json2:
-		return fmt.Sprintf("the peer speaks JSON-RPC 2.0, and this client %v: set Dialer.Codec to codec.NewJSON2Client", self)
+		return "the peer speaks JSON-RPC 2.0: set Dialer.Codec to codec.NewJSON2Client"
 	case peer == json1:
-		return fmt.Sprintf("the peer speaks JSON-RPC, and this client %v: set Dialer.Codec to codec.NewJSONClient", self)
-	case self == unknown || len(c.Received) < 4:
+		return "the peer speaks JSON-RPC: set Dialer.Codec to codec.NewJSONClient"
+	case self == unknown || len(c.Received) < certain:
 		return ""
 	}
-	return fmt.Sprintf("the peer does not speak %v, its first bytes are %.40q: check the address", self, c.Received)
+	return fmt.Sprintf("the peer's first bytes are %.40q, and no reply: check the address", c.Received)
 }
+
+// certain is how many bytes are enough to recognize a protocol by.
+const certain = 8
 
 // closed explains a peer that ends the connection without having sent anything.
 func (c Client) closed() string {
