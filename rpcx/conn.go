@@ -39,11 +39,28 @@ type conn struct {
 	nudged    bool                // see doubt
 }
 
-// newConn starts a connection over rwc with the given codec.
-func newConn(ep *endpoint, rwc io.ReadWriteCloser, codec func(io.ReadWriteCloser) rpc.ClientCodec) *conn {
+// newConn starts a connection over rwc with Dialer.Codec. An error is that function's, and
+// leaves rwc to the caller.
+func newConn(ep *endpoint, rwc io.ReadWriteCloser) (*conn, error) {
 	c := &conn{ep: ep, born: time.Now()}
-	c.Open(rwc, codec, c.config())
-	return c
+	if err := c.Open(rwc, ep.client.dialer.newCodec, c.config()); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// newCodec calls Codec.
+func (d *Dialer) newCodec(rwc io.ReadWriteCloser) (codec rpc.ClientCodec, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			codec, err = nil, panicked("Codec", p)
+		}
+	}()
+	codec = d.Codec(rwc)
+	if isNil(codec) {
+		return nil, &functionError{field: "Codec", fault: "returned no codec"}
+	}
+	return codec, nil
 }
 
 // newCodecConn starts a connection over a codec that the user made.

@@ -110,6 +110,7 @@ func (e *endpoint) dial(l *poolSlot) (*conn, error) {
 		hook(ConnInfo{Endpoint: e.addr})
 	}
 	c, err := e.open(l)
+	e.client.notePanic(err)
 	if hook := trace.ConnDone; hook != nil {
 		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(started), Err: err})
 	}
@@ -140,7 +141,12 @@ func (e *endpoint) open(l *poolSlot) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(e, rwc, e.client.dialer.Codec), nil
+	c, err := newConn(e, rwc)
+	if err != nil {
+		discard(rwc)
+		return nil, &net.OpError{Op: "dial", Net: e.client.network, Addr: rwc.RemoteAddr(), Err: err}
+	}
+	return c, nil
 }
 
 // adopt makes c the connection of a pool slot, unless it has ended already.

@@ -9,28 +9,35 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"reflect"
 	"time"
 
 	"resilientrpc/rpcx/internal/mismatch"
 )
 
-var errNoConn = errors.New("Dialer.NetDial returned neither a connection nor an error")
-
 // connect makes one connection: dial, TLS, and CONNECT as asked for. TLS knows the
 // server as host; if that is empty, as the host of the address.
-func (d *Dialer) connect(ctx context.Context, network, address, host string) (net.Conn, error) {
-	conn, err := d.NetDial(ctx, network, address)
+func (d *Dialer) connect(ctx context.Context, network, address, host string) (conn net.Conn, err error) {
+	function := "NetDial" // the one of the Dialer's that is running
+	defer func() {
+		if p := recover(); p != nil {
+			if !isNil(conn) {
+				discard(conn)
+			}
+			conn, err = nil, &net.OpError{Op: "dial", Net: network, Err: panicked(function, p)}
+		}
+	}()
+	conn, err = d.NetDial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	if v := reflect.ValueOf(conn); conn == nil || v.Kind() == reflect.Pointer && v.IsNil() {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: errNoConn}
+	if isNil(conn) {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: &functionError{field: function, fault: "returned neither a connection nor an error"}}
 	}
 	if d.TLSConfig != nil {
+		function = "TLSConfig"
 		conn = tls.Client(conn, d.tlsConfig(address, host))
 	}
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // best effort
+	stop := context.AfterFunc(ctx, interrupting(conn))
 	err = d.handshake(ctx, conn)
 	if !stop() && err == nil {
 		err = ctx.Err()
@@ -43,6 +50,14 @@ func (d *Dialer) connect(ctx context.Context, network, address, host string) (ne
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: conn.RemoteAddr(), Err: err}
 	}
 	return conn, nil
+}
+
+// interrupting returns what ends a handshake, if the connection has deadlines.
+func interrupting(conn net.Conn) func() {
+	return func() {
+		defer func() { recover() }()      //nolint:errcheck // it may have none
+		conn.SetDeadline(time.Unix(1, 0)) //nolint:errcheck // likewise
+	}
 }
 
 // discard closes a connection that is not used. Whatever comes of that, panics included,

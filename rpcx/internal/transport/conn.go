@@ -102,13 +102,20 @@ type Conn struct {
 }
 
 // Open starts a connection over rwc with the given codec. Conn is a part of its Observer,
-// which may be called before Open returns.
-func (c *Conn) Open(rwc io.ReadWriteCloser, makeCodec func(io.ReadWriteCloser) rpc.ClientCodec, cfg Config) {
+// which may be called before Open returns. An error is makeCodec's: there is no connection,
+// and rwc is left as it is.
+func (c *Conn) Open(rwc io.ReadWriteCloser, makeCodec func(io.ReadWriteCloser) (rpc.ClientCodec, error), cfg Config) error {
 	c.init(cfg)
 	c.wire = wire.New(rwc, wire.Config{
 		Go: func(f func()) { go f() }, Fail: c.Fail, Heard: cfg.Observer.Heard, Stall: wire.WriteStall,
 	})
-	c.start(makeCodec(c.wire))
+	inner, err := makeCodec(c.wire)
+	if err != nil {
+		c.wire.Stop(err)
+		return err
+	}
+	c.start(inner)
+	return nil
 }
 
 // OpenCodec is Open over a codec that the user made.

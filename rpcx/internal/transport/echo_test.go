@@ -94,7 +94,8 @@ func dialAs(t *testing.T, name string, given bool) (*observer, net.Conn) {
 	conn, err := net.Dial("tcp", lis.Addr().String())
 	require.NoError(t, err)
 	o := new(observer)
-	o.Open(conn, codecs[name].client, Config{Observer: o, Given: given})
+	client := func(conn io.ReadWriteCloser) (rpc.ClientCodec, error) { return codecs[name].client(conn), nil }
+	require.NoError(t, o.Open(conn, client, Config{Observer: o, Given: given}))
 	t.Cleanup(func() {
 		o.Fail(io.EOF)
 		o.Close()
