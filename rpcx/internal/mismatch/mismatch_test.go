@@ -96,14 +96,15 @@ func TestWhatIsNotExplained(t *testing.T) {
 
 func TestErrorKeepsWhatItExplains(t *testing.T) {
 	cause := &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}
-	var err net.Error = &Error{Explanation: "because", Err: cause}
+	err := &Error{Explanation: "because", Err: cause}
+	var _ net.Error = err
 	require.EqualError(t, err, cause.Error()+"; because")
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	require.True(t, err.Timeout())
-	require.True(t, err.Temporary()) //nolint:staticcheck // net.Error has it
+	require.True(t, err.Temporary())
 	err = &Error{Explanation: "because", Err: io.EOF}
 	require.False(t, err.Timeout())
-	require.False(t, err.Temporary()) //nolint:staticcheck // likewise
+	require.False(t, err.Temporary())
 }
 
 // A nudge stands between two requests, and the standard library's decoders pass over it.
