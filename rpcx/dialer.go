@@ -21,8 +21,9 @@ import (
 // dialing with it is the same as calling [Dial]. In every field zero means the
 // default. Negative means off, or is refused by Dial where there is no off. Its
 // functions may be called concurrently; the Dialer itself is not changed and may be
-// used again. One that panics, or returns nil where something is wanted, fails a dial or is
-// passed over, and its first panic is logged, to Logger or else to slog's default.
+// used again. A function that panics, or that returns nil where something is wanted, fails
+// a dial or is passed over, unless its comment says otherwise; the first panic is logged, to
+// Logger or else to slog's default.
 //
 // Dial refuses durations that are too short to be meant, such as 5 for 5*time.Second: below
 // 1 ms, or where less makes sense, as for Hedge.Delay, below 1 µs.

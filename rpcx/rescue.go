@@ -18,20 +18,28 @@ import (
 // functionError is what a function of the Dialer's did in place of its work.
 type functionError struct {
 	field string // of the Dialer
-	fault string
-	cause error  // what it panicked with, if that was an error
-	stack []byte // of a panic
+	fault string // empty for a panic
+	value any    // of the panic
+	stack []byte // likewise
 }
 
-func (e *functionError) Error() string { return "Dialer." + e.field + " " + e.fault }
+func (e *functionError) Error() string {
+	if e.fault == "" {
+		return fmt.Sprintf("Dialer.%s panicked: %v", e.field, e.value)
+	}
+	return "Dialer." + e.field + " " + e.fault
+}
 
-func (e *functionError) Unwrap() error { return e.cause }
+// Unwrap returns the error that the function panicked with, if it was one.
+func (e *functionError) Unwrap() error {
+	err, _ := e.value.(error)
+	return err
+}
 
 // panicked returns the error of a function that has panicked. It is called while that is
 // being recovered.
 func panicked(field string, value any) *functionError {
-	cause, _ := value.(error)
-	return &functionError{field: field, fault: fmt.Sprintf("panicked: %v", value), cause: cause, stack: debug.Stack()}
+	return &functionError{field: field, value: value, stack: debug.Stack()}
 }
 
 // isNil reports whether v is nil, or a nil pointer in an interface.
@@ -40,25 +48,17 @@ func isNil(v any) bool {
 	return v == nil || p.Kind() == reflect.Pointer && p.IsNil()
 }
 
-// panicLog logs the first panic of a function, with the stack that its error leaves out:
-// more of the same would be as many as there are dials.
+// panicLog logs the first panic of a client's functions, with the stack that its error
+// leaves out.
 type panicLog struct {
 	log  *slog.Logger // nil for slog's default
-	once sync.Once
+	told sync.Once
 }
 
 func (l *panicLog) note(e *functionError) {
-	if e.stack == nil {
-		return
+	if e.stack != nil {
+		logPanic(l.log, &l.told, "Dialer."+e.field, e.value, e.stack)
 	}
-	l.once.Do(func() {
-		defer func() { _ = recover() }() // it may be the log that panics
-		log := l.log
-		if log == nil {
-			log = slog.Default()
-		}
-		log.Error("rpcx: "+e.Error(), "stack", string(e.stack))
-	})
 }
 
 // notePanic logs the panic that an error tells of, if it does.

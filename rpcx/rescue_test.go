@@ -266,7 +266,7 @@ func TestResolverThatPanics(t *testing.T) {
 			f.Resume("a:1")
 			time.Sleep(time.Minute)
 			where(t, c, 10)
-			require.Len(t, log.with("Dialer.Resolver panicked: boom\" stack="), 1)
+			require.Len(t, log.with(`msg="Dialer.Resolver panicked" panic=boom`), 1)
 			require.NoError(t, c.Close())
 		}
 	})
@@ -303,7 +303,7 @@ func TestBalancerPolicyThatPanics(t *testing.T) {
 				require.NoError(t, (<-c.Go("Bank.Where", struct{}{}, new(string), nil).Done).Error)
 				f.kill("a:1")
 				where(t, c, 10)
-				require.Len(t, log.with("Dialer.Balancer panicked: "), 1)
+				require.Len(t, log.with(`msg="Dialer.Balancer panicked"`), 1)
 			})
 		})
 	}
