@@ -132,7 +132,21 @@ func (c Config) validate() error {
 }
 
 func invalid(field string, value any, want string) error {
-	return fmt.Errorf("breaker: Config.%s is %v; want %s", field, value, want)
+	return &fieldError{"Config", field, value, want}
+}
+
+// fieldError is a field of a configuration that makes no sense.
+type fieldError struct {
+	config, field string
+	value         any
+	want          string
+}
+
+func (e *fieldError) Error() string { return "breaker: " + e.In(e.config) }
+
+// In returns the text for a configuration that its user knows by another name.
+func (e *fieldError) In(config string) string {
+	return fmt.Sprintf("%s.%s is %v; want %s", config, e.field, e.value, e.want)
 }
 
 // interval returns the open interval after level openings without proof of

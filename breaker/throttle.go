@@ -2,7 +2,6 @@ package breaker
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -68,11 +67,11 @@ func NewThrottle(cfg ThrottleConfig) (*Throttle, error) {
 	}
 	switch {
 	case !(cfg.K >= 1): // written so that NaN fails
-		return nil, fmt.Errorf("breaker: ThrottleConfig.K is %v; want at least 1", cfg.K)
+		return nil, &fieldError{"ThrottleConfig", "K", cfg.K, "at least 1"}
 	case cfg.Window < time.Millisecond:
-		return nil, fmt.Errorf("breaker: ThrottleConfig.Window is %v; want at least 1ms", cfg.Window)
+		return nil, &fieldError{"ThrottleConfig", "Window", cfg.Window, "at least 1ms"}
 	case !(cfg.Floor > 0 && cfg.Floor <= 1):
-		return nil, fmt.Errorf("breaker: ThrottleConfig.Floor is %v; want a value from 0 to 1", cfg.Floor)
+		return nil, &fieldError{"ThrottleConfig", "Floor", cfg.Floor, "a value from 0 to 1"}
 	}
 	return &Throttle{cfg: cfg, slice: cfg.Window / slices}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/rpc"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -128,12 +129,26 @@ func (c *jsonClient) ReadResponseHeader(r *rpc.Response) error {
 	}
 	if m.failure != nil && flaw == nil {
 		e, object := jsonError(m.failure)
+		e.hint = c.hint(e, object)
 		r.Error, c.reply.refused = e.Error(), c.in.mark.of(m.id)
 		if object || c.v2 {
 			c.reply.failure = e
 		}
 	}
 	return nil
+}
+
+// hint is what to change if an error is that of a server of the other version: one of 2.0
+// that asks for the member jsonrpc, or one of net/rpc's 1.0 that wants the argument in an
+// array.
+func (c *jsonClient) hint(e *Error, object bool) string {
+	switch {
+	case !c.v2 && object && e.Code == CodeInvalidRequest:
+		return "if the server speaks JSON-RPC 2.0, use codec.NewJSON2Client"
+	case c.v2 && !c.wrap && !object && strings.HasPrefix(e.Message, "json: cannot unmarshal "):
+		return "if the server speaks JSON-RPC 1.0, use codec.JSON2{Wrap: true}.NewClient"
+	}
+	return ""
 }
 
 // next reads the next reply to a request of ours.

@@ -31,14 +31,21 @@ type Error struct {
 	Code    int             `json:"code"`
 	Message string          `json:"message"`
 	Data    json.RawMessage `json:"data,omitempty"` // as received; nil if absent
+
+	hint string // of another version; empty as a rule
 }
 
-// Error returns the message, or names the code if there is none.
+// Error returns the message, or names the code if there is none. If the server seems to
+// speak another version of JSON-RPC than the client, it says what to change.
 func (e *Error) Error() string {
-	if e.Message == "" {
-		return fmt.Sprintf("JSON-RPC error %d", e.Code)
+	text := e.Message
+	if text == "" {
+		text = fmt.Sprintf("JSON-RPC error %d", e.Code)
 	}
-	return e.Message
+	if e.hint != "" {
+		text += "; " + e.hint
+	}
+	return text
 }
 
 // ErrorReader is implemented by the JSON client codecs. ReadError may be called

@@ -85,10 +85,10 @@ func (c Config) withDefaults() Config {
 
 func (c Config) validate() error {
 	if c.Model > Exponential {
-		return fmt.Errorf("detector: Config.Model is %v; want LossAware, Normal or Exponential", c.Model)
+		return &fieldError{"Model", c.Model, "LossAware, Normal or Exponential"}
 	}
 	if c.WindowSize < 1 || c.WindowSize > maxWindow {
-		return fmt.Errorf("detector: Config.WindowSize is %d; want a number from 1 to %d", c.WindowSize, maxWindow)
+		return &fieldError{"WindowSize", c.WindowSize, fmt.Sprintf("a number from 1 to %d", maxWindow)}
 	}
 	for _, f := range []struct {
 		name  string
@@ -100,11 +100,25 @@ func (c Config) validate() error {
 		{"MaxSilence", c.MaxSilence},
 	} {
 		if f.value > maxSetting {
-			return fmt.Errorf("detector: Config.%s is %v; want at most %v", f.name, f.value, maxSetting)
+			return &fieldError{f.name, f.value, fmt.Sprintf("at most %v", maxSetting)}
 		}
 	}
 	if !(c.Threshold > 0) || math.IsInf(c.Threshold, 1) { // catches NaN
-		return fmt.Errorf("detector: Config.Threshold is %v; want a finite number above 0", c.Threshold)
+		return &fieldError{"Threshold", c.Threshold, "a finite number above 0"}
 	}
 	return nil
+}
+
+// fieldError is a field of a Config that makes no sense.
+type fieldError struct {
+	field string
+	value any
+	want  string
+}
+
+func (e *fieldError) Error() string { return "detector: " + e.In("Config") }
+
+// In returns the text for a Config that its user knows by another name.
+func (e *fieldError) In(config string) string {
+	return fmt.Sprintf("%s.%s is %v; want %s", config, e.field, e.value, e.want)
 }

@@ -299,6 +299,7 @@ func (cl *call) finish(ctx context.Context, err error) error {
 	if !cl.asked {
 		cl.client.policies.put(cl.policy)
 	}
+	err = withCause(ctx, err)
 	if err != nil {
 		cl.client.failures.Add(1)
 		cl.tellSpent()

@@ -12,7 +12,8 @@ import (
 )
 
 // conn is one connection of an endpoint: a transport.Conn, and what the endpoint learns
-// from it. Its methods are here and, where they concern pings, in ping.go.
+// from it. Its methods are here and, where they concern pings, in ping.go, and another
+// protocol than the peer's, in mismatch.go.
 type conn struct {
 	transport.Conn
 	ep   *endpoint
@@ -35,13 +36,31 @@ type conn struct {
 	owing     bool                // the peer owes a sign of life
 	unreached bool                // the exchange of a ping found no connection
 	asked     time.Duration       // since when, since core.born
+	nudged    bool                // see doubt
 }
 
-// newConn starts a connection over rwc with the given codec.
-func newConn(ep *endpoint, rwc io.ReadWriteCloser, codec func(io.ReadWriteCloser) rpc.ClientCodec) *conn {
+// newConn starts a connection over rwc with Dialer.Codec. An error is that function's, and
+// leaves rwc to the caller.
+func newConn(ep *endpoint, rwc io.ReadWriteCloser) (*conn, error) {
 	c := &conn{ep: ep, born: time.Now()}
-	c.Open(rwc, codec, c.config())
-	return c
+	if err := c.Open(rwc, ep.client.dialer.newCodec, c.config()); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// newCodec calls Codec.
+func (d *Dialer) newCodec(rwc io.ReadWriteCloser) (codec rpc.ClientCodec, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			codec, err = nil, panicked("Codec", p)
+		}
+	}()
+	codec = d.Codec(rwc)
+	if isNil(codec) {
+		return nil, &functionError{field: "Codec", fault: "returned no codec"}
+	}
+	return codec, nil
 }
 
 // newCodecConn starts a connection over a codec that the user made.
@@ -136,6 +155,7 @@ func (c *conn) Received(x *transport.Exchange, now time.Time, answered, late boo
 	}
 	if !c.answered.Load() {
 		c.answered.Store(true)
+		c.understood()
 	}
 	if x.Method == pingMethod {
 		c.ponged(now)

@@ -35,6 +35,7 @@ type core struct {
 	attempts   attemptPool
 	membership *membership
 	journal    *journal
+	panics     *panicLog
 	phiLimit   float64 // the phi that convicts
 
 	ctx    context.Context // done when the client is closed

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/rpc"
@@ -48,7 +49,7 @@ func NewClient(conn io.ReadWriteCloser) *Client {
 	var d Dialer
 	c, err := d.NewClient(conn)
 	if err != nil {
-		panic(err) // out of reach: the zero Dialer is valid
+		panic(err) // the connection is nil; the zero Dialer is valid
 	}
 	return c
 }
@@ -68,9 +69,9 @@ func NewClient(conn io.ReadWriteCloser) *Client {
 // [Client.Go]), args themselves until it is done.
 func NewClientWithCodec(codec rpc.ClientCodec) *Client {
 	d := Dialer{Heartbeat: -1}
-	c, err := d.single(codec, func(e *endpoint) *conn { return newCodecConn(e, codec) })
+	c, err := d.single(codec, func(e *endpoint) (*conn, error) { return newCodecConn(e, codec), nil })
 	if err != nil {
-		panic(err) // out of reach, as above
+		panic(err) // the codec is nil
 	}
 	return c
 }
@@ -153,11 +154,14 @@ func (d *Dialer) resolver(network string, addresses []string) (Resolver, error) 
 // NewClient is like the function [NewClient] with the options of d. Those that have
 // to do with dialing, retries and breakers mean nothing to a single connection.
 func (d *Dialer) NewClient(rwc io.ReadWriteCloser) (*Client, error) {
-	return d.single(rwc, func(e *endpoint) *conn { return newConn(e, rwc, e.client.dialer.Codec) })
+	return d.single(rwc, func(e *endpoint) (*conn, error) { return newConn(e, rwc) })
 }
 
 // single is a client with one connection for life, which is made of what was given.
-func (d *Dialer) single(given any, connect func(*endpoint) *conn) (*Client, error) {
+func (d *Dialer) single(given any, connect func(*endpoint) (*conn, error)) (*Client, error) {
+	if isNil(given) {
+		return nil, fmt.Errorf("rpcx: the client is given %T in place of a connection or a codec", given)
+	}
 	fixed := *d
 	fixed.Breaker = breaker.Config{Disabled: true}
 	fixed.Retry = Retry{MaxAttempts: -1} // there is nowhere else to go
@@ -170,7 +174,12 @@ func (d *Dialer) single(given any, connect func(*endpoint) *conn) (*Client, erro
 	c.membership.take(time.Now(), []Endpoint{{Address: peerOf(given)}})
 	e := c.endpoints()[0]
 	e.fixed, c.fixed = true, true // before the connection, which may end at once
-	conn := connect(e)
+	conn, err := connect(e)
+	if err != nil {
+		c.cancel()
+		c.notePanic(err)
+		return nil, fmt.Errorf("rpcx: %w", err)
+	}
 	c.codec = conn.Wire() == nil
 	e.adopt(&e.pool.slots[0], conn)
 	c.watch(false)
@@ -199,12 +208,15 @@ func (d *Dialer) newCore(network string) (*core, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &core{dialer: full, network: network, born: time.Now(), budget: newBudget(full.Retry.Budget), journal: new(journal)}
+	c := &core{
+		dialer: full, network: network, born: time.Now(), budget: newBudget(full.Retry.Budget),
+		journal: new(journal), panics: &panicLog{log: full.Logger},
+	}
 	c.dialer.Trace = full.Trace.Join(c.journal.trace())
 	c.next = c.nextCall
 	c.underway.idle = make(chan struct{}, 1)
 	if c.balancer, err = balancer.New(balancer.Config{
-		Policy: full.Balancer, Subset: full.Subset, MaxInFlight: full.MaxInFlight, Initial: balancer.Suspect,
+		Policy: guarded(full.Balancer, c.panics), Subset: full.Subset, MaxInFlight: full.MaxInFlight, Initial: balancer.Suspect,
 	}); err != nil {
 		return nil, err
 	}
@@ -216,15 +228,15 @@ func (d *Dialer) newCore(network string) (*core, error) {
 	c.hedger = newHedger(full.Hedge)
 	if full.Throttle != nil {
 		if c.throttle, err = breaker.NewThrottle(*full.Throttle); err != nil {
-			return nil, err
+			return nil, inDialer("Throttle", err)
 		}
 	}
 	if _, err := breaker.New(full.Breaker); err != nil {
-		return nil, err
+		return nil, inDialer("Breaker", err)
 	}
 	trial, err := detector.New(full.Detector)
 	if err != nil {
-		return nil, err
+		return nil, inDialer("Detector", err)
 	}
 	c.phiLimit = trial.Stats(c.born).Threshold
 	c.membership = newMembership(c)
@@ -296,7 +308,7 @@ func (c *core) firstOf(ctx context.Context, endpoints []*endpoint) (failed []err
 			}
 			errs[d.i] = dialCause(d.err)
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, contextError(ctx)
 		}
 	}
 	return errs, nil

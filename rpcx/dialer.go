@@ -21,7 +21,12 @@ import (
 // dialing with it is the same as calling [Dial]. In every field zero means the
 // default. Negative means off, or is refused by Dial where there is no off. Its
 // functions may be called concurrently; the Dialer itself is not changed and may be
-// used again.
+// used again. A function that panics, or that returns nil where something is wanted, fails
+// a dial or is passed over, unless its comment says otherwise; the first panic is logged, to
+// Logger or else to slog's default.
+//
+// Dial refuses durations that are too short to be meant, such as 5 for 5*time.Second: below
+// 1 ms, or where less makes sense, as for Hedge.Delay, below 1 µs.
 type Dialer struct {
 	// Codec makes the client codec of a connection. Nil means gob;
 	// jsonrpc.NewClientCodec of net/rpc/jsonrpc or of this module fits as it is. One
@@ -163,8 +168,14 @@ type Dialer struct {
 // maxConns is beyond what any server wants of one client.
 const maxConns = 1024
 
+// maxHeartbeat is the longest interval that a detector takes.
+const maxHeartbeat = 24 * time.Hour
+
 func (d *Dialer) withDefaults() (Dialer, error) {
 	full := *d
+	if err := d.checkUnits(); err != nil {
+		return full, err
+	}
 	switch {
 	case d.DialTimeout < 0:
 		return full, fieldError("DialTimeout", d.DialTimeout, "a positive duration, or 0 for 2s")
@@ -172,8 +183,8 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 		return full, errors.New("rpcx: Dialer.Breaker.OnChange is set; use Dialer.Trace.BreakerChanged")
 	case d.Breaker.Classify != nil:
 		return full, errors.New("rpcx: Dialer.Breaker.Classify is set; use Dialer.Classify")
-	case d.Heartbeat > 0 && d.Heartbeat < time.Millisecond:
-		return full, fieldError("Heartbeat", d.Heartbeat, "at least 1ms, 0 for 1s, or a negative one for no pings")
+	case d.Heartbeat > maxHeartbeat:
+		return full, fieldError("Heartbeat", d.Heartbeat, fmt.Sprintf("at most %v", maxHeartbeat))
 	case d.Conns < 0 || d.Conns > maxConns:
 		return full, fieldError("Conns", d.Conns, fmt.Sprintf("a number up to %d, or 0 for 1", maxConns))
 	case !(d.Retry.Budget <= 1): // written so that NaN fails

@@ -40,7 +40,7 @@ func (c *core) end() {
 // that a hedge has outrun is no call under way.
 //
 // If ctx ends first, the client is closed at once, as by Close, and the error is
-// that of ctx. If Close is called meanwhile, it closes at once; then, and if the
+// that of ctx, with its cause. If Close is called meanwhile, it closes at once; then, and if the
 // client is closed already, CloseContext returns ErrShutdown. Otherwise it returns
 // what Close does. As with Close, a hook of [ClientTrace] must not call it.
 func (c *Client) CloseContext(ctx context.Context) error {
@@ -55,7 +55,7 @@ func (c *Client) CloseContext(ctx context.Context) error {
 			if errors.Is(c.Close(), ErrShutdown) {
 				return ErrShutdown
 			}
-			return ctx.Err()
+			return contextError(ctx)
 		}
 	}
 	return c.Close()

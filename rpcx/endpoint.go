@@ -41,6 +41,8 @@ type endpoint struct {
 	paces       paces             // likewise
 	judged      atomic.Uint64     // attempts whose end has told something of the endpoint
 
+	understood atomic.Bool // it has answered, and so speaks the client's protocol
+
 	last atomic.Pointer[conn] // the newest, which may be over or retired
 	wake chan struct{}        // has room for one; wakes the prober
 	left atomic.Bool          // it takes no calls, and ends with those that it has
@@ -108,6 +110,7 @@ func (e *endpoint) dial(l *poolSlot) (*conn, error) {
 		hook(ConnInfo{Endpoint: e.addr})
 	}
 	c, err := e.open(l)
+	e.client.notePanic(err)
 	if hook := trace.ConnDone; hook != nil {
 		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(started), Err: err})
 	}
@@ -138,7 +141,12 @@ func (e *endpoint) open(l *poolSlot) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(e, rwc, e.client.dialer.Codec), nil
+	c, err := newConn(e, rwc)
+	if err != nil {
+		discard(rwc)
+		return nil, &net.OpError{Op: "dial", Net: e.client.network, Addr: rwc.RemoteAddr(), Err: err}
+	}
+	return c, nil
 }
 
 // adopt makes c the connection of a pool slot, unless it has ended already.

@@ -9,6 +9,7 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/mismatch"
 	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/transport"
 	"resilientrpc/rpcx/internal/wire"
@@ -48,7 +49,7 @@ func (s Sent) String() string {
 //
 // Its text is the whole story in one line: the method, the endpoint, the cause, how many
 // attempts there were, and whether the method may have run. errors.Is and errors.As reach
-// the cause: [ErrUnavailable], [breaker.ErrOpen], [ErrOverloaded], [ErrUnresponsive],
+// the cause, and of a context that was given one (context.WithCancelCause), that too: [ErrUnavailable], [breaker.ErrOpen], [ErrOverloaded], [ErrUnresponsive],
 // context.DeadlineExceeded, context.Canceled, [codec.EncodeError], the errors of package
 // net, and over HTTP [codec.ExchangeError] and jsonhttp.StatusError. It is
 // a net.Error.
@@ -58,7 +59,8 @@ func (s Sent) String() string {
 // it was made, such as io.ErrUnexpectedEOF, a *net.OpError, or the gob package's error of
 // an argument. Only an error that net/rpc has no counterpart of is a *CallError from them,
 // too: of a deadline, of this package's refusals and verdicts, of a dial that failed for
-// want of something on this side, and of an exchange over HTTP. A program that wants to know more, of each failure whether the call
+// want of something on this side, of an exchange over HTTP, and of a peer that has sent
+// something of another protocol. A program that wants to know more, of each failure whether the call
 // may have run, calls CallContext with context.Background() in place of Call.
 type CallError struct {
 	Method   string // the service method that was called
@@ -178,6 +180,10 @@ func asNetRPC(err error) error {
 		cause = c.err
 	case *codec.EncodeError:
 		cause = c.Err
+	case *mismatch.Error:
+		if !c.Seen { // it may be no more than the end of the connection
+			cause = c.Err
+		}
 	}
 	if isOurs(cause) {
 		return err
@@ -189,7 +195,7 @@ func asNetRPC(err error) error {
 // codecs in a place where net/rpc's have no limit and so no error.
 func isOurs(err error) bool {
 	switch err.(type) { //nolint:errorlint // these are never wrapped
-	case *lastError, *codec.FrameError, *codec.ExchangeError, *protocol.Refusal:
+	case *lastError, *causeError, *mismatch.Error, *codec.FrameError, *codec.ExchangeError, *protocol.Refusal:
 		return true
 	}
 	switch err { //nolint:errorlint // a net.Error of a dial's may match them, and is none of ours
@@ -303,6 +309,15 @@ func dialCause(err error) error {
 
 // errPanicked ends a call for which a function of the Dialer's, or a policy, panics.
 var errPanicked = errors.New("rpcx: a function of the Dialer panicked")
+
+// inDialer returns the error of a configuration that is the Dialer's field of that name, as
+// its user has written it.
+func inDialer(field string, err error) error {
+	if e, ok := err.(interface{ In(config string) string }); ok {
+		return errors.New("rpcx: " + e.In("Dialer."+field))
+	}
+	return err
+}
 
 // fieldError says which field of a Dialer is wrong, and what to write instead.
 func fieldError(field string, value any, want string) error {

@@ -5,29 +5,39 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"reflect"
 	"time"
-)
 
-var errNoConn = errors.New("Dialer.NetDial returned neither a connection nor an error")
+	"resilientrpc/rpcx/internal/mismatch"
+)
 
 // connect makes one connection: dial, TLS, and CONNECT as asked for. TLS knows the
 // server as host; if that is empty, as the host of the address.
-func (d *Dialer) connect(ctx context.Context, network, address, host string) (net.Conn, error) {
-	conn, err := d.NetDial(ctx, network, address)
+func (d *Dialer) connect(ctx context.Context, network, address, host string) (conn net.Conn, err error) {
+	function := "NetDial" // the one of the Dialer's that is running
+	defer func() {
+		if p := recover(); p != nil {
+			if !isNil(conn) {
+				discard(conn)
+			}
+			conn, err = nil, &net.OpError{Op: "dial", Net: network, Err: panicked(function, p)}
+		}
+	}()
+	conn, err = d.NetDial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	if v := reflect.ValueOf(conn); conn == nil || v.Kind() == reflect.Pointer && v.IsNil() {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: errNoConn}
+	if isNil(conn) {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: &functionError{field: function, fault: "returned neither a connection nor an error"}}
 	}
 	if d.TLSConfig != nil {
+		function = "TLSConfig"
 		conn = tls.Client(conn, d.tlsConfig(address, host))
 	}
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // best effort
+	stop := context.AfterFunc(ctx, interrupting(conn))
 	err = d.handshake(ctx, conn)
 	if !stop() && err == nil {
 		err = ctx.Err()
@@ -40,6 +50,14 @@ func (d *Dialer) connect(ctx context.Context, network, address, host string) (ne
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: conn.RemoteAddr(), Err: err}
 	}
 	return conn, nil
+}
+
+// interrupting returns what ends a handshake, if the connection has deadlines.
+func interrupting(conn net.Conn) func() {
+	return func() {
+		defer func() { recover() }()      //nolint:errcheck // it may have none
+		conn.SetDeadline(time.Unix(1, 0)) //nolint:errcheck // likewise
+	}
 }
 
 // discard closes a connection that is not used. Whatever comes of that, panics included,
@@ -64,21 +82,27 @@ func (d *Dialer) tlsConfig(address, host string) *tls.Config {
 func (d *Dialer) handshake(ctx context.Context, conn net.Conn) error {
 	if t, ok := conn.(*tls.Conn); ok {
 		if err := t.HandshakeContext(ctx); err != nil {
-			return err
+			return mismatch.Handshake(err)
 		}
 	}
 	if d.HTTPPath == "" {
 		return nil
 	}
-	if _, err := io.WriteString(conn, "CONNECT "+d.HTTPPath+" HTTP/1.0\n\n"); err != nil {
-		return err
+	if _, err := io.WriteString(conn, "CONNECT "+d.HTTPPath+" HTTP/1.0\n"+mismatch.UserAgent+"\n"); err != nil {
+		return mismatch.Connect(d.HTTPPath, 0, nil, err)
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: http.MethodConnect})
+	in := bufio.NewReader(conn)
+	in.Peek(1)                                   //nolint:errcheck // reading the response returns it
+	received, _ := in.Peek(in.Buffered())        // they are there
+	if len(received) > 0 && received[0] != 'H' { // it may never send a whole line
+		return mismatch.Connect(d.HTTPPath, 0, received, fmt.Errorf("malformed HTTP response %.40q", received))
+	}
+	resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
 	if err != nil {
-		return err
+		return mismatch.Connect(d.HTTPPath, 0, received, err)
 	}
 	if resp.Status != "200 Connected to Go RPC" {
-		return errors.New("unexpected HTTP response: " + resp.Status)
+		return mismatch.Connect(d.HTTPPath, resp.StatusCode, received, errors.New("unexpected HTTP response: "+resp.Status))
 	}
 	return nil
 }

@@ -108,6 +108,11 @@ func (r *membership) refresh(now time.Time) {
 	}
 	if up, used := r.client.balancer.Up(now); up == 0 && used > 0 {
 		r.refreshed = now
+		defer func() {
+			if p := recover(); p != nil {
+				r.client.panics.note(panicked("Resolver", p))
+			}
+		}()
 		r.refresher.Refresh()
 	}
 }

@@ -121,7 +121,7 @@ func checkMethod(pattern string, o MethodOptions) error {
 	case o.WaitForReady < No || o.WaitForReady > Yes:
 		return fieldError(field+".WaitForReady", o.WaitForReady, "Yes, No, or 0 to leave it open")
 	}
-	return nil
+	return checkUnit(field+".Timeout", o.Timeout, leastBound)
 }
 
 // find returns what is said of a method.

@@ -99,6 +99,7 @@ func (p *prober) lookEarlyAt(ctx context.Context, now, at time.Time) time.Time {
 // lookNow asks the peer for an answer beside those that it has owed for some time.
 func (p *prober) lookNow(ctx context.Context, now time.Time) {
 	for _, c := range p.pool.all() {
+		c.doubt()
 		switch {
 		case p.fixed || c.ping != nil || !c.owesMore() || c.silentFor(now) < p.slot/8:
 		case p.mayPing(c) && !c.Wire().Full():

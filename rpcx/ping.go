@@ -80,6 +80,7 @@ func (c *conn) silentFor(now time.Time) time.Duration {
 // that may not be pinged, or whose encoder is retired, owes what its requests do.
 func (c *conn) watch(now time.Time, slot time.Duration) (owed time.Duration) {
 	c.settlePing()
+	c.doubt()
 	at := now.Sub(c.ep.client.born)
 	if c.Decoding() {
 		c.heard.Store(int64(at))

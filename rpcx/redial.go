@@ -110,7 +110,8 @@ var localErrors = []syscall.Errno{
 }
 
 // isLocal reports whether a dial failed for a reason on this side, which says nothing of
-// the peer: the system refused, the context was cancelled, or names are not resolved.
+// the peer: the system refused, the context was cancelled, names are not resolved, or a
+// function of the Dialer's does not work.
 func isLocal(err error) bool {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
@@ -119,6 +120,10 @@ func isLocal(err error) bool {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		return !dns.IsNotFound
+	}
+	var function *functionError
+	if errors.As(err, &function) {
+		return true
 	}
 	return errors.Is(err, context.Canceled)
 }

@@ -99,11 +99,22 @@ func (c *core) resolve(r Resolver) {
 		}
 	}
 	// The resolver may change the set once deliver has returned.
-	err := r.Watch(c.ctx, func(set []Endpoint, err error) { send(delivery{set: slices.Clone(set), err: err}) })
+	err := watchSet(c.ctx, r, func(set []Endpoint, err error) { send(delivery{set: slices.Clone(set), err: err}) })
+	c.notePanic(err)
 	if err == nil {
 		err = errors.New("it does not say why")
 	}
 	send(delivery{err: fmt.Errorf("rpcx: the resolver has given up: %w", err), last: true})
+}
+
+// watchSet is the resolver's Watch, whose panic is an error.
+func watchSet(ctx context.Context, r Resolver, deliver func([]Endpoint, error)) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked("Resolver", p)
+		}
+	}()
+	return r.Watch(ctx, deliver)
 }
 
 // firstSet waits for the first usable set. Failures that the resolver recovers from do not
@@ -119,7 +130,7 @@ func (c *core) firstSet(ctx context.Context) error {
 				return last
 			}
 		case <-ctx.Done():
-			err := fmt.Errorf("rpcx: the resolver has named no endpoints: %w", ctx.Err())
+			err := fmt.Errorf("rpcx: the resolver has named no endpoints: %w", contextError(ctx))
 			if last != nil {
 				err = &lastError{err, last}
 			}

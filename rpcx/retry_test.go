@@ -295,7 +295,7 @@ func TestTimeoutOfAMethod(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.CallTimeout = time.Second
 		f.dialer.Methods = map[string]rpcx.MethodOptions{
-			"Bank.Sleep": {Timeout: time.Minute}, "Bank.SlowDeposit": {Timeout: -1}, "Bank.W*": {Timeout: time.Microsecond},
+			"Bank.Sleep": {Timeout: time.Minute}, "Bank.SlowDeposit": {Timeout: -1}, "Bank.W*": {Timeout: time.Millisecond},
 		}
 		c := f.dial()
 		defer c.Close()

@@ -39,6 +39,6 @@ func TestThrottle(t *testing.T) {
 
 		f.dialer.Throttle = &breaker.ThrottleConfig{K: 0.5}
 		_, err := f.dialer.Dial("tcp", "a:1")
-		require.ErrorContains(t, err, "ThrottleConfig.K is 0.5")
+		require.ErrorContains(t, err, "rpcx: Dialer.Throttle.K is 0.5; want at least 1")
 	})
 }

@@ -218,15 +218,18 @@ func guardStart[T any](log *slog.Logger, hook func(context.Context, T) context.C
 // stopPanic is deferred. It logs the first panic of a hook; more of the same would
 // be as many as there are calls.
 func stopPanic(log *slog.Logger, told *sync.Once, function string) {
-	v := recover()
-	if v == nil {
-		return
+	if v := recover(); v != nil {
+		logPanic(log, told, function, v, debug.Stack())
 	}
+}
+
+// logPanic logs a panic, unless one was told already.
+func logPanic(log *slog.Logger, told *sync.Once, function string, value any, stack []byte) {
 	told.Do(func() {
 		defer func() { _ = recover() }() // it may be the log that panics
 		if log == nil {
 			log = slog.Default()
 		}
-		log.Error(function+" panicked", "panic", v, "stack", string(debug.Stack()))
+		log.Error(function+" panicked", "panic", value, "stack", string(stack))
 	})
 }

@@ -30,6 +30,9 @@ type Observer interface {
 	// Retired is called once, when the connection takes no further exchanges, and, if it
 	// ends otherwise, before its exchanges learn that.
 	Retired()
+	// Explain returns the cause of a connection's end, or an error that wraps it and says
+	// more. It is called before the exchanges learn that, perhaps more than once.
+	Explain(cause error) error
 	// Closed is called once, when the connection has ended.
 	Closed(cause error)
 }
@@ -99,13 +102,20 @@ type Conn struct {
 }
 
 // Open starts a connection over rwc with the given codec. Conn is a part of its Observer,
-// which may be called before Open returns.
-func (c *Conn) Open(rwc io.ReadWriteCloser, makeCodec func(io.ReadWriteCloser) rpc.ClientCodec, cfg Config) {
+// which may be called before Open returns. An error is makeCodec's: there is no connection,
+// and rwc is left as it is.
+func (c *Conn) Open(rwc io.ReadWriteCloser, makeCodec func(io.ReadWriteCloser) (rpc.ClientCodec, error), cfg Config) error {
 	c.init(cfg)
 	c.wire = wire.New(rwc, wire.Config{
 		Go: func(f func()) { go f() }, Fail: c.Fail, Heard: cfg.Observer.Heard, Stall: wire.WriteStall,
 	})
-	c.start(makeCodec(c.wire))
+	inner, err := makeCodec(c.wire)
+	if err != nil {
+		c.wire.Stop(err)
+		return err
+	}
+	c.start(inner)
+	return nil
 }
 
 // OpenCodec is Open over a codec that the user made.
@@ -211,6 +221,7 @@ func (c *Conn) Retire() {
 // closed by Close only, but read no further. It is called with no lock held, since the
 // owners of exchanges are called.
 func (c *Conn) Fail(cause error) {
+	cause = c.cfg.Observer.Explain(cause)
 	c.mu.Lock()
 	was := c.state
 	if was != closed {

@@ -48,12 +48,13 @@ type observer struct {
 	heard, wrote, received, late, retired, closed atomic.Int64
 }
 
-func (o *observer) Heard(time.Time)       { o.heard.Add(1) }
-func (o *observer) Writing(*Exchange)     {}
-func (o *observer) Wrote(*Exchange)       { o.wrote.Add(1) }
-func (o *observer) Loaded(int, time.Time) {}
-func (o *observer) Retired()              { o.retired.Add(1) }
-func (o *observer) Closed(error)          { o.closed.Add(1) }
+func (o *observer) Heard(time.Time)           { o.heard.Add(1) }
+func (o *observer) Writing(*Exchange)         {}
+func (o *observer) Wrote(*Exchange)           { o.wrote.Add(1) }
+func (o *observer) Loaded(int, time.Time)     {}
+func (o *observer) Retired()                  { o.retired.Add(1) }
+func (o *observer) Explain(cause error) error { return cause }
+func (o *observer) Closed(error)              { o.closed.Add(1) }
 func (o *observer) Received(_ *Exchange, _ time.Time, _, late bool) {
 	o.received.Add(1)
 	if late {
@@ -93,7 +94,8 @@ func dialAs(t *testing.T, name string, given bool) (*observer, net.Conn) {
 	conn, err := net.Dial("tcp", lis.Addr().String())
 	require.NoError(t, err)
 	o := new(observer)
-	o.Open(conn, codecs[name].client, Config{Observer: o, Given: given})
+	client := func(conn io.ReadWriteCloser) (rpc.ClientCodec, error) { return codecs[name].client(conn), nil }
+	require.NoError(t, o.Open(conn, client, Config{Observer: o, Given: given}))
 	t.Cleanup(func() {
 		o.Fail(io.EOF)
 		o.Close()

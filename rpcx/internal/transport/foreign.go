@@ -85,7 +85,7 @@ func (c *Conn) decodeAside(x *Exchange, r *reply) (mine bool, err error) {
 		return c.decodeInPlace(x, r)
 	}
 	aside := reflect.New(x.aside)
-	err = c.codec.ReadResponseBody(aside.Interface())
+	err = c.readBody(aside.Interface())
 	if mine = x.answer(); mine {
 		if err == nil {
 			reflect.ValueOf(x.Reply).Elem().Set(aside.Elem())

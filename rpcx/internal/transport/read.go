@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"resilientrpc/rpcx/internal/wire"
@@ -52,8 +53,14 @@ func (c *Conn) toReader() {
 	go c.read()
 }
 
-// read is the reader goroutine.
+// read is the reader goroutine. A panic of the codec or of the connection is its end: their
+// owner could not recover in this goroutine.
 func (c *Conn) read() {
+	defer func() {
+		if p := recover(); p != nil {
+			c.Fail(fmt.Errorf("rpcx: the codec or its connection panicked: %v", p))
+		}
+	}()
 	for {
 		if c.peeks && !c.prefetch.ReadAhead() {
 			if err := c.awaitReply(); err == errRested { //nolint:errorlint // it is never wrapped

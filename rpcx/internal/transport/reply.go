@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 	"net/rpc"
 	"reflect"
 	"time"
@@ -122,7 +123,18 @@ func (c *Conn) take(seq uint64) (x *Exchange, last bool, err error) {
 }
 
 // discard reads the body of a reply that is not wanted.
-func (c *Conn) discard() error { return c.codec.ReadResponseBody(nil) }
+func (c *Conn) discard() error { return c.readBody(nil) }
+
+// readBody has the codec read a body. A panic of it is an error of the stream: the exchange
+// has an owner no more, and would never end.
+func (c *Conn) readBody(into any) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("rpcx: the codec panicked: %v", p)
+		}
+	}()
+	return c.codec.ReadResponseBody(into)
+}
 
 // decode reads the body of the reply to an exchange. It reports whether the reader is the
 // one that ends it.
@@ -147,7 +159,7 @@ func (c *Conn) decodeInPlace(x *Exchange, r *reply) (mine bool, err error) {
 	if !x.answer() {
 		return false, c.discard()
 	}
-	err = c.codec.ReadResponseBody(x.Reply)
+	err = c.readBody(x.Reply)
 	x.outcome = decoded(r, err)
 	if x.outcome.Cause == ReplyUnreadable && IsDecodeError(err) {
 		err = nil // of this exchange alone

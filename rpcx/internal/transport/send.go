@@ -142,6 +142,16 @@ func (c *Conn) write(x *Exchange, mayRead bool) error {
 	return nil
 }
 
+// Interject sends bytes between two requests that are none. It is for connections with a
+// wire, and does nothing if that is full.
+func (c *Conn) Interject(p []byte) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if !c.wire.Full() {
+		c.wire.Write(p) //nolint:errcheck // it goes to memory, or the connection has ended
+	}
+}
+
 // issue gives an exchange its number, and decides on the reader of its reply. It reports
 // whether there are others in flight.
 func (c *Conn) issue(x *Exchange, mayRead bool) (crowded bool, err error) {

@@ -63,6 +63,7 @@ type Wire struct {
 	readerLeft chan struct{} // closed when a reader that was locked out has come out
 
 	mu       sync.Mutex    // protects following
+	heads    heads         // of both directions
 	buf      []byte        // waits to leave
 	spare    []byte        // the other buffer, while it is not being written
 	small    int           // writes since one has needed a quarter of its buffer
@@ -106,7 +107,9 @@ func (w *Wire) Read(p []byte) (int, error) {
 	if !w.reader.CompareAndSwap(readerIn, readerOut) {
 		close(w.readerLeft)
 	}
-	w.received.Add(int64(n))
+	if before := w.received.Add(int64(n)) - int64(n); before < headSize && n > 0 {
+		w.keepReceived(p[:n])
+	}
 	if n > 0 && w.cfg.Heard != nil {
 		w.lastRead = time.Now()
 		w.cfg.Heard(w.lastRead)
@@ -158,6 +161,9 @@ func (w *Wire) queue(p []byte, frame bool) error {
 	}
 	w.buf = append(w.buf, p...)
 	end := w.queued.Add(int64(len(p)))
+	if end-int64(len(p)) < headSize {
+		w.heads.keep(&w.heads.sent, p)
+	}
 	if frame && w.frameEnd == 0 { // that of a second one would be beyond the first
 		w.frameEnd = end
 	}

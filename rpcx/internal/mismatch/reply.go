@@ -1,0 +1,103 @@
+package mismatch
+
+import "fmt"
+
+// Client is what is known of a client's connection.
+type Client struct {
+	// Sent and Received are the first bytes of each direction; a hundred are enough.
+	Sent, Received []byte
+	// Inner says that the bytes go through TLS or CONNECT, whose handshake has succeeded.
+	Inner bool
+}
+
+// Lost returns the error of a connection that has failed with err before it brought a
+// reply: an [*Error] if there is an explanation, or err. Known says that the peer has
+// answered over another connection; then only what it has sent counts.
+func (c Client) Lost(err error, known bool) error {
+	if text := c.received(); text != "" {
+		return &Error{Explanation: text, Seen: true, Err: err}
+	}
+	if len(c.Received) == 0 && !known && hungUp(err) {
+		if text := c.closed(); text != "" {
+			return &Error{Explanation: text, Err: err}
+		}
+	}
+	return err
+}
+
+// IsForeign reports whether the peer has sent what is no part of a reply. Between the two
+// versions of JSON-RPC that is never certain.
+func (c Client) IsForeign() bool {
+	return c.received() != "" && !(protocolOf(c.Sent).isJSON() && protocolOf(c.Received).isJSON())
+}
+
+// received explains what the peer has sent. That may be a part of a message, as the
+// connection may have ended within it.
+func (c Client) received() string {
+	self, peer := protocolOf(c.Sent), protocolOf(c.Received)
+	switch {
+	case peer == nothing || peer == self || peer == json1 && self == json2:
+		return ""
+	case peer == http && self.isJSON():
+		return "the peer is an HTTP server: for JSON-RPC over HTTP use package codec/jsonhttp"
+	case peer == http:
+		return "the peer is an HTTP server: if it serves net/rpc (rpc.HandleHTTP), set Dialer.HTTPPath or use DialHTTP"
+	case peer == tls:
+		return "the peer is a TLS server: set Dialer.TLSConfig"
+	case peer == gob:
+		return "the peer speaks gob, net/rpc's default: leave Dialer.Codec nil"
+	case peer == json2:
+		return "the peer speaks JSON-RPC 2.0: set Dialer.Codec to codec.NewJSON2Client"
+	case peer == json1:
+		return "the peer speaks JSON-RPC: set Dialer.Codec to codec.NewJSONClient"
+	case self == unknown || len(c.Received) < certain:
+		return ""
+	}
+	return fmt.Sprintf("the peer's first bytes are %.40q, and no reply: check the address", c.Received)
+}
+
+// certain is how many bytes are enough to recognize a protocol by.
+const certain = 8
+
+// closed explains a peer that ends the connection without having sent anything.
+func (c Client) closed() string {
+	tls := " or a TLS server (set Dialer.TLSConfig)"
+	if c.Inner {
+		tls = ""
+	}
+	switch self := protocolOf(c.Sent); {
+	case self == gob:
+		return "the peer has never answered: a JSON-RPC server (set Dialer.Codec)" + tls + " ends the connection like that when it is sent gob"
+	case self.isJSON():
+		return "the peer has never answered: a gob server (leave Dialer.Codec nil)" + tls + " ends the connection like that when it is sent JSON"
+	}
+	return ""
+}
+
+// A Nudge is what a client may send to a peer that does not answer its first request: it
+// means nothing to a server of the client's protocol, and has one of another protocol
+// answer, or hang up. It is nil if there is none.
+//
+// A gob server takes the first brace of JSON for the length of a message, 123 bytes, and
+// waits for the rest: blanks are. An HTTP server waits for the end of a line, which gob
+// need not have: the definition of a type that is never used has one in the type's name.
+func (c Client) Nudge() []byte {
+	switch self := protocolOf(c.Sent); {
+	case self == gob:
+		return gobNudge
+	case self.isJSON():
+		return blanks[:]
+	}
+	return nil
+}
+
+// gobNudge defines type 1<<30, a struct without fields.
+var gobNudge = []byte("\x16" + "\xfc\x7f\xff\xff\xff" + // minus its number
+	"\x03\x01" + "\x01\x04\r\n\r\n" + "\x01\xfc\x80\x00\x00\x00" + "\x00\x00\x00")
+
+var blanks = func() (b [123]byte) {
+	for i := range b {
+		b[i] = ' '
+	}
+	return b
+}()
