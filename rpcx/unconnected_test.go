@@ -105,7 +105,10 @@ func TestEndpointReturnsWithoutPings(t *testing.T) {
 	for name, fault := range map[string]func(*fleet, string){
 		"killed":   (*fleet).kill,
 		"vanished": (*fleet).vanish,
-		"cut":      func(f *fleet, addr string) { f.Cut(addr) },
+		"cut": func(f *fleet, addr string) {
+			f.Cut(addr)
+			synctest.Wait() // the client has seen it: a call just then may have been sent
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 3, func(t *testing.T, f *fleet) {
