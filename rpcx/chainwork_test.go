@@ -3,6 +3,7 @@ package rpcx_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/rpc"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/stretchr/testify/require"
 
+	"resilientrpc/codec"
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/leak"
 )
@@ -61,19 +63,21 @@ var chains = map[string]struct {
 	aware bool
 	serve func(t *testing.T, lis net.Listener, s *rpc.Server)
 }{
-	"Serve and ContextOf": {true, serveOrderly},
-	"Serve":               {false, serveOrderly},
-	"stock server": {true, func(t *testing.T, lis net.Listener, s *rpc.Server) {
-		go s.Accept(lis)
-		t.Cleanup(func() { lis.Close() })
-	}},
+	"Serve and ContextOf": {true, serveGob},
+	"Serve":               {false, serveGob},
+	"stock server":        {true, serveStock},
 }
 
-func serveOrderly(t *testing.T, lis net.Listener, s *rpc.Server) {
+func serveGob(t *testing.T, lis net.Listener, s *rpc.Server) {
+	serveOrderly(t, lis, s, codec.NewGobServer)
+}
+
+// serveOrderly serves with Serve until the test ends.
+func serveOrderly(t *testing.T, lis net.Listener, s *rpc.Server, newCodec func(io.ReadWriteCloser) rpc.ServerCodec) {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	cfg := rpcx.ServeConfig{StopTimeout: time.Minute}
-	go func() { done <- cfg.Serve(ctx, lis, s, nil) }()
+	go func() { done <- cfg.Serve(ctx, lis, s, newCodec) }()
 	t.Cleanup(func() {
 		stop()
 		<-done
