@@ -33,6 +33,12 @@ func (*Knowing) Tell(q *Question, reply *Known) error {
 	return nil
 }
 
+// Same implements a method, whose replies are all alike.
+func (*Knowing) Same(_ *Question, reply *bool) error {
+	*reply = true
+	return nil
+}
+
 // Wait ends with its context, or when it is released.
 func (k *Knowing) Wait(q *Question, _ *struct{}) error {
 	ctx := rpcx.ContextOf(q)

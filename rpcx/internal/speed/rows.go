@@ -37,6 +37,8 @@ var rows = []row{
 
 	allocs("allocations per call, gob", toStock(gobTCP), 3),
 	allocs("allocations per call with a timeout, gob", withTimeout(gobTCP), 9),
+	allocs("allocations per call, Serve, gob", toServe(gobTCP), 3),
+	allocs("allocations per call with a timeout, Serve, gob", withTimeoutToServe(gobTCP), 9),
 	calls("the client alone, over an instant codec", instantNetRPC, instantRPCX, alone, 1.00),
 	idle("an idle endpoint, kB", " kB", "rpcx", footprint.kilobytes, 14),
 	idle("an idle endpoint, goroutines", "", "rpcx", footprint.goroutines, 1),
