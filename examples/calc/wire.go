@@ -28,7 +28,7 @@ func (w *wire) register(fs *flag.FlagSet) {
 
 // registerServer is for the subcommands that start servers for more than one call.
 func (w *wire) registerServer(fs *flag.FlagSet) {
-	fs.StringVar(&w.server, "server", "net/rpc", "server: net/rpc, or rpcx for rpcx.Serve")
+	fs.StringVar(&w.server, "server", "net/rpc", "server: net/rpc, or rpcx for rpcx.Serve\n")
 }
 
 func (w wire) check() error {
