@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"github.com/stretchr/testify/require"
 
 	"resilientrpc/codec"
@@ -242,33 +241,6 @@ func TestTraceGoesThroughAChain(t *testing.T) {
 			require.Zero(t, got)
 		})
 	}
-}
-
-// Three attempts at each of two layers are nine calls at the third, unless the second says
-// that it has tried.
-func TestRetriesOfAChainDoNotMultiply(t *testing.T) {
-	leak.Check(t)
-	d := rpcx.Dialer{Methods: idempotent("*"), Classify: func(string, error) rpcx.Class { return rpcx.TryElsewhere }}
-	d.Retry.Budget = -1
-	d.Retry.MaxAttempts = 3
-	d.Retry.BackOff = func() backoff.BackOff { return backoff.NewConstantBackOff(time.Millisecond) }
-	last := newChained(nil)
-	toLast, err := d.Dial("tcp", serveChained(t, last, nil))
-	require.NoError(t, err)
-	defer toLast.Close()
-	middle := newChained(toLast)
-	toMiddle, err := d.Dial("tcp", serveChained(t, middle, nil))
-	require.NoError(t, err)
-	defer toMiddle.Close()
-	first := newChained(toMiddle)
-	toFirst, err := d.Dial("tcp", serveChained(t, first, nil))
-	require.NoError(t, err)
-	defer toFirst.Close()
-
-	require.Error(t, toFirst.Call("Chained.Fail", &Question{}, new(string)))
-	require.Equal(t, int64(3), last.calls.Load(), "27 without the marks")
-	require.Equal(t, int64(1), middle.calls.Load())
-	require.Equal(t, int64(1), first.calls.Load())
 }
 
 // A request that repeats one whose connection was lost makes no retries behind the server.

@@ -81,6 +81,7 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error
 func (d *demo) parse(args []string, stdout io.Writer) error {
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
 	d.wire.register(fs)
+	d.wire.registerServer(fs)
 	d.load.register(fs)
 	fs.DurationVar(&d.step, "step", 2500*time.Millisecond, "time between two events of the demo")
 	fs.DurationVar(&d.work, "work", 20*time.Millisecond, "how long each call takes the server")
@@ -162,7 +163,7 @@ func (d *demo) finish(ctx context.Context) error {
 }
 
 // report sums up one client's load.
-func (d *demo) report(c *contestant, runs map[string]int) *report {
+func (d *demo) report(c *contestant, runs map[string][]time.Time) *report {
 	r := c.load.report()
 	r.audited, r.audit = true, c.load.tally.check(runs)
 	for _, f := range d.faults {

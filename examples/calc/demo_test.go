@@ -31,7 +31,7 @@ func TestDemo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			args := append(w.args(), "-step", "600ms", "-bound", "4500ms")
+			args := append(w.serverArgs(), "-step", "600ms", "-bound", "4500ms")
 			listed := name == "gob"
 			if listed {
 				args = append(args, "-resolver", "file", "-debug", "127.0.0.1:0")
@@ -60,6 +60,9 @@ func TestDemo(t *testing.T) {
 				require.NotEqual(t, "0", rows["hung (over 4.5s)"][0], "the plain client met the freeze")
 				require.NotEqual(t, "never", rows["time to route around B, frozen"][1])
 				require.NotEqual(t, "never", rows["time to return to B, continued"][1])
+			}
+			if w.server == "rpcx" {
+				require.Equal(t, "0", rows["executed for nobody"][1])
 			}
 			if listed {
 				require.Regexp(t, `^The live page of rpcx: http://127\.0\.0\.1:\d+/debug/rpcx\n`, stdout.String())

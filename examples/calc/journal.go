@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 )
 
-// A journal is a replica's list of executed call ids, one a line. It outlives
-// a SIGKILL: what write(2) has taken belongs to the kernel.
+// A journal is a replica's list of executions, each a line: its time, in nanoseconds
+// since 1970, and the id of the call. It outlives a SIGKILL: what write(2) has taken belongs to the kernel.
 type journal struct{ f *os.File }
 
 func openJournal(path string) (*journal, error) {
@@ -28,7 +30,7 @@ func (j *journal) append(id string) error {
 	if id == "" || strings.ContainsAny(id, "\r\n") {
 		return fmt.Errorf("deposit id %q: want one line that is not empty", id)
 	}
-	_, err := j.f.WriteString(id + "\n") // one write: O_APPEND keeps lines whole
+	_, err := fmt.Fprintf(j.f, "%d %s\n", time.Now().UnixNano(), id) // one write: O_APPEND keeps lines whole
 	return err
 }
 
@@ -39,10 +41,10 @@ func (j *journal) close() error {
 	return j.f.Close()
 }
 
-// executions adds up how often each call id was executed, over all journals.
+// executions returns when each call id was executed, over all journals.
 // A journal that was never written counts as empty.
-func executions(paths ...string) (map[string]int, error) {
-	runs := make(map[string]int)
+func executions(paths ...string) (map[string][]time.Time, error) {
+	runs := make(map[string][]time.Time)
 	for _, path := range paths {
 		if err := addExecutions(runs, path); err != nil {
 			return nil, err
@@ -51,7 +53,7 @@ func executions(paths ...string) (map[string]int, error) {
 	return runs, nil
 }
 
-func addExecutions(runs map[string]int, path string) error {
+func addExecutions(runs map[string][]time.Time, path string) error {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -62,7 +64,12 @@ func addExecutions(runs map[string]int, path string) error {
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		runs[lines.Text()]++
+		stamp, id, _ := strings.Cut(lines.Text(), " ")
+		nanos, err := strconv.ParseInt(stamp, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		runs[id] = append(runs[id], time.Unix(0, nanos))
 	}
 	return lines.Err()
 }

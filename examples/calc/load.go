@@ -38,10 +38,10 @@ func (c *loadConfig) check() error {
 	return positive("bound", c.bound)
 }
 
-// dialer is w's with the heartbeat asked for.
+// dialer is w's with the heartbeat asked for. No call takes longer than it may.
 func (c *loadConfig) dialer(w wire) *rpcx.Dialer {
 	d := w.dialer()
-	d.Heartbeat = c.heartbeat
+	d.Heartbeat, d.CallTimeout = c.heartbeat, c.bound
 	return d
 }
 
@@ -187,8 +187,8 @@ func (l *load) one(worker, n int) {
 
 func (l *load) deposit(worker, n int) {
 	args, reply := DepositArgs{ID: fmt.Sprintf("%s/%d/%d", l.prefix, worker, n), Amount: int64(n)}, Receipt{}
-	l.tally.begin(args.ID)
 	r := result{start: time.Now(), id: args.ID}
+	l.tally.begin(args.ID, r.start)
 	r.err = l.client.Call("Calc.Deposit", args, &reply)
 	r.end = time.Now()
 	r.wrong = r.err == nil && (reply.ID != args.ID || reply.Amount != args.Amount)
@@ -199,8 +199,8 @@ func (l *load) deposit(worker, n int) {
 func (l *load) compute(worker, n int) {
 	method, args, want := problem(worker, n)
 	var reply Answer
-	l.tally.begin("")
 	r := result{start: time.Now()}
+	l.tally.begin("", r.start)
 	r.err = l.client.Call(method, args, &reply)
 	r.end = time.Now()
 	r.wrong = r.err == nil && reply.Value != want

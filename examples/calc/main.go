@@ -1,5 +1,5 @@
 // Command calc is a calculator with three replicas. Its servers are stock
-// net/rpc; only the client differs. Without a subcommand it is a demo: the
+// net/rpc, or rpcx.Serve if so wanted; only the client differs. Without a subcommand it is a demo: the
 // same load goes through a plain rpc.Dial client and through rpcx, while one
 // replica is killed, another frozen, and both brought back.
 package main

@@ -35,6 +35,8 @@ func TestBadArgumentsAreOneClearLineAndStatus2(t *testing.T) {
 		{"-frob", "flag provided but not defined: -frob"},
 		{"-codec xml", `-codec is "xml"; want gob or jsonrpc`},
 		{"-http -codec jsonrpc", "-http goes with -codec gob only: net/rpc's HTTP handler knows no other"},
+		{"-server none", `-server is "none"; want net/rpc or rpcx`},
+		{"-http -server rpcx", "-http goes with -server net/rpc only: rpcx.Serve has no HTTP handler"},
 		{"-step 0s", "-step is 0s; want more than 0"},
 		{"-step 0s -workers 0", "-step is 0s; want more than 0"},
 		{"-step soon", `invalid value "soon" for flag -step: parse error`},

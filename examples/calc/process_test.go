@@ -17,6 +17,9 @@ var wires = map[string]wire{
 	"gob":     {codec: "gob"},
 	"jsonrpc": {codec: "jsonrpc"},
 	"http":    {codec: "gob", http: true},
+
+	"gob Serve":     {codec: "gob", server: "rpcx"},
+	"jsonrpc Serve": {codec: "jsonrpc", server: "rpcx"},
 }
 
 // startReplicas starts real processes that end with the test.
@@ -69,8 +72,8 @@ func TestLoadThroughProcesses(t *testing.T) {
 				runs, err := executions(f.journals()...)
 				require.NoError(t, err)
 				require.NotEmpty(t, runs)
-				for id, n := range runs {
-					require.Equal(t, 1, n, id)
+				for id, at := range runs {
+					require.Len(t, at, 1, id)
 				}
 			})
 		}

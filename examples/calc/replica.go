@@ -40,7 +40,7 @@ func (r *replica) start(ctx context.Context) error {
 	args := append([]string{
 		"serve", "-until-eof", "-addr", r.addr, "-name", r.name,
 		"-journal", r.journal, "-work", r.work.String(),
-	}, r.wire.args()...)
+	}, r.wire.serverArgs()...)
 	cmd := exec.Command(exe, args...)
 	cmd.Stderr = r.stderr
 	detach(cmd)

@@ -105,6 +105,7 @@ func writeReports(out io.Writer, reports ...*report) {
 		number("duplicate executions", func(r *report) int { return r.audit.duplicates })
 		number("reported done, never executed", func(r *report) int { return r.audit.lost })
 		number("reported not sent, yet executed", func(r *report) int { return r.audit.ghosts })
+		number("executed for nobody", func(r *report) int { return r.audit.forNobody })
 	}
 	for i, l := range first.routed {
 		row("time to route around "+l.what, func(r *report) string { return r.routed[i].String() })

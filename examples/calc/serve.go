@@ -11,6 +11,9 @@ import (
 	"net/rpc/jsonrpc"
 	"os"
 	"time"
+
+	"resilientrpc/codec"
+	"resilientrpc/rpcx"
 )
 
 // listening is the line by which a replica tells its parent its address.
@@ -20,6 +23,7 @@ func runServe(ctx context.Context, args []string, stdout io.Writer) error {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	var w wire
 	w.register(fs)
+	w.registerServer(fs)
 	addr := fs.String("addr", "127.0.0.1:7001", "address to listen on; port 0 is a free one\n")
 	name := fs.String("name", "", "`name` in every answer (default the address)")
 	path := fs.String("journal", "", "`file` to which each executed deposit is appended")
@@ -67,11 +71,19 @@ func runServe(ctx context.Context, args []string, stdout io.Writer) error {
 	return w.serve(ctx, lis, calc)
 }
 
-// serve answers calls on lis until ctx ends. It is net/rpc as it comes.
+// serve answers calls on lis until ctx ends. It is net/rpc as it comes, unless it is to be
+// rpcx.Serve.
 func (w wire) serve(ctx context.Context, lis net.Listener, calc *Calc) error {
 	srv := rpc.NewServer()
 	if err := srv.Register(calc); err != nil {
 		return err
+	}
+	if w.server == "rpcx" {
+		newCodec := codec.NewGobServer
+		if w.codec == "jsonrpc" {
+			newCodec = codec.NewJSONServer
+		}
+		return rpcx.Serve(ctx, lis, srv, newCodec)
 	}
 	defer context.AfterFunc(ctx, func() { lis.Close() })() //nolint:errcheck // accept fails once it is closed
 	err := w.accept(lis, srv)

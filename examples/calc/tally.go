@@ -16,6 +16,12 @@ const (
 	maybeDone      // failed, executed or not
 )
 
+// A deposit is what a client knows of one.
+type deposit struct {
+	fate fate
+	left time.Time // when the caller was told of a failure, or gave it up as hung
+}
+
 // A tally is the result of one client's calls. All methods may be called
 // concurrently.
 type tally struct {
@@ -31,7 +37,7 @@ type tally struct {
 	wrong      int // replies with a wrong value
 	sample     error
 	times      histogram
-	deposits   map[string]fate
+	deposits   map[string]deposit
 	returns    map[string]*comeback
 }
 
@@ -42,7 +48,7 @@ type comeback struct{ since, first time.Time }
 func newTally(bound time.Duration) *tally {
 	return &tally{
 		bound:    bound,
-		deposits: make(map[string]fate),
+		deposits: make(map[string]deposit),
 		returns:  make(map[string]*comeback),
 	}
 }
@@ -58,12 +64,12 @@ type result struct {
 
 // begin notes a call that is about to be made; id is that of a deposit. Until
 // it has finished, a deposit may be done or not.
-func (t *tally) begin(id string) {
+func (t *tally) begin(id string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.open++
 	if id != "" {
-		t.deposits[id] = maybeDone
+		t.deposits[id] = deposit{maybeDone, now.Add(t.bound)}
 	}
 }
 
@@ -83,7 +89,11 @@ func (t *tally) record(r result) {
 		t.hung++
 	}
 	if r.id != "" {
-		t.deposits[r.id] = fateOf(r.err)
+		left := r.start.Add(t.bound)
+		if r.err != nil && r.end.Before(left) {
+			left = r.end
+		}
+		t.deposits[r.id] = deposit{fateOf(r.err), left}
 	}
 	switch {
 	case r.err != nil && !hung: // one that hung is not counted twice
@@ -172,21 +182,27 @@ type audit struct {
 	duplicates int // executions beyond the first of one call
 	lost       int // reported as done, never executed
 	ghosts     int // reported as not sent, yet executed
+	forNobody  int // executions that began after the caller had left
 }
 
-// check audits the deposits against executions counted by call id.
-func (t *tally) check(runs map[string]int) audit {
+// check audits the deposits against the times of their executions, by call id.
+func (t *tally) check(runs map[string][]time.Time) audit {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var a audit
-	for id, fate := range t.deposits {
-		n := runs[id]
+	for id, d := range t.deposits {
+		n := len(runs[id])
 		a.duplicates += max(0, n-1)
 		switch {
-		case fate == succeeded && n == 0:
+		case d.fate == succeeded && n == 0:
 			a.lost++
-		case fate == surelyNot && n > 0:
+		case d.fate == surelyNot && n > 0:
 			a.ghosts++
+		}
+		for _, at := range runs[id] {
+			if at.After(d.left) {
+				a.forNobody++
+			}
 		}
 	}
 	return a

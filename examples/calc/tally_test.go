@@ -39,8 +39,8 @@ func TestWhatAnErrorSaysOfExecution(t *testing.T) {
 
 // play records one call that took d.
 func play(t *tally, id string, d time.Duration, err error) {
-	t.begin(id)
 	start := time.Unix(0, 0)
+	t.begin(id, start)
 	t.record(result{start: start, end: start.Add(d), id: id, err: err})
 }
 
@@ -53,8 +53,8 @@ func TestTallyCounts(t *testing.T) {
 	play(ta, "d3", time.Millisecond, errMaybe)
 	play(ta, "", 2*time.Second, nil)    // hung, though it was answered
 	play(ta, "", 2*time.Second, io.EOF) // hung, not also failed
-	ta.begin("d4")                      // never comes back
-	ta.begin("")
+	ta.begin("d4", time.Unix(0, 0))     // never comes back
+	ta.begin("", time.Unix(0, 0))
 	ta.record(result{wrong: true})
 
 	calls, failed, open := ta.progress()
@@ -93,9 +93,9 @@ func TestAudit(t *testing.T) {
 		ta := newTally(time.Second)
 		play(ta, "d", 0, c.err)
 		play(ta, "", 0, nil)
-		runs := map[string]int{"another client's": 2}
+		runs := map[string][]time.Time{"another client's": make([]time.Time, 2)}
 		if c.runs > 0 {
-			runs["d"] = c.runs
+			runs["d"] = make([]time.Time, c.runs)
 		}
 		require.Equal(t, c.want, ta.check(runs), c.name)
 	}
@@ -104,17 +104,47 @@ func TestAudit(t *testing.T) {
 // A deposit that never came back is audited too.
 func TestAuditOfHungDeposit(t *testing.T) {
 	ta := newTally(time.Second)
-	ta.begin("d")
+	ta.begin("d", time.Unix(0, 0))
 	ta.settle()
-	require.Equal(t, audit{duplicates: 1}, ta.check(map[string]int{"d": 2}))
+	require.Equal(t, audit{duplicates: 1}, ta.check(map[string][]time.Time{"d": make([]time.Time, 2)}))
 	require.Equal(t, audit{}, ta.check(nil))
+}
+
+// A deposit that hangs, or fails, is executed for nobody from then on.
+func TestAuditOfLateDeposits(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name  string
+		took  time.Duration // 0 if it never comes back
+		err   error
+		runAt time.Duration
+		want  int
+	}{
+		{"before it failed", 100 * ms, errMaybe, 99 * ms, 0},
+		{"after it failed", 100 * ms, errMaybe, 101 * ms, 1},
+		{"before it was done", 100 * ms, nil, 99 * ms, 0},
+		{"done, and late", 3000 * ms, nil, 1001 * ms, 1},
+		{"failed, and late", 3000 * ms, errMaybe, 1001 * ms, 1},
+		{"hung, and in time", 0, nil, 999 * ms, 0},
+		{"hung", 0, nil, 1001 * ms, 1},
+	} {
+		ta := newTally(time.Second)
+		if c.took > 0 {
+			play(ta, "d", c.took, c.err)
+		} else {
+			ta.begin("d", time.Unix(0, 0))
+		}
+		ta.settle()
+		runs := map[string][]time.Time{"d": {time.Unix(0, 0).Add(c.runAt)}}
+		require.Equal(t, audit{forNobody: c.want}, ta.check(runs), c.name)
+	}
 }
 
 func TestReturnIsTheFirstCallThatBeganAfterIt(t *testing.T) {
 	at := func(ms int) time.Time { return time.Unix(0, 0).Add(time.Duration(ms) * time.Millisecond) }
 	ta := newTally(time.Minute)
 	answered := func(by string, start, end int) {
-		ta.begin("")
+		ta.begin("", at(start))
 		ta.record(result{start: at(start), end: at(end), replica: by})
 	}
 	_, ok := ta.returned("A")

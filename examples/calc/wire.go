@@ -17,6 +17,8 @@ import (
 type wire struct {
 	codec string // "gob" or "jsonrpc"
 	http  bool   // connect through HTTP, as rpc.DialHTTP does
+
+	server string // "rpcx" for rpcx.Serve; else net/rpc's server
 }
 
 func (w *wire) register(fs *flag.FlagSet) {
@@ -24,8 +26,17 @@ func (w *wire) register(fs *flag.FlagSet) {
 	fs.BoolVar(&w.http, "http", false, "connect through HTTP, like rpc.DialHTTP (gob only)")
 }
 
+// registerServer is for the subcommands that start servers for more than one call.
+func (w *wire) registerServer(fs *flag.FlagSet) {
+	fs.StringVar(&w.server, "server", "net/rpc", "server: net/rpc, or rpcx for rpcx.Serve\n")
+}
+
 func (w wire) check() error {
 	switch {
+	case w.server != "" && w.server != "net/rpc" && w.server != "rpcx":
+		return usagef("-server is %q; want net/rpc or rpcx", w.server)
+	case w.server == "rpcx" && w.http:
+		return usagef("-http goes with -server net/rpc only: rpcx.Serve has no HTTP handler")
 	case w.codec != "gob" && w.codec != "jsonrpc":
 		return usagef("-codec is %q; want gob or jsonrpc", w.codec)
 	case w.http && w.codec != "gob":
@@ -34,12 +45,21 @@ func (w wire) check() error {
 	return nil
 }
 
+// args are those of a client.
 func (w wire) args() []string {
 	args := []string{"-codec", w.codec}
 	if w.http {
 		args = append(args, "-http")
 	}
 	return args
+}
+
+// serverArgs are those of a server.
+func (w wire) serverArgs() []string {
+	if w.server == "" {
+		return w.args()
+	}
+	return append(w.args(), "-server", w.server)
 }
 
 // dialPlain is the standard library and nothing else.

@@ -82,7 +82,7 @@ func (r *rig) report(before int) Report {
 		}
 	}
 	for _, s := range r.servers {
-		err := s.Executions(func(id uint64) {
+		err := s.Executions(func(id uint64, _ time.Time) {
 			l, w, n := split(id)
 			if l >= len(runs) || w >= len(runs[l]) || n < 0 || n >= len(runs[l][w]) {
 				out.Unknown++

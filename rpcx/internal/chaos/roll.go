@@ -26,8 +26,12 @@ func RunRoll(tb testing.TB, cfg Config, roll Roll) Report {
 	before := runtime.NumGoroutine()
 	r := &rig{tb: tb, cfg: cfg}
 	defer r.close()
+	format := ""
+	if roll.Orderly {
+		format = "gob"
+	}
 	for range roll.Servers {
-		r.servers = append(r.servers, startServer(tb, "127.0.0.1", roll.Orderly))
+		r.servers = append(r.servers, startServer(tb, "127.0.0.1", format))
 	}
 	r.add("rpcx gob", r.dial(codec.NewGobClient))
 	if !roll.Orderly { // those speak gob only

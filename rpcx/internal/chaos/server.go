@@ -19,16 +19,24 @@ import (
 	"testing"
 	"time"
 
+	"resilientrpc/codec"
 	"resilientrpc/rpcx"
 )
 
 // The variables that make the test binary a server: the file of its journal, where
-// it listens, and whether it serves with rpcx.Serve, and stops in order.
+// it listens, and the format in which it serves with rpcx.Serve, and stops in order; empty
+// for net/rpc's server.
 const (
 	journalEnv = "CHAOS_JOURNAL"
 	addrEnv    = "CHAOS_ADDR"
 	orderlyEnv = "CHAOS_ORDERLY"
 )
+
+// serverCodecs are those of rpcx.Serve, by format.
+var serverCodecs = map[string]func(io.ReadWriteCloser) rpc.ServerCodec{
+	"gob":  codec.NewGobServer,
+	"json": codec.NewJSONServer,
+}
 
 // Child reports whether this process is a server that a test has started. If so
 // it has served until its parent was gone, and there is nothing left to do.
@@ -82,7 +90,9 @@ func (v *Vault) run(s Slip, reply *Slip) error {
 	if !s.valid() {
 		return errDamaged
 	}
-	if _, err := v.journal.Write(binary.LittleEndian.AppendUint64(nil, s.ID)); err != nil {
+	entry := binary.LittleEndian.AppendUint64(nil, s.ID)
+	entry = binary.LittleEndian.AppendUint64(entry, uint64(time.Now().UnixNano())) //nolint:gosec // it is positive
+	if _, err := v.journal.Write(entry); err != nil {
 		return err
 	}
 	time.Sleep(work) // in a real process
@@ -111,8 +121,8 @@ func serve(journal, addr string) error {
 		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // its end is all that counts
 		stop()
 	}()
-	if os.Getenv(orderlyEnv) != "" {
-		return rpcx.Serve(ctx, lis, nil, nil)
+	if newCodec := serverCodecs[os.Getenv(orderlyEnv)]; newCodec != nil {
+		return rpcx.Serve(ctx, lis, nil, newCodec)
 	}
 	go accept(lis)
 	<-ctx.Done()
@@ -163,7 +173,7 @@ type Server struct {
 	Addr    string
 	tb      testing.TB
 	journal string
-	orderly bool // see orderlyEnv; it speaks gob only
+	orderly string // see orderlyEnv: its only format; empty for a stock server, which has both
 	cmd     *exec.Cmd
 	in      io.Closer // its end, when this process ends, ends the child
 }
@@ -171,10 +181,10 @@ type Server struct {
 // StartServer starts a server at some port of host. It ends with the test.
 func StartServer(tb testing.TB, host string) *Server {
 	tb.Helper()
-	return startServer(tb, host, false)
+	return startServer(tb, host, "")
 }
 
-func startServer(tb testing.TB, host string, orderly bool) *Server {
+func startServer(tb testing.TB, host, orderly string) *Server {
 	tb.Helper()
 	s := &Server{tb: tb, Addr: net.JoinHostPort(host, "0"), journal: filepath.Join(tb.TempDir(), "journal"), orderly: orderly}
 	s.Start()
@@ -203,10 +213,7 @@ func (s *Server) start() error {
 		return err
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), journalEnv+"="+s.journal, addrEnv+"="+s.Addr)
-	if s.orderly {
-		cmd.Env = append(cmd.Env, orderlyEnv+"=1")
-	}
+	cmd.Env = append(os.Environ(), journalEnv+"="+s.journal, addrEnv+"="+s.Addr, orderlyEnv+"="+s.orderly)
 	cmd.Stderr = os.Stderr
 	if s.in, err = cmd.StdinPipe(); err != nil {
 		return err
@@ -244,17 +251,17 @@ func (s *Server) Stop() error {
 	return errors.Join(s.in.Close(), s.cmd.Wait())
 }
 
-// Executions calls f with the id of each execution on record.
-func (s *Server) Executions(f func(id uint64)) error {
+// Executions calls f with the id of each execution on record, and when it began.
+func (s *Server) Executions(f func(id uint64, at time.Time)) error {
 	b, err := os.ReadFile(s.journal)
 	if err != nil {
 		return err
 	}
-	if len(b)%8 != 0 {
+	if len(b)%16 != 0 {
 		return fmt.Errorf("chaos: the journal %s is torn: %d bytes", s.journal, len(b))
 	}
-	for ; len(b) > 0; b = b[8:] {
-		f(binary.LittleEndian.Uint64(b))
+	for ; len(b) > 0; b = b[16:] {
+		f(binary.LittleEndian.Uint64(b), time.Unix(0, int64(binary.LittleEndian.Uint64(b[8:])))) //nolint:gosec // as it was written
 	}
 	return nil
 }

@@ -69,12 +69,46 @@ func dialRPCX(a *addresses, w wire, addr string) (*rpcx.Client, error) {
 	return d.Dial("tcp", addr)
 }
 
-// withTimeout gives each call a context with a timeout.
+// withTimeout gives each call to net/rpc's server a context with a timeout.
 func withTimeout(w wire) dialer {
 	return func(a *addresses) (client, error) {
 		c, err := dialRPCX(a, w, a.Stock[w])
 		return timed{c}, err
 	}
+}
+
+// withTimeoutToServe gives each call to rpcx.Serve a context with a timeout, which the
+// server is told.
+func withTimeoutToServe(w wire) dialer {
+	return func(a *addresses) (client, error) {
+		c, err := dialRPCX(a, w, a.Serve[w])
+		return timed{c}, err
+	}
+}
+
+// withDeadlineToServe gives all calls to rpcx.Serve one deadline, as a request that makes
+// several calls does.
+func withDeadlineToServe(w wire) dialer {
+	return func(a *addresses) (client, error) {
+		c, err := dialRPCX(a, w, a.Serve[w])
+		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+		return bounded{c, ctx, cancel}, err
+	}
+}
+
+type bounded struct {
+	*rpcx.Client
+	ctx    context.Context //nolint:containedctx // it is that of all calls
+	cancel context.CancelFunc
+}
+
+func (c bounded) Call(serviceMethod string, args, reply any) error {
+	return c.CallContext(c.ctx, serviceMethod, args, reply)
+}
+
+func (c bounded) Close() error {
+	c.cancel()
+	return c.Client.Close()
 }
 
 type timed struct{ *rpcx.Client }

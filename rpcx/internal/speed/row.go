@@ -75,7 +75,8 @@ func (r row) run(s *server, count int, length time.Duration) (res result, err er
 
 // legend is what stands above the rows.
 const legend = `"Compared" is rpcx's time per call divided by net/rpc's; for allocations and idle endpoints, rpcx's
-own figure; for delays, rpcx's minus net/rpc's, in microseconds. "Range" is over the rounds.
+own figure; for delays, rpcx's minus net/rpc's, in microseconds. "Range" is over the rounds. A row with
+"beside" in its name compares rpcx with rpcx, which is in the column of net/rpc.
 
 | | net/rpc | rpcx | compared | range | required | |
 |---|---|---|---|---|---|---|

@@ -3,7 +3,7 @@ package main
 import "time"
 
 // rows are the lines of the table, in order. The first subject is net/rpc's client with
-// net/rpc's server, the second is rpcx with its default settings.
+// net/rpc's server, but for the rows of deadlines, the second is rpcx with its default settings.
 var rows = []row{
 	calls("1 caller, stock server, gob", netRPC(gobTCP), toStock(gobTCP), callers(1), 0.70),
 	calls("1 caller with a timeout per call, stock server, gob", netRPC(gobTCP), withTimeout(gobTCP), callers(1), 0.85),
@@ -28,8 +28,17 @@ var rows = []row{
 	calls("1 caller, Serve, TLS", netRPC(gobTLS), toServe(gobTLS), callers(1), 0),
 	calls("16 callers, Serve, TLS", netRPC(gobTLS), toServe(gobTLS), callers(16), 0),
 
+	calls("1 caller with a deadline beside one without, Serve, gob", toServe(gobTCP), withDeadlineToServe(gobTCP), callers(1), 1.05),
+	calls("16 callers with a deadline beside 16 without, Serve, gob", toServe(gobTCP), withDeadlineToServe(gobTCP), callers(16), 1.05),
+	calls("128 callers with a deadline beside 128 without, Serve, gob", toServe(gobTCP), withDeadlineToServe(gobTCP), callers(128), 1.05),
+	calls("1 caller with a timeout per call beside one without, Serve, gob", toServe(gobTCP), withTimeoutToServe(gobTCP), callers(1), 0),
+	calls("16 callers with a timeout per call beside 16 without, Serve, gob", toServe(gobTCP), withTimeoutToServe(gobTCP), callers(16), 0),
+	calls("128 callers with a timeout per call beside 128 without, Serve, gob", toServe(gobTCP), withTimeoutToServe(gobTCP), callers(128), 0),
+
 	allocs("allocations per call, gob", toStock(gobTCP), 3),
 	allocs("allocations per call with a timeout, gob", withTimeout(gobTCP), 9),
+	allocs("allocations per call, Serve, gob", toServe(gobTCP), 3),
+	allocs("allocations per call with a timeout, Serve, gob", withTimeoutToServe(gobTCP), 9),
 	calls("the client alone, over an instant codec", instantNetRPC, instantRPCX, alone, 1.00),
 	idle("an idle endpoint, kB", " kB", "rpcx", footprint.kilobytes, 14),
 	idle("an idle endpoint, goroutines", "", "rpcx", footprint.goroutines, 1),

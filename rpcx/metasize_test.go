@@ -1,0 +1,69 @@
+package rpcx_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/leak"
+)
+
+// callBytes are those of one call on a connection in use.
+type callBytes struct{ request, reply int }
+
+// bytesOf returns the fewest bytes of several calls: pings and the server's clock come
+// now and then.
+func bytesOf(t *testing.T, ctx context.Context, c *rpcx.Client) callBytes { //nolint:revive // the test comes first
+	t.Helper()
+	least := callBytes{1 << 30, 1 << 30}
+	for range 12 {
+		before := c.Stats().Endpoints[0]
+		require.NoError(t, c.CallContext(ctx, "Knowing.Same", &Question{}, new(bool)))
+		after := c.Stats().Endpoints[0]
+		least.request = min(least.request, int(after.BytesWritten-before.BytesWritten))
+		least.reply = min(least.reply, int(after.BytesRead-before.BytesRead))
+	}
+	return least
+}
+
+// metaBytes are the bytes that metadata add to a call, in gob and in JSON.
+var metaBytes = map[bool]map[string]callBytes{
+	false: {"nothing": {0, 2}, "deadline": {6, 2}, "trace": {27, 2}, "both": {33, 2}},
+	true:  {"nothing": {0, 0}, "deadline": {29, 21}, "trace": {81, 21}, "both": {101, 21}},
+}
+
+// What metadata cost on the wire, once a connection is in use. The documentation has
+// these numbers.
+func TestBytesOfMetadata(t *testing.T) {
+	trace := rpcx.Trace{TraceID: [16]byte{1, 15: 1}, SpanID: [8]byte{1, 7: 1}, Flags: 1}
+	for _, json := range []bool{false, true} {
+		leak.Check(t)
+		toStock, toServe := peers{json, true, false}, peers{json, true, true}
+		_, addr := toStock.start(t)
+		stock := toStock.ourClient(t, addr)
+		defer stock.Close()
+		_, addr = toServe.start(t)
+		c := toServe.ourClient(t, addr)
+		defer c.Close()
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		plain := bytesOf(t, t.Context(), stock)
+		for name, ctx := range map[string]context.Context{
+			"nothing": t.Context(), "deadline": ctx,
+			"trace": rpcx.WithTrace(t.Context(), trace), "both": rpcx.WithTrace(ctx, trace),
+		} {
+			got := bytesOf(t, ctx, c)
+			want := metaBytes[json][name]
+			require.Equal(t, want.reply, got.reply-plain.reply, name)
+			if name == "nothing" || name == "trace" {
+				require.Equal(t, want.request, got.request-plain.request, name)
+			} else { // a deadline later in the life of a connection is a longer number
+				require.InDelta(t, want.request, got.request-plain.request, 3, name)
+			}
+		}
+	}
+}
