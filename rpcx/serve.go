@@ -42,6 +42,8 @@ type ServeConfig struct {
 	Logger *slog.Logger
 	// Stats counts the requests that are not run, or whose callers leave. Nil means none.
 	Stats *ServeStats
+	// Trace has hooks for the requests that are run. Nil means none.
+	Trace *ServerTrace
 }
 
 // ServeStats counts what has become of requests. The zero value is ready for use; it may
@@ -129,5 +131,6 @@ func (cfg *ServeConfig) Serve(ctx context.Context, lis net.Listener, server *rpc
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	c.Trace = cfg.Trace.guarded(c.Logger)
 	return internal.Serve(ctx, lis, c)
 }
