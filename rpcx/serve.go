@@ -91,7 +91,7 @@ func (s *ServeStats) Counts() ServeCounts {
 // deadline had passed when it was read is refused, with the same proof as below: so a process
 // that was stopped for a while does not run what has piled up for callers that have left. The
 // time that it was stopped for counts, and the clocks of the two machines need not agree.
-// A method learns that its caller has left by [ContextOf].
+// A method learns that its caller has left by [ContextOf], which also continues its trace.
 //
 // A client that sends requests and does not read the replies costs no more than a few
 // megabytes, or replies: beyond 1 MB, no further request of its connection is read, and

@@ -78,10 +78,10 @@ func (s *chain) of(t *testing.T, address, traceID string, n int) map[string]Span
 	var found map[string]Span
 	require.Eventually(t, func() bool {
 		var all []Span
-		require.NoError(t, c.Call("Hop.Spans", 0, &all))
+		err = c.Call("Hop.Spans", 0, &all)
 		found = pick(all, traceID)
-		return len(found) == n
-	}, 20*time.Second, 10*time.Millisecond, "%v", found)
+		return err == nil && len(found) == n
+	}, 20*time.Second, 10*time.Millisecond, "not %d spans", n)
 	return found
 }
 
