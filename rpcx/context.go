@@ -21,7 +21,7 @@ import (
 // say that a caller has left; with other clients it is the loss of the connection that counts.
 //
 // A call that the method makes with the context belongs to the same chain as its
-// request.
+// request. The hooks of ServeConfig.Trace may add to the context.
 //
 // ContextOf returns [context.Background] if args is not the argument of a method that runs in
 // [Serve], and if its type is not a pointer, or a pointer to a type without a size, such as

@@ -181,8 +181,9 @@
 // happened recently. [Client.Drain], [Client.Trip] and [Client.Reset] control an endpoint by
 // hand, and the page does for those who have its token. [ClientTrace] has a hook for everything that
 // happens, [ClientTrace.Join] lets several listen, and [Dialer].Logger gets what an
-// operator may want to know, with what repeats summed up. Two modules of their own
-// listen for OpenTelemetry (resilientrpc/rpcx/otelrpcx) and for Prometheus
+// operator may want to know, with what repeats summed up. On a server, [ServerTrace] has hooks
+// for the requests that are run, and [ServeStats] counts the others. Two modules of their own
+// listen to both sides for OpenTelemetry (resilientrpc/rpcx/otelrpcx) and for Prometheus
 // (resilientrpc/rpcx/promrpcx), the latter with alerts and a dashboard.
 //
 // # Goroutines

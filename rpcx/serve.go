@@ -42,6 +42,8 @@ type ServeConfig struct {
 	Logger *slog.Logger
 	// Stats counts the requests that are not run, or whose callers leave. Nil means none.
 	Stats *ServeStats
+	// Trace has hooks for the requests that are run. Nil means none.
+	Trace *ServerTrace
 }
 
 // ServeStats counts what has become of requests. The zero value is ready for use; it may
@@ -89,7 +91,7 @@ func (s *ServeStats) Counts() ServeCounts {
 // deadline had passed when it was read is refused, with the same proof as below: so a process
 // that was stopped for a while does not run what has piled up for callers that have left. The
 // time that it was stopped for counts, and the clocks of the two machines need not agree.
-// A method learns that its caller has left by [ContextOf].
+// A method learns that its caller has left by [ContextOf], which also continues its trace.
 //
 // A client that sends requests and does not read the replies costs no more than a few
 // megabytes, or replies: beyond 1 MB, no further request of its connection is read, and
@@ -129,5 +131,6 @@ func (cfg *ServeConfig) Serve(ctx context.Context, lis net.Listener, server *rpc
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	c.Trace = cfg.Trace.guarded(c.Logger)
 	return internal.Serve(ctx, lis, c)
 }

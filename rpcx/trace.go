@@ -184,7 +184,7 @@ func guard[T any](log *slog.Logger, hook func(T)) func(T) {
 	}
 	told := new(sync.Once)
 	return func(i T) {
-		defer stopPanic(log, told, "a hook of rpcx.ClientTrace")
+		defer stopPanic(log, told, "a hook of rpcx")
 		hook(i)
 	}
 }
@@ -195,7 +195,7 @@ func guardOfCall[T any](log *slog.Logger, hook func(context.Context, T)) func(co
 	}
 	told := new(sync.Once)
 	return func(ctx context.Context, i T) {
-		defer stopPanic(log, told, "a hook of rpcx.ClientTrace")
+		defer stopPanic(log, told, "a hook of rpcx")
 		hook(ctx, i)
 	}
 }
@@ -207,7 +207,7 @@ func guardStart[T any](log *slog.Logger, hook func(context.Context, T) context.C
 	told := new(sync.Once)
 	return func(ctx context.Context, i T) (out context.Context) {
 		out = ctx // of a hook that panics
-		defer stopPanic(log, told, "a hook of rpcx.ClientTrace")
+		defer stopPanic(log, told, "a hook of rpcx")
 		if c := hook(ctx, i); c != nil {
 			out = c
 		}

@@ -44,7 +44,7 @@ type meter struct {
 
 func newMeter(c Config) (*meter, error) {
 	m := &meter{system: semconv.RPCSystemNameKey.String(c.System)}
-	m.series = telemetry.NewSeries(m.options)
+	m.series = telemetry.NewSeries(func(k telemetry.Key) []metric.RecordOption { return recordOptions(m.system, k) })
 	var errs []error
 	in := c.MeterProvider.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL))
 	counter := func(name, unit, help string) metric.Int64Counter {
@@ -73,7 +73,7 @@ func (m *meter) hooks() *rpcx.ClientTrace {
 		},
 		AttemptDone: func(ctx context.Context, i rpcx.AttemptInfo) {
 			if i.Err != nil {
-				m.failed.Add(ctx, 1, metric.WithAttributes(m.attributes(keyOf(i.Method, i.Err))...))
+				m.failed.Add(ctx, 1, metric.WithAttributes(attributes(m.system, keyOf(i.Method, i.Err))...))
 			}
 		},
 		Retry: func(ctx context.Context, i rpcx.RetryInfo) { m.retries.Add(ctx, 1, m.method(i.Method)) },
@@ -101,13 +101,13 @@ func keyOf(method string, err error) telemetry.Key {
 	return telemetry.Key{Method: method, Class: telemetry.Class(err)}
 }
 
-// options are the attributes of one series, made ready.
-func (m *meter) options(k telemetry.Key) []metric.RecordOption {
-	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(m.attributes(k)...))}
+// recordOptions are the attributes of one series, made ready.
+func recordOptions(system attribute.KeyValue, k telemetry.Key) []metric.RecordOption {
+	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attributes(system, k)...))}
 }
 
-func (m *meter) attributes(k telemetry.Key) []attribute.KeyValue {
-	set := []attribute.KeyValue{m.system, semconv.RPCMethod(k.Method)}
+func attributes(system attribute.KeyValue, k telemetry.Key) []attribute.KeyValue {
+	set := []attribute.KeyValue{system, semconv.RPCMethod(k.Method)}
 	if k.Class != "" {
 		set = append(set, semconv.ErrorTypeKey.String(k.Class))
 	}

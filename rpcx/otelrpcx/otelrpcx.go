@@ -1,32 +1,60 @@
-// Package otelrpcx lets OpenTelemetry watch a client of package rpcx: a span for
-// every call, with a child for each of its attempts, and metrics.
+// Package otelrpcx has OpenTelemetry's spans and metrics for clients of package rpcx, and for
+// servers that use rpcx.Serve.
 //
 //	hooks, err := otelrpcx.New(otelrpcx.Config{})
 //	…
 //	dialer := rpcx.Dialer{Trace: hooks}
+//
+// and on the server
+//
+//	stats := new(rpcx.ServeStats)
+//	hooks, err := otelrpcx.NewServer(otelrpcx.Config{}, stats)
+//	…
+//	cfg := rpcx.ServeConfig{Trace: hooks, Stats: stats}
 //
 // Names are those of the semantic conventions for RPC (semconv 1.43, release
 // candidate), and where these have none they begin with "rpcx.".
 //
 // # Spans
 //
-// A call's span is of kind CLIENT and has the method's name, as the conventions want
-// one for the whole call, retries included. Its parent is the span in the context
-// given to CallContext. Retries and hedges are events in it. An attempt's span is of kind
-// INTERNAL, is named after the method and "attempt", and says where it went:
+// A call's span has the method's name, as the conventions want one for the whole call, retries
+// included. Each attempt has a span beneath it, named after the method and "attempt". Both are of
+// kind CLIENT, since backends draw maps of services from SERVER spans whose parents are CLIENT
+// spans, and the parent is an attempt's. Retries and hedges are events in the call's span. The
+// span of an attempt that was slower than its hedge ends after that of its call. The span of a
+// request has the method's name, and is of kind SERVER. It ends after the reply was written.
 //
-//	rpc.system.name           both      Config.System
-//	rpc.method                both      the service method
-//	error.type                both      if it failed: a word of a small set, or JSON-RPC's code
-//	rpc.response.status_code  both      JSON-RPC's code, if the server sent an error object
-//	rpcx.sent                 both      if it failed: whether the server can have run it: no, maybe, yes
+//	rpc.system.name           all       Config.System
+//	rpc.method                all       the service method
+//	error.type                all       if it failed: a word of a small set, or JSON-RPC's code
+//	rpc.response.status_code  client    JSON-RPC's code, if the server sent an error object
+//	rpcx.sent                 client    if it failed: whether the server can have run it: no, maybe, yes
 //	rpcx.attempts             call      how many there were
 //	rpcx.attempt              attempt   its number, from 1
 //	rpcx.hedge                attempt   true if it was made because another one took long
 //	server.address            attempt   host of the endpoint
 //	server.port               attempt   port of the endpoint
+//	network.peer.address      request   address of the client
+//	network.peer.port         request   port of the client
+//	rpcx.canceled             request   if its caller left before the method returned: why
 //
-// The context does not travel to the server: net/rpc's formats have no place for it.
+// # From client to server, and on
+//
+// The span of an attempt goes to the server as a W3C trace context (traceparent with the
+// sampled flag, tracestate of up to 512 bytes), as do the identifiers of a call that is not sampled,
+// so that the servers do not sample it either. It goes to servers that use rpcx.Serve; with any
+// other one, the trace ends there. Baggage is not carried.
+//
+// In a method, the span of the request is in the context that [rpcx.ContextOf] returns; pass that on:
+//
+//	func (s *Service) Find(args *Query, reply *Result) error {
+//		ctx := rpcx.ContextOf(args)
+//		return s.behind.CallContext(ctx, "Store.Get", args.Key, reply)
+//	}
+//
+// The parent of a call's span is the span in the context given to CallContext, or, without one,
+// the trace that [rpcx.TraceOf] finds in it: so a method's calls continue the trace also where
+// the server has no hooks.
 //
 // # Metrics
 //
@@ -38,9 +66,12 @@
 //	rpcx.client.dials               counter        by error.type
 //	rpcx.client.breaker.changes     counter        by rpcx.breaker.state, which was entered
 //	rpcx.client.suspicions          counter        by rpcx.verdict
+//	rpc.server.call.duration        histogram, s   by rpc.method and error.type, of requests that were run
+//	rpcx.server.refused             counter        requests that were not run: the server stops, or is full
+//	rpcx.server.late                counter        requests that were not run: their deadline had passed
+//	rpcx.server.canceled            counter        requests whose caller left while they ran
 //
-// There are as many attempts as calls, retries and hedges together. The span of an
-// attempt that was slower than its hedge ends after that of its call. Endpoints are in
+// There are as many attempts as calls, retries and hedges together. Endpoints are in
 // no metric, since there may be ten thousand. Methods beyond a thousand are counted as
 // "_OTHER".
 package otelrpcx
@@ -58,14 +89,14 @@ import (
 const scope = "resilientrpc/rpcx/otelrpcx"
 
 // Config says where to. The zero value is the default. The providers of
-// OpenTelemetry's packages noop turn spans or metrics off, at no cost to a call.
+// OpenTelemetry's packages noop turn spans or metrics off, at no cost to a call or a request.
 type Config struct {
 	// TracerProvider gets the spans. Nil means OpenTelemetry's global one.
 	TracerProvider trace.TracerProvider
 	// MeterProvider gets the metrics. Nil means OpenTelemetry's global one.
 	MeterProvider metric.MeterProvider
 	// System is rpc.system.name. Empty means "go_net_rpc", since the conventions
-	// have no name for it; where Dialer.Codec is JSON-RPC's, set "jsonrpc".
+	// have no name for it; where the codec is JSON-RPC's, set "jsonrpc".
 	System string
 }
 
@@ -73,6 +104,41 @@ type Config struct {
 // any number of clients. An error is that of a MeterProvider that cannot make an
 // instrument.
 func New(c Config) (*rpcx.ClientTrace, error) {
+	c = c.withDefaults()
+	hooks := new(rpcx.ClientTrace)
+	if c.traces() {
+		hooks = newTracer(c).hooks()
+	}
+	if c.measures() {
+		m, err := newMeter(c)
+		if err != nil {
+			return nil, err
+		}
+		hooks = hooks.Join(m.hooks())
+	}
+	return hooks, nil
+}
+
+// NewServer returns hooks for ServeConfig.Trace; [rpcx.ServerTrace.Join] adds others. They
+// serve any number of servings. stats, if not nil, is what ServeConfig.Stats is, and is read for
+// the metrics. An error is that of a MeterProvider that cannot make an instrument.
+func NewServer(c Config, stats *rpcx.ServeStats) (*rpcx.ServerTrace, error) {
+	c = c.withDefaults()
+	hooks := new(rpcx.ServerTrace)
+	if c.traces() {
+		hooks = newTracer(c).serverHooks()
+	}
+	if c.measures() {
+		m, err := newServerMeter(c, stats)
+		if err != nil {
+			return nil, err
+		}
+		hooks = hooks.Join(m)
+	}
+	return hooks, nil
+}
+
+func (c Config) withDefaults() Config {
 	if c.TracerProvider == nil {
 		c.TracerProvider = otel.GetTracerProvider()
 	}
@@ -82,16 +148,15 @@ func New(c Config) (*rpcx.ClientTrace, error) {
 	if c.System == "" {
 		c.System = "go_net_rpc"
 	}
-	hooks := new(rpcx.ClientTrace)
-	if _, off := c.TracerProvider.(nooptrace.TracerProvider); !off {
-		hooks = newTracer(c).hooks()
-	}
-	if _, off := c.MeterProvider.(noopmetric.MeterProvider); !off {
-		m, err := newMeter(c)
-		if err != nil {
-			return nil, err
-		}
-		hooks = hooks.Join(m.hooks())
-	}
-	return hooks, nil
+	return c
+}
+
+func (c Config) traces() bool {
+	_, off := c.TracerProvider.(nooptrace.TracerProvider)
+	return !off
+}
+
+func (c Config) measures() bool {
+	_, off := c.MeterProvider.(noopmetric.MeterProvider)
+	return !off
 }

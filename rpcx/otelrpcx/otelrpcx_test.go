@@ -155,7 +155,7 @@ func TestSpansOfARetriedCall(t *testing.T) {
 		} {
 			want["rpc.system.name"], want["rpc.method"], want["server.port"] = "go_net_rpc", "Nap.Take", "1"
 			require.Equal(t, want, attrs(tries[i]))
-			require.Equal(t, trace.SpanKindInternal, tries[i].SpanKind)
+			require.Equal(t, trace.SpanKindClient, tries[i].SpanKind)
 			require.Equal(t, call.SpanContext.TraceID(), tries[i].SpanContext.TraceID())
 			require.Equal(t, call.SpanContext.SpanID(), tries[i].Parent.SpanID(), "the call is the parent")
 		}

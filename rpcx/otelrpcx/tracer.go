@@ -25,8 +25,8 @@ const (
 	wait     = attribute.Key("rpcx.wait") // in seconds
 )
 
-// tracer makes spans. As a context's key it stands for the span of the call or the
-// attempt, which another listener's span may hide from trace.SpanFromContext.
+// tracer makes spans. As a context's key it stands for the span of the call, the
+// attempt or the request, which another listener's span may hide from trace.SpanFromContext.
 type tracer struct {
 	trace.Tracer
 	system attribute.KeyValue
@@ -51,12 +51,12 @@ func (t *tracer) hooks() *rpcx.ClientTrace {
 	}
 }
 
-func (t *tracer) start(ctx context.Context, name string, o ...trace.SpanStartOption) context.Context {
+func (t *tracer) start(ctx context.Context, name string, o ...trace.SpanStartOption) (context.Context, trace.Span) {
 	ctx, span := t.Start(ctx, name, o...)
-	return context.WithValue(ctx, t, span)
+	return context.WithValue(ctx, t, span), span
 }
 
-// span is the span of the call or the attempt; nil if it was not sampled.
+// span is the span of the call, the attempt or the request; nil if it was not sampled.
 func (t *tracer) span(ctx context.Context) trace.Span {
 	if s, ok := ctx.Value(t).(trace.Span); ok && s.IsRecording() {
 		return s
@@ -65,8 +65,12 @@ func (t *tracer) span(ctx context.Context) trace.Span {
 }
 
 func (t *tracer) callStart(ctx context.Context, i rpcx.CallInfo) context.Context {
-	return t.start(ctx, i.Method, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(i.Started),
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		ctx = withRemote(ctx)
+	}
+	ctx, _ = t.start(ctx, i.Method, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(i.Started),
 		trace.WithAttributes(t.system, semconv.RPCMethod(i.Method)))
+	return ctx
 }
 
 func (t *tracer) callDone(ctx context.Context, i rpcx.CallInfo) {
@@ -84,9 +88,12 @@ func (t *tracer) callDone(ctx context.Context, i rpcx.CallInfo) {
 }
 
 func (t *tracer) attemptStart(ctx context.Context, i rpcx.AttemptInfo) context.Context {
-	call := t.span(ctx)
-	if call == nil {
+	call, ok := ctx.Value(t).(trace.Span)
+	switch {
+	case !ok:
 		return ctx
+	case !call.IsRecording(): // and so nothing else of the trace should be
+		return carry(ctx, call)
 	}
 	ctx = trace.ContextWithSpan(ctx, call) // another tracer may have begun a span since
 	where := make([]attribute.KeyValue, 0, 6)
@@ -94,7 +101,9 @@ func (t *tracer) attemptStart(ctx context.Context, i rpcx.AttemptInfo) context.C
 	if i.Hedge {
 		where = append(where, hedge.Bool(true))
 	}
-	return t.start(ctx, i.Method+" attempt", trace.WithTimestamp(i.Started), trace.WithAttributes(appendServer(where, i.Endpoint)...))
+	ctx, span := t.start(ctx, i.Method+" attempt", trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(i.Started),
+		trace.WithAttributes(appendServer(where, i.Endpoint)...))
+	return carry(ctx, span)
 }
 
 func (t *tracer) attemptDone(ctx context.Context, i rpcx.AttemptInfo) {

@@ -55,3 +55,49 @@ func Example() {
 	}
 	// Output: rpcx_client_call_duration_seconds 1
 }
+
+// The metrics of a server.
+func ExampleNewServer() {
+	server := rpc.NewServer()
+	if err := server.Register(Nap{}); err != nil {
+		log.Fatal(err)
+	}
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	stats := new(rpcx.ServeStats)
+	metrics := promrpcx.NewServer(stats)
+	registry := prometheus.NewRegistry() // or prometheus.DefaultRegisterer
+	registry.MustRegister(metrics)
+
+	ctx, stop := context.WithCancel(context.Background()) // in a program, signal.NotifyContext
+	ended := make(chan error, 1)
+	serving := rpcx.ServeConfig{Trace: metrics.Hooks(), Stats: stats}
+	go func() { ended <- serving.Serve(ctx, lis, server, nil) }()
+
+	client, err := rpcx.Dial("tcp", lis.Addr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := rpcx.Invoke[time.Duration](context.Background(), client, "Nap.Take", time.Millisecond); err != nil {
+		log.Fatal(err)
+	}
+	client.Close()
+	stop()
+	if err := <-ended; err != nil {
+		log.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, f := range families {
+		fmt.Println(f.GetName())
+	}
+	// Output:
+	// rpcx_server_canceled_total
+	// rpcx_server_late_total
+	// rpcx_server_refused_total
+	// rpcx_server_request_duration_seconds
+}

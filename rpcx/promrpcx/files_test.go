@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/promrpcx"
 )
 
@@ -62,6 +63,7 @@ func (d dashboard) queries() []string {
 func known() []string {
 	descs := make(chan *prometheus.Desc, 100)
 	promrpcx.New().Describe(descs)
+	promrpcx.NewServer(new(rpcx.ServeStats)).Describe(descs)
 	close(descs)
 	var names []string
 	for d := range descs {
@@ -73,7 +75,7 @@ func known() []string {
 // unknown returns the names in a text that are no metric's, nor a histogram's parts.
 func unknown(text string) []string {
 	names, found := known(), []string{}
-	for _, name := range regexp.MustCompile(`rpcx_(client|endpoint)_[a-z_]+`).FindAllString(text, -1) {
+	for _, name := range regexp.MustCompile(`rpcx_(client|endpoint|server)_[a-z_]+`).FindAllString(text, -1) {
 		base := name
 		for _, part := range []string{"_bucket", "_sum", "_count"} {
 			base = strings.TrimSuffix(base, part)

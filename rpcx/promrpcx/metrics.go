@@ -1,4 +1,5 @@
-// Package promrpcx shows a client of package rpcx to Prometheus.
+// Package promrpcx shows clients of package rpcx, and servers that use rpcx.Serve, to
+// Prometheus.
 //
 //	metrics := promrpcx.New()
 //	dialer := rpcx.Dialer{Trace: metrics.Hooks()}
@@ -7,11 +8,22 @@
 //	metrics.Watch(client)
 //	prometheus.MustRegister(metrics)
 //
+// and on a server
+//
+//	stats := new(rpcx.ServeStats)
+//	metrics := promrpcx.NewServer(stats)
+//	cfg := rpcx.ServeConfig{Trace: metrics.Hooks(), Stats: stats}
+//	prometheus.MustRegister(metrics)
+//
 // What an endpoint is doing is read from [rpcx.Client.Stats] when Prometheus asks,
 // and what happens to calls is counted as it happens. Names begin with
-// rpcx_client_ or rpcx_endpoint_; the label "error" is empty for success and
+// rpcx_client_, rpcx_endpoint_ or rpcx_server_; the label "error" is empty for success and
 // otherwise a word of a small set, or JSON-RPC's error code. Methods beyond a
 // thousand are counted as "_OTHER".
+//
+// On the server, rpcx_server_request_duration_seconds is of the requests that were run,
+// rpcx_server_refused_total and rpcx_server_late_total count those that were not, and
+// rpcx_server_canceled_total those whose callers left while they ran.
 //
 // Beside this file are alerts.yml, alerting rules for Prometheus, and
 // dashboard.json, a dashboard for Grafana.
@@ -47,6 +59,9 @@ type Metrics struct {
 	succeeded prometheus.Counter // of the attempts
 }
 
+// buckets are from a call within a machine to one that has no deadline.
+var buckets = []float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+
 // New returns the metrics of a client that is yet to be dialed.
 func New() *Metrics {
 	counter := func(name, help, label string) *prometheus.CounterVec {
@@ -54,10 +69,9 @@ func New() *Metrics {
 	}
 	m := &Metrics{
 		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "rpcx_client_call_duration_seconds",
-			Help: "How long calls took, with all their attempts.",
-			// From a call within a machine to one that has no deadline.
-			Buckets: []float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
+			Name:    "rpcx_client_call_duration_seconds",
+			Help:    "How long calls took, with all their attempts.",
+			Buckets: buckets,
 		}, []string{"method", "error"}),
 		attempts: counter("attempts_total", "Attempts that ended.", "error"),
 		exhausted: prometheus.NewCounter(prometheus.CounterOpts{

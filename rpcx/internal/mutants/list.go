@@ -34,6 +34,7 @@ const (
 	times     = "rpcx/internal/server/runtimes.go"
 	caller    = "rpcx/internal/server/caller.go"
 	meta      = "rpcx/internal/server/meta.go"
+	hooks     = "rpcx/internal/server/trace.go"
 	gobMeta   = "codec/gob.go"
 	jsonMeta  = "codec/jsonmeta.go"
 )
@@ -159,6 +160,9 @@ var mutants = []mutant{
 	{"a context ends with its method", caller, "\t\tcancel(errReturned)\n", "\t\t_ = cancel\n"},
 	{"a method that ends has nothing left to end (CAS)", caller, "if !c.touch(key) {", "if false {"},
 	{"what was canceled before it asked has ended", caller, "if c.cause != nil {\n\t\tc.cancel(c.cause)", "if false {\n\t\tc.cancel(c.cause)"},
+	{"a method gets the context that a hook has returned", caller, "\tc.ctx = ctx\n", ""},
+	{"a hook learns that the method did not return", hooks, "if !q.answered {", "if false {"},
+	{"a context that its method outlives was not canceled", hooks, "!errors.Is(cause, errReturned)", "true"},
 	{"a lost connection ends the contexts of its methods", request, "\t\tq.lose(errLost)\n", ""},
 	{"a reply waits for room", served, "c.stream.Full(); c.sending.Lock() {", "false; {"},
 	{"no request is read without room for its reply", request, "\tq.stream.awaitRoom()\n", ""},

@@ -118,6 +118,16 @@ func (c *caller) context(key uint64) context.Context {
 	return c.ctx
 }
 
+// extend lets f make what ContextOf returns of the context of the method that is about to run.
+// The worker calls it before the method can ask.
+func (c *caller) extend(f func(context.Context) context.Context) context.Context {
+	ctx := f(c.context(c.key.Load() &^ 1))
+	c.mu.Lock()
+	c.ctx = ctx
+	c.mu.Unlock()
+	return ctx
+}
+
 // makeContext is called with mu locked.
 func (c *caller) makeContext() {
 	c.spent = new(atomic.Bool)

@@ -25,6 +25,7 @@ type request struct {
 	returned bool              // from net/rpc's server, and not by a panic
 	answers  bool              // its client takes metadata of the reply
 	said     codec.ResponseMeta
+	trace    *traced // nil if there are no hooks, or no method runs
 
 	times *runTimes // of the method; nil if there is none
 	began int64     // when the method was called: see stream.now
@@ -94,6 +95,9 @@ func (q *request) ReadRequestBody(body any) error {
 		q.handOver()
 	}
 	q.began = q.stream.now()
+	if runs {
+		q.beginTrace()
+	}
 	return err
 }
 
@@ -106,6 +110,7 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 	case q.method == codec.PingMethod && r.Error != "":
 		r.Error, body = "", protocol.Health{Running: int(q.serving.running.Load()), Meta: q.metas != nil}
 	}
+	q.trace.returned(r.Error)
 	q.answered = true
 	return q.reply(r, body)
 }
@@ -134,6 +139,7 @@ func (q *request) end() {
 	if !q.returned && !q.cfg.CrashOnPanic {
 		q.rescue(recover())
 	}
+	q.endTrace()
 	if q.reading == readingHere && !q.resumeReading(q) {
 		q.reading = readingElsewhere // and the run has been recorded
 	} else if q.answered {
@@ -152,7 +158,6 @@ func (q *request) rescue(reason any) {
 		q.nc.Close()
 		return
 	}
-	// The reason stays on the server.
-	r := &rpc.Response{ServiceMethod: q.method, Seq: q.seq, Error: "rpcx: the method panicked"}
+	r := &rpc.Response{ServiceMethod: q.method, Seq: q.seq, Error: ErrPanicked.Error()}
 	q.reply(r, struct{}{}) //nolint:errcheck // what keeps it from being written ends the connection
 }

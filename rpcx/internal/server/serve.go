@@ -54,6 +54,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Counters are counted up. Nil means none.
 	Counters *Counters
+	// Trace has hooks, which do not panic. Nil means none, at no cost.
+	Trace *Trace
 }
 
 // Serve serves the connections of lis until ctx ends: see rpcx.ServeConfig.Serve. It

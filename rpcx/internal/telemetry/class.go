@@ -47,6 +47,7 @@ var classes = []struct {
 	{rpcx.ErrUnavailable, "unavailable"},
 	{breaker.ErrOpen, "breaker_open"},
 	{rpcx.ErrUnresponsive, "unresponsive"},
+	{rpcx.ErrPanicked, "panic"}, // on the server only
 }
 
 func byType(err error) string {
