@@ -11,17 +11,18 @@ type fleet struct {
 	sound   ewma     // the same of nodes that fail no more than the fleet
 	// refusals is the share of calls that applications refused.
 	refusals ewma
-	_        [32]byte
+	others   ewma // mean of the nodes' reported calls of other clients, for each unit of weight
+	_        [24]byte
 	total    atomic.Int64 // calls in flight; counted only for policies that ask
 	_        [56]byte
 }
 
 const (
-	// fleetGain is the most weight that one call has in the fleet's latency.
+	// fleetGain is the most weight that one call has in the fleet's latency and load.
 	fleetGain = 0.1
 	// fleetErrorGain is the weight of one call in the fleet's error rate.
 	fleetErrorGain = 0.01
-	// fleetRate is how fast the fleet's latency follows that of its nodes.
+	// fleetRate is how fast these follow those of its nodes.
 	fleetRate = 1.0 / 1024 // per tick
 	// strainGain is the strain for each failed call to a sound node, of one: all
 	// strain is one in forty.
@@ -38,7 +39,12 @@ type norm struct {
 	// strain, from 0 to 1, says that even sound nodes fail calls, which is what
 	// an overloaded fleet does. Then there is less to lose by trying a bad node,
 	// and what it can still do is needed.
-	strain float64
+	strain  float64
+	refused float64 // share of calls that applications refused, at most times 0
+	// reported says that servers report their load; others is the mean, for each
+	// unit of weight, of what they run for other clients.
+	reported bool
+	others   float64
 }
 
 // forget returns the rate at which old errors are forgotten, per tick.
@@ -56,23 +62,28 @@ func (f *fleet) refused() float64 {
 }
 
 func (f *fleet) norm() norm {
-	latency, _ := unpack(f.latency.word.Load())
-	w := f.errors.word.Load()
-	if w == 0 {
-		return norm{latency: latency}
+	m := norm{refused: f.refused()}
+	m.latency, _ = unpack(f.latency.word.Load())
+	if w := f.others.word.Load(); w != 0 {
+		m.reported = true
+		m.others, _ = unpack(w)
 	}
-	errors, _ := unpack(w)
-	sound, _ := unpack(f.sound.word.Load())
-	return norm{latency: latency, errors: errors, strain: min(strainGain*sound, 1)}
+	if w := f.errors.word.Load(); w != 0 {
+		m.errors, _ = unpack(w)
+		sound, _ := unpack(f.sound.word.Load())
+		m.strain = min(strainGain*sound, 1)
+	}
+	return m
 }
 
 // The means take one call a tick, which is enough for a mean and keeps busy
 // processors from passing these words around with every call.
 
-func (f *fleet) observe(latency float64, tick uint32) {
-	w := f.latency.word.Load()
+// follow takes one call into a mean of the nodes.
+func (e *ewma) follow(x float64, tick uint32) {
+	w := e.word.Load()
 	if w == 0 {
-		f.latency.word.CompareAndSwap(0, pack(latency, tick))
+		e.word.CompareAndSwap(0, pack(x, tick))
 		return
 	}
 	v, last := unpack(w)
@@ -80,7 +91,7 @@ func (f *fleet) observe(latency float64, tick uint32) {
 		return
 	}
 	gain := min(1-decay(ticks(last, tick)*fleetRate), fleetGain)
-	f.latency.word.CompareAndSwap(w, pack(v+gain*(latency-v), tick))
+	e.word.CompareAndSwap(w, pack(v+gain*(x-v), tick))
 }
 
 // share takes one call into a share of failed calls: x is 1 if it failed, else 0.
