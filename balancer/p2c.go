@@ -8,9 +8,10 @@ import "time"
 // Of up to eight nodes it looks at all, because with two bad ones of four a
 // sample of two is bad every sixth time (brpc#3340). Of more it looks at two
 // different ones, and at up to two further when the better costs much more
-// than the fleet; at up to 16 if servers report their load (Node.Report). Chance decides between equal ones, so that no node is
-// preferred for its place in the list (envoy#31507); nodes of about the
-// fleet's latency that have equally many calls in flight are equal.
+// than the fleet; at 16 if servers report their load (Node.Report). Chance decides
+// between equal ones, so that no node is preferred for its place in the list
+// (envoy#31507); nodes of about the fleet's latency that have equally many calls in
+// flight are equal.
 func P2C() Policy { return p2c{} }
 
 type p2c struct{}
@@ -88,11 +89,8 @@ func (p *samplePicker) Pick(now time.Time, in PickInfo) *Node {
 	t, fleet := v.owner.nanos(now), v.owner.fleet.norm()
 	var best, n *Node
 	bestScore, bestCost := infinity, infinity
-	r, most := v.Rand(), samples
-	if fleet.reported {
-		most = min(informed, len(v.nodes))
-	}
-	for looked := range most {
+	r := v.Rand()
+	for looked := range fleet.looks(len(v.nodes)) {
 		if looked >= 2 && !fleet.reported && (fleet.latency == 0 || bestCost <= far*fleet.latency) {
 			break
 		}

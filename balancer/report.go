@@ -28,12 +28,23 @@ const (
 	// 2 s make little difference for calls of 10 to 100 ms.
 	reportTau  = time.Second
 	reportRate = (1 << tickShift) / float64(reportTau) // per tick
-	// informed is how many nodes a pick looks at, at most, when servers report their
-	// load: most of what is known of so many is old, and the fresh news of a server with
-	// room is to be among it. Eight have the 99th percentile of Prequal's probes, and
-	// sixteen a better one, in the testbed of its paper.
+	// informed is how many nodes a pick looks at when servers report their load. Most
+	// of what a client knows of its nodes is old, so that of few it seldom knows one with
+	// room. In the testbed of Prequal's paper eight nodes are as good as its probes, and
+	// sixteen better.
 	informed = 16
 )
+
+// looks returns how many of a view's nodes, of more than samples, a pick looks at, at
+// most. It is fewer the less capacity the fleet has to spare: full nodes refuse, and of
+// many nodes all clients would pick the few that have not refused lately, and leave the
+// others idle.
+func (f norm) looks(nodes int) int {
+	if !f.reported {
+		return samples
+	}
+	return min(samples+int((informed-samples)*(1-f.strain)), nodes)
+}
 
 // foreign returns how many calls of other clients n's server is taken to run.
 func (n *Node) foreign(tick uint32, fleet norm) float64 {
