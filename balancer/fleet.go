@@ -39,13 +39,14 @@ type norm struct {
 	// strain, from 0 to 1, says that even sound nodes fail calls, which is what
 	// an overloaded fleet does. Then there is less to lose by trying a bad node,
 	// and what it can still do is needed.
-	strain  float64
-	refused float64 // share of calls that applications refused, at most times 0
-	// reported says that servers report their load; others is the mean, for each
-	// unit of weight, of what they run for other clients.
-	reported bool
-	others   float64
+	strain float64
+	// others is the mean, for each unit of weight, of the calls that the nodes run for
+	// other clients. It is negative if none has reported its load.
+	others float64
 }
+
+// reported says that servers report their load.
+func (f norm) reported() bool { return f.others >= 0 }
 
 // forget returns the rate at which old errors are forgotten, per tick.
 func (f norm) forget() float64 { return errorRate * (1 + haste*f.strain) }
@@ -62,18 +63,18 @@ func (f *fleet) refused() float64 {
 }
 
 func (f *fleet) norm() norm {
-	m := norm{refused: f.refused()}
-	m.latency, _ = unpack(f.latency.word.Load())
+	latency, _ := unpack(f.latency.word.Load())
+	others := -1.0
 	if w := f.others.word.Load(); w != 0 {
-		m.reported = true
-		m.others, _ = unpack(w)
+		others, _ = unpack(w)
 	}
-	if w := f.errors.word.Load(); w != 0 {
-		m.errors, _ = unpack(w)
-		sound, _ := unpack(f.sound.word.Load())
-		m.strain = min(strainGain*sound, 1)
+	w := f.errors.word.Load()
+	if w == 0 {
+		return norm{latency: latency, others: others}
 	}
-	return m
+	errors, _ := unpack(w)
+	sound, _ := unpack(f.sound.word.Load())
+	return norm{latency: latency, errors: errors, strain: min(strainGain*sound, 1), others: others}
 }
 
 // The means take one call a tick, which is enough for a mean and keeps busy

@@ -97,7 +97,7 @@ func (n *Node) Stats(now time.Time) NodeStats {
 		InFlight:     n.InFlight(),
 		Latency:      time.Duration(n.latency.at(tickOf(t), latencyRate, fleet.latency)),
 		ErrorRate:    n.errors.at(tickOf(t), fleet.forget(), fleet.errors),
-		AppErrorRate: n.refusals.at(tickOf(t), errorRate, fleet.refused),
+		AppErrorRate: n.refusals.at(tickOf(t), errorRate, n.owner.fleet.refused()),
 		Picks:        n.picks.Load(),
 		Warming:      !n.warm(t),
 		Suspicion:    n.suspect.level(),
@@ -144,8 +144,8 @@ func (n *Node) cost(t int64, fleet norm, inflight int64) float64 {
 	if excess := n.errors.at(tick, fleet.forget(), fleet.errors) - fleet.errors; excess > chance {
 		c *= fleet.penalty(excess)
 	}
-	if fleet.refused > 0 {
-		if excess := n.refusals.at(tick, errorRate, fleet.refused) - fleet.refused; excess > refusalChance {
+	if refused := n.owner.fleet.refused(); refused > 0 {
+		if excess := n.refusals.at(tick, errorRate, refused) - refused; excess > refusalChance {
 			c *= 1 + refusalPenalty*(excess-refusalChance)
 		}
 	}
@@ -183,7 +183,7 @@ func (n *Node) score(t int64, fleet norm, unit, more float64) (score, cost float
 	}
 	cost = n.cost(t, fleet, inflight)
 	load := 1 + more + float64(inflight)*unit/weight
-	if fleet.reported {
+	if fleet.reported() {
 		// Slow start is a matter of this client's calls: that the server is new to it
 		// does not make the others' weigh more.
 		load += n.foreign(tickOf(t), fleet) * unit / float64(n.weight.Load())

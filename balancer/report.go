@@ -40,7 +40,7 @@ const (
 // many nodes all clients would pick the few that have not refused lately, and leave the
 // others idle.
 func (f norm) looks(nodes int) int {
-	if !f.reported {
+	if !f.reported() {
 		return samples
 	}
 	return min(samples+int((informed-samples)*(1-f.strain)), nodes)
@@ -48,5 +48,5 @@ func (f norm) looks(nodes int) int {
 
 // foreign returns how many calls of other clients n's server is taken to run.
 func (n *Node) foreign(tick uint32, fleet norm) float64 {
-	return n.others.at(tick, reportRate, fleet.others*float64(n.weight.Load()))
+	return n.others.at(tick, reportRate, max(fleet.others, 0)*float64(n.weight.Load()))
 }
