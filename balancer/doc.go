@@ -69,7 +69,9 @@
 // takes the fastest of the nodes that are not among the busiest, has a p99 above 400 ms
 // without them: a probe tells the latency at the present load, and a reply does not.
 //
-// Without reports nothing changes. Other policies do not look at them.
+// Reports count the less the more even sound nodes fail calls: in a fleet that is short
+// of capacity the few with room would be flooded. Without reports nothing changes.
+// Other policies do not look at them.
 //
 // # Slow start
 //

@@ -45,8 +45,15 @@ type norm struct {
 	others float64
 }
 
-// reported says that servers report their load.
-func (f norm) reported() bool { return f.others >= 0 }
+// reports says how much the servers' reports of their load count, from 0 to 1: nothing
+// if there are none, and the less the shorter of capacity the fleet is. Then the nodes
+// with room are few, and all clients that know of them would flood them.
+func (f norm) reports() float64 {
+	if f.others < 0 {
+		return 0
+	}
+	return 1 - f.strain
+}
 
 // forget returns the rate at which old errors are forgotten, per tick.
 func (f norm) forget() float64 { return errorRate * (1 + haste*f.strain) }

@@ -172,9 +172,9 @@ func (n *Node) level(tick uint32, fleet norm) float64 {
 
 // score returns the load of n, less is better, and the cost that went into it.
 // The calls in flight, and those of other clients if servers report them, count in
-// relation to n's weight, of which unit is the
-// mean. An idle node's weight does not count, or an idle fleet's heaviest node
-// would get every call; there the weight is a matter of how often n is drawn.
+// relation to n's weight, of which unit is the mean. An idle node's weight does not
+// count, or an idle fleet's heaviest node would get every call; there the weight is a
+// matter of how often n is drawn.
 // The score is what it would be with so many calls more.
 func (n *Node) score(t int64, fleet norm, unit, more float64) (score, cost float64) {
 	inflight, weight := n.inflight.Load(), float64(n.weight.Load())
@@ -183,10 +183,10 @@ func (n *Node) score(t int64, fleet norm, unit, more float64) (score, cost float
 	}
 	cost = n.cost(t, fleet, inflight)
 	load := 1 + more + float64(inflight)*unit/weight
-	if fleet.reported() {
+	if reports := fleet.reports(); reports > 0 {
 		// Slow start is a matter of this client's calls: that the server is new to it
 		// does not make the others' weigh more.
-		load += n.foreign(tickOf(t), fleet) * unit / float64(n.weight.Load())
+		load += reports * n.foreign(tickOf(t), fleet) * unit / float64(n.weight.Load())
 	}
 	return cost * load, cost
 }

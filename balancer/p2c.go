@@ -91,7 +91,7 @@ func (p *samplePicker) Pick(now time.Time, in PickInfo) *Node {
 	bestScore, bestCost := infinity, infinity
 	r := v.Rand()
 	for looked := range fleet.looks(len(v.nodes)) {
-		if looked >= 2 && !fleet.reported() && (fleet.latency == 0 || bestCost <= far*fleet.latency) {
+		if looked >= 2 && fleet.reports() == 0 && (fleet.latency == 0 || bestCost <= far*fleet.latency) {
 			break
 		}
 		if n, r = p.another(&in, best, r); n == nil {

@@ -36,14 +36,9 @@ const (
 )
 
 // looks returns how many of a view's nodes, of more than samples, a pick looks at, at
-// most. It is fewer the less capacity the fleet has to spare: full nodes refuse, and of
-// many nodes all clients would pick the few that have not refused lately, and leave the
-// others idle.
+// most.
 func (f norm) looks(nodes int) int {
-	if !f.reported() {
-		return samples
-	}
-	return min(samples+int((informed-samples)*(1-f.strain)), nodes)
+	return min(samples+int((informed-samples)*f.reports()), nodes)
 }
 
 // foreign returns how many calls of other clients n's server is taken to run.

@@ -216,7 +216,7 @@ var gridContenders = []contender{
 	named("Finagle Peak EWMA*"),
 }
 
-// gridOurs is how many of them run in every fleet and for each seed.
+// gridOurs is how many of them run in every fleet and with each seed.
 const gridOurs = 3
 
 func runGrid(o options) error {
