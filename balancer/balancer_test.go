@@ -132,6 +132,7 @@ func callMany(t *testing.T, b *balancer.Balancer) {
 			continue
 		}
 		_ = ticket.Node().Stats(now)
+		ticket.Node().Report(now, rand.IntN(9))
 		ticket.Done(now.Add(time.Millisecond), balancer.Outcome(rand.IntN(5)))
 	}
 }

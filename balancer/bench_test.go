@@ -183,6 +183,28 @@ func BenchmarkPickDone(b *testing.B) {
 	}
 }
 
+// BenchmarkPickReportDone is the same with servers that report their load.
+func BenchmarkPickReportDone(b *testing.B) {
+	for _, n := range []int{3, 100, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			lb, start := seasoned(b, nil, n)
+			before := picks(lb)
+			now := start.Add(time.Minute)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				now = now.Add(10 * time.Microsecond)
+				ticket, err := lb.Pick(now, balancer.PickInfo{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				ticket.Node().Report(now, i%16)
+				ticket.Done(now, balancer.Success)
+			}
+			require.EqualValues(b, b.N, picks(lb)-before)
+		})
+	}
+}
+
 // BenchmarkPickDoneParallel has every processor pick at once.
 func BenchmarkPickDoneParallel(b *testing.B) {
 	for _, n := range []int{3, 100, 10_000} {

@@ -36,12 +36,42 @@
 // quarter of the calls counts. Suspicion is 1 unless a failure detector says
 // otherwise (Node.SetSuspicion).
 //
+// If servers report how many calls they run (Node.Report), those of other clients count
+// as calls in flight, too. See below.
+//
 // A failing node thus neither looks fast (fasthttp#865) nor, when all fail
 // alike, hides which one is slow. Nothing is learned from a call that was not
 // sent, and from a canceled one only that it took at least so long. When even nodes
 // that fail no more than the others fail calls, the fleet is short of capacity:
 // then errors count in proportion to their square and are forgotten sooner, as
 // what a bad node can still do is needed.
+//
+// # Load in replies
+//
+// A client sees only its own calls. Of a fleet with many clients it calls each node too
+// seldom to know from latencies which has room now. A server may say with each reply how
+// many calls it runs, and the caller passes that on:
+//
+//	ticket.Node().Report(now, running) // before ticket.Done
+//
+// P2C then adds the calls of other clients to its own in the score, and looks at 16 nodes
+// of a large fleet, of which it may have fresh news of one with room. There are no
+// probes: a report ages, within about a second, to the mean of the fleet. On 100 servers
+// with 100 clients at nine tenths of their capacity (internal/sim, experiment D), the
+// calls take:
+//
+//	                      p50       p90       p99
+//	without reports    122 ms    320 ms    725 ms
+//	with reports        89 ms    190 ms    364 ms
+//	Prequal            118 ms    219 ms    373 ms
+//
+// Prequal (NSDI 2024), here a port, sends three probes with each call. Its rule, which
+// takes the fastest of the nodes that are not among the busiest, has a p99 above 400 ms
+// without them: a probe tells the latency at the present load, and a reply does not.
+//
+// Reports count the less the more even sound nodes fail calls: in a fleet that is short
+// of capacity the few with room would be flooded. Without reports nothing changes.
+// Other policies do not look at them.
 //
 // # Slow start
 //

@@ -11,17 +11,18 @@ type fleet struct {
 	sound   ewma     // the same of nodes that fail no more than the fleet
 	// refusals is the share of calls that applications refused.
 	refusals ewma
-	_        [32]byte
+	others   ewma // mean of the nodes' reported calls of other clients, for each unit of weight
+	_        [24]byte
 	total    atomic.Int64 // calls in flight; counted only for policies that ask
 	_        [56]byte
 }
 
 const (
-	// fleetGain is the most weight that one call has in the fleet's latency.
+	// fleetGain is the most weight that one call has in the fleet's latency and load.
 	fleetGain = 0.1
 	// fleetErrorGain is the weight of one call in the fleet's error rate.
 	fleetErrorGain = 0.01
-	// fleetRate is how fast the fleet's latency follows that of its nodes.
+	// fleetRate is how fast these follow those of its nodes.
 	fleetRate = 1.0 / 1024 // per tick
 	// strainGain is the strain for each failed call to a sound node, of one: all
 	// strain is one in forty.
@@ -39,6 +40,19 @@ type norm struct {
 	// an overloaded fleet does. Then there is less to lose by trying a bad node,
 	// and what it can still do is needed.
 	strain float64
+	// others is the mean, for each unit of weight, of the calls that the nodes run for
+	// other clients. It is negative if none has reported its load.
+	others float64
+}
+
+// reports says how much the servers' reports of their load count, from 0 to 1: nothing
+// if there are none, and the less the shorter of capacity the fleet is. Then the nodes
+// with room are few, and all clients that know of them would flood them.
+func (f norm) reports() float64 {
+	if f.others < 0 {
+		return 0
+	}
+	return 1 - f.strain
 }
 
 // forget returns the rate at which old errors are forgotten, per tick.
@@ -57,22 +71,27 @@ func (f *fleet) refused() float64 {
 
 func (f *fleet) norm() norm {
 	latency, _ := unpack(f.latency.word.Load())
+	others := -1.0
+	if w := f.others.word.Load(); w != 0 {
+		others, _ = unpack(w)
+	}
 	w := f.errors.word.Load()
 	if w == 0 {
-		return norm{latency: latency}
+		return norm{latency: latency, others: others}
 	}
 	errors, _ := unpack(w)
 	sound, _ := unpack(f.sound.word.Load())
-	return norm{latency: latency, errors: errors, strain: min(strainGain*sound, 1)}
+	return norm{latency: latency, errors: errors, strain: min(strainGain*sound, 1), others: others}
 }
 
 // The means take one call a tick, which is enough for a mean and keeps busy
 // processors from passing these words around with every call.
 
-func (f *fleet) observe(latency float64, tick uint32) {
-	w := f.latency.word.Load()
+// follow takes one call into a mean of the nodes.
+func (e *ewma) follow(x float64, tick uint32) {
+	w := e.word.Load()
 	if w == 0 {
-		f.latency.word.CompareAndSwap(0, pack(latency, tick))
+		e.word.CompareAndSwap(0, pack(x, tick))
 		return
 	}
 	v, last := unpack(w)
@@ -80,7 +99,7 @@ func (f *fleet) observe(latency float64, tick uint32) {
 		return
 	}
 	gain := min(1-decay(ticks(last, tick)*fleetRate), fleetGain)
-	f.latency.word.CompareAndSwap(w, pack(v+gain*(latency-v), tick))
+	e.word.CompareAndSwap(w, pack(v+gain*(x-v), tick))
 }
 
 // share takes one call into a share of failed calls: x is 1 if it failed, else 0.

@@ -58,7 +58,12 @@ func (m *tierModel) step(t *testing.T, now time.Time, op byte) {
 		n := nodes[arg%len(nodes)]
 		m.b.SetState(now, n, balancer.State(arg%4))
 	case 3:
-		m.b.Suspend(now, nodes[arg%len(nodes)])
+		n := nodes[arg%len(nodes)]
+		if arg < 16 {
+			m.b.Suspend(now, n)
+		} else {
+			n.Report(now, arg-18)
+		}
 	case 4:
 		m.in = balancer.PickInfo{Key: uint64(arg), HasKey: arg > 3}
 	case 5:

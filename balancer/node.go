@@ -21,15 +21,16 @@ type Node struct {
 	refusals ewma          // share of calls that the application refused
 	warming  atomic.Uint32 // the tick in which slow start began; 0 when it is over
 	suspect  suspicion
+	others   ewma // calls of other clients that the server runs, as last reported
+
 	picks    atomic.Uint64
 	owner    *Balancer
-
 	id       string
 	endpoint atomic.Pointer[Endpoint]
 	removed  bool // guarded by owner.mu
 	// suspended is set while Suspend holds it Down; guarded by owner.mu.
 	suspended bool
-	_         [30]byte // 128 bytes, so that the first 64 are one cache line
+	_         [22]byte // 128 bytes, so that the first 64 are one cache line
 }
 
 // NodeStats is a copy of a node's statistics.
@@ -50,6 +51,10 @@ type NodeStats struct {
 	Warming bool
 	// Suspicion is the level last set, or 0 if the node has answered since.
 	Suspicion float64
+	// Others is how many calls of other clients the server is taken to run: what it
+	// last reported, less the more time has passed since, and the fleet's mean
+	// instead. It is 0 while no server reports.
+	Others float64
 }
 
 func newNode(b *Balancer, ep *Endpoint) *Node {
@@ -96,6 +101,7 @@ func (n *Node) Stats(now time.Time) NodeStats {
 		Picks:        n.picks.Load(),
 		Warming:      !n.warm(t),
 		Suspicion:    n.suspect.level(),
+		Others:       n.foreign(tickOf(t), fleet),
 	}
 }
 
@@ -165,9 +171,10 @@ func (n *Node) level(tick uint32, fleet norm) float64 {
 }
 
 // score returns the load of n, less is better, and the cost that went into it.
-// The calls in flight count in relation to n's weight, of which unit is the
-// mean. An idle node's weight does not count, or an idle fleet's heaviest node
-// would get every call; there the weight is a matter of how often n is drawn.
+// The calls in flight, and those of other clients if servers report them, count in
+// relation to n's weight, of which unit is the mean. An idle node's weight does not
+// count, or an idle fleet's heaviest node would get every call; there the weight is a
+// matter of how often n is drawn.
 // The score is what it would be with so many calls more.
 func (n *Node) score(t int64, fleet norm, unit, more float64) (score, cost float64) {
 	inflight, weight := n.inflight.Load(), float64(n.weight.Load())
@@ -175,7 +182,13 @@ func (n *Node) score(t int64, fleet norm, unit, more float64) (score, cost float
 		weight *= n.share(t)
 	}
 	cost = n.cost(t, fleet, inflight)
-	return cost * (1 + more + float64(inflight)*unit/weight), cost
+	load := 1 + more + float64(inflight)*unit/weight
+	if reports := fleet.reports(); reports > 0 {
+		// Slow start is a matter of this client's calls: that the server is new to it
+		// does not make the others' weigh more.
+		load += reports * n.foreign(tickOf(t), fleet) * unit / float64(n.weight.Load())
+	}
+	return cost * load, cost
 }
 
 // begin counts a call that has been picked for n and returns how many others n
@@ -230,7 +243,7 @@ func (n *Node) end(start, t int64, o Outcome) {
 		n.live(t)
 		n.latency.peak(took, tick)
 		latency, _ := unpack(n.latency.word.Load())
-		fleet.observe(latency, tick)
+		fleet.latency.follow(latency, tick)
 		n.count(0, tick)
 		n.countRefusal(0, tick)
 	case AppError:
@@ -293,6 +306,7 @@ func (n *Node) renew(t int64) {
 	}
 	n.errors.clear()
 	n.refusals.clear()
+	n.others.clear()
 	n.live(t)
 	n.startSlow(t)
 }

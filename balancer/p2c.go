@@ -8,9 +8,10 @@ import "time"
 // Of up to eight nodes it looks at all, because with two bad ones of four a
 // sample of two is bad every sixth time (brpc#3340). Of more it looks at two
 // different ones, and at up to two further when the better costs much more
-// than the fleet. Chance decides between equal ones, so that no node is
-// preferred for its place in the list (envoy#31507); nodes of about the
-// fleet's latency that have equally many calls in flight are equal.
+// than the fleet; at 16 if servers report their load (Node.Report). Chance decides
+// between equal ones, so that no node is preferred for its place in the list
+// (envoy#31507); nodes of about the fleet's latency that have equally many calls in
+// flight are equal.
 func P2C() Policy { return p2c{} }
 
 type p2c struct{}
@@ -89,8 +90,8 @@ func (p *samplePicker) Pick(now time.Time, in PickInfo) *Node {
 	var best, n *Node
 	bestScore, bestCost := infinity, infinity
 	r := v.Rand()
-	for looked := range samples {
-		if looked >= 2 && (fleet.latency == 0 || bestCost <= far*fleet.latency) {
+	for looked := range fleet.looks(len(v.nodes)) {
+		if looked >= 2 && fleet.reports() == 0 && (fleet.latency == 0 || bestCost <= far*fleet.latency) {
 			break
 		}
 		if n, r = p.another(&in, best, r); n == nil {

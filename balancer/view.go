@@ -47,7 +47,8 @@ func (v *View) admit(t int64, n *Node) bool {
 
 // Score returns the load of n: its latency in nanoseconds, raised for recent
 // failures, times one more than its calls in flight for each mean weight that
-// it has. Less is better; scores of one View at one time can be compared.
+// it has, those of other clients among them if servers report their load. Less is
+// better; scores of one View at one time can be compared.
 func (v *View) Score(now time.Time, n *Node) float64 {
 	score, _ := n.score(v.owner.nanos(now), v.owner.fleet.norm(), v.unit, 0)
 	return score

@@ -14,6 +14,7 @@ type contender struct {
 
 var contenders = []contender{
 	{"ours", func(n int, seed uint64) picker { return newOurs(n, balancer.Config{Seed: seed}) }},
+	{"ours, load in replies", func(n int, seed uint64) picker { return newReported(n, balancer.Config{Seed: seed}) }},
 	{"grpc-go round_robin", func(n int, _ uint64) picker { return newGRPC("round_robin", "", n) }},
 	{"grpc-go least_request", func(n int, _ uint64) picker {
 		return newGRPC("least_request_experimental", `{"choiceCount": 2}`, n)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -33,6 +34,7 @@ type client struct {
 	next   func() // makes the next call of an open client
 	left   int    // calls that a closed loop has yet to start
 	closed bool   // whether the end of a call starts the next
+	unseen bool   // whether its calls are no part of the result
 }
 
 // A picker is a load balancing policy as one client uses it.
@@ -81,6 +83,15 @@ func (w *world) closed(p picker, workers, calls int) {
 	}
 }
 
+// unseen has another client's workers call without pause, which is no part of the
+// result.
+func (w *world) unseen(p picker, workers int) {
+	w.clients = append(w.clients, client{picker: p, left: math.MaxInt, closed: true, unseen: true})
+	for range workers {
+		w.next(len(w.clients) - 1)
+	}
+}
+
 // arrive schedules the next call of an open client.
 func (w *world) arrive(i int) {
 	c := &w.clients[i]
@@ -102,7 +113,9 @@ func (w *world) next(i int) {
 func (w *world) start(i int) {
 	c := &call{client: i, start: w.now, work: w.traffic.ExpFloat64(), luck: w.traffic.Float64()}
 	w.clients[i].picker.pick(c, w.now)
-	w.result.started(c)
+	if !w.clients[i].unseen {
+		w.result.started(c)
+	}
 	if w.timeout > 0 {
 		w.waiting = append(w.waiting, c)
 	}
@@ -116,8 +129,13 @@ func (w *world) end(c *call, o outcome) {
 	}
 	c.ended, c.outcome = true, o
 	w.clients[c.client].picker.done(c, w.now)
-	w.result.ended(c, w.now)
-	if w.clients[c.client].closed {
+	if !w.clients[c.client].unseen {
+		w.result.ended(c, w.now)
+	}
+	switch cl := &w.clients[c.client]; {
+	case cl.unseen:
+		w.at(w.now, func() { w.next(c.client) }) // behind those that wait at the server
+	case cl.closed:
 		w.next(c.client)
 	}
 }

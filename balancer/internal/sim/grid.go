@@ -211,12 +211,16 @@ func (r *result) when(from, to time.Duration, wanted func(share float64) bool) t
 var gridContenders = []contender{
 	named("ours"),
 	{"round robin", func(n int, seed uint64) picker { return &roundRobin{rng(seed).IntN(n), n} }},
+	named("ours, load in replies"),
 	named("Finagle P2C least loaded*"),
 	named("Finagle Peak EWMA*"),
 }
 
+// gridOurs is how many of them run in every fleet and with each seed.
+const gridOurs = 3
+
 func runGrid(o options) error {
-	var worse, over []string
+	var worse, lost, over []string
 	cells := 0
 	for _, f := range fleets {
 		if !o.wantsSize(f.servers) {
@@ -224,7 +228,7 @@ func runGrid(o options) error {
 		}
 		who := gridContenders
 		if f.peers == 0 {
-			who = who[:2]
+			who = who[:gridOurs]
 		}
 		fmt.Printf("\n%d servers with %d workers of exp(%v), %d clients, timeout %v, %d seeds\n",
 			f.servers, gridWorkers, f.mean, f.clients, f.timeout, f.seeds)
@@ -244,8 +248,13 @@ func runGrid(o options) error {
 				if lead := row[0].lead(row[1]); lead.mean < -tolerated {
 					worse = append(worse, fmt.Sprintf("%d %s %.1f: %.2f ± %.2f", f.servers, ft.name, loads[l], lead.mean, lead.half))
 				}
-				if row[0].overshoot > stampede {
-					over = append(over, fmt.Sprintf("%d %s %.1f: %.2f", f.servers, ft.name, loads[l], row[0].overshoot))
+				if lead := row[2].lead(row[0]); lead.mean < -tolerated {
+					lost = append(lost, fmt.Sprintf("%d %s %.1f: %.2f ± %.2f", f.servers, ft.name, loads[l], lead.mean, lead.half))
+				}
+				for _, i := range []int{0, 2} {
+					if row[i].overshoot > stampede {
+						over = append(over, fmt.Sprintf("%d %s %.1f %s: %.2f", f.servers, ft.name, loads[l], who[i].name, row[i].overshoot))
+					}
 				}
 				for i, c := range row {
 					printCell(tw, ft, loads[l], who[i].name, c)
@@ -268,6 +277,10 @@ func runGrid(o options) error {
 	for _, cell := range worse {
 		fmt.Println("  " + cell)
 	}
+	fmt.Printf("in %d it is more than %g points lower with load in replies than without\n", len(lost), tolerated)
+	for _, cell := range lost {
+		fmt.Println("  " + cell)
+	}
 	fmt.Printf("in %d the servers that recover get more than %g times their fair share in a second\n", len(over), stampede)
 	for _, cell := range over {
 		fmt.Println("  " + cell)
@@ -285,7 +298,7 @@ func gridRows(f fleet, ft fault, who []contender, o options) [][]cell {
 			jobs = append(jobs, func() {
 				var worlds []*world
 				seeds := f.seeds
-				if i >= 2 {
+				if i >= gridOurs {
 					seeds = f.peers
 				}
 				for seed := range seeds {

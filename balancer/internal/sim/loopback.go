@@ -1,16 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
-	"net/rpc"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,34 +68,22 @@ func (l loopback) simulated(p picker, seed uint64) []float64 {
 
 // real runs server processes.
 func (l loopback) real(policy balancer.Policy, seed uint64) (row []float64, err error) {
-	servers := make([]*process, 0, loopServers)
-	defer func() {
-		for _, s := range servers {
-			err = errors.Join(err, s.end())
-		}
-	}()
-	var addrs []string
-	for range loopServers {
-		s, err := startProcess()
-		if err != nil {
-			return nil, err
-		}
-		servers, addrs = append(servers, s), append(addrs, s.addr)
+	servers, err := startProcesses()
+	defer func() { err = errors.Join(err, endProcesses(servers)) }()
+	if err != nil {
+		return nil, err
 	}
-	c := collector{servers: make(map[string]int)}
-	for i, a := range addrs {
-		c.servers[a] = i
-	}
+	c := newCollector(servers)
 	d := rpcx.Dialer{
 		Balancer: policy, Breaker: breaker.Config{Disabled: true}, Heartbeat: -1, Retry: rpcx.Retry{MaxAttempts: -1},
 		Trace: &rpcx.ClientTrace{AttemptDone: c.attempt},
 	}
-	client, err := d.Dial("tcp", addrs...)
+	client, err := d.Dial("tcp", addresses(servers)...)
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
-	return l.load(&c, client, servers, seed)
+	return l.load(c, client, servers, seed)
 }
 
 // load calls at random times and inflicts the faults in between.
@@ -121,15 +103,14 @@ func (l loopback) load(c *collector, client *rpcx.Client, servers []*process, se
 		}
 		time.Sleep(time.Until(began.Add(at))) // real processes take real time
 		id := random.Uint64()
-		wg.Go(func() { c.call(client, id) })
+		wg.Go(func() {
+			c.call(id, func(ctx context.Context) (uint64, error) {
+				return rpcx.Invoke[uint64](ctx, client, "Sleeper.Sleep", id)
+			})
+		})
 	}
 	wg.Wait()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.wrong > 0 {
-		return nil, fmt.Errorf("%d replies were other calls'", c.wrong)
-	}
-	return loopRow(&c.result), nil
+	return c.row(loopRow)
 }
 
 // A collector keeps what became of real calls.
@@ -140,6 +121,24 @@ type collector struct {
 	mu     sync.Mutex // protects following
 	result result
 	wrong  int
+}
+
+func newCollector(servers []*process) *collector {
+	c := &collector{servers: make(map[string]int)}
+	for i, s := range servers {
+		c.servers[s.addr] = i
+	}
+	return c
+}
+
+// row makes the metrics of all calls.
+func (c *collector) row(of func(*result) []float64) ([]float64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wrong > 0 {
+		return nil, fmt.Errorf("%d replies were other calls'", c.wrong)
+	}
+	return of(&c.result), nil
 }
 
 func (c *collector) restart() {
@@ -157,12 +156,13 @@ func (c *collector) attempt(_ context.Context, i rpcx.AttemptInfo) {
 	}
 }
 
-func (c *collector) call(client *rpcx.Client, id uint64) {
+// call makes a call that is to answer with its id.
+func (c *collector) call(id uint64, invoke func(context.Context) (uint64, error)) {
 	epoch := c.epoch.Load()
 	ctx, cancel := context.WithTimeout(context.Background(), loopTimeout)
 	defer cancel()
 	begin := time.Now()
-	reply, err := rpcx.Invoke[uint64](ctx, client, "Sleeper.Sleep", id)
+	reply, err := invoke(ctx)
 	took := time.Since(begin)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -215,123 +215,4 @@ func printLoop(w io.Writer, name string, real []float64, simulated [][]float64) 
 	for _, r := range rows {
 		fmt.Fprintf(w, "%s\t\n", r)
 	}
-}
-
-// process is a server in a process of its own.
-type process struct {
-	addr string
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-}
-
-// serverEnv makes this program a server.
-const serverEnv = "SIM_SERVER"
-
-func startProcess() (*process, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	p := &process{cmd: exec.Command(exe)}
-	p.cmd.Env, p.cmd.Stderr = append(os.Environ(), serverEnv+"=1"), os.Stderr
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the server said no address: %w", err), p.end())
-	}
-	p.addr = strings.TrimSpace(line)
-	return p, nil
-}
-
-func (p *process) tell(what string) error {
-	_, err := fmt.Fprintln(p.in, what)
-	return err
-}
-
-func (p *process) end() error {
-	err := p.cmd.Process.Kill()
-	p.cmd.Wait() //nolint:errcheck // it was killed
-	return err
-}
-
-// child serves if this process is a server, until its parent is gone, and reports
-// whether it was one.
-func child() bool {
-	if os.Getenv(serverEnv) == "" {
-		return false
-	}
-	if err := serveChild(); err != nil {
-		fmt.Fprintln(os.Stderr, "sim: server:", err)
-		os.Exit(1)
-	}
-	return true
-}
-
-func serveChild() error {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	s := &Sleeper{}
-	s.slow.Store(1)
-	if err := rpc.Register(s); err != nil {
-		return err
-	}
-	go s.accept(lis)
-	fmt.Println(lis.Addr())
-	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		switch in.Text() {
-		case "slow":
-			s.slow.Store(loopSlow)
-		case "fail":
-			s.fails.Store(true)
-		}
-	}
-	return nil
-}
-
-// Sleeper is the service.
-type Sleeper struct {
-	slow  atomic.Int64
-	fails atomic.Bool
-}
-
-// Sleep answers with its argument after a while.
-func (s *Sleeper) Sleep(id uint64, reply *uint64) error {
-	time.Sleep(time.Duration(rand.ExpFloat64()*float64(loopMean)) * time.Duration(s.slow.Load()))
-	*reply = id
-	return nil
-}
-
-func (s *Sleeper) accept(lis net.Listener) {
-	for {
-		conn, err := lis.Accept()
-		if err != nil {
-			return
-		}
-		go rpc.ServeConn(&breaking{conn, s})
-	}
-}
-
-// breaking is a connection that ends with the next request once its server fails.
-type breaking struct {
-	net.Conn
-	server *Sleeper
-}
-
-func (f *breaking) Read(b []byte) (int, error) {
-	n, err := f.Conn.Read(b)
-	if f.server.fails.Load() {
-		return 0, io.EOF
-	}
-	return n, err
 }

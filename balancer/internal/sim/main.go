@@ -4,7 +4,7 @@
 //	go run .                 the published measurements, ours and theirs
 //	go run . -only A,B       some of them
 //	go run . -grid           every fleet, fault and load
-//	go run . -loopback       the simulation beside real server processes
+//	go run . -loopback       the simulation beside real server processes: faults, and one busy with others
 //	go run . -out DIR        also draw the results as PNG files
 //
 // A name that ends in * is a port: the other project's rules, written anew for
@@ -12,6 +12,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -64,7 +65,10 @@ func run(o options) error {
 		}
 	}
 	if o.loop {
-		return runLoopback(os.Stdout, loopback{perSecond: 1000, faulty: 10 * time.Second, end: 40 * time.Second}, o.seeds)
+		return errors.Join(
+			runLoopback(os.Stdout, loopback{perSecond: 1000, faulty: 10 * time.Second, end: 40 * time.Second}, o.seeds),
+			runCrowded(os.Stdout, crowded{perSecond: 300, end: 40 * time.Second}, o.seeds),
+		)
 	}
 	if o.grid {
 		return runGrid(o)

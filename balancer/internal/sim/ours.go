@@ -15,6 +15,8 @@ type ours struct {
 	b *balancer.Balancer
 	// name is the ID of the endpoint at each place. Value is the place.
 	names []string
+	// reported says that servers report their load in replies.
+	reported bool
 }
 
 func newOurs(n int, c balancer.Config) *ours {
@@ -27,6 +29,13 @@ func newOurs(n int, c balancer.Config) *ours {
 		o.names[i] = strconv.Itoa(i)
 	}
 	o.update(0)
+	return o
+}
+
+// newReported is newOurs of servers that report their load.
+func newReported(n int, c balancer.Config) *ours {
+	o := newOurs(n, c)
+	o.reported = true
 	return o
 }
 
@@ -53,6 +62,9 @@ func (o *ours) done(c *call, now time.Duration) {
 	outcome := balancer.Success
 	if c.outcome != succeeded {
 		outcome = balancer.Failure
+	}
+	if o.reported && c.running > 0 {
+		c.ticket.Node().Report(epoch.Add(now), c.running)
 	}
 	c.ticket.Done(epoch.Add(now), outcome)
 }

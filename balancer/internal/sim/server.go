@@ -26,6 +26,10 @@ type call struct {
 	met    int // calls in the server when it came
 
 	began time.Duration // its service
+
+	// running is how many calls the server had when it answered, with this one; 0 if
+	// it did not answer.
+	running int
 }
 
 type outcome uint8
@@ -104,6 +108,7 @@ func (s *server) finish(c *call, life int) {
 		return
 	}
 	i := slices.Index(s.serving, c)
+	c.running = s.load()
 	s.serving = slices.Delete(s.serving, i, i+1)
 	w.end(c, succeeded)
 	for len(s.queue) > 0 && len(s.serving) < s.workers {

@@ -55,6 +55,23 @@ func TestPublished(t *testing.T) {
 	assert.LessOrEqual(t, by(t, "C", "ours")["ours"][3].mean, 1.1)
 }
 
+// With load in replies the testbed that was made for probes is won without them, and
+// nothing else is lost.
+func TestReports(t *testing.T) {
+	t.Parallel()
+	const reported = "ours, load in replies"
+	d := by(t, "D", "ours", reported, "Prequal*")
+	for m := range 3 {
+		assert.Less(t, d[reported][m].mean, d["Prequal*"][m].mean*1.08, "of one seed")
+		assert.Less(t, d[reported][m].mean, d["ours"][m].mean)
+	}
+	assert.Greater(t, by(t, "A", reported)[reported][0].mean, 99.94)
+	assert.LessOrEqual(t, by(t, "B", reported)[reported][4].mean, 100.0)
+	assert.LessOrEqual(t, by(t, "C", reported)[reported][3].mean, 1.1)
+	assert.Greater(t, by(t, "hole 11", reported)[reported][0].mean, 99.9)
+	assert.LessOrEqual(t, by(t, "healthy", reported)[reported][0].mean, 1.25)
+}
+
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	others := map[string][]string{
