@@ -167,7 +167,10 @@ func (c *conn) Received(x *transport.Exchange, now time.Time, answered, late boo
 }
 
 // Loaded implements transport.Observer.
-func (c *conn) Loaded(running int, _ time.Time) { c.ep.running.Store(int64(running)) }
+func (c *conn) Loaded(running int, now time.Time) {
+	c.ep.running.Store(int64(running))
+	c.ep.node.Report(now, running)
+}
 
 // Retired implements transport.Observer.
 func (c *conn) Retired() { c.ep.drop(c) }

@@ -151,6 +151,9 @@ func (c *conn) settlePing() {
 // all connections of the endpoint: codecs that must not send any before are told by it.
 func (e *endpoint) heardHealth(c *conn, said *protocol.Health) {
 	e.running.Store(int64(said.Running))
+	if said.Running > 0 {
+		e.node.Report(time.Now(), said.Running-1) // without the ping
+	}
 	e.understands.Store(said.Meta)
 	if !said.Meta {
 		return
