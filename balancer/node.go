@@ -186,7 +186,10 @@ func (n *Node) score(t int64, fleet norm, unit, more float64) (score, cost float
 	if reports := fleet.reports(); reports > 0 {
 		// Slow start is a matter of this client's calls: that the server is new to it
 		// does not make the others' weigh more.
-		load += reports * n.foreign(tickOf(t), fleet) * unit / float64(n.weight.Load())
+		// What is left of old reports must not decide between nodes that are idle.
+		if others := n.foreign(tickOf(t), fleet); others >= leastOthers {
+			load += reports * others * unit / float64(n.weight.Load())
+		}
 	}
 	return cost * load, cost
 }

@@ -28,6 +28,8 @@ const (
 	// 2 s make little difference for calls of 10 to 100 ms.
 	reportTau  = time.Second
 	reportRate = (1 << tickShift) / float64(reportTau) // per tick
+	// leastOthers is the number of others' calls below which a node counts as idle.
+	leastOthers = 0.5
 	// informed is how many nodes a pick looks at when servers report their load. Most
 	// of what a client knows of its nodes is old, so that of few it seldom knows one with
 	// room. In the testbed of Prequal's paper eight nodes are as good as its probes, and

@@ -6,6 +6,7 @@ import (
 	"net/rpc"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,11 +19,22 @@ import (
 
 // lookUpIn lets names be looked up in s until the test is over.
 func lookUpIn(t *testing.T, s *dnstest.Server) {
-	address, system := s.Listen(t), net.DefaultResolver
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+	address := s.Listen(t)
+	nameServer.Store(&address)
+	t.Cleanup(func() { nameServer.Store(nil) })
+}
+
+// nameServer is where names are looked up; nil for the system's.
+var nameServer atomic.Pointer[string]
+
+// A look-up may outlast its test, so the resolver is set once and stays.
+func init() {
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if s := nameServer.Load(); s != nil {
+			address = *s
+		}
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}}
-	t.Cleanup(func() { net.DefaultResolver = system })
 }
 
 func addressesOf(ips ...string) dnstest.Answer {

@@ -168,7 +168,7 @@ func (c *conn) Received(x *transport.Exchange, now time.Time, answered, late boo
 
 // Loaded implements transport.Observer.
 func (c *conn) Loaded(running int, now time.Time) {
-	c.ep.running.Store(int64(running))
+	c.ep.running.Store(int64(running) + 1)
 	c.ep.node.Report(now, running)
 }
 

@@ -35,7 +35,7 @@ type endpoint struct {
 	// the peer may be one that handles so many requests at a time.
 	beside      atomic.Int64
 	lookEarly   atomic.Bool       // the prober is to look soon, or about to
-	running     atomic.Int64      // how many requests the server has said last that it runs
+	running     atomic.Int64      // how many requests the server has said last that it runs, and one; 0 if it does not say
 	understands atomic.Bool       // metadata, as the server has said in its last answer to a ping
 	latencies   latency.Histogram // of successful attempts, since core.born
 	paces       paces             // likewise

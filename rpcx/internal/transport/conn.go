@@ -25,7 +25,8 @@ type Observer interface {
 	// Received is called when the peer has answered a request, or, if answered is false,
 	// when it is certain that it will not. Late says that the caller has left.
 	Received(x *Exchange, now time.Time, answered, late bool)
-	// Loaded is called when the peer has said how many requests it runs.
+	// Loaded is called when the peer has said how many requests it runs, the one that it
+	// answers included unless that is a ping.
 	Loaded(running int, now time.Time)
 	// Retired is called once, when the connection takes no further exchanges, and, if it
 	// ends otherwise, before its exchanges learn that.

@@ -61,7 +61,11 @@ func (c *Conn) heardMeta(x *Exchange, r *reply) {
 		c.meta.clock.Observe(x.Begun, said.Clock)
 	}
 	if said.Running > 0 {
-		c.cfg.Observer.Loaded(said.Running, r.at)
+		running := said.Running
+		if x.Background {
+			running-- // a ping is no load
+		}
+		c.cfg.Observer.Loaded(running, r.at)
 	}
 }
 
