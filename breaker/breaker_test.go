@@ -143,7 +143,7 @@ func TestSwitchesOfTheOperator(t *testing.T) {
 	r.Trip(r.now, 0, nil)
 	require.True(t, r.Ready(r.now))
 
-	r.ForceOpen(r.now)
+	r.ForceOpen(r.now, nil)
 	require.Equal(t, breaker.OpenError{State: breaker.ForcedOpen}, *r.reject())
 	r.Trip(r.now, 0, nil)
 	r.pass(1000 * time.Hour)
@@ -283,7 +283,7 @@ func TestHasten(t *testing.T) {
 	r.pass(50 * time.Second)
 	r.Hasten(r.now)
 	r.is(breaker.Open)
-	r.ForceOpen(r.now)
+	r.ForceOpen(r.now, nil)
 	r.pass(time.Hour)
 	r.Hasten(r.now)
 	r.is(breaker.ForcedOpen)

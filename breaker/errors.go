@@ -28,7 +28,7 @@ type OpenError struct {
 	// end.
 	RetryAfter time.Duration
 	// Cause is why the breaker opened: the rule that tripped it, with the text of
-	// the last failure, or the error given to Trip. It is nil in ForcedOpen.
+	// the last failure, or the error given to Trip or ForceOpen.
 	Cause error
 }
 

@@ -14,7 +14,7 @@ type Event struct {
 	// At is when the change took effect. For the end of an open interval that
 	// is when the interval was over, which may be before it was noticed.
 	At time.Time
-	// Cause is why the breaker opened. It is nil unless To is Open or HalfOpen.
+	// Cause is why the breaker opened. It is nil if To is Closed or Disabled.
 	Cause error
 	// OpenFor is the length of the open interval if To is Open, else 0.
 	OpenFor time.Duration

@@ -87,7 +87,7 @@ func TestEventsOfRacingTransitions(t *testing.T) {
 			case 1:
 				b.Reset(epoch)
 			case 2:
-				b.ForceOpen(epoch)
+				b.ForceOpen(epoch, nil)
 			}
 		}
 	})

@@ -123,7 +123,7 @@ func (p *pair) step(op, arg int) {
 	case 15:
 		switch arg {
 		case 0, 1:
-			p.ForceOpen(p.now)
+			p.ForceOpen(p.now, nil)
 			p.m.set(breaker.ForcedOpen)
 		case 2, 3, 4:
 			p.Reset(p.now)

@@ -33,7 +33,7 @@ type Stats struct {
 	RetryAfter time.Duration
 	// Trips counts how often the breaker has opened. Reset does not clear it.
 	Trips uint64
-	// Cause is, while Open or HalfOpen, why the breaker opened.
+	// Cause is, while Open, HalfOpen or ForcedOpen, why the breaker opened.
 	Cause error
 }
 

@@ -127,18 +127,18 @@ func (b *Breaker) Hasten(now time.Time) {
 	}
 }
 
-// ForceOpen makes the breaker reject every call until Reset.
-func (b *Breaker) ForceOpen(now time.Time) { b.set(now, ForcedOpen) }
+// ForceOpen makes the breaker reject every call until Reset. The cause may be nil.
+func (b *Breaker) ForceOpen(now time.Time, cause error) { b.set(now, ForcedOpen, cause) }
 
 // Reset closes the breaker, from any state, with an empty window and the
 // first open interval ahead. Results of calls allowed before do not count.
-func (b *Breaker) Reset(now time.Time) { b.set(now, Closed) }
+func (b *Breaker) Reset(now time.Time) { b.set(now, Closed, nil) }
 
-func (b *Breaker) set(now time.Time, s State) {
+func (b *Breaker) set(now time.Time, s State, cause error) {
 	for {
 		e, _ := b.at(now)
 		next := b.follow(e, s, now)
-		next.level = 0
+		next.level, next.cause = 0, cause
 		if b.move(e, next) {
 			return
 		}

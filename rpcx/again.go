@@ -64,9 +64,14 @@ func (cl *call) again(ctx context.Context, res result, deadline time.Time) (err 
 }
 
 // moves reports whether the call goes on at once: one that was not sent does, as often
-// as there are endpoints, unless there is but a connection that was given.
+// as there are other endpoints, and once more if it was a connection that was lost, unless
+// there is but one that was given.
 func (cl *call) moves(res result) bool {
-	if cl.client.fixed || res.sent != NotSent || errors.Is(res.err, ErrUnavailable) || cl.moved >= len(cl.client.balancer.Nodes()) {
+	most := len(cl.client.balancer.Nodes()) - 1
+	if res.lost != nil {
+		most++ // its endpoint may take another connection
+	}
+	if cl.client.fixed || res.sent != NotSent || errors.Is(res.err, ErrUnavailable) || cl.moved >= most {
 		return false
 	}
 	cl.moved++

@@ -175,7 +175,7 @@ func TestOpenBreakerNamesTheServersError(t *testing.T) {
 		err := c.Call("Bank.Where", struct{}{}, new(string))
 		require.ErrorIs(t, err, rpcx.ErrUnavailable)
 		require.NotErrorIs(t, err, rpc.ServerError("the database is gone"), "it is another call's")
-		require.Regexp(t, `^rpcx: Bank\.Where: the only endpoint is not available \(next probe in \S+\); x:1: `+cause+` \(not sent\)$`, err.Error())
+		require.Regexp(t, `^rpcx: Bank\.Where: the only endpoint is not available \(next probe in \S+\); x:1: `+cause+` \(did not run\)$`, err.Error())
 	})
 }
 

@@ -66,9 +66,9 @@ func (c *Client) CallContext(ctx context.Context, serviceMethod string, args, re
 // that does not read, or to be tried again. A call in flight costs memory, but no
 // goroutine.
 //
-// When Go returns, args are the caller's again, as in net/rpc: what may have to be sent
-// later, or again, is copied as far as the wire can see it, which costs nothing for a
-// struct without references and one allocation for a pointer to one. A few types cannot
+// When Go returns, args are the caller's again, as in net/rpc: args that may be sent
+// later or again are copied, as far as the codec encodes them. That costs nothing for a
+// struct without references, and one allocation for a pointer to one. A few types cannot
 // be copied: those that encode themselves from private state behind pointers
 // (big.Int is one) or that guard it with a lock, those that are cyclic, and, with a codec
 // that is not of this module, those that have private pointers, maps or slices. Given such args,
@@ -87,8 +87,8 @@ func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Cal
 }
 
 // Close ends all calls in flight with [ErrShutdown], closes the connections, and
-// waits for the client's other goroutines. Calls end on their own soon after, and a
-// dial when it looks at its context. It returns the error of closing the
+// waits for the client's other goroutines. Goroutines of calls end soon
+// afterwards; a dial under way ends when it sees its canceled context. It returns the error of closing the
 // connection that was given to [NewClient] or the codec given to
 // [NewClientWithCodec], and ErrShutdown if the client is closed already.
 //

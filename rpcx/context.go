@@ -25,6 +25,6 @@ import (
 //
 // ContextOf returns [context.Background] if args is not the argument of a method that runs in
 // [Serve], and if its type is not a pointer, or a pointer to a type without a size, such as
-// struct{}: then the argument does not tell one request from another. So it does once the method
-// has returned. It may be called several times, and concurrently.
+// struct{}: then the argument does not tell one request from another. It also returns
+// Background once the method has returned. It may be called several times, and concurrently.
 func ContextOf(args any) context.Context { return internal.ContextOf(args) }

@@ -33,7 +33,7 @@ func (c *Client) Drain(address, reason string) error {
 		return err
 	}
 	e.noteControl(now, "was drained by hand", reason)
-	e.breaker.ForceOpen(now)
+	e.breaker.ForceOpen(now, errors.New(withReason("drained by hand", reason)))
 	return nil
 }
 

@@ -35,13 +35,11 @@ type Dialer struct {
 	// HTTPPath, if not empty, is where CONNECT turns an HTTP connection into
 	// an RPC one.
 	HTTPPath string
-	// NetDial makes connections. Nil means net.Dialer's DialContext, but that the
-	// addresses of a name are tried 250 ms or less after each other, up to 16 of them,
-	// until one connects (RFC 8305): one that drops packets does not use up the time.
-	// A NetDial that does not return when its context ends is left to itself, and its
-	// endpoint has no other dial until then.
-	// A connection of a type of yours is not closed while it is written, if that can be
-	// helped: see Client.Close.
+	// NetDial makes connections. Nil means net.Dialer, with the addresses of a name, up to
+	// 16, tried in parallel and started at most 250 ms apart (RFC 8305): an address that
+	// drops packets does not use up the time. A NetDial that does not return when its
+	// context ends is left behind, and its endpoint has no other dial until it returns. The
+	// client avoids closing a connection while it writes to it: see Client.Close.
 	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
 	// TLSConfig, if not nil, secures every connection. Its ServerName, the name that
 	// the certificates of all endpoints must have, defaults to the host of the address,

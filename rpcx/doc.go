@@ -7,23 +7,22 @@
 //
 // # The way of one call
 //
-// A call asks the balancer for an endpoint, the endpoint's circuit breaker for
-// leave, and the endpoint for its connection. Endpoints that are connected come first;
-// only if there is none of them does a call wait for a dial, and those it passes over are
-// dialed in the background. The request is encoded into memory and written together with
-// others; a caller that has been alone on its connection for a few calls reads its own reply. The end of the
-// attempt is looked up in a table, below, which says what breaker and balancer learn from
-// it, and whether the call is tried again. The failure detector learns from bytes that come,
-// and from answers that are owed.
+// A call asks the balancer for an endpoint, the endpoint's circuit breaker for a permit,
+// and the endpoint for its connection. The balancer prefers connected endpoints. A call waits
+// for a dial only if no endpoint is connected; the endpoints that it passes over are dialed
+// in the background. The request is encoded into memory and written together with others. A
+// caller that has been alone on its connection for a few calls reads its own reply. The end
+// of an attempt is a row of the table below: it says what the breaker and the balancer
+// learn, and whether the call is tried again. The failure detector learns from bytes that
+// arrive and from answers that are overdue.
 //
-// The breaker is the only gate: an endpoint takes calls if and only if its
-// breaker lets them in. The failure detector watches for silence while an answer
-// is owed. It pings a peer that gave no sign of life for [Dialer].Heartbeat, by
-// calling a method that no server has, since "can't find service" is as good an
-// answer as any. From phi 1 on others are preferred; at the detector's threshold
-// the peer is convicted, which opens the breaker, closes the connection, and so
-// ends every call that waits on it. A slow call to a live peer is never cut.
-// While an endpoint is down, pings try it, not calls.
+// The breaker is the only gate: an endpoint takes calls if and only if its breaker lets
+// them in. The failure detector watches for silence while an answer is due. If a peer has
+// been silent for [Dialer].Heartbeat, the client pings it: it calls a method that no server
+// has, and the error "can't find service" shows that the server works. From phi 1 on, the
+// balancer prefers other endpoints. At the detector's threshold the peer is convicted: its
+// breaker opens, its connections close, and all calls that wait on them end. A slow call to a
+// live peer is never cut. While an endpoint is down, pings try it, not calls.
 //
 // [Dialer].Intercept stands before all of that, once for each call. [Client.Notify] sends what
 // gets no answer, with the codecs of JSON-RPC. [Client.StandardClient] is for code that takes a
@@ -31,23 +30,29 @@
 //
 // # What a silence means
 //
-// Not every server answers a ping beside other calls, or at all. An eighth of a slot
-// after an endpoint was connected, it is pinged over a connection of its own, which then
-// closes: so a server that hangs up behind unknown methods, or ignores them, loses no
-// call. It is pinged no more ([EndpointStats].Pings, [ClientTrace].PingSupport, and the
-// log say so), and calls try it when it was away. A server that answers is pinged over
-// the connections that carry calls, an eighth of a slot after a call that takes long,
-// which shows whether it answers beside that many others.
+// Not every server answers pings, or answers them while it works on calls.
 //
-// At default settings a silence convicts after 2.5 s if the peer owes no more answers
-// than it has owed beside a ping that it answered; if all that it owes is of methods that
-// usually take less than a quarter of a slot; or if it is silent over another connection
-// as well. It takes 30 s, twelve times as long, if the peer may have a reason for the
-// silence and cannot be asked: nothing is known of it yet, it is pinged no more, it refuses
-// further connections, or there is none beside the one that was given to [NewClient]. A
-// peer that answers over another connection is not convicted; calls go there, and those
-// on the silent connection wait as long. Any byte is life, and while this side decodes,
-// no silence counts.
+//   - An eighth of a heartbeat (125 ms) after it has connected to an endpoint, the client
+//     opens a second connection, sends one ping, and closes it. So a server that reacts
+//     badly to an unknown method loses no call. Such a server is not pinged any more
+//     ([EndpointStats].Pings, [ClientTrace].PingSupport, and the log say so). When it was
+//     down, calls try it.
+//   - A server that answers is pinged over the connections of calls. When a call has waited
+//     for an eighth of a heartbeat, a ping follows, to learn whether the server answers pings
+//     while that many calls wait.
+//
+// At default settings, a silence of 2.5 s convicts if one of these holds:
+//
+//   - The peer has answered a ping while at least as many calls waited.
+//   - Each waiting call is of a method that usually takes less than a quarter of a heartbeat.
+//   - A second connection is silent, too.
+//
+// A silence must last for 30 s (twelve times as long) if the peer may have a reason for it and
+// cannot be asked: nothing is known of it yet, it is not pinged, it refuses a second
+// connection, or the client has only the connection that was given to [NewClient]. A peer that
+// answers over another connection is not convicted; new calls go there, and the calls
+// on the silent connection wait for 30 s. Any byte is a sign of life, and time that this side
+// spends decoding is no silence.
 //
 // # Addresses
 //
@@ -121,24 +126,23 @@
 //
 // (2) A lost connection is one failure, however many calls were on it.
 //
-// (3) Latency is a method's. The deadline is a failure of the endpoint if the caller allowed
-// twice what the method takes on average (or four times, up to 100 ms), here or at the
-// fastest of the other endpoints, late answers included; or if for two slots of
-// [Dialer].Heartbeat the endpoint has been silent, or the client has had no answer at all.
-// It is ignored otherwise: that a method is never answered, while others are, is no fault of
-// an endpoint.
+// (3) The deadline is a failure of the endpoint if the call had twice the time that the
+// method takes on average (four times, if that is below 100 ms), here or at the fastest
+// other endpoint, late answers included. It is a failure, too, if for two heartbeats the
+// endpoint was silent, or the client had no answer from any endpoint. Otherwise it is
+// ignored: a method that is never answered, while others are, does not prove a fault of the
+// endpoint.
 //
-// (4) A call whose own time is up is not tried again, whatever ended the attempt: this is
-// for an attempt that had less, from [ClientTrace].AttemptStart.
+// (4) A call is not tried again after its own deadline. This row is for an attempt whose
+// deadline, set by [ClientTrace].AttemptStart, is earlier.
 //
-// "Provably not sent" means that the end of the request cannot have left this
-// process: no server runs a request before it has all of it. Moving such a call to an
-// endpoint not yet tried is free; every other repetition waits for [Retry].BackOff, and
-// is charged to [Retry].Budget when it is sent, if a server was given the call before. To
-// wait for an endpoint is free. A call that is a retry of another call ([AsRetry]) has no
-// others. A server that says when to
-// come back (Retry-After) is not asked before; if that is later than in half a second,
-// the call fails instead.
+// "Provably not sent" means that the end of the request cannot have left this process: no
+// server runs a request before it has all of it. Such a call moves to an endpoint not yet
+// tried at once, without a pause and free of charge. Any other repetition waits for
+// [Retry].BackOff, and costs [Retry].Budget if a server was given an earlier attempt. Waiting
+// for an endpoint is free. A call that is itself a retry ([AsRetry]) is not repeated. A server
+// that says when to come back (Retry-After) is not asked before; if that is later than in half
+// a second, the call fails instead.
 //
 // What holds for connections holds for each exchange over HTTP (package
 // codec/jsonhttp), which is a connection of its own: it fails one call, and a call that
@@ -188,13 +192,12 @@
 //
 // # Goroutines
 //
-// A client has a prober for each endpoint in use; for each connection a reader,
-// unless the connection is a socket and idle, or its calls come one by one; and at times a writer or a dial; with a resolver one for that, and one
-// for what it says or what a large fleet brings. A call that [Client.Go] has made
-// takes a goroutine only while it waits for room, for a connection, for a peer that
-// does not read, or for its next attempt; it is ended by the goroutine that brings
-// its end, mostly the reader. A connection that ends takes one for closing it. Close ends
-// them all, and waits for the resolver and the probers, and for 2 s for the connections to
-// close; the others, which may be held up by a foreign codec, connection or dialer, are
-// let go.
+// A client has a prober for each endpoint in use; a reader for each connection, unless the
+// connection is a socket and is idle or has one caller; for a short time a writer or a dial;
+// with a resolver, one that runs it and one that applies its updates. A call of [Client.Go]
+// needs a goroutine only while it waits: for room, for a connection, for a peer that does not
+// read, or for its next attempt. The goroutine that receives its reply, mostly the reader,
+// completes it. A connection that ends takes one for closing it. Close ends them all. It waits
+// for the resolver and the probers, and for up to 2 s for the connections to close; a
+// goroutine that is held up by a foreign codec, connection or dialer is left behind.
 package rpcx

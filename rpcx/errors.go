@@ -93,12 +93,10 @@ func (e *CallError) story() string {
 	default:
 		ran = "ran"
 	}
-	switch {
-	case e.Attempts == 0 && e.Sent == NotSent:
-		return "not sent"
-	case e.Attempts == 0: // Intercept has panicked
+	switch e.Attempts {
+	case 0:
 		return ran
-	case e.Attempts == 1:
+	case 1:
 		return "1 attempt, " + ran
 	}
 	return fmt.Sprintf("%d attempts, %s", e.Attempts, ran)
@@ -249,8 +247,11 @@ func (e *unavailableError) Error() string {
 	if e.open == nil {
 		return text
 	}
-	if wait := e.open.RetryAfter; wait > 0 {
-		text += " (next probe in " + brief(wait) + ")"
+	switch {
+	case e.open.State == breaker.HalfOpen:
+		text += " (a probe is under way)"
+	case e.open.RetryAfter > 0:
+		text += " (next probe in " + brief(e.open.RetryAfter) + ")"
 	}
 	if e.open.Cause == nil {
 		return text + "; " + e.at + ": " + e.open.State.String()

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/rpc"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -35,8 +38,8 @@ func TestCallErrorTellsTheWholeStory(t *testing.T) {
 		"rpcx: Arith.Sleep at 127.0.0.1:7001: unexpected EOF (1 attempt, ran)": {
 			Method: "Arith.Sleep", Endpoint: addr, Attempts: 1, Sent: rpcx.Executed, Err: io.ErrUnexpectedEOF,
 		},
-		"rpcx: Arith.Sleep: too many calls under way (not sent)": {Method: "Arith.Sleep", Err: rpcx.ErrOverloaded},
-		"rpcx: Arith.Sleep: <nil> (not sent)":                    {Method: "Arith.Sleep"},
+		"rpcx: Arith.Sleep: too many calls under way (did not run)": {Method: "Arith.Sleep", Err: rpcx.ErrOverloaded},
+		"rpcx: Arith.Sleep: <nil> (did not run)":                    {Method: "Arith.Sleep"},
 	} {
 		require.EqualError(t, &e, want)
 	}
@@ -64,7 +67,7 @@ func TestErrorOfAFleetThatIsDown(t *testing.T) {
 				require.Equal(t, 1, strings.Count(text, "rpcx:"), text)
 				require.LessOrEqual(t, len(text), 240, text)
 				if n == 1 {
-					require.Regexp(t, `^rpcx: Bank\.Where( at a:1)?: the only endpoint is not available \(next probe in \S+\); a:1: dial tcp a:1: connect: connection refused \((not sent|1 attempt, did not run)\)$`, text)
+					require.Regexp(t, `^rpcx: Bank\.Where( at a:1)?: the only endpoint is not available \(next probe in \S+\); a:1: dial tcp a:1: connect: connection refused \((did not run|1 attempt, did not run)\)$`, text)
 				}
 			}
 		})
@@ -89,5 +92,48 @@ func TestLastErrorOfAServerIsKept(t *testing.T) {
 		require.Regexp(t, `last error: .*(connection refused|connection reset by peer|unexpected EOF)`, err.Error())
 		require.ErrorContains(t, err, "may have run", "the first attempt was under way when the server died")
 		require.Equal(t, 1, strings.Count(err.Error(), "rpcx:"), err.Error())
+	})
+}
+
+// The text told when the next probe would be, of a probe that was under way.
+func TestErrorWhileAProbeIsUnderWay(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		time.Sleep(time.Second)
+		f.kill("a:1")
+		time.Sleep(100 * time.Millisecond)
+		require.Error(t, c.Call("Bank.Where", struct{}{}, new(string)))
+		f.Resume("a:1")
+		f.Stall("a:1") // it accepts, and does not answer
+		require.Eventually(t, func() bool { return c.Stats().Endpoints[0].State == breaker.HalfOpen }, time.Minute, 10*time.Millisecond)
+		require.ErrorContains(t, c.Call("Bank.Where", struct{}{}, new(string)), "the only endpoint is not available (a probe is under way); a:1: ")
+	})
+}
+
+// With one endpoint, a call went on to the same one at once, beyond Retry.MaxAttempts.
+func TestAttemptsAtOneEndpoint(t *testing.T) {
+	for most, want := range map[int]int{-1: 1, 1: 1, 2: 2, 0: 3} {
+		synctest.Test(t, func(t *testing.T) {
+			d := rpcx.Dialer{Lazy: true}
+			d.Retry.MaxAttempts, d.Breaker.Disabled = most, true
+			d.NetDial = func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
+			c, err := d.Dial("tcp", "a:1")
+			require.NoError(t, err)
+			defer c.Close()
+			err = c.CallContext(t.Context(), "Bank.Where", struct{}{}, new(string))
+			require.Equal(t, want, callError(t, err).Attempts, "MaxAttempts %d", most)
+		})
+	}
+}
+
+func TestErrorOfADrainedEndpoint(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		require.NoError(t, c.Drain("a:1", "it is restarted"))
+		require.EqualError(t, state(t, c, "a:1").Cause, "drained by hand, it is restarted")
+		require.EqualError(t, c.Call("Bank.Where", struct{}{}, new(string)),
+			"rpcx: Bank.Where: the only endpoint is not available; a:1: drained by hand, it is restarted (did not run)")
 	})
 }

@@ -119,10 +119,10 @@ const (
 	// Convicted says that phi has reached the threshold: the connections are
 	// closed, and the breaker is open.
 	Convicted
-	// Spared says that phi has reached the threshold and the connections are
-	// closed, but half of the endpoints are out on suspicion already or fell
-	// silent with this one, so that the fault is more likely ours, or there is
-	// no breaker: it stays as it is.
+	// Spared says that phi has reached the threshold, and the connections are closed, but
+	// the breaker stays closed: half of the endpoints are out already, or most fell silent
+	// together, so that the fault is more likely on this side; or this is the only
+	// endpoint, or has no breaker.
 	Spared
 	// LocalFault says that this process was not running when it should have
 	// been; no endpoint is blamed.

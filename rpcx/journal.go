@@ -107,9 +107,9 @@ func (j *journal) membership(at time.Time, addr, text string) {
 
 func whySpared(f detector.Fault) string {
 	if f == detector.NoFault {
-		return "and too many are out already, or there is no breaker"
+		return "without it, too few endpoints would be left"
 	}
-	return fmt.Sprintf("and so are others (%v): the fault is more likely on our side", f)
+	return fmt.Sprintf("others are silent, too (%v), so the fault is more likely on this side", f)
 }
 
 func (j *journal) viewsDiffer(i ViewsInfo) {

@@ -118,6 +118,9 @@ func (l *eventLog) suspicion(i SuspicionInfo) {
 		return
 	}
 	attrs = append(attrs, slog.Duration("silence", i.Silence), slog.Any("fault", i.Fault))
+	if i.Verdict == Spared {
+		attrs = append(attrs, slog.String("kept", "in service: "+whySpared(i.Fault)))
+	}
 	l.tell(context.Background(), slog.LevelWarn, s, "", "endpoint does not respond", attrs...)
 }
 

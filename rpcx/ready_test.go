@@ -92,7 +92,7 @@ func TestLazyDialDoesNotWaitForTheResolver(t *testing.T) {
 		require.Zero(t, time.Since(began))
 		err = c.CallContext(t.Context(), "Bank.Where", struct{}{}, new(string))
 		require.ErrorIs(t, err, rpcx.ErrUnavailable)
-		require.EqualError(t, err, "rpcx: Bank.Where: no endpoint is known yet (not sent)")
+		require.EqualError(t, err, "rpcx: Bank.Where: no endpoint is known yet (did not run)")
 		var name string
 		require.NoError(t, c.CallContext(rpcx.WithWaitForReady(t.Context()), "Bank.Where", struct{}{}, &name))
 		require.Equal(t, "a:1", name)
@@ -116,7 +116,7 @@ func TestUnavailableSaysWhyTheResolverNamesNone(t *testing.T) {
 		defer c.Close()
 		synctest.Wait()
 		err = c.CallContext(t.Context(), "Bank.Where", struct{}{}, new(string))
-		require.EqualError(t, err, "rpcx: Bank.Where: no endpoint is known: the registry is gone (not sent)")
+		require.EqualError(t, err, "rpcx: Bank.Where: no endpoint is known: the registry is gone (did not run)")
 	})
 }
 

@@ -14,11 +14,12 @@ import (
 // not sent may go to another endpoint; one that may have run is repeated only if
 // it is idempotent.
 type Retry struct {
-	// MaxAttempts bounds how often a call is tried, the first time included, and also
-	// the times when no endpoint is available. Zero means 3, or as often as BackOff
-	// and the call's deadline allow if BackOff is set, so that a call can wait out an
-	// outage; negative means 1. Moving a call that was not sent to an endpoint not yet
-	// tried does not count.
+	// MaxAttempts is the number of attempts of a call, the first included. Finding no
+	// endpoint counts as one; moving a call that was not sent to an endpoint not yet tried
+	// does not. Zero means 3, or, if BackOff is set, as many as BackOff and the call's
+	// deadline allow, so that a call can outlast an outage; negative means 1. Before
+	// another attempt, a call that found no endpoint waits for the next probe, if that is due
+	// within half a second.
 	MaxAttempts int
 	// BackOff makes the policy of one call; policies are not safe for use by
 	// several. Nil means exponential with full jitter, at most 50 ms at first,
@@ -27,8 +28,8 @@ type Retry struct {
 	// that was not sent waits for 5 ms at least. An error of NetDial or of a codec that
 	// is a *backoff.PermanentError ends the call, too.
 	//
-	// A policy is reset when its call starts, from which on it counts the time that has
-	// elapsed; one that a call has not asked is given to another. The function may be
+	// A policy is reset when its call starts, and counts its time from then on. A policy
+	// that was not asked for a pause may be reused by another call. The function may be
 	// called concurrently. A panic of it or of a policy reaches the caller of
 	// CallContext, and becomes the error of a call of Go.
 	BackOff func() backoff.BackOff

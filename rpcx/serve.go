@@ -23,12 +23,12 @@ func Serve(ctx context.Context, lis net.Listener, server *rpc.Server, newCodec f
 // A ServeConfig holds the options of serving, modelled on net.ListenConfig. The zero
 // value is the default. It may be used several times, also concurrently.
 type ServeConfig struct {
-	// MaxConns is how many connections are served at a time. If there are as many, a
-	// further one takes the place of that which has been idle the longest, if for at
-	// least five seconds: no request runs, and none has come but pings, or comes at
-	// 1 KB/s or more. If there is none, the requests of the further one are refused,
-	// as when the serving stops, so that a Client of this package takes its calls
-	// elsewhere; and it is closed after two seconds. Zero means any number.
+	// MaxConns is the number of connections that are served at a time. A further one
+	// replaces the connection that has been idle the longest, if for 5 s or more. A
+	// connection is idle while no request runs or arrives (at 1 KB/s or more); pings do
+	// not count. If none is idle, requests of the further connection are refused, as
+	// when the serving stops, so that a Client of this package sends its calls elsewhere; the
+	// connection is closed after 2 s. Zero means any number.
 	MaxConns int
 	// StopTimeout is how long requests under way may take once the serving is to
 	// stop, before their connections are closed. Zero means 30 s; negative means
@@ -74,12 +74,11 @@ func (s *ServeStats) Counts() ServeCounts {
 // replies, closes the connections and returns nil. A nil server means
 // [DefaultServer], a nil newCodec [codec.NewGobServer].
 //
-// It does what [Accept] does, and more. A request that arrives alone, of a method whose
-// recent runs took no more than 100 microseconds, except for one in a hundred, runs on the
-// goroutine that has read it, without waking another one to read on. A request behind it
-// waits as long; if the method takes longer for once, it waits for about two milliseconds
-// on Linux, and elsewhere for about ten if the method computes. All other requests run
-// concurrently as there. Replies that become ready together leave in
+// It does what [Accept] does, and more. A short method, of whose
+// recent runs 99 in 100 took at most 100 microseconds, runs on the goroutine that has read its
+// request, if no other request waits. If such a run takes long for once, the next request
+// waits for up to 2 ms on Linux, and for about 10 ms elsewhere. All other requests run
+// concurrently, as with Accept. Replies that become ready together leave in
 // one system call. A failing Accept is tried again, at growing intervals up to a
 // second, if its error is temporary (its Temporary method says so, or it is a lack of
 // file descriptors or memory); any other error ends the serving. A method that panics,

@@ -61,9 +61,8 @@ type ClientTrace struct {
 	ConnDone func(ConnInfo)
 	// ConnClosed is called when a connection is over; Err says why.
 	ConnClosed func(ConnInfo)
-	// Ping is called after a ping of an idle connection that was answered, at
-	// the end of the slot, and after every try of an endpoint whose breaker is
-	// half-open, before the breaker learns.
+	// Ping is called for an answered ping of an idle connection, when the heartbeat ends,
+	// and after each probe of a half-open endpoint, before its breaker is told.
 	Ping func(PingInfo)
 	// PingSupport is called when an endpoint has shown that it ignores pings, or that its
 	// connections end behind them, and is pinged no more; and if it answers one after all.
