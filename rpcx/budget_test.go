@@ -388,6 +388,6 @@ func TestRefusalsOfAServerArePaidFor(t *testing.T) {
 	defer c.Close()
 	err = c.CallContext(t.Context(), "Any.Method", struct{}{}, new(int))
 	require.Equal(t, rpcx.NotSent, callError(t, err).Sent)
-	require.EqualValues(t, 12, requests.Load(), "one, its free move, and as many as the budget had")
+	require.EqualValues(t, 11, requests.Load(), "one, and as many as the budget had")
 	require.EqualValues(t, 10, c.Stats().Retries)
 }

@@ -339,7 +339,7 @@ func TestOwnErrorsAreCallErrors(t *testing.T) {
 		temporary bool
 	}{
 		"deadline":     {change: func(f *fleet) { f.Stall("a:1") }, cause: context.DeadlineExceeded, timeout: true, temporary: true},
-		"unavailable":  {change: func(f *fleet) { f.kill("a:1"); time.Sleep(50 * time.Millisecond) }, cause: rpcx.ErrUnavailable, temporary: true},
+		"unavailable":  {change: func(f *fleet) { f.kill("a:1"); time.Sleep(5 * time.Second) }, cause: rpcx.ErrUnavailable, temporary: true},
 		"vanished":     {change: func(f *fleet) { f.vanish("a:1"); time.Sleep(5 * time.Second) }, cause: rpcx.ErrUnavailable, temporary: true},
 		"unresponsive": {change: func(f *fleet) { f.dialer.CallTimeout = 0; f.Stall("a:1") }, cause: rpcx.ErrUnresponsive},
 		"overloaded":   {change: func(f *fleet) { f.dialer.MaxCalls, f.dialer.QueueTimeout = 1, -1 }, cause: rpcx.ErrOverloaded, temporary: true},

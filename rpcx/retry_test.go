@@ -220,6 +220,7 @@ func TestNoPolicyNoRetry(t *testing.T) {
 		c := f.dial()
 		defer c.Close()
 		f.kill("a:1")
+		require.ErrorIs(t, c.Call("Bank.Where", struct{}{}, new(string)), syscall.ECONNREFUSED)
 		require.ErrorIs(t, c.Call("Bank.Where", struct{}{}, new(string)), rpcx.ErrUnavailable)
 		require.Zero(t, c.Stats().Retries)
 	})
