@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"resilientrpc/balancer"
+	"resilientrpc/rpcx/internal/argcopy"
 	"resilientrpc/rpcx/internal/transport"
 )
 
@@ -69,7 +70,7 @@ func (a *asyncCall) mayQueue() bool {
 // have to be sent later or again. It is called before that.
 func (a *asyncCall) keepArgs() {
 	c := a.client
-	if args, ok := copyArgs(a.args, !c.whole.Load()); ok {
+	if args, ok := argcopy.Copy(a.args, !c.whole.Load()); ok {
 		a.args = args
 		return
 	}

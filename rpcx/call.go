@@ -9,6 +9,7 @@ import (
 
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
+	"resilientrpc/rpcx/internal/argcopy"
 )
 
 // call is one call on its way through its attempts. It goes
@@ -62,7 +63,7 @@ func (c *core) invoke(ctx context.Context, method string, args, reply any) error
 // run is the life of a call from its beginning to its end.
 func (cl *call) run(ctx context.Context) error {
 	if c := cl.client; c.codec && ctx.Done() != nil { // the caller may leave while the codec reads args
-		if kept, ok := copyArgs(cl.args, !c.whole.Load()); ok {
+		if kept, ok := argcopy.Copy(cl.args, !c.whole.Load()); ok {
 			cl.args = kept
 		}
 	}

@@ -38,6 +38,7 @@ var restricted = map[string][]string{
 	roofPath + "/resolver":           {backoffPath, roofPath + "/internal/dnsttl", roofPath + "/internal/hostport"},
 	roofPath + "/internal/dnsttl":    nil,
 	roofPath + "/internal/hostport":  nil,
+	roofPath + "/internal/argcopy":   nil,
 	roofPath + "/internal/debugpage": nil,
 	roofPath + "/internal/latency":   nil,
 	roofPath + "/internal/mismatch":  nil,
