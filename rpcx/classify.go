@@ -3,6 +3,8 @@ package rpcx
 import (
 	"log/slog"
 	"sync"
+
+	"resilientrpc/rpcx/internal/rescue"
 )
 
 // Class is what [Dialer].Classify says of an error that a method returned. Values beyond
@@ -46,7 +48,7 @@ func guardClassify(log *slog.Logger, classify func(string, error) Class) func(st
 	}
 	told := new(sync.Once)
 	return func(method string, err error) Class {
-		defer stopPanic(log, told, "Dialer.Classify")
+		defer rescue.Stop(log, told, "Dialer.Classify")
 		return classify(method, err)
 	}
 }

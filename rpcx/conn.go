@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"resilientrpc/rpcx/internal/protocol"
+	"resilientrpc/rpcx/internal/rescue"
 	"resilientrpc/rpcx/internal/transport"
 )
 
@@ -53,12 +54,12 @@ func newConn(ep *endpoint, rwc io.ReadWriteCloser) (*conn, error) {
 func (d *Dialer) newCodec(rwc io.ReadWriteCloser) (codec rpc.ClientCodec, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			codec, err = nil, panicked("Codec", p)
+			codec, err = nil, rescue.Panicked("Codec", p)
 		}
 	}()
 	codec = d.Codec(rwc)
-	if isNil(codec) {
-		return nil, &functionError{field: "Codec", fault: "returned no codec"}
+	if rescue.IsNil(codec) {
+		return nil, &rescue.Error{Field: "Codec", Fault: "returned no codec"}
 	}
 	return codec, nil
 }

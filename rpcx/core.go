@@ -10,6 +10,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/rescue"
 	"resilientrpc/rpcx/internal/wire"
 )
 
@@ -35,7 +36,7 @@ type core struct {
 	attempts   attemptPool
 	membership *membership
 	journal    *journal
-	panics     *panicLog
+	panics     *rescue.Log
 	phiLimit   float64 // the phi that convicts
 
 	ctx    context.Context // done when the client is closed

@@ -14,6 +14,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/rescue"
 	"resilientrpc/rpcx/resolver"
 )
 
@@ -159,7 +160,7 @@ func (d *Dialer) NewClient(rwc io.ReadWriteCloser) (*Client, error) {
 
 // single is a client with one connection for life, which is made of what was given.
 func (d *Dialer) single(given any, connect func(*endpoint) (*conn, error)) (*Client, error) {
-	if isNil(given) {
+	if rescue.IsNil(given) {
 		return nil, fmt.Errorf("rpcx: the client is given %T in place of a connection or a codec", given)
 	}
 	fixed := *d
@@ -177,7 +178,7 @@ func (d *Dialer) single(given any, connect func(*endpoint) (*conn, error)) (*Cli
 	conn, err := connect(e)
 	if err != nil {
 		c.cancel()
-		c.notePanic(err)
+		c.panics.Note(err)
 		return nil, fmt.Errorf("rpcx: %w", err)
 	}
 	c.codec = conn.Wire() == nil
@@ -210,13 +211,13 @@ func (d *Dialer) newCore(network string) (*core, error) {
 	}
 	c := &core{
 		dialer: full, network: network, born: time.Now(), budget: newBudget(full.Retry.Budget),
-		journal: new(journal), panics: &panicLog{log: full.Logger},
+		journal: new(journal), panics: rescue.NewLog(full.Logger),
 	}
 	c.dialer.Trace = full.Trace.Join(c.journal.trace())
 	c.next = c.nextCall
 	c.underway.idle = make(chan struct{}, 1)
 	if c.balancer, err = balancer.New(balancer.Config{
-		Policy: guarded(full.Balancer, c.panics), Subset: full.Subset, MaxInFlight: full.MaxInFlight, Initial: balancer.Suspect,
+		Policy: rescue.Policy(full.Balancer, c.panics), Subset: full.Subset, MaxInFlight: full.MaxInFlight, Initial: balancer.Suspect,
 	}); err != nil {
 		return nil, err
 	}

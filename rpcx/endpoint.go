@@ -110,7 +110,7 @@ func (e *endpoint) dial(l *poolSlot) (*conn, error) {
 		hook(ConnInfo{Endpoint: e.addr})
 	}
 	c, err := e.open(l)
-	e.client.notePanic(err)
+	e.client.panics.Note(err)
 	if hook := trace.ConnDone; hook != nil {
 		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(started), Err: err})
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"resilientrpc/rpcx/internal/mismatch"
+	"resilientrpc/rpcx/internal/rescue"
 )
 
 // connect makes one connection: dial, TLS, and CONNECT as asked for. TLS knows the
@@ -20,18 +21,18 @@ func (d *Dialer) connect(ctx context.Context, network, address, host string) (co
 	function := "NetDial" // the one of the Dialer's that is running
 	defer func() {
 		if p := recover(); p != nil {
-			if !isNil(conn) {
+			if !rescue.IsNil(conn) {
 				discard(conn)
 			}
-			conn, err = nil, &net.OpError{Op: "dial", Net: network, Err: panicked(function, p)}
+			conn, err = nil, &net.OpError{Op: "dial", Net: network, Err: rescue.Panicked(function, p)}
 		}
 	}()
 	conn, err = d.NetDial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	if isNil(conn) {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: &functionError{field: function, fault: "returned neither a connection nor an error"}}
+	if rescue.IsNil(conn) {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: &rescue.Error{Field: function, Fault: "returned neither a connection nor an error"}}
 	}
 	if d.TLSConfig != nil {
 		function = "TLSConfig"

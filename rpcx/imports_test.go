@@ -40,6 +40,8 @@ var restricted = map[string][]string{
 	roofPath + "/internal/hostport":  nil,
 	roofPath + "/internal/argcopy":   nil,
 	roofPath + "/internal/debugpage": nil,
+	roofPath + "/internal/hook":      {roofPath + "/internal/rescue"},
+	roofPath + "/internal/rescue":    {module + "/balancer"},
 	roofPath + "/internal/latency":   nil,
 	roofPath + "/internal/mismatch":  nil,
 	roofPath + "/internal/wire":      {pillars[0]},

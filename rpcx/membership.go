@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"resilientrpc/balancer"
+	"resilientrpc/rpcx/internal/rescue"
 )
 
 const (
@@ -110,7 +111,7 @@ func (r *membership) refresh(now time.Time) {
 		r.refreshed = now
 		defer func() {
 			if p := recover(); p != nil {
-				r.client.panics.note(panicked("Resolver", p))
+				r.client.panics.Note(rescue.Panicked("Resolver", p))
 			}
 		}()
 		r.refresher.Refresh()

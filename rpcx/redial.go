@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"resilientrpc/breaker"
+	"resilientrpc/rpcx/internal/rescue"
 )
 
 const (
@@ -121,7 +122,7 @@ func isLocal(err error) bool {
 	if errors.As(err, &dns) {
 		return !dns.IsNotFound
 	}
-	var function *functionError
+	var function *rescue.Error
 	if errors.As(err, &function) {
 		return true
 	}

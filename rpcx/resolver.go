@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"resilientrpc/rpcx/internal/rescue"
 	"resilientrpc/rpcx/resolver"
 )
 
@@ -100,7 +101,7 @@ func (c *core) resolve(r Resolver) {
 	}
 	// The resolver may change the set once deliver has returned.
 	err := watchSet(c.ctx, r, func(set []Endpoint, err error) { send(delivery{set: slices.Clone(set), err: err}) })
-	c.notePanic(err)
+	c.panics.Note(err)
 	if err == nil {
 		err = errors.New("it does not say why")
 	}
@@ -111,7 +112,7 @@ func (c *core) resolve(r Resolver) {
 func watchSet(ctx context.Context, r Resolver, deliver func([]Endpoint, error)) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = panicked("Resolver", p)
+			err = rescue.Panicked("Resolver", p)
 		}
 	}()
 	return r.Watch(ctx, deliver)

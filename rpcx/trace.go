@@ -3,8 +3,8 @@ package rpcx
 import (
 	"context"
 	"log/slog"
-	"runtime/debug"
-	"sync"
+
+	"resilientrpc/rpcx/internal/hook"
 )
 
 // ClientTrace is a set of hooks that run as things happen to a [Client], in the
@@ -93,63 +93,23 @@ func (t *ClientTrace) Join(u *ClientTrace) *ClientTrace {
 		u = &ClientTrace{}
 	}
 	return &ClientTrace{
-		CallStart:       joinStart(t.CallStart, u.CallStart),
-		CallDone:        joinOfCall(t.CallDone, u.CallDone),
-		AttemptStart:    joinStart(t.AttemptStart, u.AttemptStart),
-		AttemptDone:     joinOfCall(t.AttemptDone, u.AttemptDone),
-		Pick:            joinOfCall(t.Pick, u.Pick),
-		Retry:           joinOfCall(t.Retry, u.Retry),
-		BudgetExhausted: joinOfCall(t.BudgetExhausted, u.BudgetExhausted),
-		Hedge:           joinOfCall(t.Hedge, u.Hedge),
-		ConnStart:       join(t.ConnStart, u.ConnStart),
-		ConnDone:        join(t.ConnDone, u.ConnDone),
-		ConnClosed:      join(t.ConnClosed, u.ConnClosed),
-		Ping:            join(t.Ping, u.Ping),
-		PingSupport:     join(t.PingSupport, u.PingSupport),
-		BreakerChanged:  join(t.BreakerChanged, u.BreakerChanged),
-		Suspicion:       join(t.Suspicion, u.Suspicion),
-		ViewsDiffer:     join(t.ViewsDiffer, u.ViewsDiffer),
-		Resolved:        join(t.Resolved, u.Resolved),
-	}
-}
-
-func join[T any](f, g func(T)) func(T) {
-	switch {
-	case f == nil:
-		return g
-	case g == nil:
-		return f
-	}
-	return func(i T) {
-		defer g(i)
-		f(i)
-	}
-}
-
-func joinOfCall[T any](f, g func(context.Context, T)) func(context.Context, T) {
-	switch {
-	case f == nil:
-		return g
-	case g == nil:
-		return f
-	}
-	return func(ctx context.Context, i T) {
-		defer g(ctx, i)
-		f(ctx, i)
-	}
-}
-
-func joinStart[T any](f, g func(context.Context, T) context.Context) func(context.Context, T) context.Context {
-	switch {
-	case f == nil:
-		return g
-	case g == nil:
-		return f
-	}
-	return func(ctx context.Context, i T) (out context.Context) {
-		out = ctx // unless f returns another
-		defer func() { out = g(out, i) }()
-		return f(ctx, i)
+		CallStart:       hook.JoinStart(t.CallStart, u.CallStart),
+		CallDone:        hook.JoinOfCall(t.CallDone, u.CallDone),
+		AttemptStart:    hook.JoinStart(t.AttemptStart, u.AttemptStart),
+		AttemptDone:     hook.JoinOfCall(t.AttemptDone, u.AttemptDone),
+		Pick:            hook.JoinOfCall(t.Pick, u.Pick),
+		Retry:           hook.JoinOfCall(t.Retry, u.Retry),
+		BudgetExhausted: hook.JoinOfCall(t.BudgetExhausted, u.BudgetExhausted),
+		Hedge:           hook.JoinOfCall(t.Hedge, u.Hedge),
+		ConnStart:       hook.Join(t.ConnStart, u.ConnStart),
+		ConnDone:        hook.Join(t.ConnDone, u.ConnDone),
+		ConnClosed:      hook.Join(t.ConnClosed, u.ConnClosed),
+		Ping:            hook.Join(t.Ping, u.Ping),
+		PingSupport:     hook.Join(t.PingSupport, u.PingSupport),
+		BreakerChanged:  hook.Join(t.BreakerChanged, u.BreakerChanged),
+		Suspicion:       hook.Join(t.Suspicion, u.Suspicion),
+		ViewsDiffer:     hook.Join(t.ViewsDiffer, u.ViewsDiffer),
+		Resolved:        hook.Join(t.Resolved, u.Resolved),
 	}
 }
 
@@ -157,78 +117,22 @@ func joinStart[T any](f, g func(context.Context, T) context.Context) func(contex
 // that a bad hook cannot end a reader or a prober, and with it the program.
 func (t *ClientTrace) guarded(log *slog.Logger) *ClientTrace {
 	return &ClientTrace{
-		CallStart:       guardStart(log, t.CallStart),
-		CallDone:        guardOfCall(log, t.CallDone),
-		AttemptStart:    guardStart(log, t.AttemptStart),
-		AttemptDone:     guardOfCall(log, t.AttemptDone),
-		Pick:            guardOfCall(log, t.Pick),
-		Retry:           guardOfCall(log, t.Retry),
-		BudgetExhausted: guardOfCall(log, t.BudgetExhausted),
-		Hedge:           guardOfCall(log, t.Hedge),
-		ConnStart:       guard(log, t.ConnStart),
-		ConnDone:        guard(log, t.ConnDone),
-		ConnClosed:      guard(log, t.ConnClosed),
-		Ping:            guard(log, t.Ping),
-		PingSupport:     guard(log, t.PingSupport),
-		BreakerChanged:  guard(log, t.BreakerChanged),
-		Suspicion:       guard(log, t.Suspicion),
-		ViewsDiffer:     guard(log, t.ViewsDiffer),
-		Resolved:        guard(log, t.Resolved),
+		CallStart:       hook.GuardStart(log, t.CallStart),
+		CallDone:        hook.GuardOfCall(log, t.CallDone),
+		AttemptStart:    hook.GuardStart(log, t.AttemptStart),
+		AttemptDone:     hook.GuardOfCall(log, t.AttemptDone),
+		Pick:            hook.GuardOfCall(log, t.Pick),
+		Retry:           hook.GuardOfCall(log, t.Retry),
+		BudgetExhausted: hook.GuardOfCall(log, t.BudgetExhausted),
+		Hedge:           hook.GuardOfCall(log, t.Hedge),
+		ConnStart:       hook.Guard(log, t.ConnStart),
+		ConnDone:        hook.Guard(log, t.ConnDone),
+		ConnClosed:      hook.Guard(log, t.ConnClosed),
+		Ping:            hook.Guard(log, t.Ping),
+		PingSupport:     hook.Guard(log, t.PingSupport),
+		BreakerChanged:  hook.Guard(log, t.BreakerChanged),
+		Suspicion:       hook.Guard(log, t.Suspicion),
+		ViewsDiffer:     hook.Guard(log, t.ViewsDiffer),
+		Resolved:        hook.Guard(log, t.Resolved),
 	}
-}
-
-func guard[T any](log *slog.Logger, hook func(T)) func(T) {
-	if hook == nil {
-		return nil
-	}
-	told := new(sync.Once)
-	return func(i T) {
-		defer stopPanic(log, told, "a hook of rpcx")
-		hook(i)
-	}
-}
-
-func guardOfCall[T any](log *slog.Logger, hook func(context.Context, T)) func(context.Context, T) {
-	if hook == nil {
-		return nil
-	}
-	told := new(sync.Once)
-	return func(ctx context.Context, i T) {
-		defer stopPanic(log, told, "a hook of rpcx")
-		hook(ctx, i)
-	}
-}
-
-func guardStart[T any](log *slog.Logger, hook func(context.Context, T) context.Context) func(context.Context, T) context.Context {
-	if hook == nil {
-		return nil
-	}
-	told := new(sync.Once)
-	return func(ctx context.Context, i T) (out context.Context) {
-		out = ctx // of a hook that panics
-		defer stopPanic(log, told, "a hook of rpcx")
-		if c := hook(ctx, i); c != nil {
-			out = c
-		}
-		return out
-	}
-}
-
-// stopPanic is deferred. It logs the first panic of a hook; more of the same would
-// be as many as there are calls.
-func stopPanic(log *slog.Logger, told *sync.Once, function string) {
-	if v := recover(); v != nil {
-		logPanic(log, told, function, v, debug.Stack())
-	}
-}
-
-// logPanic logs a panic, unless one was told already.
-func logPanic(log *slog.Logger, told *sync.Once, function string, value any, stack []byte) {
-	told.Do(func() {
-		defer func() { _ = recover() }() // it may be the log that panics
-		if log == nil {
-			log = slog.Default()
-		}
-		log.Error(function+" panicked", "panic", value, "stack", string(stack))
-	})
 }
