@@ -14,6 +14,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/dialing"
 	"resilientrpc/rpcx/internal/rescue"
 	"resilientrpc/rpcx/resolver"
 )
@@ -98,14 +99,14 @@ func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...s
 	fixed, isStatic := source.(resolver.Static)
 	switch {
 	case source == nil:
-		set, err = splitAddresses(network, addresses)
+		set, err = dialing.Split(network, addresses)
 		if err == nil && (len(set) > 1 || d.Lazy) { // what is wrong with one, net.Dial says best
-			err = d.checkAddresses(network, set)
+			err = dialing.Check(network, set, d.NetDial == nil)
 		}
 	case isStatic && len(fixed) == 0:
 		err = errors.New("rpcx: Static has no endpoints; name at least one")
 	case isStatic:
-		err = d.checkAddresses(network, fixed)
+		err = dialing.Check(network, fixed, d.NetDial == nil)
 	}
 	if err != nil {
 		return nil, err
@@ -147,7 +148,7 @@ func (d *Dialer) resolver(network string, addresses []string) (Resolver, error) 
 	case d.Resolver != nil && len(addresses) > 0:
 		return nil, errors.New("rpcx: Dialer.Resolver is set beside addresses; dial without addresses, or leave it nil")
 	case d.Resolver == nil && len(addresses) == 1:
-		return resolverFor(network, addresses[0]) // of "dns:///host:port" and the like
+		return dialing.Resolver(network, addresses[0]) // of "dns:///host:port" and the like
 	}
 	return d.Resolver, nil
 }

@@ -15,6 +15,7 @@ import (
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/dialing"
 )
 
 // A Dialer holds the options of a [Client]. The zero value is the default, and
@@ -210,7 +211,7 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 		full.Codec = codec.NewGobClient
 	}
 	if full.NetDial == nil {
-		full.NetDial = netDial
+		full.NetDial = dialing.NetDial
 	}
 	if full.DialTimeout == 0 {
 		full.DialTimeout = 2 * time.Second

@@ -10,6 +10,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/dialing"
 	"resilientrpc/rpcx/internal/latency"
 )
 
@@ -133,17 +134,19 @@ func (e *endpoint) dial(l *poolSlot) (*conn, error) {
 
 // open makes a connection.
 func (e *endpoint) open(l *poolSlot) (*conn, error) {
-	ctx, cancel := context.WithTimeout(e.client.ctx, e.client.dialer.DialTimeout)
+	d := &e.client.dialer
+	ctx, cancel := context.WithTimeout(e.client.ctx, d.DialTimeout)
 	defer cancel()
-	rwc, err := l.within(ctx, e.addr, func() (net.Conn, error) {
-		return e.client.dialer.connect(ctx, e.client.network, e.addr, e.replica.listed.Load().Metadata[MetadataHost])
+	how := dialing.Options{NetDial: d.NetDial, TLSConfig: d.TLSConfig, HTTPPath: d.HTTPPath}
+	rwc, err := l.dialing.Within(ctx, e.addr, func() (net.Conn, error) {
+		return how.Connect(ctx, e.client.network, e.addr, e.replica.listed.Load().Metadata[MetadataHost])
 	})
 	if err != nil {
 		return nil, err
 	}
 	c, err := newConn(e, rwc)
 	if err != nil {
-		discard(rwc)
+		dialing.Discard(rwc)
 		return nil, &net.OpError{Op: "dial", Net: e.client.network, Addr: rwc.RemoteAddr(), Err: err}
 	}
 	return c, nil

@@ -9,6 +9,7 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/dialing"
 	"resilientrpc/rpcx/internal/mismatch"
 	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/transport"
@@ -201,7 +202,7 @@ func isOurs(err error) bool {
 		return true
 	}
 	for _, own := range [...]error{
-		wire.ErrClosed, errLeft, errPanicked, errSpent, transport.ErrWithdrawn, transport.ErrStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
+		wire.ErrClosed, errLeft, errPanicked, errSpent, transport.ErrWithdrawn, transport.ErrStrayReply, dialing.ErrStray, codec.ErrRetired, ErrUnresponsive,
 	} {
 		if errors.Is(err, own) {
 			return true

@@ -40,6 +40,9 @@ var restricted = map[string][]string{
 	roofPath + "/internal/hostport":  nil,
 	roofPath + "/internal/argcopy":   nil,
 	roofPath + "/internal/debugpage": nil,
+	roofPath + "/internal/dialing": {
+		roofPath + "/resolver", roofPath + "/internal/hostport", roofPath + "/internal/mismatch", roofPath + "/internal/rescue",
+	},
 	roofPath + "/internal/hook":      {roofPath + "/internal/rescue"},
 	roofPath + "/internal/rescue":    {module + "/balancer"},
 	roofPath + "/internal/latency":   nil,

@@ -9,6 +9,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/dialing"
 	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/transport"
 )
@@ -185,7 +186,7 @@ func endOfExchange(out transport.Outcome) end {
 		return unusable
 	case transport.IsDecodeError(out.Err):
 		return replyUnreadable
-	case notRun && isLocal(out.Err):
+	case notRun && dialing.IsLocal(out.Err):
 		return faultHere
 	case notRun:
 		return notSent
