@@ -3,6 +3,7 @@ package rpcx
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -174,6 +175,41 @@ func (cl *call) sleep(ctx context.Context) (err error, ok bool) { //nolint:stati
 		}
 	}
 	return nil, true
+}
+
+// readyPauseMost is the longest pause before a call that waits for an endpoint tries again
+// one that seemed to take calls, and did not.
+const readyPauseMost = time.Second
+
+// awaits reports whether the call, which no endpoint has taken, waits until one does.
+func (cl *call) awaits(res result) bool {
+	if !cl.options.wait || cl.client.fixed {
+		return false
+	}
+	switch res.end { // none of them sent
+	case turnedAway, notSent, draining, faultHere:
+		return true
+	}
+	return false
+}
+
+// pauseBeforeReady is how long the call leaves the endpoints alone before it waits for one:
+// not at all if none of them takes calls.
+func (cl *call) pauseBeforeReady(res result) time.Duration {
+	if errors.Is(res.err, ErrUnavailable) {
+		return 0
+	}
+	pause := min(leastWait<<min(cl.waited, 10), readyPauseMost)
+	cl.waited++
+	return pause/2 + rand.N(pause/2)
+}
+
+// untilReady waits until an endpoint takes calls, or the context or the client ends.
+func (c *core) untilReady(ctx context.Context) error {
+	return c.ready.Wait(ctx, c.ctx, func() bool {
+		up, _ := c.balancer.Up(time.Now())
+		return up > 0
+	})
 }
 
 // isPermanent reports whether NetDial or a codec has marked an error as one not to be

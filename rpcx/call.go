@@ -252,7 +252,7 @@ func (c *core) conclude(a *attempt, res result) result {
 // release gives an endpoint back to the balancer: a call may wait for it.
 func (c *core) release(now time.Time, ticket balancer.Ticket, o balancer.Outcome) {
 	ticket.Done(now, o)
-	c.room.notify()
+	c.room.Notify()
 }
 
 // attemptEnded notes the end of an attempt, and takes back the charge for one that no
@@ -295,7 +295,7 @@ func (cl *call) failure(err error) error {
 // finish is the end of every call.
 func (cl *call) finish(ctx context.Context, err error) error {
 	if cl.counted {
-		cl.client.limit.give()
+		cl.client.limit.Give()
 	}
 	if !cl.asked {
 		cl.client.policies.put(cl.policy)

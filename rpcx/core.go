@@ -10,6 +10,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/queue"
 	"resilientrpc/rpcx/internal/rescue"
 	"resilientrpc/rpcx/internal/wire"
 )
@@ -28,9 +29,9 @@ type core struct {
 	policies   policies
 	throttle   *breaker.Throttle // nil unless Dialer.Throttle
 	patterns   *methodTable      // nil unless Dialer.Methods
-	limit      *limiter          // nil unless Dialer.MaxCalls
-	room       *queue            // for an endpoint below Dialer.MaxInFlight; nil without
-	ready      readiness         // for an endpoint that takes calls
+	limit      *queue.Limiter    // nil unless Dialer.MaxCalls
+	room       *queue.Queue      // for an endpoint below Dialer.MaxInFlight; nil without
+	ready      queue.Readiness   // for an endpoint that takes calls
 	hedger     *hedger           // nil unless Dialer.Hedge
 	next       CallFunc          // of Dialer.Intercept
 	attempts   attemptPool

@@ -15,6 +15,7 @@ import (
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
 	"resilientrpc/rpcx/internal/dialing"
+	"resilientrpc/rpcx/internal/queue"
 	"resilientrpc/rpcx/internal/rescue"
 	"resilientrpc/rpcx/resolver"
 )
@@ -226,7 +227,7 @@ func (d *Dialer) newCore(network string) (*core, error) {
 		return nil, err
 	}
 	c.policies.make = full.Retry.BackOff
-	c.limit, c.room = newLimiter(full.MaxCalls, full.QueueTimeout), newRoom(full.MaxInFlight, full.QueueTimeout)
+	c.limit, c.room = queue.NewLimiter(full.MaxCalls, full.QueueTimeout), newRoom(full.MaxInFlight, full.QueueTimeout)
 	c.hedger = newHedger(full.Hedge)
 	if full.Throttle != nil {
 		if c.throttle, err = breaker.NewThrottle(*full.Throttle); err != nil {

@@ -241,8 +241,8 @@ func (e *endpoint) publish(now time.Time) {
 		e.client.balancer.SetState(now, e.node, e.state())
 	}
 	e.mu.Unlock()
-	e.client.room.notify() // it may be back
-	e.client.ready.announce()
+	e.client.room.Notify() // it may be back
+	e.client.ready.Announce()
 }
 
 // state is the endpoint's state for the balancer. Without a connection, others are

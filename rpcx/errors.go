@@ -12,6 +12,7 @@ import (
 	"resilientrpc/rpcx/internal/dialing"
 	"resilientrpc/rpcx/internal/mismatch"
 	"resilientrpc/rpcx/internal/protocol"
+	"resilientrpc/rpcx/internal/queue"
 	"resilientrpc/rpcx/internal/transport"
 	"resilientrpc/rpcx/internal/wire"
 )
@@ -222,7 +223,7 @@ var ErrUnresponsive = errors.New("rpcx: peer does not respond")
 // ErrOverloaded is the cause when a call found no room under Dialer.MaxCalls or
 // Dialer.MaxInFlight within Dialer.QueueTimeout, or too many that waited before it. It was
 // not sent, no endpoint is blamed for it, and it is not tried again.
-var ErrOverloaded = errors.New("rpcx: too many calls under way")
+var ErrOverloaded = queue.ErrOverloaded
 
 // unavailableError tells why no endpoint could be picked. It matches
 // ErrUnavailable, and through open also breaker.ErrOpen.

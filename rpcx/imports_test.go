@@ -47,6 +47,7 @@ var restricted = map[string][]string{
 	roofPath + "/internal/rescue":    {module + "/balancer"},
 	roofPath + "/internal/latency":   nil,
 	roofPath + "/internal/mismatch":  nil,
+	roofPath + "/internal/queue":     nil,
 	roofPath + "/internal/wire":      {pillars[0]},
 	roofPath + "/internal/transport": {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol", roofPath + "/internal/peerclock"},
 	roofPath + "/internal/protocol":  nil,

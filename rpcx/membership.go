@@ -194,7 +194,7 @@ func (r *membership) take(now time.Time, set []Endpoint) ResolvedInfo {
 		return ResolvedInfo{Kept: len(was), Err: fmt.Errorf("rpcx: the set of endpoints is refused: %w", err)}
 	}
 	r.emptied = time.Time{}
-	r.client.ready.announce()
+	r.client.ready.Announce()
 	for i := range set {
 		members[i].Value.(*replica).listed.Store(&set[i])
 	}
