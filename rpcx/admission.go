@@ -38,10 +38,10 @@ func (cl *call) tryAdmit() bool {
 func (cl *call) admitted() {
 	cl.counted = cl.client.limit != nil
 	if !cl.options.retry {
-		cl.client.budget.deposit()
+		cl.client.budget.Deposit()
 	}
 	if h := cl.client.hedger; h != nil && cl.options.hedge {
-		h.budget.deposit()
+		h.budget.Deposit()
 	}
 }
 

@@ -19,7 +19,7 @@ func (cl *call) pay() bool {
 	if !cl.owes || cl.paid {
 		return true
 	}
-	if cl.paid = cl.client.budget.withdraw(); cl.paid {
+	if cl.paid = cl.client.budget.Withdraw(); cl.paid {
 		cl.client.retries.Add(1)
 	}
 	return cl.paid
@@ -105,11 +105,29 @@ func (cl *call) waits(ctx context.Context, res result, deadline time.Time) (err 
 		cl.note(res)
 		return cl.refuse(context.DeadlineExceeded), false
 	}
-	if cl.owes && cl.client.budget.isSpent() {
+	if cl.owes && cl.client.budget.IsSpent() {
 		cl.exhausted(ctx, res.err)
 		return cl.fail(res), false
 	}
 	return nil, true
+}
+
+// nextBackOff asks the policy of the call how long to wait.
+func (cl *call) nextBackOff() time.Duration {
+	cl.policy = cl.client.policies.Ensure(cl.policy)
+	if cl.policy == nil {
+		return backoff.Stop
+	}
+	cl.asked = true
+	return cl.policy.NextBackOff()
+}
+
+// policyEnds returns when the policy itself is over, as one with a context may be.
+func (cl *call) policyEnds() <-chan struct{} {
+	if p, ok := cl.policy.(backoff.BackOffContext); ok {
+		return p.Context().Done()
+	}
+	return nil
 }
 
 // exhausted reports that the call ends because Retry.Budget is spent.

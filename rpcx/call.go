@@ -95,7 +95,7 @@ func (cl *call) prepare(ctx context.Context) {
 		cl.pick.Key, cl.pick.HasKey = balancer.KeyOf(o.key), true
 	}
 	if !cl.options.retry && cl.client.dialer.Retry.MaxAttempts > 1 {
-		cl.policy = cl.client.policies.take()
+		cl.policy = cl.client.policies.Take()
 	}
 }
 
@@ -260,7 +260,7 @@ func (c *core) release(now time.Time, ticket balancer.Ticket, o balancer.Outcome
 func (cl *call) attemptEnded(res result) {
 	cl.at = res.at
 	if cl.paid && !res.wasGiven() {
-		cl.client.budget.refund()
+		cl.client.budget.Refund()
 	}
 	cl.paid = false
 }
@@ -298,7 +298,7 @@ func (cl *call) finish(ctx context.Context, err error) error {
 		cl.client.limit.Give()
 	}
 	if !cl.asked {
-		cl.client.policies.put(cl.policy)
+		cl.client.policies.Put(cl.policy)
 	}
 	err = withCause(ctx, err)
 	if err != nil {

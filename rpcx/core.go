@@ -12,6 +12,7 @@ import (
 	"resilientrpc/detector"
 	"resilientrpc/rpcx/internal/queue"
 	"resilientrpc/rpcx/internal/rescue"
+	"resilientrpc/rpcx/internal/retry"
 	"resilientrpc/rpcx/internal/wire"
 )
 
@@ -25,8 +26,8 @@ type core struct {
 	whole      atomic.Bool // the codec of the last connection is of this module
 	balancer   *balancer.Balancer
 	born       time.Time // when the client was made: times of its own count from there
-	budget     *budget
-	policies   policies
+	budget     *retry.Budget
+	policies   retry.Policies
 	throttle   *breaker.Throttle // nil unless Dialer.Throttle
 	patterns   *methodTable      // nil unless Dialer.Methods
 	limit      *queue.Limiter    // nil unless Dialer.MaxCalls

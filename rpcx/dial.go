@@ -17,6 +17,7 @@ import (
 	"resilientrpc/rpcx/internal/dialing"
 	"resilientrpc/rpcx/internal/queue"
 	"resilientrpc/rpcx/internal/rescue"
+	"resilientrpc/rpcx/internal/retry"
 	"resilientrpc/rpcx/resolver"
 )
 
@@ -212,7 +213,7 @@ func (d *Dialer) newCore(network string) (*core, error) {
 		return nil, err
 	}
 	c := &core{
-		dialer: full, network: network, born: time.Now(), budget: newBudget(full.Retry.Budget),
+		dialer: full, network: network, born: time.Now(), budget: retry.NewBudget(full.Retry.Budget),
 		journal: new(journal), panics: rescue.NewLog(full.Logger),
 	}
 	c.dialer.Trace = full.Trace.Join(c.journal.trace())
@@ -226,7 +227,7 @@ func (d *Dialer) newCore(network string) (*core, error) {
 	if c.patterns, err = newMethodTable(full.Methods); err != nil {
 		return nil, err
 	}
-	c.policies.make = full.Retry.BackOff
+	c.policies.Make = full.Retry.BackOff
 	c.limit, c.room = queue.NewLimiter(full.MaxCalls, full.QueueTimeout), newRoom(full.MaxInFlight, full.QueueTimeout)
 	c.hedger = newHedger(full.Hedge)
 	if full.Throttle != nil {

@@ -45,6 +45,7 @@ var restricted = map[string][]string{
 	},
 	roofPath + "/internal/hook":      {roofPath + "/internal/rescue"},
 	roofPath + "/internal/rescue":    {module + "/balancer"},
+	roofPath + "/internal/retry":     {backoffPath},
 	roofPath + "/internal/latency":   nil,
 	roofPath + "/internal/mismatch":  nil,
 	roofPath + "/internal/queue":     nil,

@@ -2,7 +2,6 @@ package rpcx
 
 import (
 	"math"
-	"time"
 
 	"github.com/cenkalti/backoff/v4"
 )
@@ -46,16 +45,6 @@ const (
 	defaultAttempts = 3
 	defaultBudget   = 0.1
 )
-
-func defaultBackOff() backoff.BackOff {
-	// Uniform in 0…2×interval is full jitter under twice the interval.
-	return backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(25*time.Millisecond),
-		backoff.WithRandomizationFactor(1),
-		backoff.WithMultiplier(2),
-		backoff.WithMaxInterval(500*time.Millisecond),
-		backoff.WithMaxElapsedTime(0))
-}
 
 func (r Retry) withDefaults() Retry {
 	switch {

@@ -84,7 +84,7 @@ func (c *Client) Stats() Stats {
 	s := Stats{
 		At: now, Calls: c.calls.Load(), Failures: c.failures.Load(), Retries: c.retries.Load(),
 		Hedges: c.hedges.Load(), HedgesWon: c.hedgesWon.Load(),
-		InFlight: int(c.underway.calls.Load()), Budget: c.budget.level(), Listed: len(c.balancer.Nodes()),
+		InFlight: int(c.underway.calls.Load()), Budget: c.budget.Level(), Listed: len(c.balancer.Nodes()),
 	}
 	all := c.endpoints()
 	s.Endpoints = make([]EndpointStats, len(all))
