@@ -6,9 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
-	"time"
 
 	"resilientrpc/rpcx/internal/debugpage"
+	"resilientrpc/rpcx/internal/errtext"
 )
 
 // A DebugHandler shows the present state of clients, as /debug/rpc does for the servers
@@ -68,7 +68,7 @@ func (d debugClient) State() debugpage.State {
 	for i := range endpoints {
 		e := &stats.Endpoints[i]
 		if e.Cause != nil {
-			e.Cause = errors.New(debugpage.Bounded(words(e.Cause)))
+			e.Cause = errors.New(debugpage.Bounded(errtext.Of(e.Cause)))
 		}
 		endpoints[i] = debugpage.Endpoint{Address: e.Address, Figures: e}
 	}
@@ -91,7 +91,7 @@ func (d debugClient) Control(o debugpage.Order) (effect string, err error) {
 	reason := "from " + o.From
 	switch o.Action {
 	case debugpage.Trip:
-		effect, err = "was tripped by hand for "+brief(o.For), d.client.Trip(o.Endpoint, o.For, reason)
+		effect, err = "was tripped by hand for "+errtext.Brief(o.For), d.client.Trip(o.Endpoint, o.For, reason)
 	case debugpage.Drain:
 		effect, err = "was drained by hand", d.client.Drain(o.Endpoint, reason)
 	case debugpage.Reset:
@@ -104,15 +104,4 @@ func (d debugClient) Control(o debugpage.Order) (effect string, err error) {
 		err = errors.New("rpcx: the client is closed")
 	}
 	return effect, err
-}
-
-// brief rounds a duration for a text.
-func brief(d time.Duration) string {
-	switch {
-	case d >= 10*time.Second:
-		return d.Round(time.Second).String()
-	case d >= time.Second:
-		return d.Round(100 * time.Millisecond).String()
-	}
-	return d.Round(time.Millisecond).String()
 }

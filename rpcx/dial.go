@@ -14,6 +14,8 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/cause"
+	"resilientrpc/rpcx/internal/config"
 	"resilientrpc/rpcx/internal/dialing"
 	"resilientrpc/rpcx/internal/queue"
 	"resilientrpc/rpcx/internal/rescue"
@@ -232,15 +234,15 @@ func (d *Dialer) newCore(network string) (*core, error) {
 	c.hedger = newHedger(full.Hedge)
 	if full.Throttle != nil {
 		if c.throttle, err = breaker.NewThrottle(*full.Throttle); err != nil {
-			return nil, inDialer("Throttle", err)
+			return nil, config.InDialer("Throttle", err)
 		}
 	}
 	if _, err := breaker.New(full.Breaker); err != nil {
-		return nil, inDialer("Breaker", err)
+		return nil, config.InDialer("Breaker", err)
 	}
 	trial, err := detector.New(full.Detector)
 	if err != nil {
-		return nil, inDialer("Detector", err)
+		return nil, config.InDialer("Detector", err)
 	}
 	c.phiLimit = trial.Stats(c.born).Threshold
 	c.membership = newMembership(c)
@@ -312,7 +314,7 @@ func (c *core) firstOf(ctx context.Context, endpoints []*endpoint) (failed []err
 			}
 			errs[d.i] = dialCause(d.err)
 		case <-ctx.Done():
-			return nil, contextError(ctx)
+			return nil, cause.Of(ctx)
 		}
 	}
 	return errs, nil

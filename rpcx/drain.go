@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+
+	"resilientrpc/rpcx/internal/cause"
 )
 
 // drain counts the calls under way, so that a graceful close can wait for them. A
@@ -55,7 +57,7 @@ func (c *Client) CloseContext(ctx context.Context) error {
 			if errors.Is(c.Close(), ErrShutdown) {
 				return ErrShutdown
 			}
-			return contextError(ctx)
+			return cause.Of(ctx)
 		}
 	}
 	return c.Close()

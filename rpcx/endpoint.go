@@ -39,7 +39,7 @@ type endpoint struct {
 	running     atomic.Int64      // how many requests the server has said last that it runs, and one; 0 if it does not say
 	understands atomic.Bool       // metadata, as the server has said in its last answer to a ping
 	latencies   latency.Histogram // of successful attempts, since core.born
-	paces       paces             // likewise
+	paces       latency.Paces     // likewise
 	judged      atomic.Uint64     // attempts whose end has told something of the endpoint
 
 	understood atomic.Bool // it has answered, and so speaks the client's protocol

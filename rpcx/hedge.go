@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"resilientrpc/balancer"
+	"resilientrpc/rpcx/internal/config"
 	"resilientrpc/rpcx/internal/latency"
 	"resilientrpc/rpcx/internal/retry"
 	"resilientrpc/rpcx/internal/transport"
@@ -48,9 +49,9 @@ const (
 func (h *Hedge) check() error {
 	switch {
 	case h.Delay < 0:
-		return fieldError("Hedge.Delay", h.Delay, "a positive duration, or 0 for what 95 in 100 attempts take; for no hedges leave Dialer.Hedge nil")
+		return config.FieldError("Hedge.Delay", h.Delay, "a positive duration, or 0 for what 95 in 100 attempts take; for no hedges leave Dialer.Hedge nil")
 	case !(h.Budget >= 0 && h.Budget <= 1): // written so that NaN fails
-		return fieldError("Hedge.Budget", h.Budget, "a share of calls up to 1, or 0 for 0.05; for no hedges leave Dialer.Hedge nil")
+		return config.FieldError("Hedge.Budget", h.Budget, "a share of calls up to 1, or 0 for 0.05; for no hedges leave Dialer.Hedge nil")
 	}
 	return nil
 }

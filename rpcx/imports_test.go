@@ -53,6 +53,9 @@ var restricted = map[string][]string{
 	roofPath + "/internal/transport": {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol", roofPath + "/internal/peerclock"},
 	roofPath + "/internal/protocol":  nil,
 	roofPath + "/internal/callmeta":  {pillars[0]},
+	roofPath + "/internal/cause":     nil,
+	roofPath + "/internal/config":    nil,
+	roofPath + "/internal/errtext":   nil,
 	roofPath + "/internal/peerclock": nil,
 	roofPath + "/internal/server":    {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol", roofPath + "/internal/callmeta", xsyncPath},
 }

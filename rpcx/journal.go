@@ -1,24 +1,19 @@
 package rpcx
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
 	"resilientrpc/rpcx/internal/debugpage"
+	"resilientrpc/rpcx/internal/errtext"
 )
 
 // journal is the events of a client for [DebugHandler]. It is always kept: its events are
 // rare, and none is a call's.
 type journal struct{ debugpage.Journal }
-
-// words returns an error's text. The error may be a user's and its Error method may
-// panic, which fmt turns into text.
-func words(err error) string { return fmt.Sprintf("%v", err) }
 
 // trace returns the hooks that fill the journal.
 func (j *journal) trace() *ClientTrace {
@@ -41,7 +36,7 @@ func (j *journal) connClosed(i ConnInfo) {
 	}
 	j.Note(debugpage.Event{
 		At: time.Now(), Kind: "connection", Level: debugpage.Warning, Endpoint: i.Endpoint,
-		Text: "lost a connection after " + brief(i.Duration) + ": " + words(i.Err),
+		Text: "lost a connection after " + errtext.Brief(i.Duration) + ": " + errtext.Of(i.Err),
 	})
 }
 
@@ -52,11 +47,11 @@ func (j *journal) breakerChanged(i BreakerInfo) {
 	case breaker.HalfOpen:
 		return // a probe is due; what comes of it is noted
 	case breaker.Open:
-		e.Text = "takes no calls: " + outageCause(i.Cause)
+		e.Text = "takes no calls: " + errtext.Outage(i.Cause)
 		if convicted := (*unresponsiveError)(nil); errors.As(i.Cause, &convicted) {
 			e.Phi = convicted.phi
 		}
-		sameKind := func(last debugpage.Event) bool { return kindOf(last.Text) == kindOf(e.Text) }
+		sameKind := func(last debugpage.Event) bool { return errtext.Kind(last.Text) == errtext.Kind(e.Text) }
 		if i.From == breaker.HalfOpen && j.Repeat(e.Kind, e.Endpoint, i.At, sameKind) {
 			return
 		}
@@ -70,19 +65,6 @@ func (j *journal) breakerChanged(i BreakerInfo) {
 	j.Note(e)
 }
 
-// reopened is the text of a breaker that a probe has opened again.
-var reopened = regexp.MustCompile(`(?s)^the probe (?:failed|was slow)(?:, last: (.*))? \(first opened: (.*)\)$`)
-
-// outageCause is the last known reason why an endpoint is down: of the probe that failed
-// last, or else of the first opening of its breaker.
-func outageCause(cause error) string {
-	text := words(cause)
-	if parts := reopened.FindStringSubmatch(text); parts != nil {
-		return cmp.Or(parts[1], parts[2])
-	}
-	return text
-}
-
 func (j *journal) suspicion(i SuspicionInfo) {
 	e := debugpage.Event{At: time.Now(), Kind: "detector", Level: debugpage.Warning, Endpoint: i.Endpoint, Phi: i.Phi}
 	switch i.Verdict {
@@ -93,7 +75,7 @@ func (j *journal) suspicion(i SuspicionInfo) {
 	case Convicted:
 		return // the breaker's event has it as its cause
 	case Spared:
-		e.Text = fmt.Sprintf("does not respond, and is spared: silent for %s (phi %.1f), %s", brief(i.Silence), i.Phi, whySpared(i.Fault))
+		e.Text = fmt.Sprintf("does not respond, and is spared: silent for %s (phi %.1f), %s", errtext.Brief(i.Silence), i.Phi, whySpared(i.Fault))
 	case LocalFault:
 		e.Text = fmt.Sprintf("is not blamed for a silence (phi %.1f): %v, the fault is on our side", i.Phi, i.Fault)
 	}
@@ -128,7 +110,7 @@ func (j *journal) resolved(i ResolvedInfo) {
 	e := debugpage.Event{At: time.Now(), Kind: "endpoints", Level: debugpage.Info}
 	switch {
 	case i.Err != nil:
-		e.Level, e.Text = debugpage.Warning, fmt.Sprintf("the last set of endpoints is kept (%d): %s", i.Kept, words(i.Err))
+		e.Level, e.Text = debugpage.Warning, fmt.Sprintf("the last set of endpoints is kept (%d): %s", i.Kept, errtext.Of(i.Err))
 	case i.Added+i.Removed > 0:
 		e.Text = fmt.Sprintf("endpoints resolved: %d added, %d removed, %d kept", i.Added, i.Removed, i.Kept)
 	default:

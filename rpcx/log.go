@@ -10,6 +10,7 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/errtext"
 )
 
 // quietFor is how long an event keeps others like it out of the log, and quietDebug the
@@ -71,13 +72,13 @@ func logTrace(log *slog.Logger) *ClientTrace {
 
 func (l *eventLog) retry(ctx context.Context, i RetryInfo) {
 	if l.log.Enabled(ctx, slog.LevelDebug) { // else the error's text is not needed
-		l.tell(ctx, slog.LevelDebug, subject{event: "retry", method: i.Method}, words(i.Err), "call is tried again",
+		l.tell(ctx, slog.LevelDebug, subject{event: "retry", method: i.Method}, errtext.Of(i.Err), "call is tried again",
 			slog.String("method", i.Method), slog.Int("attempt", i.Attempt), slog.Duration("wait", i.Wait), slog.Any("err", i.Err))
 	}
 }
 
 func (l *eventLog) budgetExhausted(ctx context.Context, i RetryInfo) {
-	l.tell(ctx, slog.LevelWarn, subject{event: "budget"}, words(i.Err), "retry budget is exhausted",
+	l.tell(ctx, slog.LevelWarn, subject{event: "budget"}, errtext.Of(i.Err), "retry budget is exhausted",
 		slog.String("method", i.Method), slog.Int("attempt", i.Attempt), slog.Any("err", i.Err))
 }
 
@@ -89,7 +90,7 @@ func (l *eventLog) hedge(ctx context.Context, i HedgeInfo) {
 func (l *eventLog) connDone(i ConnInfo) {
 	s, where := subject{event: "dial", endpoint: i.Endpoint}, slog.String("endpoint", i.Endpoint)
 	if i.Err != nil {
-		l.tell(context.Background(), slog.LevelWarn, s, words(i.Err), "dial failed", where, slog.Any("err", i.Err))
+		l.tell(context.Background(), slog.LevelWarn, s, errtext.Of(i.Err), "dial failed", where, slog.Any("err", i.Err))
 		return
 	}
 	l.end(s, "dial succeeded again", where)
@@ -105,7 +106,7 @@ func (l *eventLog) breakerChanged(i BreakerInfo) {
 	}
 	why := i.To.String()
 	if i.Cause != nil {
-		why, attrs = outageCause(i.Cause), append(attrs, slog.Any("cause", i.Cause))
+		why, attrs = errtext.Outage(i.Cause), append(attrs, slog.Any("cause", i.Cause))
 	}
 	l.tell(context.Background(), slog.LevelInfo, s, why, "breaker changed", attrs...)
 }
@@ -148,7 +149,7 @@ func (l *eventLog) viewsDiffer(i ViewsInfo) {
 func (l *eventLog) resolved(i ResolvedInfo) {
 	s := subject{event: "resolved"}
 	if i.Err != nil {
-		l.tell(context.Background(), slog.LevelWarn, s, words(i.Err), "endpoints not resolved", slog.Int("kept", i.Kept), slog.Any("err", i.Err))
+		l.tell(context.Background(), slog.LevelWarn, s, errtext.Of(i.Err), "endpoints not resolved", slog.Int("kept", i.Kept), slog.Any("err", i.Err))
 		return
 	}
 	l.end(s, "endpoints resolved again")
@@ -168,7 +169,7 @@ func (l *eventLog) tell(ctx context.Context, level slog.Level, s subject, why, m
 	if level == slog.LevelDebug {
 		quiet = quietDebug
 	}
-	held, ok := l.admit(time.Now(), s, kindOf(why), quiet)
+	held, ok := l.admit(time.Now(), s, errtext.Kind(why), quiet)
 	if !ok {
 		return
 	}

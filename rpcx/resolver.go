@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"resilientrpc/rpcx/internal/cause"
 	"resilientrpc/rpcx/internal/rescue"
 	"resilientrpc/rpcx/resolver"
 )
@@ -83,7 +84,7 @@ func (c *core) firstSet(ctx context.Context) error {
 				return last
 			}
 		case <-ctx.Done():
-			err := fmt.Errorf("rpcx: the resolver has named no endpoints: %w", contextError(ctx))
+			err := fmt.Errorf("rpcx: the resolver has named no endpoints: %w", cause.Of(ctx))
 			if last != nil {
 				err = &lastError{err, last}
 			}

@@ -6,6 +6,7 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/errtext"
 )
 
 // Stats is what a client has seen so far, and how it stands. Its JSON has the names
@@ -142,7 +143,7 @@ func (s EndpointStats) MarshalJSON() ([]byte, error) {
 	type fields EndpointStats // without this method
 	var cause string
 	if s.Cause != nil {
-		cause = words(s.Cause)
+		cause = errtext.Of(s.Cause)
 	}
 	return json.Marshal(struct {
 		fields
