@@ -56,6 +56,7 @@ var restricted = map[string][]string{
 	roofPath + "/internal/cause":     nil,
 	roofPath + "/internal/config":    nil,
 	roofPath + "/internal/errtext":   nil,
+	roofPath + "/internal/eventlog":  {roofPath + "/internal/errtext"},
 	roofPath + "/internal/peerclock": nil,
 	roofPath + "/internal/server":    {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol", roofPath + "/internal/callmeta", xsyncPath},
 }
