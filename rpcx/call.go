@@ -314,3 +314,11 @@ func (cl *call) finish(ctx context.Context, err error) error {
 	}
 	return err
 }
+
+// tellSpent tells the request that the call was made for, if there is one, that its caller
+// should not repeat it: the call has failed although it was tried as often as it may be.
+func (cl *call) tellSpent() {
+	if chain := cl.options.chain; cl.spent && chain != nil && chain.Spent != nil {
+		chain.Spent.Store(true)
+	}
+}

@@ -60,7 +60,7 @@ var mutants = []mutant{
 	{"a call that is a retry itself is tried once", again, "if cl.options.retry || asked", "if asked"},
 	{"a server that has retried in vain is not asked again", outcome, "if r.final || isPermanent", "if isPermanent"},
 	{"a call that was tried in vain says so", call, "cl.tellSpent()", "_ = 0"},
-	{"an attempt that repeats another is marked", "rpcx/chain.go", "a.hedge || cl.options.retry || cl.owes", "cl.options.retry"},
+	{"an attempt that repeats another is marked", attempt, "a.hedge || cl.options.retry || cl.owes", "cl.options.retry"},
 	{"a call for a retry is a retry", "rpcx/options.go", "o.retry = o.retry || o.chain != nil && o.chain.Retry", "_ = 0"},
 	{"the endpoint's failure counts for its breaker", outcome, "breaker.Failure, balancer.Failure, ifIdempotent, false},\n\tmisdirected", "breaker.Success, balancer.Failure, ifIdempotent, false},\n\tmisdirected"},
 	{"a refused late request leaves its connection", reply, "case r.retires:", "case refused:"},
