@@ -59,6 +59,34 @@ type core struct {
 	hedges, hedgesWon        atomic.Uint64
 }
 
+// drain counts the calls under way, so that a graceful close can wait for them. A
+// call counts itself before it looks whether it still may; closing looks at the
+// count after having said so. One of the two sees the other.
+type drain struct {
+	calls atomic.Int64
+	over  atomic.Bool   // no call may begin
+	idle  chan struct{} // has room for one: the count may be zero
+}
+
+// begin counts a call, which then must end, or reports that it may not be made.
+func (c *core) begin() bool {
+	c.underway.calls.Add(1)
+	if c.underway.over.Load() || c.closed() {
+		c.end()
+		return false
+	}
+	return true
+}
+
+func (c *core) end() {
+	if c.underway.calls.Add(-1) == 0 && c.underway.over.Load() {
+		select {
+		case c.underway.idle <- struct{}{}:
+		default: // CloseContext is about to look
+		}
+	}
+}
+
 // closeWithin is how long Client.Close waits for connections to close, which a foreign
 // one need not do.
 const closeWithin = 2 * time.Second
