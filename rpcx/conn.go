@@ -16,8 +16,7 @@ import (
 )
 
 // conn is one connection of an endpoint: a transport.Conn, and what the endpoint learns
-// from it. Its methods are here and, where they concern pings, in ping.go, and another
-// protocol than the peer's, in mismatch.go.
+// from it. Its methods are here and, where they concern pings, in ping.go.
 type conn struct {
 	transport.Conn
 	ep   *endpoint
