@@ -1,7 +1,6 @@
 package rpcx
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,8 @@ import (
 	"time"
 
 	"resilientrpc/balancer"
+	"resilientrpc/rpcx/internal/argcopy"
+	"resilientrpc/rpcx/internal/queue"
 	"resilientrpc/rpcx/internal/transport"
 )
 
@@ -69,7 +70,7 @@ func (a *asyncCall) mayQueue() bool {
 // have to be sent later or again. It is called before that.
 func (a *asyncCall) keepArgs() {
 	c := a.client
-	if args, ok := copyArgs(a.args, !c.whole.Load()); ok {
+	if args, ok := argcopy.Copy(a.args, !c.whole.Load()); ok {
 		a.args = args
 		return
 	}
@@ -91,7 +92,7 @@ func (a *asyncCall) admit() {
 		return
 	}
 	l := a.client.limit
-	place, err := l.enqueue(l.capacity())
+	place, err := l.Enqueue(l.Capacity())
 	if err != nil {
 		a.end(a.refuse(err))
 		return
@@ -99,11 +100,11 @@ func (a *asyncCall) admit() {
 	go a.admitFrom(place)
 }
 
-func (a *asyncCall) admitFrom(place *list.Element) {
+func (a *asyncCall) admitFrom(place queue.Place) {
 	ctx, cancel := a.context()
 	defer cancel()
 	l := a.client.limit
-	if err := l.waitAt(ctx, a.client.ctx, place, l.take); err != nil {
+	if err := l.WaitAt(ctx, a.client.ctx, place, l.Take); err != nil {
 		a.end(a.refuse(err))
 		return
 	}
@@ -115,8 +116,8 @@ func (a *asyncCall) admitFrom(place *list.Element) {
 func (a *asyncCall) next(now time.Time) {
 	ticket, err := a.pickNow(now)
 	if errors.Is(err, balancer.ErrAllFull) {
-		var place *list.Element
-		if place, err = a.client.room.enqueue(a.client.capacity()); err == nil {
+		var place queue.Place
+		if place, err = a.client.room.Enqueue(a.client.capacity()); err == nil {
 			go a.nextFrom(place)
 			return
 		}
@@ -124,7 +125,7 @@ func (a *asyncCall) next(now time.Time) {
 	a.send(now, ticket, err)
 }
 
-func (a *asyncCall) nextFrom(place *list.Element) {
+func (a *asyncCall) nextFrom(place queue.Place) {
 	ctx, cancel := a.context()
 	defer cancel()
 	ticket, now, err := a.pickAt(ctx, place)

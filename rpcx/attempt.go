@@ -3,9 +3,12 @@ package rpcx
 import (
 	"context"
 	"sync"
+	"time"
 
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
+	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/callmeta"
 	"resilientrpc/rpcx/internal/transport"
 )
 
@@ -39,6 +42,24 @@ func (a *attempt) Done(_ *transport.Exchange, out transport.Outcome) {
 // info is what is known of the attempt as it begins.
 func (a *attempt) info() AttemptInfo {
 	return AttemptInfo{Method: a.Method, Endpoint: a.endpoint.addr, Attempt: a.number, Hedge: a.hedge, Started: a.Started}
+}
+
+// mark gives an attempt what its request says of the chain of calls that it belongs to.
+func (a *attempt) mark(cl *call, hooked bool) {
+	a.Retry = a.hedge || cl.options.retry || cl.owes
+	chain := cl.options.chain
+	if hooked { // and the hook may have set a trace
+		chain = callmeta.FromContext(a.ctx)
+	}
+	if chain != nil && chain.Trace.IsValid() {
+		a.Trace = &chain.Trace
+	}
+}
+
+// wasCut reports whether an error that the method has returned at a time is the work of the
+// deadline, which its server knows, and which this side was about to notice.
+func (a *attempt) wasCut(at time.Time) bool {
+	return !a.Deadline.IsZero() && !at.Before(a.Deadline) && a.endpoint.metaSupport() == codec.MetaUnderstood
 }
 
 // An attemptPool keeps attempts for reuse. Each client has its own: a channel

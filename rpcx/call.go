@@ -9,6 +9,7 @@ import (
 
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
+	"resilientrpc/rpcx/internal/argcopy"
 )
 
 // call is one call on its way through its attempts. It goes
@@ -62,7 +63,7 @@ func (c *core) invoke(ctx context.Context, method string, args, reply any) error
 // run is the life of a call from its beginning to its end.
 func (cl *call) run(ctx context.Context) error {
 	if c := cl.client; c.codec && ctx.Done() != nil { // the caller may leave while the codec reads args
-		if kept, ok := copyArgs(cl.args, !c.whole.Load()); ok {
+		if kept, ok := argcopy.Copy(cl.args, !c.whole.Load()); ok {
 			cl.args = kept
 		}
 	}
@@ -94,7 +95,7 @@ func (cl *call) prepare(ctx context.Context) {
 		cl.pick.Key, cl.pick.HasKey = balancer.KeyOf(o.key), true
 	}
 	if !cl.options.retry && cl.client.dialer.Retry.MaxAttempts > 1 {
-		cl.policy = cl.client.policies.take()
+		cl.policy = cl.client.policies.Take()
 	}
 }
 
@@ -251,7 +252,7 @@ func (c *core) conclude(a *attempt, res result) result {
 // release gives an endpoint back to the balancer: a call may wait for it.
 func (c *core) release(now time.Time, ticket balancer.Ticket, o balancer.Outcome) {
 	ticket.Done(now, o)
-	c.room.notify()
+	c.room.Notify()
 }
 
 // attemptEnded notes the end of an attempt, and takes back the charge for one that no
@@ -259,7 +260,7 @@ func (c *core) release(now time.Time, ticket balancer.Ticket, o balancer.Outcome
 func (cl *call) attemptEnded(res result) {
 	cl.at = res.at
 	if cl.paid && !res.wasGiven() {
-		cl.client.budget.refund()
+		cl.client.budget.Refund()
 	}
 	cl.paid = false
 }
@@ -294,10 +295,10 @@ func (cl *call) failure(err error) error {
 // finish is the end of every call.
 func (cl *call) finish(ctx context.Context, err error) error {
 	if cl.counted {
-		cl.client.limit.give()
+		cl.client.limit.Give()
 	}
 	if !cl.asked {
-		cl.client.policies.put(cl.policy)
+		cl.client.policies.Put(cl.policy)
 	}
 	err = withCause(ctx, err)
 	if err != nil {
@@ -312,4 +313,12 @@ func (cl *call) finish(ctx context.Context, err error) error {
 		hook(ctx, CallInfo{Method: cl.method, Attempts: cl.attempts, Started: cl.started, Duration: ended.Sub(cl.started), Err: err})
 	}
 	return err
+}
+
+// tellSpent tells the request that the call was made for, if there is one, that its caller
+// should not repeat it: the call has failed although it was tried as often as it may be.
+func (cl *call) tellSpent() {
+	if chain := cl.options.chain; cl.spent && chain != nil && chain.Spent != nil {
+		chain.Spent.Store(true)
+	}
 }

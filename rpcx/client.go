@@ -2,8 +2,11 @@ package rpcx
 
 import (
 	"context"
+	"errors"
 	"log"
 	"runtime"
+
+	"resilientrpc/rpcx/internal/cause"
 )
 
 // Client calls the methods of a service that one or more replicas serve. It is
@@ -86,6 +89,30 @@ func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Cal
 	return call
 }
 
+// Notify sends a notification: a call that the server carries out without an answer, so that
+// the client does not learn whether it did, or could. It needs a codec that has
+// notifications: those of JSON-RPC, over a stream or with codec/jsonhttp, or one of yours that
+// implements codec.Notifier. With another one, such as gob, the error matches
+// errors.ErrUnsupported.
+//
+// A nil error says that the notification was written to a connection, and nothing
+// of what became of it. It waits for an endpoint, and moves to another one,
+// as a call does; it is not repeated once it may have been sent, and not hedged. Otherwise
+// the error is that of CallContext, and nil args are as there. ClientTrace reports a
+// notification as a call that ends when it is written; breakers, detectors and latencies
+// learn nothing from it. Dialer.Intercept does not see it.
+func (c *Client) Notify(ctx context.Context, serviceMethod string, args any) error {
+	if !c.begin() {
+		return ErrShutdown
+	}
+	defer c.end()
+	cl := c.newCall(serviceMethod, args, nil)
+	cl.notify = true
+	err := cl.run(ctx)
+	runtime.KeepAlive(c)
+	return err
+}
+
 // Close ends all calls in flight with [ErrShutdown], closes the connections, and
 // waits for the client's other goroutines. Goroutines of calls end soon
 // afterwards; a dial under way ends when it sees its canceled context. It returns the error of closing the
@@ -99,4 +126,31 @@ func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Cal
 func (c *Client) Close() error {
 	c.cleanup.Stop()
 	return c.core.close()
+}
+
+// CloseContext closes the client once the calls under way have ended, those of Go
+// included. They may still be tried again, and end as they would without the closing; how long
+// that takes is up to their deadlines. A new call gets [ErrShutdown] at once. An attempt
+// that a hedge has outrun is no call under way.
+//
+// If ctx ends first, the client is closed at once, as by Close, and the error is
+// that of ctx, with its cause. If Close is called meanwhile, it closes at once; then, and if the
+// client is closed already, CloseContext returns ErrShutdown. Otherwise it returns
+// what Close does. As with Close, a hook of [ClientTrace] must not call it.
+func (c *Client) CloseContext(ctx context.Context) error {
+	d := &c.underway
+	d.over.Store(true)
+	for d.calls.Load() > 0 {
+		select {
+		case <-d.idle:
+		case <-c.ctx.Done():
+			return ErrShutdown
+		case <-ctx.Done():
+			if errors.Is(c.Close(), ErrShutdown) {
+				return ErrShutdown
+			}
+			return cause.Of(ctx)
+		}
+	}
+	return c.Close()
 }

@@ -2,18 +2,21 @@ package rpcx
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/rpc"
 	"sync/atomic"
 	"time"
 
+	"resilientrpc/rpcx/internal/mismatch"
 	"resilientrpc/rpcx/internal/protocol"
+	"resilientrpc/rpcx/internal/rescue"
 	"resilientrpc/rpcx/internal/transport"
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // conn is one connection of an endpoint: a transport.Conn, and what the endpoint learns
-// from it. Its methods are here and, where they concern pings, in ping.go, and another
-// protocol than the peer's, in mismatch.go.
+// from it. Its methods are here and, where they concern pings, in ping.go.
 type conn struct {
 	transport.Conn
 	ep   *endpoint
@@ -53,12 +56,12 @@ func newConn(ep *endpoint, rwc io.ReadWriteCloser) (*conn, error) {
 func (d *Dialer) newCodec(rwc io.ReadWriteCloser) (codec rpc.ClientCodec, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			codec, err = nil, panicked("Codec", p)
+			codec, err = nil, rescue.Panicked("Codec", p)
 		}
 	}()
 	codec = d.Codec(rwc)
-	if isNil(codec) {
-		return nil, &functionError{field: "Codec", fault: "returned no codec"}
+	if rescue.IsNil(codec) {
+		return nil, &rescue.Error{Field: "Codec", Fault: "returned no codec"}
 	}
 	return codec, nil
 }
@@ -177,3 +180,47 @@ func (c *conn) Retired() { c.ep.drop(c) }
 
 // Closed implements transport.Observer.
 func (c *conn) Closed(cause error) { c.ep.lost(c, cause) }
+
+// heads is what is known of the connection's two protocols. The codec is not one that the
+// user gave.
+func (c *conn) heads() mismatch.Client {
+	d := &c.ep.client.dialer
+	m := mismatch.Client{Inner: !c.ep.fixed && (d.TLSConfig != nil || d.HTTPPath != "")}
+	m.Sent, m.Received = c.Wire().Heads()
+	return m
+}
+
+// understood notes that the two ends speak the same protocol.
+func (c *conn) understood() {
+	c.ep.understood.Store(true)
+	if w := c.Wire(); w != nil {
+		w.DropHeads()
+	}
+}
+
+// Explain implements transport.Observer.
+func (c *conn) Explain(cause error) error {
+	if c.Wire() == nil || c.answered.Load() || errors.Is(cause, ErrShutdown) || errors.Is(cause, wire.ErrClosed) {
+		return cause
+	}
+	return c.heads().Lost(cause, c.ep.understood.Load())
+}
+
+// errNoReply is a peer that has sent something that is no reply, and goes on waiting.
+var errNoReply = errors.New("rpcx: what the peer has sent is no reply")
+
+// doubt looks at a connection that has not answered its first request for some time. It
+// ends it if the peer has sent something of another protocol; if it has sent nothing, it
+// gets what a peer of another protocol answers, or hangs up on.
+func (c *conn) doubt() {
+	if c.Wire() == nil || c.answered.Load() || c.ep.understood.Load() || c.outstanding() == 0 {
+		return
+	}
+	switch heads := c.heads(); {
+	case heads.IsForeign():
+		c.Fail(errNoReply)
+	case len(heads.Received) == 0 && !c.nudged:
+		c.nudged = true
+		c.Interject(heads.Nudge())
+	}
+}

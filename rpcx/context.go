@@ -3,6 +3,8 @@ package rpcx
 import (
 	"context"
 
+	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/callmeta"
 	internal "resilientrpc/rpcx/internal/server"
 )
 
@@ -28,3 +30,28 @@ import (
 // struct{}: then the argument does not tell one request from another. It also returns
 // Background once the method has returned. It may be called several times, and concurrently.
 func ContextOf(args any) context.Context { return internal.ContextOf(args) }
+
+// Trace is a W3C trace context: see [codec.Trace].
+type Trace = codec.Trace
+
+// WithTrace returns a context whose calls carry a trace to the servers that understand it,
+// which are those of [Serve]. In the context of a method there it is found by [TraceOf]. A
+// tracing library sets it in ClientTrace.AttemptStart, as rpcx/otelrpcx does.
+func WithTrace(ctx context.Context, t Trace) context.Context {
+	in := callmeta.Incoming{}
+	if before := callmeta.FromContext(ctx); before != nil {
+		in = *before
+	}
+	in.Trace = t
+	return callmeta.NewContext(ctx, &in)
+}
+
+// TraceOf returns the trace of a context: that of [WithTrace], or else that of the request
+// which [ContextOf] has returned the context of. It reports false if there is none.
+func TraceOf(ctx context.Context) (Trace, bool) {
+	in := callmeta.FromContext(ctx)
+	if in == nil || !in.Trace.IsValid() {
+		return Trace{}, false
+	}
+	return in.Trace, true
+}

@@ -7,6 +7,7 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/rpcx/internal/debugpage"
+	"resilientrpc/rpcx/internal/errtext"
 )
 
 // ErrUnknownEndpoint is what [Client.Drain], [Client.Trip] and [Client.Reset] return
@@ -55,11 +56,11 @@ func (c *Client) Trip(address string, d time.Duration, reason string) error {
 	case s.State == breaker.ForcedOpen:
 		return fmt.Errorf("rpcx: %s is drained and takes no calls already; reset it first", e.addr)
 	case s.State == breaker.Open && s.RetryAfter >= d:
-		return fmt.Errorf("rpcx: %s takes no calls for %s already; trip it for longer", e.addr, brief(s.RetryAfter))
+		return fmt.Errorf("rpcx: %s takes no calls for %s already; trip it for longer", e.addr, errtext.Brief(s.RetryAfter))
 	}
 	text := "was tripped by hand"
 	if d > 0 {
-		text += " for " + brief(d)
+		text += " for " + errtext.Brief(d)
 	}
 	e.noteControl(now, text, reason)
 	e.breaker.Trip(now, d, errors.New(withReason("tripped by hand", reason)))

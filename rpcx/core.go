@@ -10,6 +10,9 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/queue"
+	"resilientrpc/rpcx/internal/rescue"
+	"resilientrpc/rpcx/internal/retry"
 	"resilientrpc/rpcx/internal/wire"
 )
 
@@ -23,19 +26,19 @@ type core struct {
 	whole      atomic.Bool // the codec of the last connection is of this module
 	balancer   *balancer.Balancer
 	born       time.Time // when the client was made: times of its own count from there
-	budget     *budget
-	policies   policies
+	budget     *retry.Budget
+	policies   retry.Policies
 	throttle   *breaker.Throttle // nil unless Dialer.Throttle
 	patterns   *methodTable      // nil unless Dialer.Methods
-	limit      *limiter          // nil unless Dialer.MaxCalls
-	room       *queue            // for an endpoint below Dialer.MaxInFlight; nil without
-	ready      readiness         // for an endpoint that takes calls
+	limit      *queue.Limiter    // nil unless Dialer.MaxCalls
+	room       *queue.Queue      // for an endpoint below Dialer.MaxInFlight; nil without
+	ready      queue.Readiness   // for an endpoint that takes calls
 	hedger     *hedger           // nil unless Dialer.Hedge
 	next       CallFunc          // of Dialer.Intercept
 	attempts   attemptPool
 	membership *membership
 	journal    *journal
-	panics     *panicLog
+	panics     *rescue.Log
 	phiLimit   float64 // the phi that convicts
 
 	ctx    context.Context // done when the client is closed
@@ -54,6 +57,34 @@ type core struct {
 	underway                 drain
 	calls, failures, retries atomic.Uint64
 	hedges, hedgesWon        atomic.Uint64
+}
+
+// drain counts the calls under way, so that a graceful close can wait for them. A
+// call counts itself before it looks whether it still may; closing looks at the
+// count after having said so. One of the two sees the other.
+type drain struct {
+	calls atomic.Int64
+	over  atomic.Bool   // no call may begin
+	idle  chan struct{} // has room for one: the count may be zero
+}
+
+// begin counts a call, which then must end, or reports that it may not be made.
+func (c *core) begin() bool {
+	c.underway.calls.Add(1)
+	if c.underway.over.Load() || c.closed() {
+		c.end()
+		return false
+	}
+	return true
+}
+
+func (c *core) end() {
+	if c.underway.calls.Add(-1) == 0 && c.underway.over.Load() {
+		select {
+		case c.underway.idle <- struct{}{}:
+		default: // CloseContext is about to look
+		}
+	}
 }
 
 // closeWithin is how long Client.Close waits for connections to close, which a foreign

@@ -14,6 +14,12 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/cause"
+	"resilientrpc/rpcx/internal/config"
+	"resilientrpc/rpcx/internal/dialing"
+	"resilientrpc/rpcx/internal/queue"
+	"resilientrpc/rpcx/internal/rescue"
+	"resilientrpc/rpcx/internal/retry"
 	"resilientrpc/rpcx/resolver"
 )
 
@@ -97,14 +103,14 @@ func (d *Dialer) DialContext(ctx context.Context, network string, addresses ...s
 	fixed, isStatic := source.(resolver.Static)
 	switch {
 	case source == nil:
-		set, err = splitAddresses(network, addresses)
+		set, err = dialing.Split(network, addresses)
 		if err == nil && (len(set) > 1 || d.Lazy) { // what is wrong with one, net.Dial says best
-			err = d.checkAddresses(network, set)
+			err = dialing.Check(network, set, d.NetDial == nil)
 		}
 	case isStatic && len(fixed) == 0:
 		err = errors.New("rpcx: Static has no endpoints; name at least one")
 	case isStatic:
-		err = d.checkAddresses(network, fixed)
+		err = dialing.Check(network, fixed, d.NetDial == nil)
 	}
 	if err != nil {
 		return nil, err
@@ -146,7 +152,7 @@ func (d *Dialer) resolver(network string, addresses []string) (Resolver, error) 
 	case d.Resolver != nil && len(addresses) > 0:
 		return nil, errors.New("rpcx: Dialer.Resolver is set beside addresses; dial without addresses, or leave it nil")
 	case d.Resolver == nil && len(addresses) == 1:
-		return resolverFor(network, addresses[0]) // of "dns:///host:port" and the like
+		return dialing.Resolver(network, addresses[0]) // of "dns:///host:port" and the like
 	}
 	return d.Resolver, nil
 }
@@ -159,7 +165,7 @@ func (d *Dialer) NewClient(rwc io.ReadWriteCloser) (*Client, error) {
 
 // single is a client with one connection for life, which is made of what was given.
 func (d *Dialer) single(given any, connect func(*endpoint) (*conn, error)) (*Client, error) {
-	if isNil(given) {
+	if rescue.IsNil(given) {
 		return nil, fmt.Errorf("rpcx: the client is given %T in place of a connection or a codec", given)
 	}
 	fixed := *d
@@ -177,7 +183,7 @@ func (d *Dialer) single(given any, connect func(*endpoint) (*conn, error)) (*Cli
 	conn, err := connect(e)
 	if err != nil {
 		c.cancel()
-		c.notePanic(err)
+		c.panics.Note(err)
 		return nil, fmt.Errorf("rpcx: %w", err)
 	}
 	c.codec = conn.Wire() == nil
@@ -209,34 +215,34 @@ func (d *Dialer) newCore(network string) (*core, error) {
 		return nil, err
 	}
 	c := &core{
-		dialer: full, network: network, born: time.Now(), budget: newBudget(full.Retry.Budget),
-		journal: new(journal), panics: &panicLog{log: full.Logger},
+		dialer: full, network: network, born: time.Now(), budget: retry.NewBudget(full.Retry.Budget),
+		journal: new(journal), panics: rescue.NewLog(full.Logger),
 	}
 	c.dialer.Trace = full.Trace.Join(c.journal.trace())
 	c.next = c.nextCall
 	c.underway.idle = make(chan struct{}, 1)
 	if c.balancer, err = balancer.New(balancer.Config{
-		Policy: guarded(full.Balancer, c.panics), Subset: full.Subset, MaxInFlight: full.MaxInFlight, Initial: balancer.Suspect,
+		Policy: rescue.Policy(full.Balancer, c.panics), Subset: full.Subset, MaxInFlight: full.MaxInFlight, Initial: balancer.Suspect,
 	}); err != nil {
 		return nil, err
 	}
 	if c.patterns, err = newMethodTable(full.Methods); err != nil {
 		return nil, err
 	}
-	c.policies.make = full.Retry.BackOff
-	c.limit, c.room = newLimiter(full.MaxCalls, full.QueueTimeout), newRoom(full.MaxInFlight, full.QueueTimeout)
+	c.policies.Make = full.Retry.BackOff
+	c.limit, c.room = queue.NewLimiter(full.MaxCalls, full.QueueTimeout), newRoom(full.MaxInFlight, full.QueueTimeout)
 	c.hedger = newHedger(full.Hedge)
 	if full.Throttle != nil {
 		if c.throttle, err = breaker.NewThrottle(*full.Throttle); err != nil {
-			return nil, inDialer("Throttle", err)
+			return nil, config.InDialer("Throttle", err)
 		}
 	}
 	if _, err := breaker.New(full.Breaker); err != nil {
-		return nil, inDialer("Breaker", err)
+		return nil, config.InDialer("Breaker", err)
 	}
 	trial, err := detector.New(full.Detector)
 	if err != nil {
-		return nil, inDialer("Detector", err)
+		return nil, config.InDialer("Detector", err)
 	}
 	c.phiLimit = trial.Stats(c.born).Threshold
 	c.membership = newMembership(c)
@@ -308,7 +314,7 @@ func (c *core) firstOf(ctx context.Context, endpoints []*endpoint) (failed []err
 			}
 			errs[d.i] = dialCause(d.err)
 		case <-ctx.Done():
-			return nil, contextError(ctx)
+			return nil, cause.Of(ctx)
 		}
 	}
 	return errs, nil

@@ -15,6 +15,8 @@ import (
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/config"
+	"resilientrpc/rpcx/internal/dialing"
 )
 
 // A Dialer holds the options of a [Client]. The zero value is the default, and
@@ -176,17 +178,17 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 	}
 	switch {
 	case d.DialTimeout < 0:
-		return full, fieldError("DialTimeout", d.DialTimeout, "a positive duration, or 0 for 2s")
+		return full, config.FieldError("DialTimeout", d.DialTimeout, "a positive duration, or 0 for 2s")
 	case d.Breaker.OnChange != nil:
 		return full, errors.New("rpcx: Dialer.Breaker.OnChange is set; use Dialer.Trace.BreakerChanged")
 	case d.Breaker.Classify != nil:
 		return full, errors.New("rpcx: Dialer.Breaker.Classify is set; use Dialer.Classify")
 	case d.Heartbeat > maxHeartbeat:
-		return full, fieldError("Heartbeat", d.Heartbeat, fmt.Sprintf("at most %v", maxHeartbeat))
+		return full, config.FieldError("Heartbeat", d.Heartbeat, fmt.Sprintf("at most %v", maxHeartbeat))
 	case d.Conns < 0 || d.Conns > maxConns:
-		return full, fieldError("Conns", d.Conns, fmt.Sprintf("a number up to %d, or 0 for 1", maxConns))
+		return full, config.FieldError("Conns", d.Conns, fmt.Sprintf("a number up to %d, or 0 for 1", maxConns))
 	case !(d.Retry.Budget <= 1): // written so that NaN fails
-		return full, fieldError("Retry.Budget", d.Retry.Budget, "a share of calls up to 1, 0 for 0.1, or a negative one for no limit")
+		return full, config.FieldError("Retry.Budget", d.Retry.Budget, "a share of calls up to 1, 0 for 0.1, or a negative one for no limit")
 	}
 	if d.Hedge != nil {
 		if err := d.Hedge.check(); err != nil {
@@ -199,7 +201,7 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 		}
 		schedule, err := detector.Plan(d.DetectionTime)
 		if err != nil {
-			return full, fieldError("DetectionTime", d.DetectionTime, "from 40ms to 24h, or 0")
+			return full, config.FieldError("DetectionTime", d.DetectionTime, "from 40ms to 24h, or 0")
 		}
 		full.Heartbeat, full.Detector = schedule.Interval, schedule.Config
 	}
@@ -210,7 +212,7 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 		full.Codec = codec.NewGobClient
 	}
 	if full.NetDial == nil {
-		full.NetDial = netDial
+		full.NetDial = dialing.NetDial
 	}
 	if full.DialTimeout == 0 {
 		full.DialTimeout = 2 * time.Second
@@ -228,4 +230,35 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 	full.Classify = guardClassify(full.Logger, full.Classify)
 	full.Trace = full.Trace.Join(logTrace(full.Logger)).guarded(full.Logger)
 	return full, nil
+}
+
+// checkUnits looks for a duration without a unit.
+func (d *Dialer) checkUnits() error {
+	var hedge Hedge
+	if d.Hedge != nil {
+		hedge = *d.Hedge
+	}
+	for _, f := range []struct {
+		field        string
+		value, least time.Duration
+	}{
+		{"DialTimeout", d.DialTimeout, config.LeastBound},
+		{"CallTimeout", d.CallTimeout, config.LeastBound},
+		{"QueueTimeout", d.QueueTimeout, config.LeastBound},
+		{"Heartbeat", d.Heartbeat, config.LeastBound},
+		{"Hedge.Delay", hedge.Delay, config.LeastSetting},
+		{"Breaker.SlowCall", d.Breaker.SlowCall, config.LeastSetting},
+		{"Breaker.OpenFor", d.Breaker.OpenFor, config.LeastBound},
+		{"Breaker.MaxOpenFor", d.Breaker.MaxOpenFor, config.LeastBound},
+		{"Detector.FirstInterval", d.Detector.FirstInterval, config.LeastSetting},
+		{"Detector.AcceptablePause", d.Detector.AcceptablePause, config.LeastSetting},
+		{"Detector.MinStdDev", d.Detector.MinStdDev, config.LeastSetting},
+		{"Detector.MaxInterval", d.Detector.MaxInterval, config.LeastSetting},
+		{"Detector.MaxSilence", d.Detector.MaxSilence, config.LeastSetting},
+	} {
+		if err := config.CheckUnit(f.field, f.value, f.least); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/dialing"
 	"resilientrpc/rpcx/internal/latency"
 )
 
@@ -38,7 +39,7 @@ type endpoint struct {
 	running     atomic.Int64      // how many requests the server has said last that it runs, and one; 0 if it does not say
 	understands atomic.Bool       // metadata, as the server has said in its last answer to a ping
 	latencies   latency.Histogram // of successful attempts, since core.born
-	paces       paces             // likewise
+	paces       latency.Paces     // likewise
 	judged      atomic.Uint64     // attempts whose end has told something of the endpoint
 
 	understood atomic.Bool // it has answered, and so speaks the client's protocol
@@ -110,7 +111,7 @@ func (e *endpoint) dial(l *poolSlot) (*conn, error) {
 		hook(ConnInfo{Endpoint: e.addr})
 	}
 	c, err := e.open(l)
-	e.client.notePanic(err)
+	e.client.panics.Note(err)
 	if hook := trace.ConnDone; hook != nil {
 		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(started), Err: err})
 	}
@@ -133,17 +134,19 @@ func (e *endpoint) dial(l *poolSlot) (*conn, error) {
 
 // open makes a connection.
 func (e *endpoint) open(l *poolSlot) (*conn, error) {
-	ctx, cancel := context.WithTimeout(e.client.ctx, e.client.dialer.DialTimeout)
+	d := &e.client.dialer
+	ctx, cancel := context.WithTimeout(e.client.ctx, d.DialTimeout)
 	defer cancel()
-	rwc, err := l.within(ctx, e.addr, func() (net.Conn, error) {
-		return e.client.dialer.connect(ctx, e.client.network, e.addr, e.replica.listed.Load().Metadata[MetadataHost])
+	how := dialing.Options{NetDial: d.NetDial, TLSConfig: d.TLSConfig, HTTPPath: d.HTTPPath}
+	rwc, err := l.dialing.Within(ctx, e.addr, func() (net.Conn, error) {
+		return how.Connect(ctx, e.client.network, e.addr, e.replica.listed.Load().Metadata[MetadataHost])
 	})
 	if err != nil {
 		return nil, err
 	}
 	c, err := newConn(e, rwc)
 	if err != nil {
-		discard(rwc)
+		dialing.Discard(rwc)
 		return nil, &net.OpError{Op: "dial", Net: e.client.network, Addr: rwc.RemoteAddr(), Err: err}
 	}
 	return c, nil
@@ -238,8 +241,8 @@ func (e *endpoint) publish(now time.Time) {
 		e.client.balancer.SetState(now, e.node, e.state())
 	}
 	e.mu.Unlock()
-	e.client.room.notify() // it may be back
-	e.client.ready.announce()
+	e.client.room.Notify() // it may be back
+	e.client.ready.Announce()
 }
 
 // state is the endpoint's state for the balancer. Without a connection, others are

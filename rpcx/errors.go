@@ -9,8 +9,12 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/cause"
+	"resilientrpc/rpcx/internal/dialing"
+	"resilientrpc/rpcx/internal/errtext"
 	"resilientrpc/rpcx/internal/mismatch"
 	"resilientrpc/rpcx/internal/protocol"
+	"resilientrpc/rpcx/internal/queue"
 	"resilientrpc/rpcx/internal/transport"
 	"resilientrpc/rpcx/internal/wire"
 )
@@ -79,7 +83,7 @@ func (e *CallError) Error() string {
 	if e.Endpoint != "" {
 		at = " at " + e.Endpoint
 	}
-	return "rpcx: " + e.Method + at + ": " + unprefixed(e.Err) + " (" + e.story() + ")"
+	return "rpcx: " + e.Method + at + ": " + errtext.Bare(e.Err) + " (" + e.story() + ")"
 }
 
 // story says how often the call was tried, and what that came to.
@@ -101,10 +105,6 @@ func (e *CallError) story() string {
 	}
 	return fmt.Sprintf("%d attempts, %s", e.Attempts, ran)
 }
-
-// unprefixed is the text of an error without the name of this package before it, for a
-// text that begins with that.
-func unprefixed(err error) string { return strings.TrimPrefix(words(err), "rpcx: ") }
 
 // Unwrap returns the cause.
 func (e *CallError) Unwrap() error { return e.Err }
@@ -146,7 +146,7 @@ type lastError struct{ err, last error }
 // Error leaves the last error out if the other has its text, as a refusal has that of the
 // endpoint's breaker.
 func (e *lastError) Error() string {
-	err, last := words(e.err), unprefixed(e.last)
+	err, last := errtext.Of(e.err), errtext.Bare(e.last)
 	if strings.Contains(err, last) {
 		return err
 	}
@@ -193,7 +193,7 @@ func asNetRPC(err error) error {
 // codecs in a place where net/rpc's have no limit and so no error.
 func isOurs(err error) bool {
 	switch err.(type) { //nolint:errorlint // these are never wrapped
-	case *lastError, *causeError, *mismatch.Error, *codec.FrameError, *codec.ExchangeError, *protocol.Refusal:
+	case *lastError, *cause.Error, *mismatch.Error, *codec.FrameError, *codec.ExchangeError, *protocol.Refusal:
 		return true
 	}
 	switch err { //nolint:errorlint // a net.Error of a dial's may match them, and is none of ours
@@ -201,7 +201,7 @@ func isOurs(err error) bool {
 		return true
 	}
 	for _, own := range [...]error{
-		wire.ErrClosed, errLeft, errPanicked, errSpent, transport.ErrWithdrawn, transport.ErrStrayReply, errDialStray, codec.ErrRetired, ErrUnresponsive,
+		wire.ErrClosed, errLeft, errPanicked, errSpent, transport.ErrWithdrawn, transport.ErrStrayReply, dialing.ErrStray, codec.ErrRetired, ErrUnresponsive,
 	} {
 		if errors.Is(err, own) {
 			return true
@@ -221,7 +221,7 @@ var ErrUnresponsive = errors.New("rpcx: peer does not respond")
 // ErrOverloaded is the cause when a call found no room under Dialer.MaxCalls or
 // Dialer.MaxInFlight within Dialer.QueueTimeout, or too many that waited before it. It was
 // not sent, no endpoint is blamed for it, and it is not tried again.
-var ErrOverloaded = errors.New("rpcx: too many calls under way")
+var ErrOverloaded = queue.ErrOverloaded
 
 // unavailableError tells why no endpoint could be picked. It matches
 // ErrUnavailable, and through open also breaker.ErrOpen.
@@ -236,7 +236,7 @@ func (e *unavailableError) Error() string {
 	text := "rpcx: none of %d endpoints is available"
 	switch {
 	case e.used == 0 && e.resolver != nil:
-		return "rpcx: no endpoint is known: " + unprefixed(e.resolver)
+		return "rpcx: no endpoint is known: " + errtext.Bare(e.resolver)
 	case e.used == 0:
 		return "rpcx: no endpoint is known yet"
 	case e.used == 1:
@@ -251,12 +251,12 @@ func (e *unavailableError) Error() string {
 	case e.open.State == breaker.HalfOpen:
 		text += " (a probe is under way)"
 	case e.open.RetryAfter > 0:
-		text += " (next probe in " + brief(e.open.RetryAfter) + ")"
+		text += " (next probe in " + errtext.Brief(e.open.RetryAfter) + ")"
 	}
 	if e.open.Cause == nil {
 		return text + "; " + e.at + ": " + e.open.State.String()
 	}
-	return text + "; " + e.at + ": " + unprefixed(e.open.Cause)
+	return text + "; " + e.at + ": " + errtext.Bare(e.open.Cause)
 }
 
 func (e *unavailableError) Is(target error) bool { return target == ErrUnavailable }
@@ -290,6 +290,31 @@ func (e *unresponsiveError) Error() string {
 
 func (e *unresponsiveError) Is(target error) bool { return target == ErrUnresponsive }
 
+// withCause returns the error of a call, which has become the caller's, with the cause if
+// the end of its context is what ended it.
+func withCause(ctx context.Context, err error) error {
+	e, ok := err.(*CallError) //nolint:errorlint // it is never wrapped
+	if !ok {
+		return err
+	}
+	last, _ := e.Err.(*lastError) //nolint:errorlint // likewise
+	end := e.Err
+	if last != nil {
+		end = last.err
+	}
+	if end == context.DeadlineExceeded { //nolint:errorlint // as a context returns it
+		cause.AwaitDeadline(ctx)
+	}
+	switch {
+	case end != ctx.Err(): //nolint:errorlint // likewise
+	case last != nil:
+		e.Err = &lastError{cause.Of(ctx), last.last}
+	default:
+		e.Err = cause.Of(ctx)
+	}
+	return err
+}
+
 // dialError is a connection that could not be made.
 type dialError struct {
 	err       error
@@ -310,17 +335,3 @@ func dialCause(err error) error {
 
 // errPanicked ends a call for which a function of the Dialer's, or a policy, panics.
 var errPanicked = errors.New("rpcx: a function of the Dialer panicked")
-
-// inDialer returns the error of a configuration that is the Dialer's field of that name, as
-// its user has written it.
-func inDialer(field string, err error) error {
-	if e, ok := err.(interface{ In(config string) string }); ok {
-		return errors.New("rpcx: " + e.In("Dialer."+field))
-	}
-	return err
-}
-
-// fieldError says which field of a Dialer is wrong, and what to write instead.
-func fieldError(field string, value any, want string) error {
-	return fmt.Errorf("rpcx: Dialer.%s is %v; want %s", field, value, want)
-}

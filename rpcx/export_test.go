@@ -34,6 +34,3 @@ func (c *Client) InUse() (n int64) {
 	}
 	return n
 }
-
-// CopyArgs is copyArgs.
-func CopyArgs(args any, foreign bool) (any, bool) { return copyArgs(args, foreign) }

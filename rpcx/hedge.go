@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"resilientrpc/balancer"
+	"resilientrpc/rpcx/internal/config"
 	"resilientrpc/rpcx/internal/latency"
+	"resilientrpc/rpcx/internal/retry"
 	"resilientrpc/rpcx/internal/transport"
 )
 
@@ -47,9 +49,9 @@ const (
 func (h *Hedge) check() error {
 	switch {
 	case h.Delay < 0:
-		return fieldError("Hedge.Delay", h.Delay, "a positive duration, or 0 for what 95 in 100 attempts take; for no hedges leave Dialer.Hedge nil")
+		return config.FieldError("Hedge.Delay", h.Delay, "a positive duration, or 0 for what 95 in 100 attempts take; for no hedges leave Dialer.Hedge nil")
 	case !(h.Budget >= 0 && h.Budget <= 1): // written so that NaN fails
-		return fieldError("Hedge.Budget", h.Budget, "a share of calls up to 1, or 0 for 0.05; for no hedges leave Dialer.Hedge nil")
+		return config.FieldError("Hedge.Budget", h.Budget, "a share of calls up to 1, or 0 for 0.05; for no hedges leave Dialer.Hedge nil")
 	}
 	return nil
 }
@@ -57,7 +59,7 @@ func (h *Hedge) check() error {
 // hedger decides on the hedges of a client.
 type hedger struct {
 	delay     time.Duration // 0 for the 95th percentile of latencies
-	budget    *budget
+	budget    *retry.Budget
 	latencies latency.Histogram // of successful attempts that could be hedged, since core.born
 }
 
@@ -70,7 +72,7 @@ func newHedger(h *Hedge) *hedger {
 	if share == 0 {
 		share = defaultHedgeBudget
 	}
-	return &hedger{delay: h.Delay, budget: newBudget(share), latencies: latency.Histogram{MinCount: hedgeSample}}
+	return &hedger{delay: h.Delay, budget: retry.NewBudget(share), latencies: latency.Histogram{MinCount: hedgeSample}}
 }
 
 // learn takes a successful attempt into account. Losers are among them: else hedges
@@ -119,11 +121,11 @@ func (cl *call) raced(ctx context.Context, a *attempt, delay time.Duration) (res
 
 // payHedge charges a hedge to both budgets, or to none.
 func (c *core) payHedge() bool {
-	if !c.hedger.budget.withdraw() {
+	if !c.hedger.budget.Withdraw() {
 		return false
 	}
-	if !c.budget.withdraw() {
-		c.hedger.budget.refund()
+	if !c.budget.Withdraw() {
+		c.hedger.budget.Refund()
 		return false
 	}
 	return true
@@ -131,8 +133,8 @@ func (c *core) payHedge() bool {
 
 // refundHedge takes payHedge back: the hedge was not sent.
 func (c *core) refundHedge() {
-	c.hedger.budget.refund()
-	c.budget.refund()
+	c.hedger.budget.Refund()
+	c.budget.Refund()
 }
 
 // secondAttempt begins an attempt at another endpoint than that of first, with the

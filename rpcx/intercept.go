@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+
+	"resilientrpc/rpcx/internal/argcopy"
 )
 
 // A CallFunc makes a call, as [Client.CallContext] does. It is what [Dialer].Intercept
@@ -50,7 +52,7 @@ func (c *core) startIntercepted(method string, args, reply any, result completio
 		err = c.intercepted(context.Background(), method, args, reply)
 		returned = true
 	}
-	if kept, ok := copyArgs(args, !c.whole.Load()); ok {
+	if kept, ok := argcopy.Copy(args, !c.whole.Load()); ok {
 		go run(kept)
 		return
 	}

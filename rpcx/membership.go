@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"resilientrpc/balancer"
+	"resilientrpc/rpcx/internal/rescue"
 )
 
 const (
@@ -110,7 +111,7 @@ func (r *membership) refresh(now time.Time) {
 		r.refreshed = now
 		defer func() {
 			if p := recover(); p != nil {
-				r.client.panics.note(panicked("Resolver", p))
+				r.client.panics.Note(rescue.Panicked("Resolver", p))
 			}
 		}()
 		r.refresher.Refresh()
@@ -193,7 +194,7 @@ func (r *membership) take(now time.Time, set []Endpoint) ResolvedInfo {
 		return ResolvedInfo{Kept: len(was), Err: fmt.Errorf("rpcx: the set of endpoints is refused: %w", err)}
 	}
 	r.emptied = time.Time{}
-	r.client.ready.announce()
+	r.client.ready.Announce()
 	for i := range set {
 		members[i].Value.(*replica).listed.Store(&set[i])
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"resilientrpc/rpcx/internal/callmeta"
+	"resilientrpc/rpcx/internal/config"
 )
 
 // A Choice is an answer that may be left open. The zero Choice leaves the
@@ -115,13 +116,13 @@ func checkMethod(pattern string, o MethodOptions) error {
 	case star >= 0 && star < len(pattern)-1:
 		return fmt.Errorf("rpcx: Dialer.%s has a * before its end; want a method, or the beginning of some and a *", field)
 	case o.Idempotent < No || o.Idempotent > Yes:
-		return fieldError(field+".Idempotent", o.Idempotent, "Yes, No, or 0 to leave it open")
+		return config.FieldError(field+".Idempotent", o.Idempotent, "Yes, No, or 0 to leave it open")
 	case o.Hedge < No || o.Hedge > Yes:
-		return fieldError(field+".Hedge", o.Hedge, "Yes, No, or 0 to leave it open")
+		return config.FieldError(field+".Hedge", o.Hedge, "Yes, No, or 0 to leave it open")
 	case o.WaitForReady < No || o.WaitForReady > Yes:
-		return fieldError(field+".WaitForReady", o.WaitForReady, "Yes, No, or 0 to leave it open")
+		return config.FieldError(field+".WaitForReady", o.WaitForReady, "Yes, No, or 0 to leave it open")
 	}
-	return checkUnit(field+".Timeout", o.Timeout, leastBound)
+	return config.CheckUnit(field+".Timeout", o.Timeout, config.LeastBound)
 }
 
 // find returns what is said of a method.

@@ -2,95 +2,19 @@ package rpcx
 
 import (
 	"math/rand/v2"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
+	"resilientrpc/balancer"
+	"resilientrpc/breaker"
 	"resilientrpc/rpcx/internal/transport"
 )
 
-const (
-	// maxPaces bounds the methods that an endpoint knows the latency of. When there
-	// are more, all is learned anew: the methods that are called come back at once.
-	maxPaces = 1024
-	// paceSpan is for how long a method must be faster or slower than before until
-	// that is taken for usual.
-	paceSpan = time.Minute
-	// paceSample is how many endpoints are asked what they know of a method.
-	paceSample = 16
-)
-
-// paces is the usual latency of each method at one endpoint. Times are counted from
-// any one moment. It is safe for concurrent use.
-type paces struct {
-	mu     sync.RWMutex // protects following
-	byName map[string]*pace
-}
-
-// pace is the mean latency of one method.
-type pace struct {
-	value atomic.Int64 // the mean in nanoseconds; 0 before the first answer
-
-	mu    sync.Mutex // protects following
-	count float64    // of answers
-	last  time.Duration
-	mean  float64
-}
-
-// add counts an answer that came at now and took d.
-func (p *paces) add(method string, now, d time.Duration) {
-	p.mu.RLock()
-	m := p.byName[method]
-	p.mu.RUnlock()
-	if m == nil {
-		m = p.enroll(method)
-	}
-	m.add(now, d)
-}
-
-func (p *paces) enroll(method string) *pace {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	m := p.byName[method]
-	if m != nil {
-		return m
-	}
-	if p.byName == nil || len(p.byName) == maxPaces {
-		p.byName = make(map[string]*pace)
-	}
-	m = new(pace)
-	p.byName[strings.Clone(method)] = m // the name may be a small part of a large text
-	return m
-}
-
-// of is the usual latency of a method, 0 if it is not known.
-func (p *paces) of(method string) time.Duration {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if m := p.byName[method]; m != nil {
-		return time.Duration(m.value.Load())
-	}
-	return 0
-}
-
-// add moves the mean: to that of all answers while they are few, and then with the
-// time that has passed. An answer that meets another one is left out.
-func (m *pace) add(now, d time.Duration) {
-	if !m.mu.TryLock() {
-		return
-	}
-	defer m.mu.Unlock()
-	m.count++
-	gain := max(1/m.count, min(float64(now-m.last)/float64(paceSpan), .5))
-	m.last = max(m.last, now)
-	m.mean += gain * (float64(d) - m.mean)
-	m.value.Store(max(int64(m.mean), 1))
-}
+// paceSample is how many endpoints are asked what they know of a method.
+const paceSample = 16
 
 // answered notes the answer to a call.
 func (e *endpoint) answered(x *transport.Exchange, now time.Time) {
-	e.paces.add(x.Method, now.Sub(e.client.born), now.Sub(x.Started))
+	e.paces.Add(x.Method, now.Sub(e.client.born), now.Sub(x.Started))
 	if c := e.client; c.unmet.Load() != 0 {
 		c.unmet.Store(0)
 	}
@@ -108,7 +32,7 @@ func (e *endpoint) late(x *transport.Exchange, now time.Time) {
 // fastest of the others; 0 if it has not been answered anywhere. It is safe for
 // concurrent use, and cheap enough to be asked for each call.
 func (e *endpoint) usual(method string) time.Duration {
-	if d := e.paces.of(method); d > 0 {
+	if d := e.paces.Of(method); d > 0 {
 		return d
 	}
 	return e.client.fastest(method)
@@ -126,9 +50,64 @@ func (c *core) fastest(method string) (least time.Duration) {
 		if e == nil {
 			continue
 		}
-		if d := e.paces.of(method); d > 0 && (least == 0 || d < least) {
+		if d := e.paces.Of(method); d > 0 && (least == 0 || d < least) {
 			least = d
 		}
 	}
 	return least
+}
+
+// fairPatience is the deadline from which on a timeout of a method that was never
+// answered counts.
+const fairPatience = 100 * time.Millisecond
+
+// overdue decides whose fault a deadline was that passed without an answer: that of a
+// caller that allowed less than the method takes (cep21/circuit#94), or the endpoint's.
+// What a method takes is what it takes at the endpoint or, if that is less, at another:
+// an endpoint that has become slow is not excused by it. A method of which that is not
+// known, since it was never answered, says nothing of the endpoint while other calls are
+// answered. Whatever the patience of the callers, a silence that lasts does.
+func (e *endpoint) overdue(a *attempt, now time.Time) (breaker.Outcome, balancer.Outcome) {
+	patience := now.Sub(a.Started)
+	usual := e.client.fastest(a.Method)
+	if own := e.paces.Of(a.Method); usual == 0 || own > 0 && own < usual {
+		usual = own
+	}
+	long := 2 * e.client.slot()
+	switch {
+	case usual > 0 && patience >= enough(usual), e.silence(now) >= max(long, 4*usual):
+		return breaker.Failure, balancer.Failure
+	case usual > 0 || patience < fairPatience:
+		return breaker.Ignored, balancer.Canceled
+	case e.client.unanswered(now) >= long:
+		return breaker.Failure, balancer.Failure
+	}
+	return breaker.Ignored, balancer.Failure
+}
+
+// unanswered is for how long deadlines have passed, of which this is one, with no answer to
+// any call of the client in between.
+func (c *core) unanswered(now time.Time) time.Duration {
+	at := int64(now.Sub(c.born)) + 1 // 0 is none
+	c.unmet.CompareAndSwap(0, at)
+	return time.Duration(at - c.unmet.Load())
+}
+
+// enough is the patience with which most calls of a sound method are answered, whose
+// mean latency is usual: twice that, however its latencies are spread, and more where
+// they are so short that chance is most of them.
+func enough(usual time.Duration) time.Duration {
+	if usual < fairPatience/2 {
+		return min(4*usual, fairPatience)
+	}
+	return 2 * usual
+}
+
+// silence is for how long the endpoint has owed an answer and given no sign of life.
+func (e *endpoint) silence(now time.Time) time.Duration {
+	since := e.detector.Stats(now).OwedSince
+	if since.IsZero() {
+		return 0
+	}
+	return now.Sub(since)
 }

@@ -2,7 +2,6 @@ package rpcx
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/rpc"
 	"testing"
@@ -13,40 +12,6 @@ import (
 
 	"resilientrpc/rpcx/internal/simnet"
 )
-
-func TestPaceIsTheMeanAndFollowsSlowly(t *testing.T) {
-	var p paces
-	require.Zero(t, p.of("M"))
-	now := time.Duration(0)
-	for i := range 1000 {
-		now += 10 * time.Millisecond
-		p.add("M", now, time.Duration(i%2)*20*time.Millisecond+10*time.Millisecond)
-	}
-	require.InDelta(t, 20*time.Millisecond, p.of("M"), float64(time.Millisecond))
-	for range 100 { // a second of slowness is not usual yet
-		now += 10 * time.Millisecond
-		p.add("M", now, time.Second)
-	}
-	require.Less(t, p.of("M"), 150*time.Millisecond)
-	for range 30_000 { // five minutes are
-		now += 10 * time.Millisecond
-		p.add("M", now, time.Second)
-	}
-	require.Greater(t, p.of("M"), 900*time.Millisecond)
-	now += time.Hour
-	p.add("M", now, 0)
-	require.InDelta(t, time.Second/2, p.of("M"), float64(100*time.Millisecond), "one answer is not all, however long ago the last")
-}
-
-func TestPacesAreBounded(t *testing.T) {
-	var p paces
-	for i := range 10 * maxPaces {
-		p.add(fmt.Sprint(i), 0, time.Second)
-		require.LessOrEqual(t, len(p.byName), maxPaces)
-	}
-	p.add("M", 0, time.Second)
-	require.Equal(t, time.Second, p.of("M"), "a method that is called is known")
-}
 
 type napper struct{}
 

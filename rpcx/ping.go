@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/dialing"
 	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/transport"
 	"resilientrpc/rpcx/internal/wire"
@@ -168,7 +169,7 @@ func (e *endpoint) heardHealth(c *conn, said *protocol.Health) {
 // is what a failed dial is. Calls that have theirs may go on.
 func (c *conn) unreachable(err error) {
 	c.unreached = true
-	if now := time.Now(); isLocal(err) {
+	if now := time.Now(); dialing.IsLocal(err) {
 		c.ep.detector.Excuse(now)
 	} else {
 		c.ep.breaker.Trip(now, 0, err)

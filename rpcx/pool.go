@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"resilientrpc/rpcx/internal/dialing"
+
 	"golang.org/x/sync/singleflight"
 )
 
@@ -36,9 +38,9 @@ func (t *traffic) add(c *conn) {
 
 // poolSlot is the place of one connection that takes calls.
 type poolSlot struct {
-	conn  atomic.Pointer[conn] // nil while there is none
-	dials singleflight.Group
-	stray <-chan struct{} // closed when a dial returns that was given up; nil if none was
+	conn    atomic.Pointer[conn] // nil while there is none
+	dials   singleflight.Group
+	dialing dialing.Slot // used in dials
 
 	mending atomic.Bool // it is being connected, and no call waits for that
 }

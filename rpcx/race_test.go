@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"resilientrpc/rpcx/internal/retry"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -28,45 +30,30 @@ func TestBothFail(t *testing.T) {
 
 // A hedge is charged to both budgets or to none.
 func TestHedgeIsPaidTwiceOrNotAtAll(t *testing.T) {
-	full := int64(budgetBurst * repetition)
-	c := &core{budget: newBudget(0.1), hedger: newHedger(&Hedge{})}
+	const full = 10.0
+	c := &core{budget: retry.NewBudget(0.1), hedger: newHedger(&Hedge{})}
 	require.True(t, c.payHedge())
-	require.Equal(t, full-repetition, c.budget.stock.Load())
-	require.Equal(t, full-repetition, c.hedger.budget.stock.Load())
+	require.InDelta(t, full-1, c.budget.Level(), 0)
+	require.InDelta(t, full-1, c.hedger.budget.Level(), 0)
 	c.refundHedge()
 	c.refundHedge() // beyond the stock, for which there is no room
-	require.Equal(t, full, c.budget.stock.Load())
-	require.Equal(t, full, c.hedger.budget.stock.Load())
+	require.InDelta(t, full, c.budget.Level(), 0)
+	require.InDelta(t, full, c.hedger.budget.Level(), 0)
 
-	c.budget.stock.Store(0)
+	for c.budget.Withdraw() {
+	}
 	require.False(t, c.payHedge())
-	require.Equal(t, full, c.hedger.budget.stock.Load())
-	c.budget.stock.Store(full)
-	c.hedger.budget.stock.Store(repetition - 1)
+	require.InDelta(t, full, c.hedger.budget.Level(), 0)
+	c.budget = retry.NewBudget(0.1)
+	for c.hedger.budget.Withdraw() {
+	}
 	require.False(t, c.payHedge())
-	require.Equal(t, full, c.budget.stock.Load())
+	require.InDelta(t, full, c.budget.Level(), 0)
 
-	c.budget = newBudget(-1) // no limit
-	c.hedger.budget.stock.Store(full)
+	c.budget, c.hedger = retry.NewBudget(-1), newHedger(&Hedge{}) // no limit
 	require.True(t, c.payHedge())
 	c.refundHedge()
-	require.Equal(t, full, c.hedger.budget.stock.Load())
-}
-
-// Of however small a share, calls add up to one repetition, and no sooner.
-func TestSmallBudgetsAreExact(t *testing.T) {
-	for _, every := range []int{10, 20, 1000, 10_000, 1_000_000} {
-		b := newBudget(1 / float64(every))
-		for range budgetBurst {
-			require.True(t, b.withdraw())
-		}
-		for range every - 1 {
-			b.deposit()
-		}
-		require.False(t, b.withdraw(), "one in %d", every)
-		b.deposit()
-		require.True(t, b.withdraw(), "one in %d", every)
-	}
+	require.InDelta(t, full, c.hedger.budget.Level(), 0)
 }
 
 // An attempt that ends while its caller leaves is not used again: the caller may have got

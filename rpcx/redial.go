@@ -1,16 +1,12 @@
 package rpcx
 
 import (
-	"context"
-	"errors"
 	"math/rand/v2"
-	"net"
-	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"resilientrpc/breaker"
+	"resilientrpc/rpcx/internal/dialing"
 )
 
 const (
@@ -79,7 +75,7 @@ func (r *redials) refuse(now time.Time) error {
 // connection works, as behind a virtual address of several servers, or if the fault was
 // on this side.
 func (e *endpoint) dialFailed(now time.Time, err error) *dialError {
-	ours := isLocal(err)
+	ours := dialing.IsLocal(err)
 	d := &dialError{err: err, blameless: ours || e.pool.connected()}
 	var local *dialError
 	if ours {
@@ -90,42 +86,6 @@ func (e *endpoint) dialFailed(now time.Time, err error) *dialError {
 		e.breaker.Trip(now, 0, d)
 	}
 	return d
-}
-
-// localErrors are those with which connecting fails before a packet has left: no file
-// descriptor, port, memory, route or permission. The last ones are Windows', which
-// package syscall has under other numbers there.
-var localErrors = []syscall.Errno{
-	syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
-	syscall.EADDRNOTAVAIL, syscall.EADDRINUSE, syscall.ENETUNREACH, syscall.ENETDOWN,
-	syscall.EACCES, syscall.EPERM, syscall.EAFNOSUPPORT,
-	10013, // WSAEACCES
-	10024, // WSAEMFILE
-	10047, // WSAEAFNOSUPPORT
-	10048, // WSAEADDRINUSE
-	10049, // WSAEADDRNOTAVAIL
-	10050, // WSAENETDOWN
-	10051, // WSAENETUNREACH
-	10055, // WSAENOBUFS
-}
-
-// isLocal reports whether a dial failed for a reason on this side, which says nothing of
-// the peer: the system refused, the context was cancelled, names are not resolved, or a
-// function of the Dialer's does not work.
-func isLocal(err error) bool {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return slices.Contains(localErrors, errno)
-	}
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return !dns.IsNotFound
-	}
-	var function *functionError
-	if errors.As(err, &function) {
-		return true
-	}
-	return errors.Is(err, context.Canceled)
 }
 
 // mend replaces lost connections before a call needs them, but within a quarter of a

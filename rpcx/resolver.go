@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
+	"resilientrpc/rpcx/internal/cause"
+	"resilientrpc/rpcx/internal/rescue"
 	"resilientrpc/rpcx/resolver"
 )
 
@@ -33,51 +32,6 @@ const MetadataHost = resolver.MetadataHost
 // network.
 func Static(endpoints ...Endpoint) Resolver { return resolver.Static(slices.Clone(endpoints)) }
 
-// resolverFor returns the resolver for an address with a scheme, or nil for an address
-// without one:
-//
-//	dns:///calc.internal:1234      each address of the host: resolver.DNS
-//	srv:///_rpc._tcp.calc          each server of the service: resolver.SRV
-//	file:///etc/calc.replicas      each line of the file: resolver.File
-//
-// A name server may stand before the path, as in dns://10.0.0.53/calc.internal:1234.
-func resolverFor(network, address string) (Resolver, error) {
-	scheme, rest, ok := strings.Cut(address, "://")
-	if !ok {
-		return nil, nil //nolint:nilnil // said above
-	}
-	u, err := url.Parse(address)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("rpcx: the address is no URL: %w", err)
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, fmt.Errorf("rpcx: the address %q has more than a scheme, a host and a path; escape @, ? and # in them as %%40, %%3F and %%23", address)
-	}
-	switch name := strings.TrimPrefix(u.Path, "/"); scheme {
-	case "dns":
-		return resolver.DNS(network, name, u.Host)
-	case "srv":
-		return resolver.SRV(network, name, u.Host)
-	case "file":
-		return fileResolverFor(network, u)
-	}
-	return nil, fmt.Errorf("rpcx: the address %q has the unknown scheme %q; use dns, srv or file, or the plain %q", address, scheme, rest)
-}
-
-func fileResolverFor(network string, u *url.URL) (Resolver, error) {
-	path := u.Path
-	if filepath.VolumeName(strings.TrimPrefix(path, "/")) != "" {
-		path = path[1:] // file:///C:/replicas
-	}
-	switch {
-	case u.Host != "" && u.Host != "localhost":
-		return nil, fmt.Errorf("rpcx: the address %q names the host %q; write file:/// and the absolute path of a file on this one", u, u.Host)
-	case strings.Trim(path, "/") == "":
-		return nil, fmt.Errorf("rpcx: the address %q has no path; write file:///path", u)
-	}
-	return resolver.File(network, filepath.FromSlash(path)), nil
-}
-
 // A delivery is one call of a resolver's deliver function.
 type delivery struct {
 	set  []Endpoint
@@ -100,7 +54,7 @@ func (c *core) resolve(r Resolver) {
 	}
 	// The resolver may change the set once deliver has returned.
 	err := watchSet(c.ctx, r, func(set []Endpoint, err error) { send(delivery{set: slices.Clone(set), err: err}) })
-	c.notePanic(err)
+	c.panics.Note(err)
 	if err == nil {
 		err = errors.New("it does not say why")
 	}
@@ -111,7 +65,7 @@ func (c *core) resolve(r Resolver) {
 func watchSet(ctx context.Context, r Resolver, deliver func([]Endpoint, error)) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = panicked("Resolver", p)
+			err = rescue.Panicked("Resolver", p)
 		}
 	}()
 	return r.Watch(ctx, deliver)
@@ -130,7 +84,7 @@ func (c *core) firstSet(ctx context.Context) error {
 				return last
 			}
 		case <-ctx.Done():
-			err := fmt.Errorf("rpcx: the resolver has named no endpoints: %w", contextError(ctx))
+			err := fmt.Errorf("rpcx: the resolver has named no endpoints: %w", cause.Of(ctx))
 			if last != nil {
 				err = &lastError{err, last}
 			}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"resilientrpc/rpcx/internal/hook"
 	internal "resilientrpc/rpcx/internal/server"
 )
 
@@ -63,8 +64,8 @@ func (t *ServerTrace) Join(u *ServerTrace) *ServerTrace {
 		u = &ServerTrace{}
 	}
 	return &ServerTrace{
-		RequestStart: joinStart(t.RequestStart, u.RequestStart),
-		RequestDone:  joinOfCall(t.RequestDone, u.RequestDone),
+		RequestStart: hook.JoinStart(t.RequestStart, u.RequestStart),
+		RequestDone:  hook.JoinOfCall(t.RequestDone, u.RequestDone),
 	}
 }
 
@@ -74,10 +75,10 @@ func (t *ServerTrace) guarded(log *slog.Logger) *internal.Trace {
 		return nil
 	}
 	hooks := new(internal.Trace)
-	if start := guardStart(log, t.RequestStart); start != nil {
+	if start := hook.GuardStart(log, t.RequestStart); start != nil {
 		hooks.Start = func(ctx context.Context, i internal.RequestInfo) context.Context { return start(ctx, RequestInfo(i)) }
 	}
-	if done := guardOfCall(log, t.RequestDone); done != nil {
+	if done := hook.GuardOfCall(log, t.RequestDone); done != nil {
 		hooks.Done = func(ctx context.Context, i internal.RequestInfo) { done(ctx, RequestInfo(i)) }
 	}
 	return hooks

@@ -6,6 +6,7 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/errtext"
 )
 
 // Stats is what a client has seen so far, and how it stands. Its JSON has the names
@@ -84,7 +85,7 @@ func (c *Client) Stats() Stats {
 	s := Stats{
 		At: now, Calls: c.calls.Load(), Failures: c.failures.Load(), Retries: c.retries.Load(),
 		Hedges: c.hedges.Load(), HedgesWon: c.hedgesWon.Load(),
-		InFlight: int(c.underway.calls.Load()), Budget: c.budget.level(), Listed: len(c.balancer.Nodes()),
+		InFlight: int(c.underway.calls.Load()), Budget: c.budget.Level(), Listed: len(c.balancer.Nodes()),
 	}
 	all := c.endpoints()
 	s.Endpoints = make([]EndpointStats, len(all))
@@ -142,7 +143,7 @@ func (s EndpointStats) MarshalJSON() ([]byte, error) {
 	type fields EndpointStats // without this method
 	var cause string
 	if s.Cause != nil {
-		cause = words(s.Cause)
+		cause = errtext.Of(s.Cause)
 	}
 	return json.Marshal(struct {
 		fields

@@ -2,9 +2,13 @@ package rpcx
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
-	"runtime/debug"
-	"sync"
+	"time"
+
+	"resilientrpc/breaker"
+	"resilientrpc/detector"
+	"resilientrpc/rpcx/internal/hook"
 )
 
 // ClientTrace is a set of hooks that run as things happen to a [Client], in the
@@ -93,63 +97,23 @@ func (t *ClientTrace) Join(u *ClientTrace) *ClientTrace {
 		u = &ClientTrace{}
 	}
 	return &ClientTrace{
-		CallStart:       joinStart(t.CallStart, u.CallStart),
-		CallDone:        joinOfCall(t.CallDone, u.CallDone),
-		AttemptStart:    joinStart(t.AttemptStart, u.AttemptStart),
-		AttemptDone:     joinOfCall(t.AttemptDone, u.AttemptDone),
-		Pick:            joinOfCall(t.Pick, u.Pick),
-		Retry:           joinOfCall(t.Retry, u.Retry),
-		BudgetExhausted: joinOfCall(t.BudgetExhausted, u.BudgetExhausted),
-		Hedge:           joinOfCall(t.Hedge, u.Hedge),
-		ConnStart:       join(t.ConnStart, u.ConnStart),
-		ConnDone:        join(t.ConnDone, u.ConnDone),
-		ConnClosed:      join(t.ConnClosed, u.ConnClosed),
-		Ping:            join(t.Ping, u.Ping),
-		PingSupport:     join(t.PingSupport, u.PingSupport),
-		BreakerChanged:  join(t.BreakerChanged, u.BreakerChanged),
-		Suspicion:       join(t.Suspicion, u.Suspicion),
-		ViewsDiffer:     join(t.ViewsDiffer, u.ViewsDiffer),
-		Resolved:        join(t.Resolved, u.Resolved),
-	}
-}
-
-func join[T any](f, g func(T)) func(T) {
-	switch {
-	case f == nil:
-		return g
-	case g == nil:
-		return f
-	}
-	return func(i T) {
-		defer g(i)
-		f(i)
-	}
-}
-
-func joinOfCall[T any](f, g func(context.Context, T)) func(context.Context, T) {
-	switch {
-	case f == nil:
-		return g
-	case g == nil:
-		return f
-	}
-	return func(ctx context.Context, i T) {
-		defer g(ctx, i)
-		f(ctx, i)
-	}
-}
-
-func joinStart[T any](f, g func(context.Context, T) context.Context) func(context.Context, T) context.Context {
-	switch {
-	case f == nil:
-		return g
-	case g == nil:
-		return f
-	}
-	return func(ctx context.Context, i T) (out context.Context) {
-		out = ctx // unless f returns another
-		defer func() { out = g(out, i) }()
-		return f(ctx, i)
+		CallStart:       hook.JoinStart(t.CallStart, u.CallStart),
+		CallDone:        hook.JoinOfCall(t.CallDone, u.CallDone),
+		AttemptStart:    hook.JoinStart(t.AttemptStart, u.AttemptStart),
+		AttemptDone:     hook.JoinOfCall(t.AttemptDone, u.AttemptDone),
+		Pick:            hook.JoinOfCall(t.Pick, u.Pick),
+		Retry:           hook.JoinOfCall(t.Retry, u.Retry),
+		BudgetExhausted: hook.JoinOfCall(t.BudgetExhausted, u.BudgetExhausted),
+		Hedge:           hook.JoinOfCall(t.Hedge, u.Hedge),
+		ConnStart:       hook.Join(t.ConnStart, u.ConnStart),
+		ConnDone:        hook.Join(t.ConnDone, u.ConnDone),
+		ConnClosed:      hook.Join(t.ConnClosed, u.ConnClosed),
+		Ping:            hook.Join(t.Ping, u.Ping),
+		PingSupport:     hook.Join(t.PingSupport, u.PingSupport),
+		BreakerChanged:  hook.Join(t.BreakerChanged, u.BreakerChanged),
+		Suspicion:       hook.Join(t.Suspicion, u.Suspicion),
+		ViewsDiffer:     hook.Join(t.ViewsDiffer, u.ViewsDiffer),
+		Resolved:        hook.Join(t.Resolved, u.Resolved),
 	}
 }
 
@@ -157,78 +121,160 @@ func joinStart[T any](f, g func(context.Context, T) context.Context) func(contex
 // that a bad hook cannot end a reader or a prober, and with it the program.
 func (t *ClientTrace) guarded(log *slog.Logger) *ClientTrace {
 	return &ClientTrace{
-		CallStart:       guardStart(log, t.CallStart),
-		CallDone:        guardOfCall(log, t.CallDone),
-		AttemptStart:    guardStart(log, t.AttemptStart),
-		AttemptDone:     guardOfCall(log, t.AttemptDone),
-		Pick:            guardOfCall(log, t.Pick),
-		Retry:           guardOfCall(log, t.Retry),
-		BudgetExhausted: guardOfCall(log, t.BudgetExhausted),
-		Hedge:           guardOfCall(log, t.Hedge),
-		ConnStart:       guard(log, t.ConnStart),
-		ConnDone:        guard(log, t.ConnDone),
-		ConnClosed:      guard(log, t.ConnClosed),
-		Ping:            guard(log, t.Ping),
-		PingSupport:     guard(log, t.PingSupport),
-		BreakerChanged:  guard(log, t.BreakerChanged),
-		Suspicion:       guard(log, t.Suspicion),
-		ViewsDiffer:     guard(log, t.ViewsDiffer),
-		Resolved:        guard(log, t.Resolved),
+		CallStart:       hook.GuardStart(log, t.CallStart),
+		CallDone:        hook.GuardOfCall(log, t.CallDone),
+		AttemptStart:    hook.GuardStart(log, t.AttemptStart),
+		AttemptDone:     hook.GuardOfCall(log, t.AttemptDone),
+		Pick:            hook.GuardOfCall(log, t.Pick),
+		Retry:           hook.GuardOfCall(log, t.Retry),
+		BudgetExhausted: hook.GuardOfCall(log, t.BudgetExhausted),
+		Hedge:           hook.GuardOfCall(log, t.Hedge),
+		ConnStart:       hook.Guard(log, t.ConnStart),
+		ConnDone:        hook.Guard(log, t.ConnDone),
+		ConnClosed:      hook.Guard(log, t.ConnClosed),
+		Ping:            hook.Guard(log, t.Ping),
+		PingSupport:     hook.Guard(log, t.PingSupport),
+		BreakerChanged:  hook.Guard(log, t.BreakerChanged),
+		Suspicion:       hook.Guard(log, t.Suspicion),
+		ViewsDiffer:     hook.Guard(log, t.ViewsDiffer),
+		Resolved:        hook.Guard(log, t.Resolved),
 	}
 }
 
-func guard[T any](log *slog.Logger, hook func(T)) func(T) {
-	if hook == nil {
-		return nil
-	}
-	told := new(sync.Once)
-	return func(i T) {
-		defer stopPanic(log, told, "a hook of rpcx")
-		hook(i)
-	}
+// CallInfo is what a whole call came to.
+type CallInfo struct {
+	Method   string
+	Attempts int
+	Started  time.Time
+	Duration time.Duration // until the reply came, or the error was certain
+	Err      error         // as CallContext returns it
 }
 
-func guardOfCall[T any](log *slog.Logger, hook func(context.Context, T)) func(context.Context, T) {
-	if hook == nil {
-		return nil
-	}
-	told := new(sync.Once)
-	return func(ctx context.Context, i T) {
-		defer stopPanic(log, told, "a hook of rpcx")
-		hook(ctx, i)
-	}
+// PickInfo is the balancer's choice for an attempt.
+type PickInfo struct {
+	Method   string
+	Attempt  int    // counted from 1
+	Endpoint string // empty if there was none
+	Err      error  // why there was none; errors.Is tells ErrUnavailable from breaker.ErrThrottled
 }
 
-func guardStart[T any](log *slog.Logger, hook func(context.Context, T) context.Context) func(context.Context, T) context.Context {
-	if hook == nil {
-		return nil
-	}
-	told := new(sync.Once)
-	return func(ctx context.Context, i T) (out context.Context) {
-		out = ctx // of a hook that panics
-		defer stopPanic(log, told, "a hook of rpcx")
-		if c := hook(ctx, i); c != nil {
-			out = c
-		}
-		return out
-	}
+// AttemptInfo is what one attempt of a call came to.
+type AttemptInfo struct {
+	Method   string
+	Endpoint string
+	Attempt  int  // counted from 1
+	Hedge    bool // it is the second of two that race: see Dialer.Hedge
+	Started  time.Time
+	Duration time.Duration
+	Sent     Sent  // meaningful if Err is not nil
+	Err      error // nil for success
 }
 
-// stopPanic is deferred. It logs the first panic of a hook; more of the same would
-// be as many as there are calls.
-func stopPanic(log *slog.Logger, told *sync.Once, function string) {
-	if v := recover(); v != nil {
-		logPanic(log, told, function, v, debug.Stack())
-	}
+// RetryInfo tells of a repetition that is about to happen, or would be.
+type RetryInfo struct {
+	Method  string
+	Attempt int           // the attempt that failed, counted from 1
+	Wait    time.Duration // before the next one; 0 for another endpoint at once
+	Err     error         // why
 }
 
-// logPanic logs a panic, unless one was told already.
-func logPanic(log *slog.Logger, told *sync.Once, function string, value any, stack []byte) {
-	told.Do(func() {
-		defer func() { _ = recover() }() // it may be the log that panics
-		if log == nil {
-			log = slog.Default()
-		}
-		log.Error(function+" panicked", "panic", value, "stack", string(stack))
-	})
+// HedgeInfo tells of a second attempt that was sent beside a first one.
+type HedgeInfo struct {
+	Method   string
+	Attempt  int           // the second one, counted from 1
+	Endpoint string        // where it goes
+	First    string        // where the first one went
+	Delay    time.Duration // how long that one has had
+}
+
+// ConnInfo tells of a connection.
+type ConnInfo struct {
+	Endpoint string
+	// Duration is what the dial took, or how long a closed connection lived.
+	Duration time.Duration
+	Err      error // nil for a dial that went well
+}
+
+// PingInfo is what a ping came to.
+type PingInfo struct {
+	Endpoint string
+	Probe    bool // it tried an endpoint whose breaker is half-open, and dialed if need be
+	Started  time.Time
+	Duration time.Duration
+	Err      error // nil if the peer answered, as any server does
+}
+
+// PingSupportInfo says that an endpoint is pinged no more, or is again.
+type PingSupportInfo struct {
+	Endpoint string
+	Support  PingSupport
+}
+
+// BreakerInfo is one change of an endpoint's breaker.
+type BreakerInfo struct {
+	Endpoint string
+	breaker.Event
+}
+
+// SuspicionInfo is one change of mind of an endpoint's failure detector.
+type SuspicionInfo struct {
+	Endpoint string
+	Verdict  Verdict
+	Phi      float64
+	Silence  time.Duration // since the peer first owed an answer
+	// Fault is why a peer was Spared or the fault is a LocalFault, if that is known.
+	Fault detector.Fault
+}
+
+// ResolvedInfo says what a set of endpoints has changed.
+type ResolvedInfo struct {
+	Added, Removed, Kept int
+	// Err is why the last set is kept: an error of the resolver, or what is wrong
+	// with its set.
+	Err error
+}
+
+// ViewsInfo says how the detector's view of an endpoint differs from that of the
+// calls (gray failure; Huang and others, HotOS 2017).
+type ViewsInfo struct {
+	Endpoint   string
+	Comparison detector.Comparison
+}
+
+// Verdict is a failure detector's opinion of a peer.
+type Verdict uint8
+
+const (
+	// Trusted says that the peer answers again.
+	Trusted Verdict = iota
+	// Suspected says that phi has reached 1: the balancer prefers other endpoints.
+	Suspected
+	// Convicted says that phi has reached the threshold: the connections are
+	// closed, and the breaker is open.
+	Convicted
+	// Spared says that phi has reached the threshold, and the connections are closed, but
+	// the breaker stays closed: half of the endpoints are out already, or most fell silent
+	// together, so that the fault is more likely on this side; or this is the only
+	// endpoint, or has no breaker.
+	Spared
+	// LocalFault says that this process was not running when it should have
+	// been; no endpoint is blamed.
+	LocalFault
+)
+
+// String returns the verdict's name in lower case.
+func (v Verdict) String() string {
+	switch v {
+	case Trusted:
+		return "trusted"
+	case Suspected:
+		return "suspected"
+	case Convicted:
+		return "convicted"
+	case Spared:
+		return "spared"
+	case LocalFault:
+		return "local fault"
+	}
+	return fmt.Sprintf("Verdict(%d)", uint8(v))
 }

@@ -7,6 +7,7 @@ import (
 
 	"resilientrpc/breaker"
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/dialing"
 	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/transport"
 )
@@ -145,7 +146,7 @@ func (p *prober) concludeTrial(t trial) {
 	outcome := breaker.Success
 	var d *dialError
 	switch {
-	case errors.As(t.err, &d) && d.blameless, isUnreached(t.err) && isLocal(t.err):
+	case errors.As(t.err, &d) && d.blameless, isUnreached(t.err) && dialing.IsLocal(t.err):
 		outcome, p.tryAfter = breaker.Ignored, p.redials.due()
 	case p.support() == PingsFatal:
 		outcome = breaker.Ignored

@@ -9,7 +9,7 @@ type mutant struct {
 
 const (
 	outcome   = "rpcx/outcome.go"
-	again     = "rpcx/again.go"
+	retry     = "rpcx/retry.go"
 	call      = "rpcx/call.go"
 	conn      = "rpcx/conn.go"
 	attempt   = "rpcx/attempt.go"
@@ -49,18 +49,18 @@ var mutants = []mutant{
 	{"what was not sent goes to another endpoint", outcome, "breaker.Failure, balancer.NotSent, elsewhere", "breaker.Failure, balancer.NotSent, never"},
 	{"what may have run is repeated only if idempotent", outcome, "return idempotent || r.sent == NotSent", "return true"},
 	{"what may have run is repeated if idempotent", outcome, "return idempotent || r.sent == NotSent", "return r.sent == NotSent"},
-	{"a caller that has left gets no repetition", again, "return gone || !res.mayRepeat", "return !res.mayRepeat"},
-	{"a repetition is paid for", again, "cl.paid = cl.client.budget.withdraw(); cl.paid", "cl.paid = true; cl.paid"},
-	{"what repeats only refusals of ours is free", again, "if !cl.owes || cl.paid {", "if cl.attempts == 1 || cl.paid {"},
+	{"a caller that has left gets no repetition", retry, "return gone || !res.mayRepeat", "return !res.mayRepeat"},
+	{"a repetition is paid for", retry, "cl.paid = cl.client.budget.Withdraw(); cl.paid", "cl.paid = true; cl.paid"},
+	{"what repeats only refusals of ours is free", retry, "if !cl.owes || cl.paid {", "if cl.attempts == 1 || cl.paid {"},
 	{"what repeats refusals of a server is paid for", outcome, "r.end == draining || answerOf", "answerOf"},
-	{"what was not sent is not paid for", call, "cl.client.budget.refund()", "_ = 0"},
-	{"a spent budget ends a call before it waits", again, "cl.owes && cl.client.budget.isSpent()", "false"},
-	{"a refused call does not spin", again, "cl.wait = max(cl.wait, leastWait)", "_ = 0"},
-	{"attempts are bounded", again, "cl.rounds < cl.client.dialer.Retry.MaxAttempts", "true"},
-	{"a call that is a retry itself is tried once", again, "if cl.options.retry || asked", "if asked"},
+	{"what was not sent is not paid for", call, "cl.client.budget.Refund()", "_ = 0"},
+	{"a spent budget ends a call before it waits", retry, "cl.owes && cl.client.budget.IsSpent()", "false"},
+	{"a refused call does not spin", retry, "cl.wait = max(cl.wait, leastWait)", "_ = 0"},
+	{"attempts are bounded", retry, "cl.rounds < cl.client.dialer.Retry.MaxAttempts", "true"},
+	{"a call that is a retry itself is tried once", retry, "if cl.options.retry || asked", "if asked"},
 	{"a server that has retried in vain is not asked again", outcome, "if r.final || isPermanent", "if isPermanent"},
 	{"a call that was tried in vain says so", call, "cl.tellSpent()", "_ = 0"},
-	{"an attempt that repeats another is marked", "rpcx/chain.go", "a.hedge || cl.options.retry || cl.owes", "cl.options.retry"},
+	{"an attempt that repeats another is marked", attempt, "a.hedge || cl.options.retry || cl.owes", "cl.options.retry"},
 	{"a call for a retry is a retry", "rpcx/options.go", "o.retry = o.retry || o.chain != nil && o.chain.Retry", "_ = 0"},
 	{"the endpoint's failure counts for its breaker", outcome, "breaker.Failure, balancer.Failure, ifIdempotent, false},\n\tmisdirected", "breaker.Success, balancer.Failure, ifIdempotent, false},\n\tmisdirected"},
 	{"a refused late request leaves its connection", reply, "case r.retires:", "case refused:"},
@@ -68,10 +68,10 @@ var mutants = []mutant{
 	{"the loser of a race is cancelled", race, "\tx.cancelLosers()\n", ""},
 	{"the error of a cancelled attempt says nothing", conn, "out.Canceled && r.end == methodFailed", "false"},
 	{"a deadline goes with its request", conn, "x.Deadline, _ = ctx.Deadline()", "_ = 0"},
-	{"moving to another endpoint is bounded", again, "cl.moved >= most", "false"},
-	{"nothing sleeps past the deadline", again, "time.Until(deadline) <= cl.wait", "time.Until(deadline) <= 0"},
-	{"the doubt of all attempts is reported", again, "cl.sent = max(cl.sent, res.sent)", "cl.sent = res.sent"},
-	{"the last real error is kept", again, "cl.last = res.err", "_ = res.err"},
+	{"moving to another endpoint is bounded", retry, "cl.moved >= most", "false"},
+	{"nothing sleeps past the deadline", retry, "time.Until(deadline) <= cl.wait", "time.Until(deadline) <= 0"},
+	{"the doubt of all attempts is reported", retry, "cl.sent = max(cl.sent, res.sent)", "cl.sent = res.sent"},
+	{"the last real error is kept", retry, "cl.last = res.err", "_ = res.err"},
 	{"a lost connection is one event", outcome, "case r.lost != nil && r.lost.counted.Swap(true):", "case false:"},
 	{"a deadline is judged by what the method takes", outcome, "return e.overdue(a, r.at)", "return breaker.Failure, balancer.Failure"},
 
@@ -127,8 +127,8 @@ var mutants = []mutant{
 	{"a call is hedged once", hedge, " || cl.hedged", ""},
 	{"a call whose reply holds something is not hedged", hedge, " || !transport.IsFresh(cl.reply)", ""},
 	{"a hedge goes to another endpoint", hedge, " && ticket.Node() != first", ""},
-	{"a hedge is paid for", hedge, "if !c.hedger.budget.withdraw() {", "if false {"},
-	{"a hedge is charged to retries, too", hedge, "if !c.budget.withdraw() {", "if false {"},
+	{"a hedge is paid for", hedge, "if !c.hedger.budget.Withdraw() {", "if false {"},
+	{"a hedge is charged to retries, too", hedge, "if !c.budget.Withdraw() {", "if false {"},
 	{"a hedge that is not made costs nothing", race, "x.client.refundHedge()", "_ = 0"},
 	{"a hedge that was not sent costs nothing", race, "return false\n\t}\n\tx.announce(", "return true\n\t}\n\tx.announce("},
 	{"a hedge that was not sent is not counted", race, "x.attemptDone(a, c.result(c.NotStarted(err)))", "x.announce(a, first)\n\t\tx.attemptDone(a, c.result(c.NotStarted(err)))"},

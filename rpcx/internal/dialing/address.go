@@ -1,4 +1,4 @@
-package rpcx
+package dialing
 
 import (
 	"errors"
@@ -6,12 +6,13 @@ import (
 	"strings"
 
 	"resilientrpc/rpcx/internal/hostport"
+	"resilientrpc/rpcx/resolver"
 )
 
-// splitAddresses returns the endpoints of a list of addresses, each of which may be a
+// Split returns the endpoints of a list of addresses, each of which may be a
 // comma-separated list itself, unless it is the path of a Unix socket.
-func splitAddresses(network string, addresses []string) ([]Endpoint, error) {
-	var out []Endpoint
+func Split(network string, addresses []string) ([]resolver.Endpoint, error) {
+	var out []resolver.Endpoint
 	paths := isUnix(network)
 	for _, list := range addresses {
 		entries := []string{list}
@@ -25,7 +26,7 @@ func splitAddresses(network string, addresses []string) ([]Endpoint, error) {
 			if a == "" && (len(addresses) > 1 || list != "") {
 				return nil, fmt.Errorf("rpcx: the address list %q has an empty entry; remove the stray comma", list)
 			}
-			out = append(out, Endpoint{Address: a})
+			out = append(out, resolver.Endpoint{Address: a})
 		}
 	}
 	if len(out) == 0 {
@@ -34,9 +35,9 @@ func splitAddresses(network string, addresses []string) ([]Endpoint, error) {
 	return out, nil
 }
 
-// checkAddresses returns an error if a set can never be valid. It checks the form of an
-// address only if net.Dial will use it.
-func (d *Dialer) checkAddresses(network string, set []Endpoint) error {
+// Check returns an error if a set can never be valid. It checks the form of an address
+// only if that is dialed with [NetDial], and not with a function of the user's.
+func Check(network string, set []resolver.Endpoint, netDial bool) error {
 	seen := make(map[string]string, len(set))
 	for _, e := range set {
 		if e.Address == "" {
@@ -45,7 +46,7 @@ func (d *Dialer) checkAddresses(network string, set []Endpoint) error {
 		canonical, err := hostport.Canonical(network, e.Address)
 		switch {
 		case err == nil:
-		case d.NetDial == nil:
+		case netDial:
 			return fmt.Errorf("rpcx: %w", err)
 		default:
 			canonical = e.Address

@@ -1,4 +1,4 @@
-package rpcx
+package dialing
 
 import (
 	"context"
@@ -11,15 +11,20 @@ import (
 // tells more than our own word.
 const dialGrace = 50 * time.Millisecond
 
-// errDialStray is a dial that is over for us and has not returned.
-var errDialStray = fmt.Errorf("it has not returned although its time is up: %w", context.DeadlineExceeded)
+// ErrStray is the error of a dial that is over for us and has not returned.
+var ErrStray = fmt.Errorf("it has not returned although its time is up: %w", context.DeadlineExceeded)
 
-// within is connect for a time that is up when ctx ends, although NetDial, or a
+// A Slot is the place of one connection at a time. Its zero value is ready for use.
+type Slot struct {
+	stray <-chan struct{} // closed when a dial returns that was given up; nil if none was
+}
+
+// Within is connect for a time that is up when ctx ends, although NetDial, or a
 // connection in its handshake, may not look at that. A dial that does not return is
-// left to itself, one for each slot of the pool: until it returns no other is begun, and what
-// it connects to is closed. The slot's singleflight calls it, for one at a time.
-func (l *poolSlot) within(ctx context.Context, address string, connect func() (net.Conn, error)) (net.Conn, error) {
-	stray := fmt.Errorf("dial %s: %w", address, errDialStray)
+// left to itself, one for each slot: until it returns no other is begun, and what
+// it connects to is closed. It must not be called concurrently.
+func (l *Slot) Within(ctx context.Context, address string, connect func() (net.Conn, error)) (net.Conn, error) {
+	stray := fmt.Errorf("dial %s: %w", address, ErrStray)
 	if l.stray != nil {
 		select {
 		case <-l.stray:
@@ -40,7 +45,7 @@ func (l *poolSlot) within(ctx context.Context, address string, connect func() (n
 		case end <- dialed{conn, err}:
 		case <-left:
 			if err == nil { // it was in time by a hair; connect itself closes a later one
-				discard(conn)
+				Discard(conn)
 			}
 		}
 	}()

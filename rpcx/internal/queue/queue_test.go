@@ -1,4 +1,4 @@
-package rpcx
+package queue
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 func TestNoWakeUpIsLost(t *testing.T) {
 	const takers, most, rounds = 32, 3, 300
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(most, time.Hour)
+		l := NewLimiter(most, time.Hour)
 		var holders, served, gone atomic.Int64
 		var wg sync.WaitGroup
 		for i := range takers {
@@ -30,8 +30,8 @@ func TestNoWakeUpIsLost(t *testing.T) {
 					if rng.IntN(3) == 0 {
 						go cancel()
 					}
-					if !l.empty() || !l.take() {
-						err := l.wait(ctx, t.Context(), takers, l.take)
+					if !l.Empty() || !l.Take() {
+						err := l.Wait(ctx, t.Context(), takers, l.Take)
 						if cancel(); err != nil {
 							if !errors.Is(err, context.Canceled) {
 								t.Error(err)
@@ -49,7 +49,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 					}
 					holders.Add(-1)
 					served.Add(1)
-					l.give()
+					l.Give()
 				}
 			})
 		}
@@ -59,7 +59,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 		require.Equal(t, int64(takers*rounds), served.Load()+gone.Load())
 		require.Positive(t, gone.Load())
 		require.Zero(t, l.taken.Load())
-		require.True(t, l.empty())
+		require.True(t, l.Empty())
 	})
 }
 
@@ -67,19 +67,19 @@ func TestNoWakeUpIsLost(t *testing.T) {
 // no one.
 func TestRoomIsLookedForOnJoining(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(1, time.Hour)
-		require.True(t, l.take())
-		require.False(t, l.take(), "one comes")
-		l.give()
+		l := NewLimiter(1, time.Hour)
+		require.True(t, l.Take())
+		require.False(t, l.Take(), "one comes")
+		l.Give()
 		start := time.Now()
-		require.NoError(t, l.wait(t.Context(), t.Context(), 1, l.take), "and stands in line")
+		require.NoError(t, l.Wait(t.Context(), t.Context(), 1, l.Take), "and stands in line")
 		require.Zero(t, time.Since(start))
 	})
 }
 
 // BenchmarkLimiter is what a cap costs a call that finds room.
 func BenchmarkLimiter(b *testing.B) {
-	l := newLimiter(1_000, time.Second)
+	l := NewLimiter(1_000, time.Second)
 	var baseline atomic.Int64
 	b.Run("baseline=counter", func(b *testing.B) {
 		for b.Loop() {
@@ -90,10 +90,10 @@ func BenchmarkLimiter(b *testing.B) {
 	b.Run("limiter", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if !l.empty() || !l.take() {
+			if !l.Empty() || !l.Take() {
 				b.Fatal("there is room")
 			}
-			l.give()
+			l.Give()
 		}
 	})
 }

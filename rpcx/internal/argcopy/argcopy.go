@@ -1,4 +1,10 @@
-package rpcx
+// Package argcopy copies the arguments of calls that are encoded after their caller may
+// have changed them.
+//
+// The encoding of a copy is that of the original at the time of the copying. A value of
+// which that cannot be had is not copied at all. The package starts no goroutine, does no
+// I/O, calls no method of a value, and imports nothing but the standard library.
+package argcopy
 
 import (
 	"encoding"
@@ -17,12 +23,12 @@ import (
 // looks: a value without references needs nothing, since the interface that holds it
 // holds a copy.
 
-// copyArgs returns a copy of args whose encoding is theirs, whatever becomes of the
+// Copy returns a copy of args whose encoding is theirs, whatever becomes of the
 // original. Foreign says that the codec is not of this module, so that nothing is known
 // of what it looks at. It returns false if a faithful copy cannot be made: of private
 // state behind references that only an encoder of the type's own knows to read, and of
 // what must not be copied, as a lock.
-func copyArgs(args any, foreign bool) (any, bool) {
+func Copy(args any, foreign bool) (any, bool) {
 	switch v := args.(type) { // a few that need no reflection
 	case nil, string, bool, int, int64, float64, time.Duration, struct{}:
 		return args, true

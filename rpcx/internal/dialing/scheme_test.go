@@ -1,4 +1,4 @@
-package rpcx
+package dialing_test
 
 import (
 	"context"
@@ -12,11 +12,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/dialing"
 	"resilientrpc/rpcx/internal/dnstest"
+	"resilientrpc/rpcx/resolver"
 )
 
 // Each address with a scheme, with a name server on loopback, and its first set.
-func TestResolverFor(t *testing.T) {
+func TestResolver(t *testing.T) {
 	s := new(dnstest.Server)
 	s.Set("calc.example.", dnstest.TypeA, dnstest.Answer{Records: []dnstest.Record{dnstest.IP("192.0.2.1")}})
 	s.Set("calc.example.", dnstest.TypeAAAA, dnstest.Answer{Records: []dnstest.Record{dnstest.IP("2001:db8::1")}})
@@ -24,23 +27,23 @@ func TestResolverFor(t *testing.T) {
 	server := s.Listen(t)
 	file := filepath.Join(t.TempDir(), "calc replicas")
 	require.NoError(t, os.WriteFile(file, []byte("/run/calc weight=2\n"), 0o600))
-	calc := map[string]string{MetadataHost: "calc.example"}
+	calc := map[string]string{resolver.MetadataHost: "calc.example"}
 	for _, c := range []struct {
 		network, address string
-		want             []Endpoint
+		want             []resolver.Endpoint
 	}{
-		{"tcp", "dns:///192.0.2.1:http", []Endpoint{{Address: "192.0.2.1:http", Metadata: map[string]string{MetadataHost: "192.0.2.1"}}}},
-		{"tcp6", "dns:///[2001:db8::1]:1234", []Endpoint{{Address: "[2001:db8::1]:1234", Metadata: map[string]string{MetadataHost: "2001:db8::1"}}}},
-		{"tcp4", "dns://" + server + "/calc.example:1234", []Endpoint{{Address: "192.0.2.1:1234", Metadata: calc}}},
-		{"tcp", "dns://" + server + "/calc.example.:1234", []Endpoint{{Address: "192.0.2.1:1234", Metadata: calc}, {Address: "[2001:db8::1]:1234", Metadata: calc}}},
-		{"tcp6", "srv://" + server + "/_rpc._tcp.calc.example", []Endpoint{{Address: "[2001:db8::1]:7", Priority: 1, Weight: 2, Metadata: calc}}},
-		{"unix", fileURL(filepath.Dir(file)) + "/calc%20replicas", []Endpoint{{Address: "/run/calc", Weight: 2}}},
+		{"tcp", "dns:///192.0.2.1:http", []resolver.Endpoint{{Address: "192.0.2.1:http", Metadata: map[string]string{resolver.MetadataHost: "192.0.2.1"}}}},
+		{"tcp6", "dns:///[2001:db8::1]:1234", []resolver.Endpoint{{Address: "[2001:db8::1]:1234", Metadata: map[string]string{resolver.MetadataHost: "2001:db8::1"}}}},
+		{"tcp4", "dns://" + server + "/calc.example:1234", []resolver.Endpoint{{Address: "192.0.2.1:1234", Metadata: calc}}},
+		{"tcp", "dns://" + server + "/calc.example.:1234", []resolver.Endpoint{{Address: "192.0.2.1:1234", Metadata: calc}, {Address: "[2001:db8::1]:1234", Metadata: calc}}},
+		{"tcp6", "srv://" + server + "/_rpc._tcp.calc.example", []resolver.Endpoint{{Address: "[2001:db8::1]:7", Priority: 1, Weight: 2, Metadata: calc}}},
+		{"unix", fileURL(filepath.Dir(file)) + "/calc%20replicas", []resolver.Endpoint{{Address: "/run/calc", Weight: 2}}},
 	} {
 		t.Run(c.network+" "+c.address, func(t *testing.T) {
-			r, err := resolverFor(c.network, c.address)
+			r, err := dialing.Resolver(c.network, c.address)
 			require.NoError(t, err)
 			ctx, cancel := context.WithCancel(t.Context())
-			err = r.Watch(ctx, func(set []Endpoint, err error) {
+			err = r.Watch(ctx, func(set []resolver.Endpoint, err error) {
 				require.NoError(t, err)
 				require.Equal(t, c.want, set)
 				cancel()
@@ -49,7 +52,7 @@ func TestResolverFor(t *testing.T) {
 		})
 	}
 	for _, plain := range []string{"a:1", "dns:53", "", "[::1]:80", "/run/calc.sock"} {
-		r, err := resolverFor("tcp", plain)
+		r, err := dialing.Resolver("tcp", plain)
 		require.NoError(t, err)
 		require.Nil(t, r)
 	}
@@ -57,7 +60,7 @@ func TestResolverFor(t *testing.T) {
 
 // The addresses and the file of the package documentation are what it says.
 func TestDocumentedAddresses(t *testing.T) {
-	doc, err := os.ReadFile("doc.go")
+	doc, err := os.ReadFile("../../doc.go")
 	require.NoError(t, err)
 	_, section, found := strings.Cut(string(doc), "// # Addresses\n")
 	require.True(t, found)
@@ -69,7 +72,7 @@ func TestDocumentedAddresses(t *testing.T) {
 		case !indented:
 		case strings.Contains(text, "://"):
 			address := strings.Fields(text)[0]
-			r, err := resolverFor("tcp", address)
+			r, err := dialing.Resolver("tcp", address)
 			require.NoError(t, err)
 			require.NotNil(t, r)
 			schemes[address[:strings.Index(address, ":")]]++
@@ -81,12 +84,12 @@ func TestDocumentedAddresses(t *testing.T) {
 
 	path := filepath.Join(t.TempDir(), "calc.replicas")
 	require.NoError(t, os.WriteFile(path, []byte(file), 0o600))
-	r, err := resolverFor("tcp", fileURL(path))
+	r, err := dialing.Resolver("tcp", fileURL(path))
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
-	err = r.Watch(ctx, func(set []Endpoint, err error) {
+	err = r.Watch(ctx, func(set []resolver.Endpoint, err error) {
 		require.NoError(t, err)
-		require.Equal(t, []Endpoint{
+		require.Equal(t, []resolver.Endpoint{
 			{Address: "10.0.0.1:7001"},
 			{Address: "10.0.0.2:7001", Weight: 2},
 			{Address: "10.9.0.1:7001", Priority: 1},
@@ -105,7 +108,7 @@ func fileURL(path string) string {
 }
 
 // An error says what to write instead.
-func TestResolverForMalformed(t *testing.T) {
+func TestResolverMalformed(t *testing.T) {
 	for _, c := range []struct{ network, address, want string }{
 		{"tcp", "http://calc:1234", `the unknown scheme "http"; use dns, srv or file, or the plain "calc:1234"`},
 		{"tcp", "://calc:1234", "is no URL"},
@@ -126,7 +129,7 @@ func TestResolverForMalformed(t *testing.T) {
 		{"tcp", "file://replicas", `names the host "replicas"; write file:///`},
 	} {
 		t.Run(c.address, func(t *testing.T) {
-			r, err := resolverFor(c.network, c.address)
+			r, err := dialing.Resolver(c.network, c.address)
 			require.Nil(t, r)
 			require.ErrorContains(t, err, c.want)
 		})
@@ -150,7 +153,7 @@ func TestDialAFileThatCannotBeValid(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			begin := time.Now()
-			_, err := Dial("tcp", fileURL(path))
+			_, err := rpcx.Dial("tcp", fileURL(path))
 			require.ErrorContains(t, err, "rpcx: the resolver has given up: resolve "+path)
 			require.ErrorContains(t, err, want)
 			require.Less(t, time.Since(begin), time.Second)

@@ -1,4 +1,4 @@
-package rpcx
+package dialing
 
 import (
 	"context"
@@ -26,13 +26,13 @@ const (
 	answerDelay = 300 * time.Millisecond
 )
 
-// netDial is net.Dialer's DialContext but for TCP to a name with several addresses.
+// NetDial is net.Dialer's DialContext but for TCP to a name with several addresses.
 // net.Dialer tries one address of a family after the other and gives each 2 s, so that
 // one which drops packets takes all of DialTimeout. Here the next one is tried after
 // 250 ms, or at once if the last one has failed; all of up to 16 are under way after half
 // of the time. The first that connects is taken. Of more than 16, those that are tried
 // are drawn at random.
-func netDial(ctx context.Context, network, address string) (net.Conn, error) {
+func NetDial(ctx context.Context, network, address string) (net.Conn, error) {
 	var d net.Dialer
 	host, port, err := net.SplitHostPort(address)
 	if _, noName := netip.ParseAddr(host); err != nil || noName == nil || host == "" || !strings.HasPrefix(network, "tcp") {
