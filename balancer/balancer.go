@@ -9,38 +9,37 @@ import (
 	"time"
 )
 
-// A Balancer picks an endpoint for each call. All methods may be called
-// concurrently; Pick and Ticket.Done never wait for each other or for anyone.
+// A Balancer picks an endpoint for each call. All methods may be called concurrently.
+// Pick and Ticket.Done never block.
 type Balancer struct {
 	policy    Policy
 	initial   State   // of new nodes
 	slowStart float64 // ticks; not positive if off
 	seeded    bool
-	limit     int64   // calls in flight of a node; 0 for any number
+	limit     int64   // most calls in flight per node; 0 means no limit
 	total     bool    // whether the policy needs fleet.total
 	subset    *subset // nil if off
 
-	// epoch is the time of the first Update. It is written before the first
-	// snapshot is published and not again.
+	// epoch is the time of the first Update. It is set before the first snapshot is
+	// published and does not change.
 	epoch time.Time
 
 	current    atomic.Pointer[snapshot]
-	stale      atomic.Bool // a change waits for the next rebuild
+	stale      atomic.Bool // current does not include the last change
 	generation atomic.Uint64
 	members    atomic.Pointer[members]
 
 	mu        sync.Mutex // serializes changes of members and states
-	suspended int        // members that Suspend put into state Down; guarded by mu
+	suspended int        // members that Suspend has set to Down; guarded by mu
 
-	_     [64]byte // what follows changes with picks
+	_     [64]byte // the following fields change with picks
 	seq   atomic.Uint64
 	_     [56]byte
 	rng   atomic.Uint64
 	fleet fleet
 }
 
-// New returns a balancer without endpoints, or an error that names the field of c that
-// makes no sense.
+// New returns a balancer without endpoints. The error names the invalid field.
 func New(c Config) (*Balancer, error) {
 	if c.Initial > Suspect {
 		return nil, fmt.Errorf("balancer: Config.Initial is %v; want Ready or Suspect", c.Initial)
@@ -63,19 +62,17 @@ func New(c Config) (*Balancer, error) {
 	return b, nil
 }
 
-// Pick chooses a node for one call, of those in use of the lowest Priority number
-// that has any up. Nodes in state Ready come first, then Suspect ones; within each,
-// nodes that this call has not tried yet:
+// Pick picks a node for one call. It considers the nodes in use (see InUse) with the
+// lowest Priority number of those that are Ready or Suspect, in this order:
 //
 //	untried Ready, untried Suspect, tried Ready, tried Suspect
 //
-// A node that is Down or Draining, or has Config.MaxInFlight calls in flight, is
-// never picked. The error is ErrNoEndpoints if none is listed, and if there is no
-// node to pick ErrAllFull or ErrAllDown. A full node is up: it does not make way for
-// ones of a higher number. Pick takes no
-// lock that another could hold for long, and waits for none. It allocates only
-// when it is the one to rebuild the snapshot after changes of state or of the
-// client's traffic.
+// Tried nodes are those in PickInfo. Pick never returns a node that is Down or
+// Draining, or has Config.MaxInFlight calls in flight. If all nodes with the lowest
+// number are full, it does not go on to a higher one.
+//
+// The error is ErrNoEndpoints, ErrAllFull or ErrAllDown. Pick does not wait for a lock,
+// and allocates only if it rebuilds the snapshot.
 func (b *Balancer) Pick(now time.Time, in PickInfo) (Ticket, error) {
 	s := b.current.Load()
 	if s == nil {
@@ -99,11 +96,11 @@ func (b *Balancer) Pick(now time.Time, in PickInfo) (Ticket, error) {
 				s = larger
 				continue
 			}
-			return Ticket{}, s.refusal()
+			return Ticket{}, s.pickError()
 		}
 		inflight, ok := n.begin(t)
 		if !ok {
-			continue // somebody else took its last place
+			continue // another pick has filled it meanwhile
 		}
 		if s.partial && b.subset.reviewDue(t, inflight) {
 			b.review(t, s.members)
@@ -112,13 +109,13 @@ func (b *Balancer) Pick(now time.Time, in PickInfo) (Ticket, error) {
 	}
 }
 
-// refusal says why no node can be picked, tried or not.
-func (s *snapshot) refusal() error {
+// pickError returns the error of a pick that finds no node.
+func (s *snapshot) pickError() error {
 	if s.ready.owner.limit > 0 {
 		for _, v := range []*View{&s.ready, &s.suspect} {
 			for _, n := range v.nodes {
 				if n.State() <= v.state {
-					return ErrAllFull // or it has got room at this moment
+					return ErrAllFull // even if a call has just ended
 				}
 			}
 		}
@@ -129,7 +126,7 @@ func (s *snapshot) refusal() error {
 	return ErrAllDown
 }
 
-// pickOther picks when no untried node is ready.
+// pickOther picks if there is no untried Ready node.
 func (s *snapshot) pickOther(now time.Time, in PickInfo) *Node {
 	n := s.suspect.pick(now, in)
 	if n == nil && in.ntried > 0 {
@@ -140,8 +137,8 @@ func (s *snapshot) pickOther(now time.Time, in PickInfo) *Node {
 	return n
 }
 
-// Nodes returns the nodes of the last Update in the order given there. It
-// returns nil before the first one. The caller must not change the slice.
+// Nodes returns the nodes of the last Update, in its order, or nil before the first
+// Update. The caller must not change the slice.
 func (b *Balancer) Nodes() []*Node {
 	if s := b.current.Load(); s != nil {
 		return s.members.nodes
@@ -149,11 +146,13 @@ func (b *Balancer) Nodes() []*Node {
 	return nil
 }
 
-// InUse returns the nodes that this client needs as things are, in its own order:
-// all of Nodes, or its subset of them, which holds as many that are up as
-// Config.Subset says and those that are down among them. A node that is not of
-// these need not be connected or watched, and should be in state Config.Initial. The
-// caller must not change the slice; it is the same one while nothing has changed.
+// InUse returns the nodes that may be picked now or when they are up: all of Nodes, or
+// the client's subset in its own order. A subset has as many Ready and Suspect nodes as
+// Config.Subset says, and the Down and Draining ones that come before them in the order.
+//
+// Nodes that are not in use need no connection and no failure detector, and should be
+// in state Config.Initial. The caller must not change the slice. It is the same slice
+// until something changes.
 func (b *Balancer) InUse(now time.Time) []*Node {
 	s := b.current.Load()
 	if s == nil {
@@ -166,8 +165,8 @@ func (b *Balancer) InUse(now time.Time) []*Node {
 	return b.rebuild(t).used
 }
 
-// Up returns how many of the nodes that InUse returns are Ready or Suspect, and how
-// many there are.
+// Up returns the number of nodes in use that are Ready or Suspect, and the number of
+// nodes in use.
 func (b *Balancer) Up(now time.Time) (up, used int) {
 	if b.current.Load() == nil {
 		return 0, 0
@@ -176,7 +175,7 @@ func (b *Balancer) Up(now time.Time) (up, used int) {
 	return s.up, len(s.used)
 }
 
-// nanos returns the time since the first Update, and 0 for an earlier one.
+// nanos returns the time since the first Update, or 0 if now is earlier.
 func (b *Balancer) nanos(now time.Time) int64 {
 	return max(int64(now.Sub(b.epoch)), 0)
 }

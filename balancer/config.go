@@ -7,55 +7,52 @@ import (
 
 // A Config describes a balancer. The zero Config is the recommended one.
 type Config struct {
-	// Policy chooses among equally eligible nodes. Nil means P2C().
+	// Policy picks among nodes of the same state and priority. Nil means P2C().
 	Policy Policy
 
-	// SlowStart is how long an endpoint that is new or comes back from Down
-	// takes to get its full share. It starts with a tenth. 0 means 10 s;
-	// negative switches it off. The endpoints of the first Update start warm.
+	// SlowStart is the time in which an endpoint that is new or was Down goes from a
+	// tenth of its share of calls to all of it. 0 means 10 s; negative disables slow
+	// start. The endpoints of the first Update have no slow start.
 	SlowStart time.Duration
 
-	// Subset is how many endpoints this client uses at least; each client
-	// chooses its own. It uses more when its traffic allows it to know more:
-	// one for each 10 calls a second, four for each call in flight. 0 means 20 if
-	// there are 64 endpoints or more, and all of fewer; negative means all.
-	// What is down is made up for, by up to four times as many and 64 more. Hash
-	// always uses all. Balancer.InUse says which they are.
+	// Subset is the least number of endpoints that this client uses. Each client uses
+	// others. A client with more traffic uses more: one for each 10 calls a second and
+	// four for each call in flight. Endpoints that are down do not count; to replace
+	// them, the subset extends to at most four times its size plus 64. 0 means 20 of 64
+	// endpoints or more, and all of fewer; negative means all. Hash always uses all. See
+	// Balancer.InUse.
 	Subset int
 
-	// MaxInFlight is how many calls each endpoint may have in flight. One that
-	// has as many is not picked, whatever the policy, until a ticket of it is
-	// done. 0 and negative mean no limit.
+	// MaxInFlight is the largest number of calls in flight per endpoint. An endpoint
+	// with this many is not picked. 0 or negative means no limit.
 	MaxInFlight int
 
-	// Initial is the state in which endpoints begin: Ready or Suspect. 0 means Ready.
-	// An owner whose endpoints have to be connected first lets them begin as
-	// Suspect, so that others are preferred until then.
+	// Initial is the state of a new endpoint: Ready or Suspect. 0 means Ready. Suspect
+	// is for endpoints that are not connected yet: others are preferred.
 	Initial State
 
-	// Seed makes the balancer's random choices repeatable, for tests and
-	// simulations. Hash does not depend on it. 0 means a random seed, and
-	// costs less when many processors pick at once.
+	// Seed makes the random choices repeatable, for tests and simulations. 0 means a
+	// random seed, and is faster if many processors pick at the same time. Hash does
+	// not depend on it.
 	Seed uint64
 }
 
 // An Endpoint is a replica as the caller lists it.
 type Endpoint struct {
-	// ID keys the statistics: an endpoint with the same ID in the next Update
-	// keeps them. It must be unique and not empty.
+	// ID identifies the endpoint. Statistics are kept if the next Update has the same
+	// ID. It must be unique and not empty.
 	ID string
 
 	// Weight is the endpoint's capacity relative to others. 0 means 1; at most
 	// 1,000,000. RoundRobin ignores it.
 	Weight int
 
-	// Priority puts the endpoint into a tier, as that of a DNS SRV record does
-	// (RFC 2782): endpoints of a higher number are picked only while every one of
-	// a lower number is Down or Draining. Nothing spills over before that, so the
-	// lower tier must bear the load with one endpoint left.
+	// Priority is the number of the endpoint's tier, like that of a DNS SRV record (RFC
+	// 2782). Endpoints are picked only while all endpoints with a lower number are Down
+	// or Draining. Even a single one that is up gets all calls.
 	Priority int
 
-	// Value is the caller's own handle. Node.Value returns it.
+	// Value is for the caller's use. Node.Value returns it.
 	Value any
 }
 

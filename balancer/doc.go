@@ -1,106 +1,104 @@
-// Package balancer picks an endpoint for each call by what the calls themselves
-// show, and never waits.
+// Package balancer picks an endpoint for each call, by the latencies, errors and calls in
+// flight of the client's own calls. It never blocks.
 //
-// The contract of a caller is three lines:
+// Each call takes three lines:
 //
 //	ticket, err := b.Pick(now, in) // ErrNoEndpoints, ErrAllDown or ErrAllFull
 //	// make the call on ticket.Node().Value()
 //	ticket.Done(now, balancer.Success) // or AppError, Failure, Canceled, NotSent
 //
-// The list of endpoints is set with Update, and what a circuit breaker or a
-// failure detector knows about one with SetState. Pick and Done take no lock, and
-// allocate nothing unless a snapshot is due.
+// Update sets the list of endpoints. SetState sets the state of one, as a circuit
+// breaker or a failure detector reports it. Pick and Done take no lock, and allocate
+// nothing unless a snapshot is due.
 //
-// # Tiers
+// # States
 //
-// Ready nodes come before Suspect ones, and Down and Draining ones are never
-// picked. There is no share of failed nodes from which on all are used again:
-// with two of three replicas down it would send two thirds of the calls to
-// them. When all are down, or full (Config.MaxInFlight), Pick says so. Nodes that a
-// call has tried already (PickInfo.Try) are picked again only when there is no other.
+// Pick prefers Ready nodes to Suspect ones, and never picks a Down or Draining one. If
+// all are down, or full (Config.MaxInFlight), Pick returns an error. There is no "panic
+// threshold", at which all nodes would be used again: with two of three replicas down it
+// would send two thirds of the calls to them. A node that a call has tried
+// (PickInfo.Try) is picked again only if there is no other.
 //
 // # Score
 //
 // The default policy, P2C, prefers the lowest
 //
-//	latency × (1 + 100·excess errors) × (1 + 20·excess refusals) × suspicion ×
+//	latency × (1 + 100·excess errors) × (1 + 100·excess application errors) × suspicion ×
 //	(1 + calls in flight · mean weight / weight)
 //
-// Latency is the peak EWMA of successful calls (Finagle's: up at once, down over
-// 10 s), drifts to the fleet's while the node is idle, and is at least the time
-// since the node's last sign of life while calls are in flight, so that a node
-// that hangs shows before the first timeout. One within a factor of 1.75 of the
-// fleet's counts as the fleet's. Errors count as far as the node has more of
-// them than the fleet. Refusals are errors of the application (AppError), which are
-// often a matter of the calls: only what exceeds the fleet's share by more than a
-// quarter of the calls counts. Suspicion is 1 unless a failure detector says
-// otherwise (Node.SetSuspicion).
+// The fleet is all nodes of the balancer.
 //
-// If servers report how many calls they run (Node.Report), those of other clients count
-// as calls in flight, too. See below.
+//   - Latency is Finagle's peak EWMA of successful calls: it rises at once and falls over
+//     10 s. An idle node's latency drifts to the fleet's mean. While calls are in flight,
+//     it is at least the time since the node's last reply, so that a node that hangs is
+//     avoided before the first timeout. A latency within a factor of 1.75 of the fleet's
+//     counts as equal to it.
+//   - Excess errors are the node's error rate less the fleet's. So a failing node is
+//     avoided even if it fails fast (fasthttp#865), and if all nodes fail alike, their
+//     latencies still decide.
+//   - Application errors (AppError) often depend on the call, not on the node. So only
+//     the excess above a quarter of the calls counts.
+//   - Suspicion is 1 unless Node.SetSuspicion sets it.
+//   - If servers report their load (Node.Report), the calls of other clients count as
+//     calls in flight, too.
 //
-// A failing node thus neither looks fast (fasthttp#865) nor, when all fail
-// alike, hides which one is slow. Nothing is learned from a call that was not
-// sent, and from a canceled one only that it took at least so long. When even nodes
-// that fail no more than the others fail calls, the fleet is short of capacity:
-// then errors count in proportion to their square and are forgotten sooner, as
-// what a bad node can still do is needed.
+// A call that was not sent changes nothing, and a canceled one can only raise the
+// latency. If even nodes with an average error rate fail calls, the fleet is overloaded
+// and needs all its capacity: then excess errors count by their square, and are
+// forgotten sooner.
 //
 // # Load in replies
 //
-// A client sees only its own calls. Of a fleet with many clients it calls each node too
-// seldom to know from latencies which has room now. A server may say with each reply how
-// many calls it runs, and the caller passes that on:
+// A client sees only its own calls. If there are many clients and nodes, it calls each
+// node too seldom to know its present load. A server may report in each reply how many
+// calls it runs. The caller passes this to the node:
 //
 //	ticket.Node().Report(now, running) // before ticket.Done
 //
-// P2C then adds the calls of other clients to its own in the score, and looks at 16 nodes
-// of a large fleet, of which it may have fresh news of one with room. There are no
-// probes: a report ages, within about a second, to the mean of the fleet. On 100 servers
-// with 100 clients at nine tenths of their capacity (internal/sim, experiment D), the
-// calls take:
+// P2C then adds the calls of other clients to its own in the score, and compares 16
+// nodes of a large fleet instead of 2 to 4. A report ages: within about a second its value
+// drifts to the fleet's mean. On 100 servers with 100 clients, at nine tenths of their
+// capacity (internal/sim, experiment D), the latencies are:
 //
 //	                      p50       p90       p99
 //	without reports    122 ms    320 ms    725 ms
 //	with reports        89 ms    190 ms    364 ms
 //	Prequal            118 ms    219 ms    373 ms
 //
-// Prequal (NSDI 2024), here a port, sends three probes with each call. Its rule, which
-// takes the fastest of the nodes that are not among the busiest, has a p99 above 400 ms
-// without them: a probe tells the latency at the present load, and a reply does not.
+// Prequal (NSDI 2024; here a port) sends three probes with each call. With reports in
+// replies instead of probes, Prequal's rule has a p99 above 400 ms.
 //
-// Reports count the less the more even sound nodes fail calls: in a fleet that is short
-// of capacity the few with room would be flooded. Without reports nothing changes.
-// Other policies do not look at them.
+// In an overloaded fleet reports count less or not at all: otherwise all clients would
+// send their calls to the few nodes with room. Other policies do not use reports.
 //
 // # Slow start
 //
-// A node that is added later or comes back from Down is taken for an average
-// one and considered at random, at first for a tenth of the picks. All policies
-// honor it. P2C considers it in any case once the others are so busy that it
-// must relieve them.
+// A node that is added by a later Update, or was Down, begins with the fleet's mean
+// latency. It is considered in a tenth of the picks at first, and in all of them after
+// Config.SlowStart. This applies to all policies. P2C considers such a node earlier if
+// the other nodes are busy.
 //
 // # Priorities
 //
-// Endpoints of a higher Priority number get calls only while none of a lower one
+// Endpoints with a higher Priority number get calls only while none with a lower number
 // is up, as with DNS SRV records (RFC 2782).
 //
 // # Subsets
 //
-// A client of 64 endpoints or more uses a part of them, 20 at least and more
-// with more traffic, so that it calls each often enough to know it. See
-// Config.Subset. InUse says which they are, for all else need not be connected.
+// A client of 64 endpoints or more uses a part of them, so that it calls each often enough
+// to know its latency: 20 at least, and more if it has more traffic. See Config.Subset.
+// Other endpoints need no connection. See Balancer.InUse.
 //
 // # Snapshots
 //
-// Pick reads an immutable snapshot of the nodes by state and checks the state of
-// the node it picks. A change of state takes effect at once. The snapshot is
-// rebuilt by the next Pick for up to 64 endpoints, and for more at most every 10 ms, by
-// the first Pick that is due or would go down a tier.
+// Pick reads an immutable snapshot of the nodes by state, and checks the state of the
+// node that it picks. So a change of state takes effect at once. With up to 64 endpoints
+// the next Pick rebuilds the snapshot. With more, a Pick rebuilds it after 10 ms, or when
+// it would otherwise pick a node of a worse state.
 //
 // # Time
 //
-// Methods take the current time and use its monotonic reading; a time before one
-// already seen counts as no time passed. There is no timer and no goroutine, and
-// the package does not read the clock, so it can be simulated in virtual time.
+// Methods take the current time and use its monotonic reading. A time earlier than a
+// previous one counts as that one. The package has no timer and no goroutine and does not
+// read the clock, so it can be simulated in virtual time.
 package balancer

@@ -7,36 +7,33 @@ import (
 )
 
 const (
-	// latencyTau is the time in which a latency forgets most of its past: the
-	// one of Finagle's Peak EWMA.
+	// latencyTau is the time constant of a latency, as in Finagle's Peak EWMA.
 	latencyTau = 10 * time.Second
-	// errorTau is the same for an error rate that gets no new samples.
+	// errorTau is the time constant of an error rate that gets no new samples.
 	errorTau = 5 * time.Second
 	// errorGain is the weight of one call in its node's error rate.
 	errorGain = 0.2
-	// refusalGain is the same for errors of the application: so little that a share of
-	// them that all nodes have looks alike everywhere.
-	refusalGain = 0.05
+	// appErrorGain is the weight of one call in its node's rate of application errors.
+	// It is small, so that nodes with the same share of them have similar rates.
+	appErrorGain = 0.05
 )
 
-// tickShift makes a tick of 2^20 ns, about a millisecond, which lets 32 bits
-// tell apart 26 days of past from as many of future.
+// tickShift sets the length of a tick to 2^20 ns, about a millisecond. The difference of
+// two 32-bit ticks is then unambiguous within 26 days.
 const tickShift = 20
 
 func tickOf(t int64) uint32 { return uint32(t >> tickShift) }
 
-// ticks returns the time from one tick to a later one, and 0 if it is not later.
+// ticks returns the number of ticks between from and to, or 0 if to is not later.
 func ticks(from, to uint32) float64 {
 	return float64(max(int32(to-from), 0))
 }
 
-// An ewma is an average and the tick of its last sample in one word, so that
-// both change together without a lock. The zero word is an average that has
-// had no sample.
+// An ewma is an average and the tick of its last sample. Both are in one word, so that
+// they change together without a lock. Zero means that there was no sample.
 //
-// A read projects the average to the present and writes nothing. One that
-// stored what it has decayed to would weigh samples by the time since the last
-// read rather than the last sample (linkerd2-proxy#4537).
+// A read computes the decayed average and does not store it. Otherwise the weight of
+// the next sample would depend on the time since the last read (linkerd2-proxy#4537).
 type ewma struct{ word atomic.Uint64 }
 
 func pack(v float64, tick uint32) uint64 {
@@ -47,8 +44,8 @@ func unpack(w uint64) (v float64, tick uint32) {
 	return float64(math.Float32frombits(uint32(w >> 32))), uint32(w)
 }
 
-// at returns the average as of a tick, having moved from its last sample
-// toward rest, or rest if there is no sample.
+// at returns the average at a tick. Since its last sample it moves towards rest, and
+// without a sample it is rest.
 func (e *ewma) at(tick uint32, rate, rest float64) float64 {
 	w := e.word.Load()
 	if w == 0 {
@@ -62,20 +59,20 @@ func (e *ewma) set(v float64, tick uint32) { e.word.Store(pack(v, tick)) }
 
 func (e *ewma) clear() { e.word.Store(0) }
 
-// decay approximates exp(-x) for x ≥ 0 in a few multiplications. It is 1 at 0,
-// falls monotonically, and is within 0.03 of it everywhere.
+// decay approximates exp(-x) for x ≥ 0 by a few multiplications. It is 1 at 0, falls
+// monotonically, and differs from exp(-x) by less than 0.03.
 func decay(x float64) float64 {
 	return 1 / (1 + x*(1+x*(0.5+x*(1.0/6))))
 }
 
-// What decays per tick, as decay's argument.
+// The arguments of decay, per tick.
 const (
 	latencyRate = (1 << tickShift) / float64(latencyTau)
 	errorRate   = (1 << tickShift) / float64(errorTau)
 )
 
-// peak takes a latency in nanoseconds: a higher one replaces the average at
-// once, a lower one moves it by the time since the last sample.
+// peak adds a latency in nanoseconds. A higher one replaces the average. A lower one has
+// a weight by the time since the last sample.
 func (e *ewma) peak(sample float64, tick uint32) {
 	for {
 		w := e.word.Load()
@@ -84,7 +81,7 @@ func (e *ewma) peak(sample float64, tick uint32) {
 			v, last := unpack(w)
 			if sample < v {
 				if last == tick {
-					return // no time has passed, so it would weigh nothing
+					return // its weight is 0
 				}
 				keep := decay(ticks(last, tick) * latencyRate)
 				next = v*keep + sample*(1-keep)
@@ -96,8 +93,8 @@ func (e *ewma) peak(sample float64, tick uint32) {
 	}
 }
 
-// raise takes a lower bound of a latency: it lifts the average or does nothing. Where
-// nothing is known, not even of the rest, a bound of perhaps nothing is no news.
+// raise adds a lower bound of a latency, which may only raise the average. It does
+// nothing if neither the average nor rest is known.
 func (e *ewma) raise(sample, rest float64, tick uint32) {
 	for {
 		w := e.word.Load()
@@ -111,8 +108,8 @@ func (e *ewma) raise(sample, rest float64, tick uint32) {
 	}
 }
 
-// count takes one call into an error rate: x is 1 if it failed, else 0.
-// Without samples the rate moves toward rest.
+// count adds one call to an error rate: x is 1 if the call failed, and else 0. Between
+// samples the rate moves towards rest.
 func (e *ewma) count(x, gain, rest, rate float64, tick uint32) {
 	for {
 		w := e.word.Load()

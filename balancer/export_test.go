@@ -3,7 +3,7 @@ package balancer
 // Populate is populate, for the comparison with the paper's pseudocode.
 var Populate = populate
 
-// Permutation is permutation, for the same.
+// Permutation is permutation, for the comparison with the paper's pseudocode.
 var Permutation = permutation
 
 // Decay is decay, for the comparison with exp.

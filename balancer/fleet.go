@@ -2,52 +2,52 @@ package balancer
 
 import "sync/atomic"
 
-// A fleet is what the nodes have in common: what a new node is taken for, what
-// an idle one drifts back to, and what a bad one is measured against.
+// A fleet has the means over all nodes. A new node begins with them, an idle node drifts
+// to them, and errors count as far as they exceed them.
 type fleet struct {
-	_       [64]byte // keeps the shared words off the lines of their neighbors
-	latency ewma     // mean of the nodes' latencies in nanoseconds, per call
-	errors  ewma     // share of failed calls
-	sound   ewma     // the same of nodes that fail no more than the fleet
-	// refusals is the share of calls that applications refused.
-	refusals ewma
-	others   ewma // mean of the nodes' reported calls of other clients, for each unit of weight
-	_        [24]byte
-	total    atomic.Int64 // calls in flight; counted only for policies that ask
-	_        [56]byte
+	_         [64]byte // keeps these words off the cache lines of other fields
+	latency   ewma     // mean latency in nanoseconds, weighted by calls
+	errors    ewma     // share of failed calls
+	healthy   ewma     // share of failed calls among those to healthy nodes
+	appErrors ewma     // share of calls that ended with AppError
+	others    ewma     // mean of the reported calls of other clients, per unit of weight
+	_         [24]byte
+	total     atomic.Int64 // calls in flight; counted only if the policy needs it
+	_         [56]byte
 }
 
+// A node is healthy if its error rate exceeds the fleet's by no more than chance.
+
 const (
-	// fleetGain is the most weight that one call has in the fleet's latency and load.
+	// fleetGain is the largest weight of one call in the fleet's latency and load.
 	fleetGain = 0.1
 	// fleetErrorGain is the weight of one call in the fleet's error rate.
 	fleetErrorGain = 0.01
-	// fleetRate is how fast these follow those of its nodes.
+	// fleetRate is how fast the fleet's latency and load follow those of the nodes.
 	fleetRate = 1.0 / 1024 // per tick
-	// strainGain is the strain for each failed call to a sound node, of one: all
-	// strain is one in forty.
+	// strainGain is the strain per share of failed calls to healthy nodes: strain is 1
+	// if one call in forty fails.
 	strainGain = 40
-	// haste is how much faster old errors are forgotten under strain. With more, a
-	// large fleet of which half is down forgets which half that is.
-	haste = 2
+	// forgetGain is how much faster old errors are forgotten under strain. If it were
+	// larger, a fleet with half of its nodes down would forget which half is down.
+	forgetGain = 2
 )
 
-// A norm is the fleet's state at the time of one pick.
+// A norm is the state of the fleet during one pick.
 type norm struct {
 	latency float64 // nanoseconds; 0 if unknown
 	errors  float64 // from 0 to 1
-	// strain, from 0 to 1, says that even sound nodes fail calls, which is what
-	// an overloaded fleet does. Then there is less to lose by trying a bad node,
-	// and what it can still do is needed.
+	// strain, from 0 to 1, measures the failures of healthy nodes, a sign of overload.
+	// Under strain even the capacity of failing nodes is needed.
 	strain float64
-	// others is the mean, for each unit of weight, of the calls that the nodes run for
-	// other clients. It is negative if none has reported its load.
+	// others is the mean number of calls that a node runs for other clients, per unit
+	// of weight. It is negative if no server has reported its load.
 	others float64
 }
 
-// reports says how much the servers' reports of their load count, from 0 to 1: nothing
-// if there are none, and the less the shorter of capacity the fleet is. Then the nodes
-// with room are few, and all clients that know of them would flood them.
+// reports returns the weight of reports in the score, from 0 to 1. It is 0 without
+// reports and falls with the strain: in an overloaded fleet, all clients would send their
+// calls to the few nodes with room.
 func (f norm) reports() float64 {
 	if f.others < 0 {
 		return 0
@@ -56,16 +56,16 @@ func (f norm) reports() float64 {
 }
 
 // forget returns the rate at which old errors are forgotten, per tick.
-func (f norm) forget() float64 { return errorRate * (1 + haste*f.strain) }
+func (f norm) forget() float64 { return errorRate * (1 + forgetGain*f.strain) }
 
-// penalty returns what a cost is multiplied by for an excess of errors.
+// penalty returns the factor on the cost of a node for an excess of errors.
 func (f norm) penalty(excess float64) float64 {
 	return 1 + excessPenalty*excess*(1-f.strain*(1-excess))
 }
 
-// refused is the share of calls that applications refused, at most times 0.
-func (f *fleet) refused() float64 {
-	v, _ := unpack(f.refusals.word.Load())
+// appErrorRate returns the share of calls that ended with AppError. It is mostly 0.
+func (f *fleet) appErrorRate() float64 {
+	v, _ := unpack(f.appErrors.word.Load())
 	return v
 }
 
@@ -80,14 +80,14 @@ func (f *fleet) norm() norm {
 		return norm{latency: latency, others: others}
 	}
 	errors, _ := unpack(w)
-	sound, _ := unpack(f.sound.word.Load())
-	return norm{latency: latency, errors: errors, strain: min(strainGain*sound, 1), others: others}
+	healthy, _ := unpack(f.healthy.word.Load())
+	return norm{latency: latency, errors: errors, strain: min(strainGain*healthy, 1), others: others}
 }
 
-// The means take one call a tick, which is enough for a mean and keeps busy
-// processors from passing these words around with every call.
+// At most one call per tick is added to a mean. That is enough, and avoids contention for
+// these words among processors.
 
-// follow takes one call into a mean of the nodes.
+// follow adds one call to a mean.
 func (e *ewma) follow(x float64, tick uint32) {
 	w := e.word.Load()
 	if w == 0 {
@@ -102,7 +102,7 @@ func (e *ewma) follow(x float64, tick uint32) {
 	e.word.CompareAndSwap(w, pack(v+gain*(x-v), tick))
 }
 
-// share takes one call into a share of failed calls: x is 1 if it failed, else 0.
+// share adds one call to a share of failed calls: x is 1 if the call failed, and else 0.
 func (e *ewma) share(x float64, tick uint32) {
 	w := e.word.Load()
 	v, last := unpack(w)

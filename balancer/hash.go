@@ -5,25 +5,24 @@ import (
 	"time"
 )
 
-// Hash returns the policy that sends calls with the same PickInfo.Key to the
-// same node, in every process that lists the same endpoints in whatever order.
+// Hash returns a policy of consistent hashing: calls with the same PickInfo.Key go to
+// the same node, in every process with the same set of endpoints. Calls without a key go
+// to random nodes.
 //
-// A change of state moves the keys of that node only. A change of the list
-// moves, beside those of the endpoint that comes or goes, a few that need not
-// move, as Maglev does: in all 1.02/N of the keys of 10 endpoints, 1.24/N of 50,
-// 2.4/N of 200, 10/N of 10,000. Crossing 1,000 or 16,000 endpoints moves nearly
-// all.
+// Keys are distributed by weight with a table of 65,537 slots or more (Google's Maglev).
+// A node has at least one slot, at least 15/16 of its share less two slots, and at most
+// one slot more than its share.
 //
-// Keys are spread by weight: a node has at least 15/16 of its part, but for two slots
-// of the table, and at most one slot more than its part. The table has 65,537 slots or
-// more, and every node one at least, however small its weight is beside the others'.
+// A change of a node's state moves the keys of that node only. If an endpoint is added or
+// removed, some other keys move, too. Of N endpoints' keys, the share that moves in all is
+// 1.02/N of 10 endpoints, 1.24/N of 50, 2.4/N of 200, and 10/N of 10,000. Nearly all keys
+// move if the number of endpoints crosses 1,000 or 16,000.
 //
-// A node that is not eligible, that the call has tried, that is in slow start,
-// or that is full hands the key on to a place that depends on the key, so its
-// keys spread over all others instead of toppling one neighbor after another
-// (envoy#12529). Full is 1.25 times the node's fair part of the calls in
-// flight (Mirrokni et al., "Consistent hashing with bounded loads"), and at
-// least 4, so that light traffic stays where it is.
+// If the node of a key cannot be picked, was tried, is in slow start, or is overloaded,
+// another slot is used, which depends on the key. So the keys of one node are distributed
+// over all others and do not overload a single neighbor (envoy#12529). A node is
+// overloaded at 1.25 times its share of the calls in flight, and never with fewer than 4
+// (Mirrokni et al., "Consistent hashing with bounded loads").
 func Hash() Policy { return hash{} }
 
 type hash struct{}
@@ -31,15 +30,15 @@ type hash struct{}
 const (
 	loadFactor = 1.25
 	loadFloor  = 4
-	// rehashes is how many places of the table a pick looks at.
+	// rehashes is the number of slots that a pick tries.
 	rehashes = 16
 )
 
 // needsTotal makes the balancer count all calls in flight.
 func (hash) needsTotal() {}
 
-// wholeFleet keeps the balancer from using a subset, in which two clients would
-// disagree about a key.
+// wholeFleet disables subsets: clients with different subsets would send a key to
+// different nodes.
 func (hash) wholeFleet() {}
 
 func (hash) Picker(v *View) Picker {
@@ -75,7 +74,7 @@ func (p *hashPicker) Pick(now time.Time, in PickInfo) *Node {
 		}
 	}
 	if spare == nil {
-		spare = slow // of a fleet that is new as a whole
+		spare = slow // all nodes are in slow start
 	}
 	if spare == nil {
 		spare = p.highest(h, &in)
@@ -93,8 +92,8 @@ func (p *hashPicker) full(n *Node) bool {
 	return float64(inflight+1) > math.Ceil(loadFactor*all*part)
 }
 
-// highest returns the usable node that ranks highest for the key (rendezvous
-// hashing). It is for a table that is nearly all ineligible.
+// highest returns the usable node with the highest rank for the key (rendezvous
+// hashing). It is for a table with very few usable nodes.
 func (p *hashPicker) highest(h uint64, in *PickInfo) *Node {
 	var best *Node
 	var rank uint64

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// Table sizes are prime, as Maglev needs, and have at least 16 slots for a node,
-// so that of equal nodes none has more than a sixteenth over its part. There are few of them
-// because a change of size moves nearly all keys, and none is larger than it
-// must be, because to fill it is what an update costs.
+// Table sizes are prime, as Maglev requires, with at least 16 slots per node, so that
+// no node of equal ones exceeds its share by more than a sixteenth. There are only three,
+// because a change of size moves nearly all keys. They are no larger than necessary,
+// because each update fills the table.
 const (
 	smallTable  = 1<<16 + 1
 	middleTable = 1<<18 + 3
@@ -50,13 +50,12 @@ func newMaglev(nodes []*Node) *maglev {
 	return m
 }
 
-// populate returns which of the nodes has each of size slots. A node of the
-// largest weight takes a slot in each round, one of a w-th of it in every w-th,
-// and each takes one in the first, also if its part is less than a slot. The
-// difference is missing from the parts of heavier nodes.
+// populate returns the node of each slot of a table. In the first round each node takes a
+// slot, even if its share is less than one. Then a node with the largest weight takes one
+// in each round, and a node with 1/w of it in every w-th round.
 //
-// The work does not depend on the weights: each round takes a slot at least, and
-// looks only at the nodes that have their turn in it.
+// The cost does not depend on the weights: a round costs time only for the nodes that
+// take a slot in it.
 func populate(ids []string, weights []int, size int) []int32 {
 	table := make([]int32, size)
 	for slot := range table {
@@ -66,8 +65,7 @@ func populate(ids []string, weights []int, size int) []int32 {
 	for i, id := range ids {
 		place[i], step[i] = permutation(id, size)
 	}
-	// A bit for each slot, nearly all of which are looked at in vain several times,
-	// fits into the nearest cache.
+	// Most slots are tried several times. One bit per slot fits into the L1 cache.
 	taken := make([]uint64, size/64+1)
 	turns := newTurns(weights, size)
 	for left := size; ; {
@@ -87,22 +85,22 @@ func populate(ids []string, weights []int, size int) []int32 {
 	}
 }
 
-// permutation returns where a node's permutation of the slots begins and its
-// step, which is prime to size.
+// permutation returns the first slot of a node's permutation of the slots, and the step
+// from one to the next. The size is prime, so the step reaches every slot.
 func permutation(id string, size int) (place, step int) {
 	h := KeyOf(id)
 	return int(mix(h^maglevPlace) % uint64(size)), int(mix(h^maglevStep)%uint64(size-1)) + 1
 }
 
-// The seeds are fixed for good: processes of different versions must agree.
+// The seeds must not change: processes of different versions must agree.
 const (
 	maglevPlace = 0x2545f4914f6cdd1d
 	maglevStep  = 0x9fb21c651e98df25
 	keySeed     = 0xd6e8feb86659fd93
 )
 
-// KeyOf returns a PickInfo.Key for a string. It is the same in every process
-// (FNV-1a, 64 bits).
+// KeyOf returns a PickInfo.Key for a string: its 64-bit FNV-1a hash. It is the same in
+// every process.
 func KeyOf(s string) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(s) {

@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// members are the endpoints of one Update. Their states are not part of it.
+// members are the endpoints of one Update, without their states.
 type members struct {
-	nodes   []*Node // in the order given
-	ordered []*Node // tier by tier, each in the order in which a subset takes them
+	nodes   []*Node // in the order of Update
+	ordered []*Node // by tier, each in the order of the subset
 	tiers   []tier
 	byID    map[string]*Node
 }
@@ -19,11 +19,11 @@ type tier struct {
 	nodes []*Node // a part of members.ordered
 
 	once  sync.Once
-	table *maglev // for Hash, made when first needed
+	table *maglev // for Hash
 }
 
-// maglev returns the table over the whole tier. Unlike one over the eligible
-// nodes, it stays the same when states change.
+// maglev returns the table of all nodes of the tier, whatever their states, so that it
+// does not change with them.
 func (t *tier) maglev() *maglev {
 	t.once.Do(func() { t.table = newMaglev(t.nodes) })
 	return t.table
@@ -36,7 +36,7 @@ func (m *members) find(id string) *Node {
 	return m.byID[id]
 }
 
-// arrange puts the nodes in order. Nearly always they are of one priority.
+// arrange sets ordered and tiers. Mostly there is one tier only.
 func (m *members) arrange(s *subset) {
 	m.ordered = slices.Clone(m.nodes)
 	byPriority := func(a, b *Node) int { return cmp.Compare(a.Priority(), b.Priority()) }

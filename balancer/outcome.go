@@ -2,31 +2,28 @@ package balancer
 
 import "strconv"
 
-// An Outcome is what a call has shown about the node that it was sent to.
+// An Outcome is the result of a call, as evidence about its node.
 type Outcome uint8
 
 const (
-	// Success is a reply without an error. Only its latency may lower the
-	// node's latency, and only it lowers the node's error rates.
+	// Success: the reply has no error. Only a Success can lower the node's latency and
+	// its error rates.
 	Success Outcome = iota
-	// AppError is an error that the server's application returned. The server
-	// is alive, so it counts as progress and is neutral to the error rate. Its
-	// latency may raise the node's latency and never lowers it, or a replica
-	// that refuses everything at once would look like the fastest one. A node that
-	// refuses far more of its calls than the others do is avoided.
+	// AppError: the server's application returned an error. The node is alive, so its
+	// error rate does not change. The latency of the call can raise the node's, but
+	// not lower it: otherwise a replica that returns errors at once would be the
+	// fastest. A node with far more application errors than the others is avoided.
 	AppError
-	// Failure is a call that got no answer: the endpoint could not be reached,
-	// broke the connection, or did not answer in time. It counts for the error
-	// rate. Its latency is not used: a fast failure would attract calls and a
-	// slow one would hide which of the working nodes is slow.
+	// Failure: the endpoint could not be reached, broke the connection, or did not
+	// answer in time. It raises the node's error rate. The latency of the call is not
+	// used.
 	Failure
-	// Canceled is a call that its caller gave up, such as the slower leg of a
-	// hedge. Its true latency is unknown but at least what was seen, so it may
-	// raise the node's latency and changes nothing else.
+	// Canceled: the caller canceled the call, for example the slower of two hedged
+	// attempts. The latency is a lower bound, so it can raise the node's latency.
+	// Nothing else changes.
 	Canceled
-	// NotSent is a call that never left, for example because a limit of our own
-	// refused it. It says nothing about the node and only leaves in-flight.
-	// Values that are not an Outcome count as NotSent.
+	// NotSent: the call was not sent, for example because of a limit of the client. It
+	// is no evidence. Undefined values count as NotSent.
 	NotSent
 )
 

@@ -2,16 +2,14 @@ package balancer
 
 import "time"
 
-// P2C returns the default policy: the lower Score of two random nodes ("power
-// of two choices"), or the lowest of all when they are few.
+// P2C returns the default policy, "power of two choices": it picks the node with the
+// lower Score of two random ones. Nodes are drawn by weight.
 //
-// Of up to eight nodes it looks at all, because with two bad ones of four a
-// sample of two is bad every sixth time (brpc#3340). Of more it looks at two
-// different ones, and at up to two further when the better costs much more
-// than the fleet; at 16 if servers report their load (Node.Report). Chance decides
-// between equal ones, so that no node is preferred for its place in the list
-// (envoy#31507); nodes of about the fleet's latency that have equally many calls in
-// flight are equal.
+// Of up to eight nodes it compares all: with two bad ones of four, two random ones would
+// both be bad in one of six picks (brpc#3340). Of more it compares two, or up to four if
+// the cost of the best is more than twice the fleet's latency, or 16 if servers report
+// their load (Node.Report). It picks at random among equal scores, so that the order of the
+// list has no effect (envoy#31507).
 func P2C() Policy { return p2c{} }
 
 type p2c struct{}
@@ -25,14 +23,14 @@ func (p2c) Picker(v *View) Picker {
 
 const (
 	scanSize = 8
-	// far is how many times the fleet's latency a node may cost before another
-	// is looked for.
+	// far is the cost, as a multiple of the fleet's latency, above which a pick
+	// compares further nodes.
 	far = 2
-	// samples is the most nodes that one pick of a large fleet looks at.
+	// samples is the largest number of nodes that a pick of a large fleet compares,
+	// without reports.
 	samples = 4
-	// lcg makes the next of several random numbers from the last (Knuth's MMIX),
-	// of which only the high bits are used. Drawing each anew costs more than
-	// all else.
+	// lcg is the multiplier of Knuth's MMIX generator, for the further random numbers
+	// of one pick. Only their high bits are used. It is faster than View.Rand.
 	lcg = 6364136223846793005
 )
 
@@ -45,9 +43,8 @@ func (p *scanPicker) Pick(now time.Time, in PickInfo) *Node {
 	return p.best(p.view.owner.nanos(now), &in)
 }
 
-// best returns the usable node of the lowest score. It keeps a reservoir of
-// one: of nodes with equal scores, each is the one kept with a probability in
-// proportion to its weight.
+// best returns the usable node with the lowest score. Among equal scores it picks by
+// weight, with a reservoir of one node.
 func (p *scanPicker) best(t int64, in *PickInfo) *Node {
 	v, fleet := p.view, p.view.owner.fleet.norm()
 	var best *Node
@@ -90,14 +87,14 @@ func (p *samplePicker) Pick(now time.Time, in PickInfo) *Node {
 	var best, n *Node
 	bestScore, bestCost := infinity, infinity
 	r := v.Rand()
-	for looked := range fleet.looks(len(v.nodes)) {
+	for looked := range fleet.maxSamples(len(v.nodes)) {
 		if looked >= 2 && fleet.reports() == 0 && (fleet.latency == 0 || bestCost <= far*fleet.latency) {
 			break
 		}
 		if n, r = p.another(&in, best, r); n == nil {
 			continue
 		}
-		// The order of drawing is random, so the first may keep a tie.
+		// The nodes are in random order, so the first of equal ones is a random one.
 		if score, cost := v.weigh(t, n, fleet); score < bestScore {
 			best, bestScore, bestCost = n, score, cost
 		}
@@ -105,9 +102,9 @@ func (p *samplePicker) Pick(now time.Time, in PickInfo) *Node {
 	return best
 }
 
-// another returns a random usable node other than one, or nil if a few draws
-// find none, and what is left of the random number. Drawing the same node twice
-// would send it calls without a comparison (grpc-java#12237).
+// another returns a random usable node that is not other, or nil if a few draws find
+// none, and the rest of the random number. If one node were drawn twice, it would be
+// picked without a comparison (grpc-java#12237).
 func (p *samplePicker) another(in *PickInfo, other *Node, r uint64) (*Node, uint64) {
 	v := p.view
 	for range retries {

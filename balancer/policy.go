@@ -2,34 +2,30 @@ package balancer
 
 import "time"
 
-// A Policy decides which of several equally eligible nodes gets a call. P2C,
-// RoundRobin, WeightedRoundRobin, Random and Hash make the ones of this
-// package. A Policy value may serve any number of balancers: what has to be
-// remembered from pick to pick belongs to the View's balancer (Seq, Rand) and
-// to the nodes.
+// A Policy picks among nodes of the same state and priority. This package has P2C,
+// RoundRobin, WeightedRoundRobin, Random and Hash. Several balancers may share a Policy.
+// It should keep no state between picks: View.Seq, View.Rand and the nodes have it.
 type Policy interface {
-	// Picker returns the picker for one immutable view. It is called whenever
-	// endpoints or their states change, with no lock held, perhaps
-	// concurrently, and perhaps for a view that is never used. It must not
-	// call the Balancer.
+	// Picker returns the picker for one immutable view. It is called when endpoints or
+	// their states change, without a lock held and possibly concurrently. The view may
+	// never be used. Picker must not call methods of the Balancer.
 	Picker(v *View) Picker
 }
 
-// A Picker picks from the nodes of its View. Pick may be called concurrently;
-// it should not block or allocate. It returns nil if it finds no node.
-//
-// What it returns is checked: a node that has left the view's state in the
-// meantime, or that this call has already tried, makes the balancer ask again
-// a few times and then choose by itself.
+// A Picker picks from the nodes of its View.
 type Picker interface {
+	// Pick returns a node of the view, or nil if it finds none. It may be called
+	// concurrently, and should not block or allocate.
+	//
+	// If the node has another state by now, is full, or is in PickInfo's tried nodes,
+	// the balancer calls Pick again a few times, and then picks a node itself.
 	Pick(now time.Time, in PickInfo) *Node
 }
 
-// PickInfo is what a caller knows about the call to be placed. The zero value
-// is right for a first attempt without a key.
+// PickInfo describes the call for which a node is picked. The zero value is for a first
+// attempt without a key.
 type PickInfo struct {
-	// Key chooses the node under the Hash policy. HasKey tells a key of 0 from
-	// none; a call without key goes to a random node.
+	// Key is the call's key for the Hash policy, if HasKey is set.
 	Key    uint64
 	HasKey bool
 
@@ -37,14 +33,14 @@ type PickInfo struct {
 	tried  [4]*Node
 }
 
-// Try notes that the call has been sent to n, so that its next pick avoids n
-// while there is another choice. The last four nodes are remembered.
+// Try records that the call was sent to n, so that the next pick prefers other nodes. It
+// keeps the last four nodes.
 func (in *PickInfo) Try(n *Node) {
 	in.tried[in.ntried%len(in.tried)] = n
 	in.ntried++
 }
 
-// Tried reports whether n is one of the nodes noted with Try.
+// Tried reports whether n is one of the nodes recorded by Try.
 func (in *PickInfo) Tried(n *Node) bool {
 	for i := range min(in.ntried, len(in.tried)) {
 		if in.tried[i] == n {

@@ -2,8 +2,8 @@ package balancer
 
 import "time"
 
-// Random returns the policy that gives every call to a random node, with a
-// probability in proportion to its weight.
+// Random returns the policy that picks random nodes, with probabilities in proportion to
+// their weights.
 func Random() Policy { return random{} }
 
 type random struct{}

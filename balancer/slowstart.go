@@ -4,21 +4,20 @@ import "time"
 
 const (
 	defaultSlowStart = 10 * time.Second
-	// minAdmit is the share of draws that a node gets at the very start.
+	// minAdmit is the share of picks that consider a node when its slow start begins.
 	minAdmit = 0.1
-	// handicap is as how many calls in flight it counts that P2C does not admit
-	// a node in slow start.
+	// handicap is the number of calls in flight that P2C adds to a node that slow start
+	// does not admit.
 	handicap = 2
 )
 
-// Slow start is a probability of being considered, which rises from minAdmit
-// to 1 over Config.SlowStart, and the same share of the weight by which Score
-// judges calls in flight. Without the first, the node would win each comparison
-// for being idle; without the second, each in which it is considered. As a
-// divisor of the whole score, the usual way, it starves the node while traffic
-// is light, because the others are idle and always win.
+// In slow start a share rises from minAdmit to 1 over Config.SlowStart. It is the
+// probability with which a node is considered, and a factor of its weight in the score.
+// Without the first, an idle node would win every comparison. Without the second, it
+// would win each one in which it is considered. The usual way, a factor of the whole
+// score, starves the node under light traffic, because idle nodes always win.
 
-// startSlow begins slow start, unless it is switched off.
+// startSlow begins slow start, unless Config disables it.
 func (n *Node) startSlow(t int64) {
 	if n.owner.slowStart > 0 {
 		n.warming.Store(max(tickOf(t), 1))

@@ -2,20 +2,19 @@ package balancer
 
 import "strconv"
 
-// A State says whether a node may be picked. The owner of the node's breaker
-// and failure detector pushes it with SetState.
+// A State says whether a node may be picked. The caller sets it with
+// Balancer.SetState, for example when a breaker opens.
 type State uint8
 
 const (
-	// Ready is an endpoint without known fault.
+	// Ready: the endpoint has no known fault.
 	Ready State = iota
-	// Suspect is an endpoint that may not be able to serve at once: it is not
-	// connected, or has been silent for longer than usual. It is picked only when no
-	// Ready one can be.
+	// Suspect: the endpoint may not answer at once, because it is not connected or has
+	// been silent for longer than usual. It is picked only if no Ready one can be.
 	Suspect
-	// Down is an endpoint whose breaker is open. It is never picked.
+	// Down: the endpoint's breaker is open. It is never picked.
 	Down
-	// Draining is an endpoint that finishes the calls it has and gets no more.
+	// Draining: the endpoint finishes its calls in flight. It is never picked.
 	Draining
 )
 

@@ -10,52 +10,50 @@ import (
 )
 
 const (
-	// subsetFrom is the number of endpoints from which on a subset is used.
+	// subsetFrom is the number of endpoints from which on a subset is used by default.
 	subsetFrom = 64
-	// subsetSize is the least that it has: the lower end of what "Site
-	// Reliability Engineering", chapter 20, finds good for most services.
+	// subsetSize is its least size by default. "Site Reliability Engineering", chapter
+	// 20, recommends 20 to 100 for most services.
 	subsetSize = 20
-	// subsetRate is how many calls a second suffice to know an endpoint's
-	// latency. A client that has more for each takes more endpoints.
+	// subsetRate is the number of calls per second and endpoint that suffice to know
+	// its latency. A client with more calls uses more endpoints.
 	subsetRate = 10
-	// subsetSpread is how many endpoints are taken for each call in flight.
-	// Subsets are random, so an endpoint is in more of them than another; the
-	// more of them it is in, the less that matters. An endpoint with k calls in
-	// flight from all clients together is in about k times this number.
+	// subsetSpread is the number of endpoints per call in flight. Subsets are random,
+	// so some endpoints are in more of them than others; with larger subsets the
+	// difference is smaller. An endpoint with k calls in flight, from all clients, is
+	// in about k*subsetSpread subsets.
 	subsetSpread = 4
-	// reach is how many times its size a subset extends, and subsetFrom more, in
-	// search of nodes that are up. Who finds nearly all of so many down has lost the
-	// network, or the service is lost: to go through the rest would find none, or
-	// bring all clients down on the few that live.
+	// reach limits the search for nodes that are up to reach times the size, plus
+	// subsetFrom. If nearly all of so many are down, the client is partitioned, or the
+	// service is down and its last nodes should not get the calls of all clients.
 	reach = 4
-	// crowded is how many calls in flight a picked node may have without a
-	// review ahead of time.
+	// crowded is the number of calls in flight on a picked node from which on the
+	// size is reviewed ahead of time.
 	crowded = 4
 
 	reviewEvery = int64(time.Second)
 )
 
-// A subset is the part of a large fleet that one client uses: the first nodes,
-// in an order of its own, that are in the state asked for. The order is by
-// rendezvous hashing in proportion to weights, so a node that comes or goes
-// changes one place, and one that is down is made up for by the next (gRFC A68).
+// A subset is the part of a large fleet that one client uses: the first nodes that are
+// up, in an order that differs from client to client. The order is by weighted
+// rendezvous hashing: adding or removing a node does not change the order of the others,
+// and the next node in the order replaces one that is down (gRFC A68).
 //
-// With all of a large fleet, a client calls each node too seldom to know
-// anything about it. A fixed part of it would overload that part when one
-// client carries most of the traffic. So the size follows the client's own
-// traffic, as that of Finagle's aperture does.
+// A client that used all of a large fleet would call each node too seldom to know its
+// latency. If one client has most of the traffic, a subset of fixed size would be
+// overloaded. So the size follows the client's traffic, as in Finagle's aperture.
 type subset struct {
-	least int    // 0 if off
-	from  int    // number of endpoints from which on it applies
+	least int    // least size
+	from  int    // number of endpoints from which on a subset is used
 	seed  uint64 // of the order
 
 	size atomic.Int64
 	due  atomic.Int64 // when the size is next reviewed
 
-	mu    sync.Mutex // taken with TryLock only: a caller that fails leaves the review to the other
-	of    *members   // whose picks were counted; guarded by mu
-	picks uint64     // what they were; guarded by mu
-	at    int64      // and when; guarded by mu
+	mu    sync.Mutex // by TryLock only: if it fails, another goroutine reviews the size
+	of    *members   // the members at the last review; guarded by mu
+	picks uint64     // their picks at that time; guarded by mu
+	at    int64      // the time of the last review; guarded by mu
 }
 
 func newSubset(least int, seed uint64) *subset {
@@ -67,27 +65,27 @@ func newSubset(least int, seed uint64) *subset {
 	return s
 }
 
-// applies reports whether a client uses a part only of such a list of members.
+// applies reports whether a client uses only a part of the members.
 func (s *subset) applies(m *members) bool { return s != nil && len(m.nodes) >= s.from }
 
-// order puts nodes into the client's own order.
+// order sorts nodes into the client's own order.
 func (s *subset) order(nodes []*Node) {
-	type place struct {
+	type ranked struct {
 		rank float64
 		node *Node
 	}
-	places := make([]place, len(nodes))
+	all := make([]ranked, len(nodes))
 	for i, n := range nodes {
 		u := fraction(mix(KeyOf(n.id) ^ s.seed))
-		places[i] = place{-math.Log(1-u) / float64(n.Weight()), n}
+		all[i] = ranked{-math.Log(1-u) / float64(n.Weight()), n}
 	}
-	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.rank, b.rank) })
-	for i, p := range places {
-		nodes[i] = p.node
+	slices.SortFunc(all, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
+	for i, r := range all {
+		nodes[i] = r.node
 	}
 }
 
-// limit returns how many of a list of members to use.
+// limit returns the number of members to use that are up.
 func (s *subset) limit(m *members) int {
 	if !s.applies(m) {
 		return len(m.nodes)
@@ -95,7 +93,7 @@ func (s *subset) limit(m *members) int {
 	return min(int(s.size.Load()), len(m.nodes))
 }
 
-// reach returns how many of a list of members may be looked at for the limit.
+// reach returns the number of members to search for those that are up.
 func (s *subset) reach(m *members, limit int) int {
 	if !s.applies(m) {
 		return len(m.nodes)
@@ -111,9 +109,9 @@ func (b *Balancer) review(t int64, m *members) {
 	}
 }
 
-// review reports whether the size has changed. It grows at once and shrinks only to
-// less than half, so that the connections to its end are not made and dropped all
-// the time.
+// review adapts the size and reports whether it has changed. The size grows at once, but
+// shrinks only to less than half, so that connections are not opened and closed all the
+// time.
 func (s *subset) review(t int64, m *members) bool {
 	if !s.mu.TryLock() {
 		return false
@@ -130,7 +128,7 @@ func (s *subset) review(t int64, m *members) bool {
 	if elapsed := t - s.at; s.of == m && elapsed > 0 {
 		want = max(want, int64(float64(picks-s.picks)/subsetRate*float64(time.Second)/float64(elapsed)))
 	} else {
-		regular = false // there is no rate yet
+		regular = false // the rate is not known yet
 	}
 	s.of, s.picks, s.at = m, picks, t
 	s.due.Store(t + reviewEvery)
@@ -142,8 +140,8 @@ func (s *subset) review(t int64, m *members) bool {
 	return true
 }
 
-// outgrow returns a snapshot of more nodes, if none of s has room and there are
-// more, and otherwise s.
+// outgrow is for a pick that has found all nodes of s full. It returns a snapshot with
+// more nodes if there are more, and otherwise s.
 func (b *Balancer) outgrow(t int64, s *snapshot) *snapshot {
 	if b.limit == 0 || !s.partial || int(b.subset.size.Load()) >= len(s.members.nodes) {
 		return s
@@ -152,8 +150,8 @@ func (b *Balancer) outgrow(t int64, s *snapshot) *snapshot {
 	return b.current.Load()
 }
 
-// reviewDue reports whether a pick that found inflight calls on its node should
-// review the subset.
+// reviewDue reports whether a pick should review the size, with the number of calls in
+// flight on the picked node.
 func (s *subset) reviewDue(t, inflight int64) bool {
 	due := s.due.Load()
 	return t >= due || inflight >= crowded && t >= due-reviewEvery+int64(coalesce)

@@ -5,17 +5,15 @@ import (
 	"sync/atomic"
 )
 
-// SetSuspicion says how much n is suspected of being dead: phi as a failure
-// detector reckons it (Hayashibara et al., "The φ accrual failure detector"), of
-// which 1 means that one in ten live nodes is silent for so long, 2 one in a
-// hundred. It raises n's cost by the factor 10^phi / 2, the odds against a node
-// that is silent for as long as half of the live ones are. Up to a phi of 0.3, and
-// for NaN, there is no suspicion.
+// SetSuspicion sets the suspicion that n is dead: the phi of an accrual failure detector
+// (Hayashibara et al., "The φ accrual failure detector"). A phi of 1 means that one in
+// ten live nodes is silent for this long, and 2 one in a hundred. P2C multiplies n's cost
+// by 10^phi / 2. A phi up to log10(2), which half of the live nodes reach, and NaN count
+// as 0.
 //
-// Unlike the state Suspect it is no verdict: P2C prefers other nodes more and more
-// while they have room, among Suspect nodes too, and the other policies do not
-// look at it. The next answer of n takes it back, as does a level of 0.
-// SetSuspicion may be called at any time, by anyone, and never waits.
+// Suspicion has a gradual effect, unlike the state Suspect: P2C prefers other nodes as
+// long as they have room. Other policies ignore it. The next reply of n, or a phi of 0,
+// clears it. SetSuspicion may be called concurrently and never blocks.
 func (n *Node) SetSuspicion(phi float64) {
 	if !(phi > ordinary) { // NaN too
 		phi = 0
@@ -24,9 +22,9 @@ func (n *Node) SetSuspicion(phi float64) {
 }
 
 const (
-	// ordinary is the phi that every second silence of a live node reaches.
+	// ordinary is the phi that half of a live node's silences reach.
 	ordinary = 0.3010299956639812 // log10(2)
-	// certain is a phi beyond which nothing is added, so that scores stay finite.
+	// certain is the largest phi that counts, so that scores are finite.
 	certain = 16
 )
 
@@ -37,10 +35,10 @@ func (s *suspicion) level() float64 { return float64(math.Float32frombits(s.word
 
 func (s *suspicion) any() bool { return s.word.Load() != 0 }
 
-// factor returns what a cost is multiplied by if there is any suspicion.
+// factor returns the factor on the cost of a node under suspicion.
 func (s *suspicion) factor() float64 { return math.Pow(10, s.level()-ordinary) }
 
-// clear writes nothing in the common case.
+// clear sets the suspicion to 0. Mostly it is 0 already, and nothing is written.
 func (s *suspicion) clear() {
 	if s.any() {
 		s.word.Store(0)

@@ -2,8 +2,8 @@ package balancer
 
 import "time"
 
-// A Ticket is one picked call. Its owner makes the call on Node and then calls
-// Done exactly once. The zero Ticket has no node and its Done does nothing.
+// A Ticket is a pick for one call. Make the call on Node, then call Done exactly once. The
+// zero Ticket has no node, and its Done does nothing.
 type Ticket struct {
 	node  *Node
 	start int64
@@ -12,10 +12,9 @@ type Ticket struct {
 // Node returns the node to call, or nil for the zero Ticket.
 func (t Ticket) Node() *Node { return t.node }
 
-// Done ends the call: the node's in-flight count goes down and its statistics
-// learn from the outcome. It is right to call it for a node that has meanwhile
-// been removed. It never blocks and does not allocate. Calling it twice for one
-// pick corrupts the in-flight count.
+// Done reports the end of the call: it updates the node's number of calls in flight and
+// its statistics. Call it even if the node has been removed. It never blocks and does not
+// allocate. A second Done for one pick makes the number of calls in flight wrong.
 func (t Ticket) Done(now time.Time, o Outcome) {
 	if t.node != nil {
 		t.node.end(t.start, t.node.owner.nanos(now), o)

@@ -2,20 +2,20 @@ package balancer
 
 import "slices"
 
-// turns says which nodes take a slot in each round of Maglev's filling: in round r
-// those whose next slot, the k-th counted from 0, has k*most <= r*weight, one each.
-// Rounds are counted from 1, and the nodes of a round are in the order of their index.
+// turns are the nodes that take a slot in each round of populate. A node with k slots
+// takes one in round r if k*most <= r*weight. Rounds are counted from 1, and the nodes of
+// a round are in the order of their index.
 type turns struct {
 	weights []int
-	most    int64
-	taken   []int64 // slots of each node
+	most    int64   // the largest weight
+	taken   []int64 // number of slots of each node
 	round   int
-	due     []int32 // for each round, a node that has its turn in it
-	before  []int32 // for each node, another one of the same round
-	now     []int32 // the nodes of this round
+	due     []int32 // for each round, the head of the list of its nodes
+	before  []int32 // for each node, the next one in its list
+	now     []int32 // the nodes of the current round
 }
 
-// none ends a list of nodes.
+// none is the end of a list of nodes.
 const none = -1
 
 // newTurns returns the turns of as many rounds as size slots can take.
@@ -38,7 +38,7 @@ func newTurns(weights []int, size int) *turns {
 	return t
 }
 
-// next returns the nodes of the next round. They are valid until it is called again.
+// next returns the nodes of the next round. The slice is valid until the next call.
 func (t *turns) next() []int32 {
 	if t.round++; t.round == 1 {
 		return t.now
@@ -50,12 +50,12 @@ func (t *turns) next() []int32 {
 	for i := t.due[t.round]; i != none; i = t.before[i] {
 		t.now = append(t.now, i)
 	}
-	slices.Sort(t.now) // nodes of one weight are in order already, from the last to the first
+	slices.Sort(t.now) // nodes of one weight are in descending order
 	return t.now
 }
 
-// plan puts a node that has taken a slot in the last round into that of its next one,
-// unless the table is full by then.
+// plan adds a node that has taken a slot to the round of its next slot, unless the table
+// is full before that round.
 func (t *turns) plan(i int32) {
 	t.taken[i]++
 	round := max(ceilDiv(t.taken[i]*t.most, int64(t.weights[i])), int64(t.round))

@@ -5,25 +5,23 @@ import (
 	"time"
 )
 
-// Changes of states take effect at once on each node, where Pick checks them. The
-// snapshot, whose making costs time for every node and calls the policy, follows
-// with the next Pick if that is cheap or the last one is older than coalesce, and
-// else with the first Pick after that, so that no flapping fleet is rebuilt more
-// often.
+// A change of state takes effect at once, because Pick checks the node's state. To
+// rebuild the snapshot takes time in proportion to the nodes. So with more than cheapSize
+// nodes it is rebuilt at most once per coalesce, even if states change all the time.
 const (
 	coalesce  = 10 * time.Millisecond
 	cheapSize = 64
 )
 
-// Update replaces the list of endpoints. An endpoint whose ID was listed
-// before keeps its node with all statistics and its state, and takes over the
-// new Weight and Value. A new one starts in Config.Initial, is taken for as fast as the
-// others are, and starts slowly unless it is of the first Update. A removed
-// one gets no more calls; its tickets stay valid.
+// Update replaces the list of endpoints, which may be empty. It does not keep the slice.
 //
-// An empty list leaves no endpoint to pick. Update returns an error that names the
-// endpoint for an empty or repeated ID or a bad Weight. After an error everything
-// is as before. It does not keep the slice.
+// An endpoint with the ID of an existing node keeps that node, with its statistics and
+// state, and gets the new Weight, Priority and Value. A new node has the state
+// Config.Initial and the mean latency of all nodes, and is in slow start unless the list
+// was empty before. A removed node gets no more calls; its tickets stay valid.
+//
+// Update returns an error for an empty or repeated ID or an invalid Weight. Then nothing
+// changes.
 func (b *Balancer) Update(now time.Time, eps []Endpoint) error {
 	if err := check(eps); err != nil {
 		return err
@@ -40,7 +38,7 @@ func (b *Balancer) Update(now time.Time, eps []Endpoint) error {
 	return nil
 }
 
-// replace installs the members for a list of endpoints. b.mu is held.
+// replace replaces the members. b.mu is held.
 func (b *Balancer) replace(t int64, eps []Endpoint) {
 	old, m := b.members.Load(), &members{
 		nodes: make([]*Node, len(eps)),
@@ -74,13 +72,12 @@ func (b *Balancer) replace(t int64, eps []Endpoint) {
 		}
 	}
 	b.members.Store(m)
-	b.generation.Add(1) // after the change, as everywhere: see rebuild
+	b.generation.Add(1) // must follow the change; see rebuild
 }
 
-// SetState puts a node into a state. It returns false if the node has been removed.
-// Coming back from Down, it starts slowly and with a clean slate. Setting the state
-// that it has does nothing. SetState does not call the Policy, so that its caller may
-// hold a lock.
+// SetState sets the state of a node. It returns false if the node has been removed. A
+// node that was Down loses its statistics and is in slow start. SetState does not call
+// the Policy, so the caller may hold a lock.
 func (b *Balancer) SetState(now time.Time, n *Node, s State) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -88,7 +85,7 @@ func (b *Balancer) SetState(now time.Time, n *Node, s State) bool {
 	return ok
 }
 
-// setState moves a node. b.mu is held.
+// setState implements SetState. b.mu is held.
 func (b *Balancer) setState(now time.Time, n *Node, s State) (ok, changed bool) {
 	if n.owner != b || n.removed || s > Draining {
 		return false, false
@@ -110,19 +107,18 @@ func (b *Balancer) setState(now time.Time, n *Node, s State) (ok, changed bool) 
 	return true, true
 }
 
-// Suspend puts a node into state Down on mere suspicion, such as that of a
-// failure detector, and reports whether it did. It refuses if more than half
-// of the endpoints in use would then be out on suspicion: when most fall silent at once
-// the fault is likely on our side, and of a single endpoint there is no other to
-// use instead. Endpoints that are down on proof, such as a refused connection,
-// are not suspects, and endpoints that drain do not count. Of callers at the same
-// time no more than half succeed, too. It is true for a node that is Down already
-// and false for one that has been removed. Like SetState, it does not call the
-// Policy.
+// Suspend sets a node to Down because of a suspicion, such as a failure detector's, and
+// reports whether the node is Down. It does nothing and returns false if the node has been
+// removed, or if more than half of the nodes in use would then be suspended: if most nodes
+// become silent at the same time, the cause is probably the client or its network.
+//
+// Draining nodes do not count as nodes in use, and nodes that SetState has set to Down do
+// not count as suspended. The limit holds for concurrent calls, too. Like SetState,
+// Suspend does not call the Policy.
 func (b *Balancer) Suspend(now time.Time, n *Node) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if n.owner == b && !n.removed && n.State() != Down && !b.spare(n) {
+	if n.owner == b && !n.removed && n.State() != Down && !b.maySuspend(n) {
 		return false
 	}
 	ok, changed := b.setState(now, n, Down)
@@ -133,9 +129,9 @@ func (b *Balancer) Suspend(now time.Time, n *Node) bool {
 	return ok
 }
 
-// spare reports whether at most half of the nodes in use are out on suspicion once n
-// is too. b.mu is held.
-func (b *Balancer) spare(n *Node) bool {
+// maySuspend reports whether at most half of the nodes in use are suspended if n is, too.
+// b.mu is held.
+func (b *Balancer) maySuspend(n *Node) bool {
 	serving := 0
 	for _, m := range b.current.Load().used {
 		if m == n || m.State() != Draining {
@@ -145,15 +141,15 @@ func (b *Balancer) spare(n *Node) bool {
 	return 2*(b.suspended+1) <= serving
 }
 
-// due reports whether a stale snapshot is to be replaced before it is used.
+// due reports whether a stale snapshot must be rebuilt before a pick.
 func (s *snapshot) due(t int64) bool {
 	return len(s.members.nodes) <= cheapSize || t-s.built >= int64(coalesce)
 }
 
-// rebuild publishes a snapshot that holds at least all changes made before the
-// call, and returns the current one. It needs no lock: the generation is read
-// before what it counts, so a snapshot may hold more changes than its
-// generation says and never less, and only a higher one replaces another.
+// rebuild publishes a snapshot that includes all changes made before the call, and
+// returns the current one. It needs no lock: it reads the generation before the state, so
+// a snapshot includes at least the changes up to its generation, and it replaces only
+// snapshots of a lower generation.
 func (b *Balancer) rebuild(t int64) *snapshot {
 	b.stale.Store(false) // before reading: a later change sets it again
 	generation := b.generation.Load()

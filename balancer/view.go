@@ -8,34 +8,32 @@ import (
 	"time"
 )
 
-// A View is an immutable list of the nodes that were in one state (Ready or
-// Suspect) when it was made, or of this client's subset of them. A Policy is
-// shown one View per state, so it need not know about states.
+// A View is an immutable list of nodes among which a Policy picks: those in use of one
+// priority that were in one state, Ready or Suspect, when it was made.
 type View struct {
 	owner  *Balancer
-	tier   *tier // nodes are some or all of it
+	tier   *tier // the nodes' tier
 	state  State
 	nodes  []*Node
 	unit   float64 // mean weight of nodes
 	picker Picker
 }
 
-// Nodes returns the nodes in the order given to Update, and those of a subset in
-// an order that differs from client to client. The caller must not change the
-// slice.
+// Nodes returns the nodes in the order of Update, or in the subset's order. The caller
+// must not change the slice.
 func (v *View) Nodes() []*Node { return v.nodes }
 
-// Seq returns the numbers from a random start on, one by one. They go on
-// through changes of the endpoints, so that no caller starts over at the first
-// node (grpc-java#4462, envoy#31378).
+// Seq returns consecutive numbers, one per call, from a random first one. A change of
+// the endpoints does not restart them, so that the first node is not preferred
+// (grpc-java#4462, envoy#31378).
 func (v *View) Seq() uint64 { return v.owner.seq.Add(1) }
 
 // Rand returns a random number.
 func (v *View) Rand() uint64 { return v.owner.random() }
 
-// Admit reports whether n may be considered for a pick. It is false at random
-// for a node in slow start, and the more seldom the longer that has lasted;
-// a policy then draws another node.
+// Admit reports whether n may be considered for a pick. If n is in slow start, the answer
+// is random, with a probability that rises to 1. If it is false, a policy should consider
+// another node.
 func (v *View) Admit(now time.Time, n *Node) bool {
 	return n.warming.Load() == 0 || v.admit(v.owner.nanos(now), n)
 }
@@ -45,20 +43,17 @@ func (v *View) admit(t int64, n *Node) bool {
 	return share >= 1 || fraction(v.Rand()) < share
 }
 
-// Score returns the load of n: its latency in nanoseconds, raised for recent
-// failures, times one more than its calls in flight for each mean weight that
-// it has, those of other clients among them if servers report their load. Less is
-// better; scores of one View at one time can be compared.
+// Score returns the load of n; less is better. It is the score in the package comment, in
+// nanoseconds. Scores are comparable if they are of the same View and time.
 func (v *View) Score(now time.Time, n *Node) float64 {
 	score, _ := n.score(v.owner.nanos(now), v.owner.fleet.norm(), v.unit, 0)
 	return score
 }
 
-// weigh is score with the handicap of slow start: a node that is not admitted is
-// judged as if it had some calls more in flight. So it is passed over while the
-// others have room, and relieves them when they have not. Its share of the weight
-// does not count for these: a client of many that calls many servers has hardly a
-// call in flight with each, and sees no load that would be ten times as much.
+// weigh is score with a handicap for a node that slow start does not admit: it gets some
+// more calls in flight. So the node is picked only if the others are busy. The handicap
+// is not divided by the node's share: a client with few calls in flight per node would
+// never pick a node with ten times the handicap.
 func (v *View) weigh(t int64, n *Node, fleet norm) (score, cost float64) {
 	if n.warming.Load() != 0 && !v.admit(t, n) {
 		return n.score(t, fleet, v.unit, handicap)
@@ -66,16 +61,17 @@ func (v *View) weigh(t int64, n *Node, fleet norm) (score, cost float64) {
 	return n.score(t, fleet, v.unit, 0)
 }
 
-// usable reports whether n can take this call as far as the view is concerned.
+// usable reports whether n has the view's state or a better one, has not been tried, and is
+// not full.
 func (v *View) usable(n *Node, in *PickInfo) bool {
 	return n != nil && n.State() <= v.state && (in.ntried == 0 || !in.Tried(n)) && !n.atLimit(v.owner.limit)
 }
 
-// maxTurns bounds how many turns one pick uses up.
+// maxTurns is the largest number of nodes that first tries.
 const maxTurns = 16
 
-// first returns the first node that can take this call of those whose turn it
-// is, and the last one looked at if none of them can.
+// first returns the first node from next that is usable and admitted, or the last one
+// tried.
 func (v *View) first(now time.Time, in *PickInfo, next func() *Node) *Node {
 	var n *Node
 	for range maxTurns {
@@ -86,12 +82,11 @@ func (v *View) first(now time.Time, in *PickInfo, next func() *Node) *Node {
 	return n
 }
 
-// retries is how often a pick that cannot be used is repeated before the nodes
-// are gone through one by one.
+// retries is how often the policy may pick before pick searches all nodes.
 const retries = 4
 
-// pick returns a node that is untried and still in the view's state, or nil if
-// there is none. It costs one pick of the policy unless the view is outdated.
+// pick returns a usable node, or nil if there is none. The policy picks once, unless the
+// view is outdated.
 func (v *View) pick(now time.Time, in PickInfo) *Node {
 	if len(v.nodes) == 0 {
 		return nil
@@ -104,7 +99,7 @@ func (v *View) pick(now time.Time, in PickInfo) *Node {
 	return v.scan(func(n *Node) bool { return v.usable(n, &in) })
 }
 
-// again returns a node that is still in the view's state, tried or not.
+// again is pick among tried nodes, too.
 func (v *View) again(now time.Time, in PickInfo) *Node {
 	if len(v.nodes) == 0 {
 		return nil
@@ -113,7 +108,7 @@ func (v *View) again(now time.Time, in PickInfo) *Node {
 	return v.pick(now, in)
 }
 
-// scan returns the first node that is ok from a random one on.
+// scan returns the first node that is ok, beginning at a random one.
 func (v *View) scan(ok func(*Node) bool) *Node {
 	start := below(v.Rand(), len(v.nodes))
 	for i := range v.nodes {
@@ -133,21 +128,21 @@ func below(r uint64, n int) int {
 // fraction maps a random number to [0, 1).
 func fraction(r uint64) float64 { return float64(r>>11) / (1 << 53) }
 
-// A snapshot is everything that a pick reads: the views of one moment.
+// A snapshot is the immutable state that a pick reads.
 type snapshot struct {
 	generation uint64
-	built      int64 // when, in nanoseconds of the balancer
+	built      int64 // when, in nanoseconds since the first Update
 	members    *members
-	used       []*Node // what this client uses of members.ordered
-	partial    bool    // whether that may be a subset
-	up         int     // of those used, Ready or Suspect
+	used       []*Node // the nodes in use, a prefix of members.ordered
+	partial    bool    // whether used may be a subset
+	up         int     // number of used nodes that are Ready or Suspect
 	ready      View
 	suspect    View
 }
 
-// newSnapshot goes through the members until as many of them as the subset is to
-// have are up, as far as it reaches. Suspect ones count: a network that stutters must
-// not make a client leave its subset. The views have those of the first tier that is up.
+// newSnapshot uses the members up to the subset's limit of nodes that are up, or up to
+// its reach. Suspect nodes count as up, so that short network problems do not change the
+// subset. The views have the nodes of the first tier with a node that is up.
 func (b *Balancer) newSnapshot(generation uint64, t int64, m *members) *snapshot {
 	s := &snapshot{generation: generation, built: t, members: m, partial: b.subset.applies(m)}
 	s.ready = View{owner: b, state: Ready}
@@ -179,8 +174,8 @@ func (b *Balancer) newSnapshot(generation uint64, t int64, m *members) *snapshot
 	return s
 }
 
-// add puts a node into the view of its state, if it is of the tier that was the
-// first to have one.
+// add adds a node to the view of its state, if it belongs to the views' tier. The first
+// node sets that tier.
 func (s *snapshot) add(tr *tier, n *Node, state State) {
 	if s.ready.tier == nil {
 		s.ready.tier, s.suspect.tier = tr, tr
@@ -203,8 +198,8 @@ func meanWeight(nodes []*Node) float64 {
 	return sum / float64(len(nodes))
 }
 
-// random returns a random number: the runtime's, which no processors share, or
-// the next one of the sequence that Config.Seed began.
+// random returns the next number of Config.Seed's sequence or, without a seed, one from
+// the runtime's generator, which has no contention.
 func (b *Balancer) random() uint64 {
 	if !b.seeded {
 		return rand.Uint64()
@@ -215,7 +210,7 @@ func (b *Balancer) random() uint64 {
 // golden is 2^64 divided by the golden ratio, the step of splitmix64.
 const golden = 0x9e3779b97f4a7c15
 
-// mix is the output function of splitmix64: each input bit moves half of the
+// mix is the output function of splitmix64: each input bit changes about half of the
 // output bits.
 func mix(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -223,5 +218,5 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// infinity is more than any score.
+// infinity is larger than any score.
 const infinity = math.MaxFloat64

@@ -7,14 +7,12 @@ import (
 	"time"
 )
 
-// WeightedRoundRobin returns the policy that gives every node calls in
-// proportion to its weight, exactly over a cycle and evenly within it.
+// WeightedRoundRobin returns the policy that picks nodes in proportion to their weights,
+// exactly over a cycle and evenly within it.
 //
-// It is the static-stride scheduler of gRFC A58: the shared counter alone says
-// whose turn it is, so picks do not wait for each other. That one skips many
-// turns when a single weight is much larger than the others; here a node with
-// more than the mean weight has several slots, and a pick takes a few turns at
-// most on average.
+// It is the static stride scheduler of gRFC A58, which needs only a shared counter, with one
+// change: a node with more than the mean weight has several slots. So a pick tries few
+// slots on average, even if one weight is much larger than the others.
 func WeightedRoundRobin() Policy { return weighted{} }
 
 type weighted struct{}
@@ -26,14 +24,14 @@ type stridePicker struct {
 	slots
 }
 
-// Pick lets turns pass until one fits, as RoundRobin does.
+// Pick takes numbers from the shared counter until the node can be picked.
 func (p *stridePicker) Pick(now time.Time, in PickInfo) *Node {
 	return p.view.first(now, &in, p.next)
 }
 
-// next returns the node of the next turn. In most rounds a slot of weight w
-// lets its turn pass, and takes w of every p.most; the slots' rounds are
-// shifted against each other so that not all are taken at once.
+// next returns the next node. A round is one pass over the slots. A slot with weight w is
+// returned in w of p.most rounds, which differ from slot to slot, so that the picks of a
+// cycle are spread evenly.
 func (p *stridePicker) next() *Node {
 	size := uint64(len(p.slots.nodes))
 	for {
@@ -46,13 +44,13 @@ func (p *stridePicker) next() *Node {
 	}
 }
 
-// slots are the nodes of a view such that their weights differ little: a node
-// is listed as often as its weight exceeds the mean, with its weight divided.
+// slots are the nodes of a view, with similar weights: a node with k times the mean
+// weight has k slots, rounded up, among which its weight is divided.
 type slots struct {
 	nodes   []*Node
 	weights []uint64
 	most    uint64 // the largest of weights
-	even    bool   // whether weights are all the same
+	even    bool   // whether all weights are equal
 }
 
 func newSlots(nodes []*Node) slots {
@@ -69,7 +67,7 @@ func newSlots(nodes []*Node) slots {
 	type slot struct {
 		node   *Node
 		weight int64
-		place  float64 // between 0 and 1: spreads the slots of one node
+		place  float64 // from 0 to 1: spreads the slots of one node
 	}
 	var all []slot
 	for i, n := range nodes {
@@ -92,9 +90,9 @@ func newSlots(nodes []*Node) slots {
 	return s
 }
 
-// draw returns a random node, with a probability in proportion to its weight,
-// and what the random number r has left for another draw. A slot of less than
-// the largest weight is rejected in proportion.
+// draw returns a random node, with a probability in proportion to its weight, and a random
+// number for another draw. It draws a slot and rejects it with a probability by its weight
+// relative to the largest.
 func (s *slots) draw(v *View, r uint64) (*Node, uint64) {
 	for {
 		i, rest := bits.Mul64(r, uint64(len(s.nodes)))

@@ -15,8 +15,8 @@ type Breaker struct {
 	cur   atomic.Pointer[epoch]
 }
 
-// New returns a breaker, Closed unless Config.Disabled is set, or an error
-// that names the field of cfg that makes no sense.
+// New returns a breaker in state Closed, or Disabled if cfg.Disabled is set. The
+// error names the invalid field.
 func New(cfg Config) (*Breaker, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -26,21 +26,20 @@ func New(cfg Config) (*Breaker, error) {
 	if cfg.OnChange != nil {
 		b.feed = &feed{fn: cfg.OnChange}
 	}
-	b.cur.Store(&epoch{b: b, state: unborn})
+	b.cur.Store(&epoch{b: b, state: notStarted})
 	return b, nil
 }
 
-// A Permit is leave to make one call. It must be told the outcome by Done,
-// once, by its holder; copies share the leave. Its methods must not be
-// called concurrently. The zero Permit is inert.
+// A Permit allows one call. Call Done once, when the call has ended. A copy is the
+// same permit. Done must not be called concurrently. On the zero Permit it does nothing.
 type Permit struct {
 	epoch *epoch
 	start time.Duration
 	done  bool
 }
 
-// Allow asks leave to make a call now. The error is an *OpenError, which
-// matches ErrOpen. Neither answer counts in the statistics.
+// Allow returns a permit to make a call now, or an *OpenError, which matches ErrOpen.
+// It does not change the counts of calls.
 func (b *Breaker) Allow(now time.Time) (Permit, error) {
 	if e := b.cur.Load(); e.state == Closed && e.slow == nil {
 		return Permit{epoch: e}, nil
@@ -69,7 +68,7 @@ func (b *Breaker) allow(now time.Time) (Permit, error) {
 			}
 		case at < w.lease():
 			return Permit{}, e.reject(at, w.lease())
-		default: // the probes are lost: begin a new round
+		default: // the probes have timed out: grant new permits
 			b.move(e, b.follow(e, HalfOpen, now))
 		}
 	}
@@ -88,10 +87,9 @@ func (b *Breaker) Ready(now time.Time) bool {
 	return false
 }
 
-// Done reports the outcome of the call, and the error of a Failure: if it opens the
-// breaker, the text of Cause ends with it. Nil is for a failure without an error. Only the
-// first Done on a Permit counts, and only if the breaker has not changed state since the
-// permit was granted.
+// Done reports the outcome of the call. If the outcome is Failure, err is the call's
+// error, or nil if it has none; the cause of an opening includes its text. The first Done
+// counts, unless the breaker has changed its state since the permit was granted.
 func (p *Permit) Done(now time.Time, o Outcome, err error) {
 	e := p.epoch
 	if e == nil || p.done {
@@ -99,7 +97,7 @@ func (p *Permit) Done(now time.Time, o Outcome, err error) {
 	}
 	p.done = true
 	if e.b.cur.Load() != e {
-		return // stale: nothing below could take effect
+		return // the permit is of an earlier epoch
 	}
 	if e.state == HalfOpen {
 		e.doneProbe(now, p.start, o, err)
@@ -119,7 +117,7 @@ func (e *epoch) succeed(now time.Time, start time.Duration) {
 	tick := uint64(at / e.b.slice)
 	e.calls.add(tick, good)
 	if e.consecutive.Load() != 0 {
-		e.consecutive.Store(0) // a failure that races this may fall out of the run
+		e.consecutive.Store(0) // a concurrent failure may be lost from the run
 	}
 	if e.level != 0 && tick >= slices && !e.proven.Load() {
 		e.proven.Store(true)
@@ -154,14 +152,14 @@ func (e *epoch) countSlow(tick uint64, took time.Duration) bool {
 	return true
 }
 
-// judge opens the breaker if a rule says so.
+// judge opens the breaker if a rule is met.
 func (e *epoch) judge(now time.Time, tick uint64) {
 	if cause := e.verdict(tick); cause != nil {
 		e.b.open(e, now, 0, cause)
 	}
 }
 
-// verdict returns why the calls counted so far should open the breaker, or nil.
+// verdict returns the rule that the calls counted so far meet, or nil.
 func (e *epoch) verdict(tick uint64) error {
 	cfg := &e.b.cfg
 	c, run := e.calls.sum(tick), e.consecutive.Load()
@@ -193,7 +191,7 @@ func (c counts) reaches(ratio float64, least int) bool {
 	return c.total >= least && float64(c.bad) >= ratio*float64(c.total)
 }
 
-// doneProbe takes the outcome of a half-open epoch's probe.
+// doneProbe counts the outcome of a probe in a half-open epoch.
 func (e *epoch) doneProbe(now time.Time, start time.Duration, o Outcome, err error) {
 	b := e.b
 	switch {
@@ -207,9 +205,9 @@ func (e *epoch) doneProbe(now time.Time, start time.Duration, o Outcome, err err
 	for {
 		w := probeWord(e.probes.Load())
 		if w.inFlight() == 0 {
-			return // a copy of the permit was done before
+			return // Done was called on a copy of the permit
 		}
-		next := w - oneUsed // Ignored: the permit goes back
+		next := w - oneUsed // Ignored: the permit is free again
 		if o == Success {
 			next = w + oneSucceeded
 		}

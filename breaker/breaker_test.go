@@ -14,16 +14,16 @@ import (
 
 func TestNewNamesTheBadField(t *testing.T) {
 	for want, cfg := range map[string]breaker.Config{
-		"breaker: Config.Window is -1s; want at least 1ms":                                                                                           {Window: -time.Second},
-		"breaker: Config.FailureRatio is 1.5; want a value from 0 to 1, or negative for off":                                                         {FailureRatio: 1.5},
-		"breaker: Config.FailureRatio is NaN; want a value from 0 to 1, or negative for off":                                                         {FailureRatio: math.NaN()},
-		"breaker: Config.MinCalls is -1; want 1 or more; a negative FailureRatio switches the rule off":                                              {MinCalls: -1},
-		"breaker: Config.SlowRatio is 2; want a value from 0 to 1; SlowCall 0 switches the rule off":                                                 {SlowRatio: 2},
-		"breaker: Config.OpenFor is -1ns; want a positive duration, or Disabled for no breaker":                                                      {OpenFor: -1},
-		"breaker: Config.MaxOpenFor is 1s; want at least OpenFor (2s)":                                                                               {OpenFor: 2 * time.Second, MaxOpenFor: time.Second},
-		"breaker: Config.Probes is 256; want a value from 1 to 255":                                                                                  {Probes: 256},
-		"breaker: Config.ProbeTimeout is -1s; want a value from 1µs to a year; without it a lost probe would wedge the breaker":                      {ProbeTimeout: -time.Second},
-		"breaker: Config.ProbeTimeout is 2562047h47m16.854775807s; want a value from 1µs to a year; without it a lost probe would wedge the breaker": {ProbeTimeout: math.MaxInt64},
+		"breaker: Config.Window is -1s; want at least 1ms":                                                                                                       {Window: -time.Second},
+		"breaker: Config.FailureRatio is 1.5; want a value from 0 to 1, or negative for off":                                                                     {FailureRatio: 1.5},
+		"breaker: Config.FailureRatio is NaN; want a value from 0 to 1, or negative for off":                                                                     {FailureRatio: math.NaN()},
+		"breaker: Config.MinCalls is -1; want 1 or more; a negative FailureRatio switches the rule off":                                                          {MinCalls: -1},
+		"breaker: Config.SlowRatio is 2; want a value from 0 to 1; SlowCall 0 switches the rule off":                                                             {SlowRatio: 2},
+		"breaker: Config.OpenFor is -1ns; want a positive duration, or Disabled for no breaker":                                                                  {OpenFor: -1},
+		"breaker: Config.MaxOpenFor is 1s; want at least OpenFor (2s)":                                                                                           {OpenFor: 2 * time.Second, MaxOpenFor: time.Second},
+		"breaker: Config.Probes is 256; want a value from 1 to 255":                                                                                              {Probes: 256},
+		"breaker: Config.ProbeTimeout is -1s; want a value from 1µs to a year; without it the breaker would wait for a lost probe for ever":                      {ProbeTimeout: -time.Second},
+		"breaker: Config.ProbeTimeout is 2562047h47m16.854775807s; want a value from 1µs to a year; without it the breaker would wait for a lost probe for ever": {ProbeTimeout: math.MaxInt64},
 	} {
 		b, err := breaker.New(cfg)
 		require.EqualError(t, err, want)

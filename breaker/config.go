@@ -6,74 +6,74 @@ import (
 	"time"
 )
 
-// A Config describes a breaker. The zero Config is the recommended one. A
-// negative value switches a single rule off.
+// A Config describes a breaker. The zero Config is the recommended one.
 type Config struct {
-	// Window is how far back the counting rules look, in ten slices. Choose
-	// at least twice the time a call may take. 0 means 10 s; at least 1 ms.
+	// Window is the time over which calls are counted, in ten slices. It should
+	// be at least twice the longest duration of a call. 0 means 10 s; at least 1 ms.
 	Window time.Duration
 
-	// FailureRatio is the share of failed calls in Window, over 0 up to 1,
-	// at which the breaker opens. 0 means 0.5; negative switches the rule off.
+	// FailureRatio is the share of failed calls in Window at which the breaker
+	// opens, up to 1. 0 means 0.5; negative disables the rule.
 	FailureRatio float64
 
-	// MinCalls is how many calls must have ended within Window before
-	// FailureRatio and SlowRatio are judged. 0 means 20.
+	// MinCalls is the number of calls that must have ended within Window before
+	// FailureRatio and SlowRatio apply. 0 means 20.
 	MinCalls int
 
-	// ConsecutiveFailures is how many calls must have failed in a row, with no
-	// success in the current and the previous slice of Window, for the breaker
-	// to open. The run is not bounded by Window, so that low traffic and slow
-	// failures count. 0 means 5; negative switches the rule off.
+	// ConsecutiveFailures is the number of failures in a row at which the breaker
+	// opens, if no call succeeded in the current or the previous slice of Window.
+	// The failures may be further apart than Window, so the rule also works with
+	// little traffic or slow failures. 0 means 5; negative disables the rule.
 	ConsecutiveFailures int
 
-	// FailuresInWindow opens the breaker when so many calls failed within
-	// Window, whatever succeeded beside them. 0 or negative means off, since
-	// a fixed number does not scale with load.
+	// FailuresInWindow is the number of failures within Window at which the
+	// breaker opens, however many calls succeeded. 0 or negative disables the
+	// rule: a fixed number does not scale with load.
 	FailuresInWindow int
 
-	// SlowCall is the duration from which a call is slow. The breaker opens
-	// when SlowRatio of at least MinCalls calls in Window were slow, and a slow
-	// probe counts as failed. 0 or negative means off.
+	// SlowCall is the duration from which a call is slow. The breaker opens when
+	// the share of slow calls in Window reaches SlowRatio, after MinCalls calls.
+	// A slow probe counts as failed. 0 or negative disables the rule.
 	SlowCall time.Duration
 
-	// SlowRatio is the share of slow calls, over 0 up to 1, at which the
-	// breaker opens. 0 means 0.5. It has no meaning without SlowCall.
+	// SlowRatio is the share of slow calls in Window at which the breaker opens,
+	// up to 1. 0 means 0.5. It has no effect without SlowCall.
 	SlowRatio float64
 
-	// OpenFor is the first open interval. Each time the breaker opens without
-	// having proved itself in between, the interval doubles, up to MaxOpenFor.
-	// Half of it is fixed and half is random ("equal jitter"). 0 means 1 s.
+	// OpenFor is the first open interval. It doubles each time the breaker opens
+	// again, up to MaxOpenFor, until a call succeeds at least Window after the
+	// breaker closed. Half of an interval is fixed and half is random ("equal
+	// jitter"). 0 means 1 s.
 	OpenFor time.Duration
 
-	// MaxOpenFor bounds the open interval. It decides how soon a recovered
-	// endpoint is used again, so keep it short: one probe per interval is
-	// hardly load. 0 means 5 s, or OpenFor if that is longer.
+	// MaxOpenFor bounds the open interval, and so the delay before a recovered
+	// endpoint is used again. A short one costs little: one probe per interval.
+	// 0 means 5 s, or OpenFor if that is longer.
 	MaxOpenFor time.Duration
 
-	// Probes is how many calls a half-open breaker lets in, and how many must
-	// succeed for it to close; from 1 to 255. 0 means 1.
+	// Probes is the number of calls that a half-open breaker admits. All must
+	// succeed for it to close. From 1 to 255; 0 means 1.
 	Probes int
 
-	// ProbeTimeout is how long probes may keep their permits: when all are
-	// taken and the last was granted that long ago, a new round begins and
-	// results of the old one no longer count. Set it to the timeout of the
-	// call that probes. 0 means 5 s; at most a year.
+	// ProbeTimeout is how long probes may keep their permits. When all permits
+	// are taken and the last was granted this long ago, they are void and new
+	// ones are granted. Set it to the timeout of a probe. 0 means 5 s; at most a
+	// year.
 	ProbeTimeout time.Duration
 
-	// Disabled starts the breaker in state Disabled.
+	// Disabled makes Disabled the first state.
 	Disabled bool
 
-	// Classify judges the error of a function run by Do. It may be called
-	// concurrently. Nil means: no error is Success, context.Canceled is
-	// Ignored, any other error is Failure.
+	// Classify returns the outcome for the error of a function that Do has run. It
+	// may be called concurrently. Nil means: no error is Success, context.Canceled
+	// is Ignored, any other error is Failure.
 	Classify func(error) Outcome
 
-	// OnChange is called at every change of state, in order, one at a time, with
-	// no lock held, by the goroutine whose method call made or noticed it or by
-	// one that is already delivering. It may call any method of the breaker;
-	// events of changes it makes are delivered after it returns. Its panics
-	// reach the caller of that method and leave the breaker sound.
+	// OnChange is called for every change of state, in order and not concurrently,
+	// without a lock held. It runs in the goroutine that caused or found the
+	// change, or in one that is running OnChange already. It may call any method of
+	// the breaker; events that this causes follow after it returns. If it panics,
+	// the panic reaches the caller of that method, and the breaker stays usable.
 	OnChange func(Event)
 
 	// Rand returns a number in [0, 1) for the jitter. It may be called
@@ -107,8 +107,7 @@ func setDefault[T int | float64 | time.Duration](field *T, value T) {
 	}
 }
 
-// validate reports the first field of a Config with defaults that makes no
-// sense.
+// validate returns an error for the first invalid field of a Config with defaults.
 func (c Config) validate() error {
 	switch {
 	case c.Window < time.Millisecond:
@@ -126,7 +125,7 @@ func (c Config) validate() error {
 	case c.Probes < 1 || c.Probes > maxProbes:
 		return invalid("Probes", c.Probes, fmt.Sprintf("a value from 1 to %d", maxProbes))
 	case c.ProbeTimeout < time.Microsecond || c.ProbeTimeout > maxProbeTimeout:
-		return invalid("ProbeTimeout", c.ProbeTimeout, "a value from 1µs to a year; without it a lost probe would wedge the breaker")
+		return invalid("ProbeTimeout", c.ProbeTimeout, "a value from 1µs to a year; without it the breaker would wait for a lost probe for ever")
 	}
 	return nil
 }
@@ -135,7 +134,7 @@ func invalid(field string, value any, want string) error {
 	return &fieldError{"Config", field, value, want}
 }
 
-// fieldError is a field of a configuration that makes no sense.
+// A fieldError reports an invalid field of a configuration.
 type fieldError struct {
 	config, field string
 	value         any
@@ -144,13 +143,13 @@ type fieldError struct {
 
 func (e *fieldError) Error() string { return "breaker: " + e.In(e.config) }
 
-// In returns the text for a configuration that its user knows by another name.
+// In returns the error's text with another name for the configuration.
 func (e *fieldError) In(config string) string {
 	return fmt.Sprintf("%s.%s is %v; want %s", config, e.field, e.value, e.want)
 }
 
-// interval returns the open interval after level openings without proof of
-// recovery.
+// interval returns the length of an open interval: OpenFor doubled level times, up
+// to MaxOpenFor, with jitter.
 func (c *Config) interval(level int) time.Duration {
 	d := c.OpenFor
 	for ; level > 0 && d < c.MaxOpenFor; level-- {
@@ -161,7 +160,7 @@ func (c *Config) interval(level int) time.Duration {
 		d *= 2
 	}
 	r := c.Rand()
-	if !(r >= 0 && r < 1) { // a foreign Rand must not break the bounds
+	if !(r >= 0 && r < 1) { // the caller's Rand may be wrong
 		r = 0
 	}
 	half := d / 2

@@ -6,13 +6,14 @@ import (
 	"time"
 )
 
-// Do runs fn if the breaker lets it, and returns its error; a rejection is an
-// *OpenError. It reads the clock itself. Config.Classify judges the error.
-// A panic or runtime.Goexit in fn goes on its way and counts as a Failure.
+// Do runs fn if the breaker permits it and returns fn's error. If not, it returns an
+// *OpenError. If ctx is done, it returns ctx's error and does not run fn. Do reads
+// the clock.
 //
-// If ctx is done, fn is not run and ctx's error is returned. A deadline of ctx
-// that fn missed before Config.SlowCall had passed is Ignored: no one could
-// have met it. Without SlowCall it is judged like any other error.
+// Config.Classify decides the outcome, with two exceptions. A panic or
+// runtime.Goexit in fn is a Failure and continues after Do. If ctx's deadline ends
+// fn in less than Config.SlowCall, the outcome is Ignored: the deadline was too
+// short to tell.
 func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -1,56 +1,66 @@
-// Package breaker is a circuit breaker that is given the time, never blocks,
-// and cannot be moved by results that belong to an earlier state.
+// Package breaker is a circuit breaker. It never blocks, the caller passes the
+// time, and a result that arrives late does not change a newer state.
 //
-// The contract of a caller is three lines:
+// Each call takes three lines:
 //
 //	permit, err := b.Allow(now) // *OpenError while the breaker is open
 //	// make the call
 //	permit.Done(now, breaker.Success, nil) // or Failure, or Ignored, and the call's error
 //
-// Everything a breaker knows about one stay in one state (its window, its
-// probe permits, its deadline) lives in one object, an epoch, and the breaker
-// is a pointer to the current one. A permit remembers the epoch that granted
-// it. A result counts if and only if that epoch is still current, and every
-// transition is one compare-and-swap of the pointer. Hence a late result can
-// neither decide a newer state nor hand back a newer state's permit, and of any
-// number of racing transitions exactly one happens.
+// # States
+//
+//	from               event                                     to
+//	Closed             a rule opens the breaker; Trip            Open
+//	Open               the open interval ends; Hasten            HalfOpen
+//	HalfOpen           Config.Probes probes have succeeded       Closed
+//	HalfOpen           a probe failed or was slow; Trip          Open, for longer
+//	HalfOpen           all permits taken, ProbeTimeout is over   HalfOpen, new permits
+//	any                Reset                                     Closed
+//	any                ForceOpen                                 ForcedOpen
+//
+// Config.Disabled makes a breaker that begins as Disabled instead of Closed. Trip
+// does not change ForcedOpen or Disabled.
+//
+// The data of one period in one state (window, probe permits, end of the interval)
+// is one object, an epoch. The breaker is a pointer to the current epoch, and a
+// transition is one compare-and-swap of that pointer: if several race, exactly one
+// happens. A permit refers to the epoch that granted it. Its result counts only
+// while that epoch is current.
 //
 // # When it opens
 //
-// Three rules are on by default or by choice; each is judged only when a call
-// has failed, so a success never opens the breaker:
+// A failed call opens the breaker if one of these rules is met:
 //
-//   - at least Config.ConsecutiveFailures failed in a row and no call succeeded
-//     in the current or the previous slice of the window. The second half is
-//     what keeps the rule quiet under partial failure, where runs of failures
-//     are a matter of chance;
-//   - at least Config.FailureRatio of at least Config.MinCalls calls failed
-//     within Config.Window;
-//   - Config.FailuresInWindow calls failed within Config.Window (off unless set).
+//   - Config.ConsecutiveFailures calls have failed in a row, and no call succeeded in
+//     the current or the previous slice of the window. The second condition matters
+//     under partial failure, where runs of failures occur by chance.
+//   - A share of Config.FailureRatio of the calls within Config.Window failed, and
+//     there were Config.MinCalls or more.
+//   - Config.FailuresInWindow calls failed within Config.Window. Off by default.
 //
-// A fourth, Config.SlowCall, judges duration rather than outcome. Failures are
-// counted when they are reported, so calls that take longer than the window
-// to fail are seen.
+// Config.SlowCall adds a rule for slow calls, successful ones included. Off by default.
+//
+// A failure counts at the time at which it is reported. So calls that take longer
+// than the window to fail count, too.
 //
 // # How it closes
 //
-// After an open interval, jittered so that clients do not return in step, the
-// breaker is half-open and lets Config.Probes calls in. It closes when as many
-// have succeeded and opens again on the first failure, for longer. A probe
-// whose result does not come within Config.ProbeTimeout loses its permit. The
-// interval starts from Config.OpenFor again once a call has succeeded a whole
-// Config.Window after the breaker closed; one lucky probe is not enough.
+// When the open interval ends, the breaker is half-open and admits Config.Probes calls.
+// It closes when all of them have succeeded. The first failure opens it again, and each
+// open interval is twice as long as the one before, up to Config.MaxOpenFor. Intervals
+// have jitter, so that clients do not probe in step. The interval falls back to
+// Config.OpenFor when a call succeeds at least Config.Window after the breaker closed.
 //
 // # Time
 //
-// Methods take the current time and use its monotonic reading; a time before
-// one already seen counts as no time passed. Values without a monotonic
-// reading (from time.Date, or after Round(0)) work as long as they come from
-// a clock that is not set back. The state advances whenever a method is given
-// the time, so there is no timer and no goroutine. Only Do reads the clock.
+// Methods take the current time and use its monotonic reading. A time earlier than
+// a previous one counts as that one. Times without a monotonic reading (from
+// time.Date, or after Round(0)) work if their clock is not set back. The state
+// advances when a method is called: there is no timer and no goroutine. Only Do
+// reads the clock.
 //
-// # Beside it
+// # Throttle
 //
-// A Breaker is all or nothing and guards one endpoint. A Throttle sheds load in
-// proportion and guards what lies behind a whole client.
+// A Breaker admits all calls to one endpoint or none. A Throttle rejects a share of
+// a whole client's calls.
 package breaker

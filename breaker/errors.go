@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// ErrOpen is what every rejection matches: errors.Is(err, ErrOpen).
+// ErrOpen matches every *OpenError, by errors.Is.
 var ErrOpen = errors.New("breaker: open")
 
 var (
@@ -15,20 +15,19 @@ var (
 	errSlowProbe = errors.New("the probe was slow")
 )
 
-// An OpenError is a rejection by a breaker that is Open, ForcedOpen, or
-// HalfOpen with all probe permits taken. Rejections of the same moment may
+// An OpenError is the error for a call that a breaker rejects. Several rejections may
 // share one value: do not modify it.
 type OpenError struct {
-	// State is the state that rejected the call: Open, HalfOpen or ForcedOpen.
+	// State is the breaker's state: Open, ForcedOpen, or HalfOpen with all permits
+	// taken.
 	State State
-	// RetryAfter is the time until a call may be let in: what is left of the
-	// open interval, or in HalfOpen of the lease of the probes. It is never
-	// too short, unless Breaker.Hasten ends the interval, and too long by at
-	// most 1/256 of itself and 1 ms. It is 0 in ForcedOpen, which time does not
-	// end.
+	// RetryAfter is the time until the breaker may admit a call: the rest of the open
+	// interval or, in HalfOpen, the time until the probes' permits time out. It may be
+	// too long by 1/256 or 1 ms, whichever is less, and too short only if
+	// Breaker.Hasten ends the interval. It is 0 in ForcedOpen, which has no end.
 	RetryAfter time.Duration
-	// Cause is why the breaker opened: the rule that tripped it, with the text of
-	// the last failure, or the error given to Trip or ForceOpen.
+	// Cause is why the breaker opened: the rule that was met, with the text of the
+	// last failure, or the cause passed to Trip or ForceOpen.
 	Cause error
 }
 
@@ -50,9 +49,9 @@ func (e *OpenError) Is(target error) bool { return target == ErrOpen }
 // Unwrap returns Cause.
 func (e *OpenError) Unwrap() error { return e.Cause }
 
-// A ruleError is the rule that opened a breaker, and the last failure of those that it
-// counted. That is another call's error: errors.Is does not reach it, lest a caller take it
-// for the error of the call that was turned away.
+// A ruleError is the rule that opened a breaker, with the text of the last failure. That
+// failure is the error of another call, not of the rejected one, so Unwrap does not
+// return it.
 type ruleError struct{ rule, last error }
 
 func (r *ruleError) Error() string { return fmt.Sprintf("%v, last: %v", r.rule, r.last) }
@@ -64,7 +63,7 @@ func withLast(rule, last error) error {
 	return &ruleError{rule, last}
 }
 
-// withFailure returns the rule that opens a closed epoch's breaker, with the last failure.
+// withFailure adds the epoch's last failure to a rule.
 func (e *epoch) withFailure(rule error) error {
 	if last := e.failure.Load(); last != nil {
 		return withLast(rule, *last)
@@ -72,8 +71,8 @@ func (e *epoch) withFailure(rule error) error {
 	return rule
 }
 
-// A reopening is the cause of a half-open breaker's return to Open. It keeps
-// the cause of the first opening in sight without growing with each probe.
+// A reopening is why a half-open breaker opened again, with the cause of the first
+// opening. It does not include those in between, which could be many.
 type reopening struct {
 	why   error
 	first error
@@ -83,7 +82,7 @@ func (r *reopening) Error() string { return fmt.Sprintf("%v (first opened: %v)",
 func (r *reopening) Unwrap() error { return r.first }
 
 func reopened(why, cause error) error {
-	if r, ok := cause.(*reopening); ok { //nolint:errorlint // made here, never wrapped
+	if r, ok := cause.(*reopening); ok { //nolint:errorlint // it is never wrapped
 		cause = r.first
 	}
 	if cause == nil {

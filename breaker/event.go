@@ -7,12 +7,12 @@ import (
 
 // An Event is one change of a breaker's state.
 type Event struct {
-	// Seq numbers the changes of one breaker from 1, without gaps.
+	// Seq is the number of the change, from 1 and without gaps.
 	Seq uint64
-	// From and To are the states left and entered; they differ.
+	// From and To are the states before and after the change. They differ.
 	From, To State
-	// At is when the change took effect. For the end of an open interval that
-	// is when the interval was over, which may be before it was noticed.
+	// At is when the change took effect. From Open to HalfOpen, this is the end of
+	// the interval, which may be earlier than the method call that found it.
 	At time.Time
 	// Cause is why the breaker opened. It is nil if To is Closed or Disabled.
 	Cause error
@@ -20,14 +20,14 @@ type Event struct {
 	OpenFor time.Duration
 }
 
-// A feed delivers events in the order of their numbers. Racing transitions
-// may hand them in out of order; the call that closes the gap delivers the rest.
+// A feed delivers events in the order of their numbers. Concurrent transitions may
+// publish them in another order; an event then waits for the ones before it.
 type feed struct {
 	fn func(Event)
 
 	mu      sync.Mutex // protects following; not held while fn runs
 	waiting []Event
-	last    uint64 // Seq of the last event taken for delivery
+	last    uint64 // Seq of the last event returned by next
 	busy    bool   // a goroutine is in drain
 }
 
@@ -38,8 +38,8 @@ func (f *feed) publish(e Event) {
 	f.drain()
 }
 
-// drain delivers what is due, unless another goroutine or an outer call of
-// this one is at it and will do so.
+// drain delivers the events that are next in order. If drain is already running, in
+// another goroutine or in a caller of this one, that call delivers them instead.
 func (f *feed) drain() {
 	f.mu.Lock()
 	if f.busy {
@@ -52,7 +52,7 @@ func (f *feed) drain() {
 		if returned {
 			return
 		}
-		// fn panicked or called Goexit: deliver the rest on the way out.
+		// fn panicked or called Goexit: deliver the rest nevertheless.
 		f.mu.Lock()
 		f.busy = false
 		f.mu.Unlock()
@@ -72,7 +72,7 @@ func (f *feed) drain() {
 	f.mu.Unlock()
 }
 
-// next takes the event that follows the last one, if it has come in.
+// next removes and returns the event after the last one, if it has been published.
 // f.mu is held.
 func (f *feed) next() (Event, bool) {
 	for i, e := range f.waiting {

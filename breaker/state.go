@@ -2,19 +2,19 @@ package breaker
 
 import "strconv"
 
-// An Outcome is what a permitted call has shown about the endpoint.
+// An Outcome is the result of a call, as evidence about the endpoint.
 type Outcome uint8
 
 const (
-	// Success says that the endpoint served the call. An error that the
-	// application returned on purpose is a Success: the endpoint works.
+	// Success: the endpoint served the call. An error that the application returned
+	// is a Success, too, since the endpoint works.
 	Success Outcome = iota
-	// Failure says that the endpoint failed to serve the call: it could not
-	// be reached, broke the connection, or did not answer in time.
+	// Failure: the endpoint could not be reached, broke the connection, or did not
+	// answer in time.
 	Failure
-	// Ignored says that the call proves nothing, for example because the
-	// caller gave up. It changes no statistic; a probe gives its permit back.
-	// Values that are not an Outcome count as Ignored.
+	// Ignored: the call is no evidence, for example because its caller canceled it.
+	// It changes no count, and the permit of a probe is free again. Undefined values
+	// count as Ignored.
 	Ignored
 )
 
@@ -31,25 +31,24 @@ func (o Outcome) String() string {
 	return "Outcome(" + strconv.Itoa(int(o)) + ")"
 }
 
-// A State is what a breaker does with calls.
+// A State is the state of a breaker. The package comment has the transitions.
 type State uint8
 
 const (
-	// Closed lets every call through and counts its outcome.
+	// Closed admits every call and counts its outcome.
 	Closed State = iota
-	// Open rejects every call until the open interval is over.
+	// Open rejects every call until the open interval ends.
 	Open
-	// HalfOpen lets a few probes through and rejects the rest.
+	// HalfOpen admits Config.Probes calls, the probes, and rejects all others.
 	HalfOpen
 	// ForcedOpen rejects every call until Reset.
 	ForcedOpen
-	// Disabled lets every call through and counts nothing, until Reset or
-	// ForceOpen.
+	// Disabled admits every call and counts nothing, until Reset or ForceOpen.
 	Disabled
 
-	// unborn is the state of a breaker that has not been given a time yet.
-	// It is never shown.
-	unborn State = 255
+	// notStarted is the state before the first method call that passes a time. It is
+	// not visible to callers.
+	notStarted State = 255
 )
 
 // String returns the state's name in lower case, such as "half-open".

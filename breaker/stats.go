@@ -8,37 +8,36 @@ func (b *Breaker) State(now time.Time) State {
 	return e.state
 }
 
-// Stats is what a breaker knows at one moment. Counts that belong to another
-// state than the current one are 0.
+// Stats describes a breaker at one moment. A count that does not apply to the state is 0.
 type Stats struct {
-	// State is the state, and Since when it began. Since is the first time
-	// given to the breaker if the state never changed.
+	// State is the state.
 	State State
+	// Since is when State began: the time passed to the first method call, if the
+	// state has never changed.
 	Since time.Time
-	// DownSince is when the breaker left Closed or Disabled, however often it was Open,
-	// HalfOpen or ForcedOpen since. It is zero while the breaker is Closed or Disabled.
+	// DownSince is when the breaker last left Closed or Disabled. It is zero while the
+	// breaker is in one of them.
 	DownSince time.Time
-	// Calls, Failures and Slow count, while Closed, the calls that ended within
-	// Config.Window: all that were not Ignored, the failed ones and the slow
-	// ones (if Config.SlowCall is on; a failed call may be slow too).
+	// Calls is the number of calls that ended within Config.Window, Ignored ones apart.
+	// Failures of them failed, and Slow of them were slow; a call may be both. Closed only.
 	Calls, Failures, Slow int
-	// Window is Config.Window, also if that was 0 for the default.
+	// Window is the length of the window, with Config's default applied.
 	Window time.Duration
-	// ConsecutiveFailures counts, while Closed, failures since a success.
+	// ConsecutiveFailures is the number of failures since the last success. Closed only.
 	ConsecutiveFailures int
-	// Probes counts, while HalfOpen, the probes in flight.
+	// Probes is the number of probes in flight. HalfOpen only.
 	Probes int
-	// RetryAfter is the time until Allow may grant a permit, as in OpenError;
-	// 0 if it would now.
+	// RetryAfter is the time until Allow may grant a permit, as in OpenError; 0 if it
+	// would grant one now.
 	RetryAfter time.Duration
-	// Trips counts how often the breaker has opened. Reset does not clear it.
+	// Trips is how often the breaker has opened. Reset does not clear it.
 	Trips uint64
-	// Cause is, while Open, HalfOpen or ForcedOpen, why the breaker opened.
+	// Cause is why the breaker opened. It is nil in Closed and Disabled.
 	Cause error
 }
 
-// Stats returns the statistics at now. Racing calls may be counted in one
-// field and not yet in another.
+// Stats returns the statistics at now. A concurrent call may be counted in one field
+// and not yet in another.
 func (b *Breaker) Stats(now time.Time) Stats {
 	e, at := b.at(now)
 	s := Stats{State: e.state, Since: e.since, DownSince: e.down, Window: b.cfg.Window, Trips: e.trips, Cause: e.cause}

@@ -2,15 +2,14 @@ package breaker
 
 import "time"
 
-// at returns the epoch in force now and its age. It makes the two changes that
-// time alone brings: a breaker begins with the first time it is given, and an
-// open interval ends.
+// at returns the current epoch and its age. It makes the two transitions that depend on
+// the time only: the first state begins, and an open interval ends.
 func (b *Breaker) at(now time.Time) (*epoch, time.Duration) {
 	for {
 		e := b.cur.Load()
 		age := e.elapsed(now)
 		switch {
-		case e.state == unborn:
+		case e.state == notStarted:
 			s := Closed
 			if b.cfg.Disabled {
 				s = Disabled
@@ -32,7 +31,7 @@ func (b *Breaker) newEpoch(s State, now time.Time) *epoch {
 	return e
 }
 
-// follow returns an epoch that may take the place of e.
+// follow returns a new epoch that may replace e.
 func (b *Breaker) follow(e *epoch, s State, now time.Time) *epoch {
 	if now.Before(e.start) {
 		now = e.start
@@ -57,8 +56,8 @@ func (b *Breaker) follow(e *epoch, s State, now time.Time) *epoch {
 	return next
 }
 
-// move makes next the current epoch if e still is, and announces the change
-// of state, if it is one.
+// move replaces e by next if e is still the current epoch, and reports whether it did.
+// It publishes an event if the state changes.
 func (b *Breaker) move(e, next *epoch) bool {
 	if !b.cur.CompareAndSwap(e, next) {
 		return false
@@ -76,11 +75,11 @@ func (b *Breaker) move(e, next *epoch) bool {
 	return true
 }
 
-// open moves the breaker from e to Open for d, or for the next interval of
-// the growth if d is 0.
+// open moves the breaker from e to Open for d or, if d is 0 or less, for the next of the
+// growing intervals.
 func (b *Breaker) open(e *epoch, now time.Time, d time.Duration, cause error) bool {
 	next := b.follow(e, Open, now)
-	next.cause, next.openFor, next.given = cause, d, d > 0
+	next.cause, next.openFor, next.byTrip = cause, d, d > 0
 	if d <= 0 {
 		next.openFor = b.cfg.interval(next.level)
 		next.level++
@@ -91,12 +90,12 @@ func (b *Breaker) open(e *epoch, now time.Time, d time.Duration, cause error) bo
 	return b.move(e, next)
 }
 
-// Trip opens the breaker for at least d, for a reason its own rules cannot
-// see, such as the verdict of a failure detector. With d of 0 or less it opens
-// for the next interval of the growth, as after a failure, and a breaker that
-// is open stays as it is. A breaker that is open for less than d is open
-// for d from now on; Trip never shortens. ForcedOpen and Disabled stay. A nil
-// cause means "tripped by hand".
+// Trip opens the breaker for a reason that its rules do not cover, such as a failure
+// detector's conviction. A nil cause means "tripped by hand".
+//
+// It opens for d or, if d is 0 or less, as long as after a failure. If the breaker is
+// open, Trip extends the interval to d from now, and never shortens it. It does not
+// change ForcedOpen or Disabled.
 func (b *Breaker) Trip(now time.Time, d time.Duration, cause error) {
 	if cause == nil {
 		cause = errTripped
@@ -117,12 +116,12 @@ func (b *Breaker) Trip(now time.Time, d time.Duration, cause error) {
 	}
 }
 
-// Hasten ends an open interval that has grown, once it has lasted for OpenFor: for an
-// owner that has few other endpoints, and would rather ask too often. It leaves an
-// interval that was given to Trip, and every other state, as it is.
+// Hasten ends the open interval if it has lasted for Config.OpenFor or longer. It is for
+// a caller with few other endpoints, which should probe more often. It does not end an
+// interval that Trip set by d, and does nothing in other states.
 func (b *Breaker) Hasten(now time.Time) {
 	e, age := b.at(now)
-	if e.state == Open && !e.given && age >= b.cfg.OpenFor {
+	if e.state == Open && !e.byTrip && age >= b.cfg.OpenFor {
 		b.move(e, b.follow(e, HalfOpen, now))
 	}
 }
@@ -130,8 +129,8 @@ func (b *Breaker) Hasten(now time.Time) {
 // ForceOpen makes the breaker reject every call until Reset. The cause may be nil.
 func (b *Breaker) ForceOpen(now time.Time, cause error) { b.set(now, ForcedOpen, cause) }
 
-// Reset closes the breaker, from any state, with an empty window and the
-// first open interval ahead. Results of calls allowed before do not count.
+// Reset closes the breaker, from any state, with an empty window. The next open interval
+// is Config.OpenFor. Results of calls that were permitted before do not count.
 func (b *Breaker) Reset(now time.Time) { b.set(now, Closed, nil) }
 
 func (b *Breaker) set(now time.Time, s State, cause error) {

@@ -6,13 +6,12 @@ import "sync/atomic"
 //
 //	tick:24 | bad:20 | total:20
 //
-// so that it is recycled and counted in by one compare-and-swap, with no
-// moment at which a reader sees a new tick with old counts. Idle time needs
-// no sweep: a slice whose tick is out of range does not count. A slice stops
-// counting at 2^20-1 calls and so keeps its ratio.
+// so one compare-and-swap both clears an old slice and counts a call in it, and a reader
+// never sees a new tick with old counts. A slice with a tick out of range does not
+// count. At 2^20-1 calls a slice stops counting, which keeps its ratio of failures.
 //
-// Ticks count slices since the epoch began. They wrap after 2^24, which an
-// old slice would have to sit out untouched, to the tick, to count again.
+// Tick n is the n-th slice since the epoch began. Ticks wrap at 2^24: a slice that is
+// not written for exactly that long would count again.
 type window struct {
 	slots [slices]atomic.Uint64
 }
@@ -28,22 +27,22 @@ const (
 	good = 1
 	bad  = 1<<countBits | 1
 
-	// halfFull is set in a slice with a count of 2^19 or more. Below, there is
-	// room for all that may add at the same moment without comparing.
+	// halfFull are the bits that are set in a slice with a count of 2^19 or more. A
+	// slice below that has room for all concurrent additions without a comparison.
 	halfFull = 1<<(countBits-1) | 1<<(2*countBits-1)
 
-	// lateTicks is how far ahead of a writer a slice may be and still be seen
-	// as newer, rather than as older by a wrap of the tick.
+	// lateTicks is how far a slice's tick may be ahead of the writer's. One further
+	// ahead is an old tick from before the wrap.
 	lateTicks = 1 << 12
 )
 
-// add counts one call, good or bad, at tick. A call that is late by more than
-// the whole window is outside it and is not counted.
+// add counts one call, good or bad, at tick. It does not count a call whose slice has
+// been reused for a later tick.
 func (w *window) add(tick, call uint64) {
 	slot := &w.slots[tick%slices]
 	for {
 		old := slot.Load()
-		// The usual case needs no comparison: should the slice be recycled
+		// The usual case needs no compare-and-swap: if the slice is reused
 		// meanwhile, the call counts in the new one.
 		if old>>tickShift == tick&tickMask && old&halfFull == 0 {
 			slot.Add(call)

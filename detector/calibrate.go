@@ -2,27 +2,28 @@ package detector
 
 import "math"
 
-// levels is the number of levels of phi that are held to their promise.
+// levels is the number of levels of phi that are calibrated.
 const levels = 4
 
-// A calibration maps what a law says to phi, so that a living peer exceeds 1,
-// 2, 3 and 4 in a share of 10^-1 … 10^-4 of its intervals whether or not the law
-// fits. Each knot is the law's level that is exceeded by one of these shares.
-// It is found by counting: exceeded, it grows by a step; not exceeded, it shrinks
-// by that fraction of the step which balances at the promised share. In the
-// long run the shares are right for any sequence of intervals, because the
-// steps must cancel out: adaptive conformal inference (Gibbs and Candès,
-// NeurIPS 2021), in the logarithm of the level.
+// A calibration maps the mixture's phi, the raw level, to phi, so that a live peer
+// exceeds a phi of 1, 2, 3 and 4 in a share of 10^-1 … 10^-4 of its intervals, even if
+// the mixture does not fit. Knot i is the raw level that shares[i] of the intervals
+// exceed.
+//
+// Knots are estimated by adaptive conformal inference (Gibbs and Candès, NeurIPS 2021)
+// on a logarithmic scale: an interval that exceeds a knot raises it by a step, and any
+// other lowers it by share/(1-share) of a step. The steps cancel out at the wanted share,
+// whatever the sequence of intervals.
 type calibration [levels]float64
 
-// steps are larger for the rarer levels, which have less to learn from: some
-// 200, 400, 1500 and 5000 intervals are what each knot remembers.
+// steps are larger for higher levels, which are exceeded less often. The knots
+// remember about 200, 400, 1500 and 5000 intervals.
 var steps = [levels]float64{0.025, 0.05, 0.1, 0.2}
 
 var shares = [levels]float64{1e-1, 1e-2, 1e-3, 1e-4}
 
-// grow and shrink are the factors of the steps; their logarithms, not they
-// themselves, must cancel out.
+// grow and shrink are the factors of a step up and down. It is their logarithms that
+// must cancel out.
 var grow, shrink = func() (up, down [levels]float64) {
 	for i, step := range steps {
 		up[i], down[i] = math.Exp(step*(1-shares[i])), math.Exp(-step*shares[i])
@@ -30,30 +31,30 @@ var grow, shrink = func() (up, down [levels]float64) {
 	return up, down
 }()
 
-// doubt is how far below its nominal level a knot may sink. Nothing is
-// learned from a peer so regular that no knot is ever exceeded.
-const doubt = 0.4
+// minKnot is the least value of a knot, as a share of its level. Without it, the knots
+// of a very regular peer, which are never exceeded, would fall to 0.
+const minKnot = 0.4
 
-// uncalibrated takes the law at its word.
+// uncalibrated returns the calibration with a phi equal to the raw level.
 func uncalibrated() calibration { return calibration{1, 2, 3, 4} }
 
-// learn takes note of an interval at whose end the law said raw.
+// learn adjusts the knots to an interval with a given raw level at its end.
 func (c *calibration) learn(raw float64) {
 	for i := range c {
 		if raw > c[i] {
 			c[i] *= grow[i]
-		} else if c[i] > doubt*float64(i+1) {
+		} else if c[i] > minKnot*float64(i+1) {
 			c[i] *= shrink[i]
 		}
 	}
 }
 
-// phi is linear between the knots. Beyond the last, where there are no counts, it
-// follows the law, or less than the law in the measure that it boasted.
+// phi interpolates linearly between the knots. Beyond the last one it rises like the raw
+// level, or more slowly if the raw levels have been too high.
 func (c *calibration) phi(raw float64) float64 {
 	low := 0.0
 	for i, high := range c {
-		high = max(high, low+1e-3) // knots learn each by itself and may cross
+		high = max(high, low+1e-3) // knots are independent and may cross
 		if raw < high {
 			return float64(i) + (raw-low)/(high-low)
 		}

@@ -6,58 +6,56 @@ import (
 	"time"
 )
 
-// Bounds that keep n·Σx² within 128 bits and every sum of times within 64.
+// With these bounds n·Σx² fits into 128 bits, and every sum of times into 64.
 const (
 	maxWindow   = 10_000
-	maxInterval = 1 << 50 // ns, 13 days: a longer interval counts as this long
+	maxInterval = 1 << 50 // ns, 13 days; a longer interval counts as this one
 	maxSetting  = 24 * time.Hour
 )
 
-// Config describes a Detector. The zero Config is a sound default for a peer
-// that is probed once a second.
+// Config describes a Detector. The zero Config suits a peer that is pinged once a
+// second.
 type Config struct {
-	// Model is the law of silence. Zero is LossAware.
+	// Model is the distribution of a live peer's silences. 0 means LossAware.
 	Model Model
 
-	// WindowSize is the number of intervals remembered: for Normal and
-	// Exponential the length of the window, 8 bytes each and allocated as it
-	// fills; for LossAware the memory over which the past fades. Zero is 1000,
-	// as in the paper.
+	// WindowSize is the number of intervals remembered. Normal and Exponential keep
+	// them in a window, with 8 bytes each; LossAware weights them by age. 0 means
+	// 1000, as in the paper.
 	WindowSize int
 
-	// MinStdDev is the floor of the standard deviation, without which a regular
-	// peer would be suspected of the first microsecond of lateness. Zero is
-	// 100 ms, as in Akka; negative is no floor (in truth, 1 ns).
+	// MinStdDev is the lower bound of the standard deviation. Without it, a very
+	// regular peer would be suspected after a microsecond's delay. 0 means 100 ms, as
+	// in Akka; negative means 1 ns.
 	MinStdDev time.Duration
 
-	// AcceptablePause is the lateness that raises no suspicion: garbage
-	// collection, a retransmission. Zero is 500 ms; negative is none.
+	// AcceptablePause is a delay that raises no suspicion, such as a garbage
+	// collection or a retransmission. 0 means 500 ms; negative means none.
 	AcceptablePause time.Duration
 
-	// FirstInterval is the expected time between heartbeats: the length of a
-	// probe slot. The window starts with two samples, a quarter below and a
-	// quarter above it, as in Akka, so that a peer that dies before its first
-	// heartbeat is found too. Zero is 1 s. Negative is none: phi is 0 until an
-	// interval has been seen, and proofs are not gathered in slots.
+	// FirstInterval is the expected time between heartbeats, and the length of a probe
+	// slot. The detector begins with two intervals, a quarter shorter and a quarter
+	// longer, as in Akka, so that it also detects a peer that dies before its first
+	// heartbeat. 0 means 1 s. Negative means none: phi is 0 until the first interval
+	// has ended, and every proof of life ends an interval.
 	FirstInterval time.Duration
 
-	// MaxInterval keeps longer intervals out of the window, as in Cassandra.
-	// Zero sets no length and relies on Akka's rule, which holds for positive
-	// values also: an interval at whose end the peer was suspect is an outage
-	// and stays out. If there was another outage in its memory, LossAware
-	// learns of it, but no more than that it was as long as what convicts.
-	// Negative records every interval, as in the paper; a 300 s outage then
-	// blinds the detector for a window's length.
+	// MaxInterval is the longest interval that is learned, as in Cassandra. 0 means no
+	// limit; negative means that every interval is learned, as in the paper.
+	//
+	// Unless it is negative, outages are not learned: intervals during which phi
+	// reached Threshold, as in Akka. Otherwise one of 300 s would disable detection for
+	// the next WindowSize intervals. LossAware does learn an outage if WindowSize holds
+	// another one, but as no longer than the silence that convicts.
 	MaxInterval time.Duration
 
-	// MaxSilence bounds the time of detection under LossAware: phi is at least
-	// Threshold from this length of silence on, even if the peer was seen to
-	// pause for so long that phi would ask for more patience. Zero is no bound
-	// for a peer that sends heartbeats unprompted, and twice FirstInterval plus
-	// AcceptablePause once Expect is used; negative is no bound.
+	// MaxSilence bounds the detection time of LossAware: after a silence of this
+	// length, phi is Threshold or more, even if the peer often pauses for longer. 0
+	// means twice FirstInterval plus AcceptablePause if Expect is used, and else no
+	// bound; negative means no bound.
 	MaxSilence time.Duration
 
-	// Threshold is the phi from which Suspect reports true. Zero is 8.
+	// Threshold is the phi at which Suspect reports true. 0 means 8.
 	Threshold float64
 }
 
@@ -109,7 +107,7 @@ func (c Config) validate() error {
 	return nil
 }
 
-// fieldError is a field of a Config that makes no sense.
+// A fieldError reports an invalid field of a Config.
 type fieldError struct {
 	field string
 	value any
@@ -118,7 +116,7 @@ type fieldError struct {
 
 func (e *fieldError) Error() string { return "detector: " + e.In("Config") }
 
-// In returns the text for a Config that its user knows by another name.
+// In returns the error's text with another name for the Config.
 func (e *fieldError) In(config string) string {
 	return fmt.Sprintf("%s.%s is %v; want %s", config, e.field, e.value, e.want)
 }

@@ -6,35 +6,36 @@ import (
 	"time"
 )
 
-// epoch is the reading of a detector's clock at its first call. It is above
-// zero, so that zero can mean never.
+// epoch is the detector's time at its first call. It is not 0, because 0 means that
+// there is no time.
 const epoch = 1
 
 // A Detector watches one peer. Make it with New. All methods may be called
-// concurrently; those that read take no lock, and of those that report only
-// one in each probe slot does.
+// concurrently. Phi, Suspect, Deadline and Stats take no lock; Expect and Heartbeat
+// take one at most once per probe slot.
 type Detector struct {
 	cfg  Config                    // with defaults
 	base atomic.Pointer[time.Time] // the time of the first call
 
-	// Times are ns, epoch at base. The silence began at the later of the two.
-	since atomic.Int64 // the first unanswered Expect; never if nothing is owed
-	proof atomic.Int64 // the last proof of life; 0 before the first
-	due   atomic.Int64 // a proof from then on is a sample
-	asked atomic.Bool  // Expect was called: silence is what is owed
+	// Times are in ns; epoch is the time base. A silence begins at the later of since
+	// and proof.
+	since   atomic.Int64 // the first unanswered Expect; never if no answer is owed
+	proof   atomic.Int64 // the last proof of life; 0 before the first
+	due     atomic.Int64 // when the probe slot ends: the next proof of life ends an interval
+	expects atomic.Bool  // Expect has been called
 
 	timeout atomic.Int64 // the silence at which phi is Config.Threshold
-	latch   latch        // the law
+	latch   latch        // holds the distribution
 
 	mu     sync.Mutex // protects following
 	window *window    // Normal and Exponential
 	memory memory     // LossAware
 	scale  calibration
-	skip   bool // the interval under way is no sample
+	skip   bool // the current interval is not learned
 }
 
-// New returns a detector that has heard nothing yet and trusts the peer, or an
-// error that names the field of cfg that makes no sense.
+// New returns a detector for a peer that owes no answer and has sent nothing yet. The
+// error names the invalid field.
 func New(cfg Config) (*Detector, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -55,34 +56,33 @@ func New(cfg Config) (*Detector, error) {
 	return d, nil
 }
 
-// Expect reports that something was sent now that the peer owes an answer for.
-// The first since the last proof of life starts the silence; those after it
-// change nothing. It is meant to be called for every request and costs a load
-// or two.
+// Expect reports that a request was sent at now: the peer owes an answer. The first
+// Expect after a proof of life begins a silence. Call Expect for every request; while an
+// answer is owed it costs two atomic loads.
 func (d *Detector) Expect(now time.Time) {
-	if d.asked.Load() && d.since.Load() != never {
+	if d.expects.Load() && d.since.Load() != never {
 		return
 	}
 	at := d.at(now)
-	if !d.asked.Load() {
-		d.begun()
+	if !d.expects.Load() {
+		d.firstExpect()
 	}
 	d.since.CompareAndSwap(never, at)
 }
 
-// begun makes this a detector of what is owed.
-func (d *Detector) begun() {
+// firstExpect ends the mode of unprompted heartbeats.
+func (d *Detector) firstExpect() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.asked.CompareAndSwap(false, true) {
-		d.since.Store(never) // it was the last heartbeat's
-		d.publish()          // with the bound of MaxSilence
+	if d.expects.CompareAndSwap(false, true) {
+		d.since.Store(never) // was the time of the last heartbeat
+		d.publish()          // because MaxSilence now has another default
 	}
 }
 
-// Heartbeat reports proof of life at now: any answer, even an error. All that
-// was owed until now counts as answered. It is meant to be called for every
-// answer: between samples it is an atomic store or two.
+// Heartbeat reports proof of life at now: any answer, even an error. It answers every
+// earlier Expect. Call Heartbeat for every answer; within a probe slot it costs a few
+// atomic operations.
 func (d *Detector) Heartbeat(now time.Time) {
 	at := d.at(now)
 	if at < d.due.Load() {
@@ -92,7 +92,7 @@ func (d *Detector) Heartbeat(now time.Time) {
 	d.sample(at)
 }
 
-// answer ends the silence. What was sent after at is still owed.
+// answer ends the silence. A request sent after at is still owed an answer.
 func (d *Detector) answer(at int64) {
 	for {
 		p := d.proof.Load()
@@ -101,7 +101,7 @@ func (d *Detector) answer(at int64) {
 		}
 	}
 	rest := int64(never)
-	if !d.asked.Load() {
+	if !d.expects.Load() {
 		rest = at
 	}
 	s := d.since.Load()
@@ -110,18 +110,18 @@ func (d *Detector) answer(at int64) {
 	}
 }
 
-// sample ends the silence and learns from the interval that ends with it.
+// sample ends the silence and learns the interval that ends at the same time.
 func (d *Detector) sample(at int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	asked := d.asked.Load()
-	if asked && at < d.due.Load() { // another proof of this slot was first
+	expects := d.expects.Load()
+	if expects && at < d.due.Load() { // another goroutine has learned the interval
 		d.answer(at)
 		return
 	}
 	last, start := d.proof.Load(), d.start()
 	d.answer(at)
-	if asked {
+	if expects {
 		d.due.Store(at + int64(d.cfg.FirstInterval)/2)
 	}
 	skip := d.skip
@@ -133,9 +133,9 @@ func (d *Detector) sample(at int64) {
 	if start < at {
 		silence = at - start
 	}
-	if slot := int64(d.cfg.FirstInterval); asked && slot > 0 {
-		// Time in which nothing was owed says nothing; at most a slot of it
-		// counts, and no less than a slot in all.
+	if slot := int64(d.cfg.FirstInterval); expects && slot > 0 {
+		// The time in which no answer was owed is no evidence: at most a slot of it
+		// counts. An interval is a slot at least.
 		interval = max(slot, min(interval-silence, slot)+silence)
 	}
 	if interval = d.admit(interval, silence); interval > 0 {
@@ -144,10 +144,9 @@ func (d *Detector) sample(at int64) {
 	}
 }
 
-// admit returns what is to be learned from an interval: nothing, 0, if it is an
-// outage and no part of ordinary life. It must be asked while the law is still
-// that of the time before the interval's end: an implementation that moves the
-// time stamp first finds no silence, and no outage ever.
+// admit returns the length to learn of an interval, or 0 if it is not to be learned. It
+// must be called before the distribution and the timeout change: they decide whether the
+// interval is an outage.
 func (d *Detector) admit(interval, silence int64) int64 {
 	limit, timeout := int64(d.cfg.MaxInterval), d.timeout.Load()
 	switch {
@@ -157,13 +156,13 @@ func (d *Detector) admit(interval, silence int64) int64 {
 		return 0
 	case silence < timeout:
 		return interval
-	case d.cfg.Model == LossAware && d.memory.again():
-		return min(interval, timeout) // at least that
+	case d.cfg.Model == LossAware && d.memory.recordOutage():
+		return min(interval, timeout)
 	}
 	return 0
 }
 
-// seed makes two samples of what is expected, as Akka does.
+// seed adds two intervals around the expected one, as Akka does.
 func (d *Detector) seed(first int64) {
 	if d.cfg.Model == LossAware {
 		d.memory.seed(first)
@@ -185,10 +184,9 @@ func (d *Detector) learn(interval int64) {
 	d.memory.add(interval)
 }
 
-// publish makes the law of what was learned and shows it to the readers. The
-// caller holds mu.
+// publish computes the distribution and stores it for the readers. The caller holds mu.
 func (d *Detector) publish() {
-	l := law{cfg: &d.cfg, limit: d.maxSilence()}
+	l := distribution{cfg: &d.cfg, limit: d.maxSilence()}
 	if d.cfg.Model == LossAware {
 		l.n = int(d.memory.n)
 		l.mix = d.memory.mixture(float64(d.cfg.MinStdDev))
@@ -202,18 +200,18 @@ func (d *Detector) publish() {
 	d.timeout.Store(l.when(d.cfg.Threshold, d.timeout.Load()))
 }
 
-// law returns what was published last.
-func (d *Detector) law() law {
-	l := law{cfg: &d.cfg, limit: d.maxSilence()}
+// distribution returns the published distribution.
+func (d *Detector) distribution() distribution {
+	l := distribution{cfg: &d.cfg, limit: d.maxSilence()}
 	l.unpack(d.latch.load())
 	return l
 }
 
-// maxSilence is Config.MaxSilence without its zero.
+// maxSilence returns Config.MaxSilence with its default, or never.
 func (d *Detector) maxSilence() int64 {
 	limit := int64(d.cfg.MaxSilence)
 	switch {
-	case limit == 0 && d.asked.Load() && d.cfg.FirstInterval > 0:
+	case limit == 0 && d.expects.Load() && d.cfg.FirstInterval > 0:
 		return 2*int64(d.cfg.FirstInterval) + int64(d.cfg.AcceptablePause)
 	case limit <= 0:
 		return never
@@ -221,29 +219,28 @@ func (d *Detector) maxSilence() int64 {
 	return limit
 }
 
-// Phi returns the suspicion at now, from 0 without bound. It is 0 if nothing is
-// owed. It does not fall while the silence lasts, but for the rounding of its
-// last digits.
+// Phi returns the suspicion at now: 0 or more, and 0 if no answer is owed. It does not
+// fall during a silence, except for rounding.
 func (d *Detector) Phi(now time.Time) float64 {
 	start := d.start()
 	if start == never {
 		return 0
 	}
-	l := d.law()
+	l := d.distribution()
 	return l.phi(max(0, d.at(now)-start))
 }
 
-// Suspect reports whether Phi has reached Config.Threshold at now. It compares
-// the silence with a published length and computes no logarithm.
+// Suspect reports whether Phi has reached Config.Threshold at now. It is faster than
+// Phi: it compares the silence with a precomputed length.
 func (d *Detector) Suspect(now time.Time) bool {
-	// Without a base nothing was ever owed. A time before it counts as the base: the
-	// difference could overflow.
+	// Without a base, no answer has been owed. at returns no time before the base, so
+	// the difference does not overflow.
 	return d.base.Load() != nil && d.at(now)-d.start() >= d.timeout.Load()
 }
 
-// Deadline returns the first nanosecond at which Phi is phi or more if nothing
-// is heard until then, and the zero Time if nothing is owed or phi is out of
-// reach for centuries. A reader that sleeps until then need not poll.
+// Deadline returns the time at which Phi reaches phi if there is no proof of life until
+// then. It is exact to the nanosecond, so a caller can sleep until then and need not
+// poll. It returns the zero Time if no answer is owed, or if Phi would take centuries.
 func (d *Detector) Deadline(phi float64) time.Time {
 	start := d.start()
 	if start == never {
@@ -251,7 +248,7 @@ func (d *Detector) Deadline(phi float64) time.Time {
 	}
 	silence := d.timeout.Load()
 	if phi != d.cfg.Threshold {
-		l := d.law()
+		l := d.distribution()
 		if mean, _ := l.middle(); phi < d.cfg.Threshold/2 {
 			silence = int64(mean) + int64(d.cfg.AcceptablePause)
 		}
@@ -263,9 +260,9 @@ func (d *Detector) Deadline(phi float64) time.Time {
 	return d.time(start + silence)
 }
 
-// Excuse reports that the fault was ours: this process was paused, the clock
-// was suspended. What is owed is owed only since now, and the interval under
-// way is no sample. It convicts no peer.
+// Excuse reports that this process, and not the peer, may be the cause of the silence:
+// the process was paused, or the machine suspended. A silence begins again at now, and
+// the current interval is not learned.
 func (d *Detector) Excuse(now time.Time) {
 	at := d.at(now)
 	d.restart()
@@ -277,17 +274,16 @@ func (d *Detector) Excuse(now time.Time) {
 	}
 }
 
-// Forget reports that nothing is owed any more: the connection was replaced or
-// the peer is known to be gone. Phi is 0 until the next Expect, or the next
-// Heartbeat where Expect is not used. What was learned stays, so that a second
-// crash is found as fast as the first.
+// Forget reports that no answer is owed any more: the connection was replaced, or the
+// peer is known to be down. Phi is 0 until the next Expect or, without Expect, the next
+// Heartbeat. The learned intervals remain.
 func (d *Detector) Forget(now time.Time) {
 	d.at(now)
 	d.restart()
 	d.since.Store(never)
 }
 
-// restart keeps the interval under way out of the window.
+// restart begins a new interval and discards the current one.
 func (d *Detector) restart() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -295,12 +291,12 @@ func (d *Detector) restart() {
 	d.due.Store(0)
 }
 
-// start returns when the silence began, or never if nothing is owed.
+// start returns when the silence began, or never if no answer is owed.
 func (d *Detector) start() int64 {
 	return max(d.since.Load(), d.proof.Load())
 }
 
-// at returns now as the detector's clock shows it.
+// at converts now to the detector's time.
 func (d *Detector) at(now time.Time) int64 {
 	base := d.base.Load()
 	if base == nil {

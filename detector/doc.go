@@ -1,36 +1,45 @@
-// Package detector tells how likely it is that a peer is dead, from what was
-// heard of it. The answer is phi, the accrual level of Hayashibara, Defago,
-// Yared and Katayama (SRDS 2004): phi = -log10 of the chance that a living
-// peer would be silent for this long or longer. A phi of 3 is wrong about once
-// in a thousand silences; what to do at which level is the caller's affair.
+// Package detector is an accrual failure detector. It computes phi, the suspicion
+// that a peer is dead, from the peer's answers or heartbeats:
 //
-// Two calls are the evidence and one is the answer:
+//	phi = -log10 of the probability that a live peer is silent for this long or longer
 //
-//	d.Expect(now)    // something was sent that the peer owes an answer for
-//	d.Heartbeat(now) // proof of life: anything at all came back
-//	d.Phi(now)       // how suspicious is the silence
+// (Hayashibara, Defago, Yared and Katayama, SRDS 2004). At a phi of 3, one silence in
+// a thousand is that of a live peer. The caller decides what to do at which level.
 //
-// Silence counts only while something is owed: it runs from the first
-// unanswered Expect, or from the last proof of life if that is later. An idle
-// peer therefore stays trusted, and bursts of answers do not teach the
-// detector the traffic in place of the peer: one sample enters the window in
-// each probe slot (Config.FirstInterval), and none counts as shorter than the
-// slot, because a peer that is asked once a slot may be silent for that long.
+// Three calls suffice:
 //
-// A detector on which Expect was never called is the detector of the paper:
-// the peer sends heartbeats unprompted, silence runs from the last Heartbeat, and
-// every interval is a sample. The first Expect ends that, for good; a caller
-// that will use Expect calls it before the first Heartbeat.
+//	d.Expect(now)    // a request was sent: the peer owes an answer
+//	d.Heartbeat(now) // proof of life: the peer has sent anything
+//	d.Phi(now)       // the suspicion
 //
-// A silence may be the fault of this side: a Guard finds that this process was
-// paused or the machine suspended, and Crowd that most peers fell silent at once. Both convict no peer; Excuse then starts the silences
-// anew. Plan turns the detection time that is wanted into a ping interval and a
-// Config, and Gray tells when the detector's view of a peer and that of its
-// users have differed for long.
+// # Silence
 //
-// A Detector starts no goroutine and reads no clock. All methods may be called
-// concurrently. Times should carry Go's monotonic reading, as those of time.Now
-// do, so that steps of the wall clock are not seen; a time that runs backwards
-// counts as no time passed. Phi is never NaN and never infinite, and does not
-// fall while the silence lasts, but for the rounding of its last digits.
+// A silence begins with the first unanswered Expect, or with the last proof of life if
+// that is later. It lasts until the next proof of life. An idle peer owes no answer, so
+// its phi is 0.
+//
+// The detector learns one interval for each probe slot (Config.FirstInterval), so a
+// burst of answers counts once. An interval counts as a slot at least, since a peer that
+// is pinged once per slot may be silent for that long.
+//
+// If Expect is never called, the detector is that of the paper: the peer sends
+// heartbeats unprompted, a silence begins with each Heartbeat, and every interval
+// is learned. The first Expect ends this mode for good. A caller that uses Expect should
+// call it before the first Heartbeat.
+//
+// # Beside the detector
+//
+//   - Guard finds that this process was paused or the machine suspended, and
+//     CheckIsolation that most peers became silent at the same time. In both cases no
+//     peer should be convicted, and Excuse restarts the silences.
+//   - Plan returns the ping interval and the Config for a given detection time.
+//   - Gray finds a lasting difference between the detector's view of a peer and the
+//     application's.
+//
+// # Time
+//
+// The package starts no goroutine and reads no clock. Times should have a monotonic
+// reading, as those of time.Now have, so that changes of the wall clock have no effect.
+// A time earlier than a previous one counts as that one. Phi is never NaN or infinite.
+// It does not fall during a silence, except for rounding.
 package detector

@@ -10,14 +10,15 @@ import (
 type Comparison uint8
 
 const (
-	// Agree means that both views are the same, or differ for less than Gray.After.
+	// Agree: both views are the same, or have differed for less than Gray.After.
 	Agree Comparison = iota
 
-	// GrayFailure means that the peer shows signs of life and fails its callers.
+	// GrayFailure: the detector does not suspect the peer, but the application's calls
+	// fail.
 	GrayFailure
 
-	// FalseAlarm means that the peer is suspect and serves its users well, as when
-	// pings are filtered or starved.
+	// FalseAlarm: the detector suspects the peer, but the application's calls succeed.
+	// For example, pings are filtered or delayed.
 	FalseAlarm
 )
 
@@ -34,25 +35,25 @@ func (c Comparison) String() string {
 	return fmt.Sprintf("Comparison(%d)", uint8(c))
 }
 
-// Gray compares the two views of one peer: differential observability, the mark
-// of gray failure (Huang and others, HotOS 2017). The zero Gray is ready for
-// use. It is not for concurrent use.
+// A Gray compares the detector's view of a peer with the application's. If they differ,
+// the failure is gray: "differential observability" (Huang and others, HotOS 2017). The
+// zero Gray is ready for use. It is not safe for concurrent use.
 type Gray struct {
-	// After is how long the views must differ without a break. Zero is 10 s.
+	// After is how long the views must differ without interruption. 0 means 10 s.
 	After time.Duration
 
-	differ Comparison // how they differ, Agree if they do not
-	since  time.Time
-	last   time.Time  // when Observe was called last
+	differ Comparison // how the views differ now, or Agree
+	since  time.Time  // since when
+	last   time.Time  // the last call of Observe
 	result Comparison // of the last call of Observe
 }
 
-// Observe takes note of both views at now: suspected by the detector, and
-// failing by the application's own measure, such as its rate of errors or its
-// latency. It returns the comparison, and whether that has changed.
+// Observe records both views at now: whether the detector suspects the peer, and
+// whether the peer fails by the application's own measure, such as an error rate or a
+// latency. It returns the comparison, and whether the comparison has changed.
 //
-// It is to be called only where the application has a view: it uses the peer, and has
-// done so since the last call of Observe. A gap of After or more is a break.
+// Call Observe only if the application has used the peer since the last call. If there
+// is no call for After or longer, the comparison starts anew.
 func (g *Gray) Observe(now time.Time, suspected, failing bool) (result Comparison, changed bool) {
 	differ := Agree
 	switch {

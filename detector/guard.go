@@ -5,29 +5,29 @@ import (
 	"time"
 )
 
-// A Fault is a reason to blame ourselves, and no peer, for a silence.
+// A Fault is a fault of the local side that may explain a silence.
 type Fault uint8
 
 const (
-	// NoFault means that nothing speaks against us.
+	// NoFault: no local fault was found.
 	NoFault Fault = iota
 
-	// Paused means that this process did not run when it meant to. It was
-	// stopped, frozen, throttled or collecting garbage, and has yet to read the
-	// answers that wait for it. CLOCK_MONOTONIC runs on through all of these.
+	// Paused: this process did not run on time. It was stopped, frozen, throttled or
+	// collecting garbage, and may not have read answers that have arrived. The
+	// monotonic clock continues meanwhile.
 	Paused
 
-	// Slept means that the wall clock ran ahead of the monotonic one, which
-	// stands still while the machine is suspended. Peers may have closed our
-	// connections. A wall clock set forward looks the same.
+	// Slept: the wall clock advanced more than the monotonic clock, which stops while
+	// the machine is suspended. Peers may have closed their connections to us. If the
+	// wall clock is set forward, the result is the same.
 	Slept
 
-	// SetBack means that the wall clock was set back. Silences are measured by the
-	// monotonic clock and are not affected.
+	// SetBack: the wall clock was set back. Silences are not affected, since they are
+	// measured by the monotonic clock.
 	SetBack
 
-	// Isolated means that most peers fell silent together, which they do when our
-	// network fails and hardly ever by themselves.
+	// Isolated: most peers became silent at the same time. The usual reason is the
+	// local network.
 	Isolated
 )
 
@@ -48,28 +48,26 @@ func (f Fault) String() string {
 	return fmt.Sprintf("Fault(%d)", uint8(f))
 }
 
-// Excuses reports whether silences up to now are to be excused, with
-// Detector.Excuse, on account of the fault.
+// Excuses reports whether the fault may explain silences. If so, call Detector.Excuse
+// for all peers.
 func (f Fault) Excuses() bool { return f == Paused || f == Slept || f == Isolated }
 
-// A Guard finds the faults that are ours, as Lifeguard (Dadgar, Phillips and
-// Currey, 2017) advises. It is given each wake-up of the loop that judges
-// the peers, before any peer is judged. The zero Guard is ready for use. It is
-// not for concurrent use: it belongs to that loop.
+// A Guard finds local faults, as Lifeguard (Dadgar, Phillips and Currey, 2017) advises.
+// The loop that checks the peers calls Wake each time that it wakes, before it checks
+// any. The zero Guard is ready for use. It is not safe for concurrent use.
 type Guard struct {
-	// Tolerance is how late a wake-up, and how far apart the clocks, may be
-	// without meaning. Zero is 250 ms, a quarter of the default slot. It
-	// should be below Config.AcceptablePause, for a pause that is not noticed
-	// counts against the peers.
+	// Tolerance is the largest delay of a wake-up, and the largest difference of the
+	// clocks, that is no fault. 0 means 250 ms, a quarter of the default probe slot. It
+	// should be less than Config.AcceptablePause: a shorter pause of this process looks
+	// like a silence of the peers.
 	Tolerance time.Duration
 
 	last time.Time
 }
 
-// Wake reports a wake-up at now that was meant for due, and returns the fault
-// that it shows. A zero due is a wake-up that was not planned, which is never
-// late. Both times must come from time.Now or be derived from its results, or
-// else have no monotonic reading, and then Slept and SetBack are not found.
+// Wake reports that the loop woke at now, which was planned for due, and returns the
+// fault found. A zero due means that the wake-up was not planned, and so is never late.
+// Without monotonic readings in both times, Slept and SetBack are not found.
 func (g *Guard) Wake(now, due time.Time) Fault {
 	tolerance := g.Tolerance
 	if tolerance == 0 {
@@ -94,21 +92,21 @@ func (g *Guard) Wake(now, due time.Time) Fault {
 	return NoFault
 }
 
-// Crowd returns Isolated if at least half of peers, and no fewer than three, are
-// at level phi or above at now, and otherwise NoFault. Peers of which nothing is
-// owed are no witnesses and do not count.
-func Crowd(now time.Time, phi float64, peers ...*Detector) Fault {
-	asked, silent := 0, 0
+// CheckIsolation returns Isolated if at least three peers have a phi of the given value
+// or more at now, and they are at least half of the peers that owe an answer. Otherwise
+// it returns NoFault.
+func CheckIsolation(now time.Time, phi float64, peers ...*Detector) Fault {
+	owing, silent := 0, 0
 	for _, d := range peers {
 		if d.start() == never {
 			continue
 		}
-		asked++
+		owing++
 		if d.Phi(now) >= phi {
 			silent++
 		}
 	}
-	if silent >= 3 && 2*silent >= asked {
+	if silent >= 3 && 2*silent >= owing {
 		return Isolated
 	}
 	return NoFault

@@ -42,7 +42,7 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-func TestCrowd(t *testing.T) {
+func TestCheckIsolation(t *testing.T) {
 	now := start.Add(10 * time.Second)
 	for _, c := range []struct {
 		silent, well, idle int
@@ -70,7 +70,7 @@ func TestCrowd(t *testing.T) {
 			}
 			peers = append(peers, d)
 		}
-		require.Equal(t, c.want, detector.Crowd(now, 8, peers...), "%+v", c)
+		require.Equal(t, c.want, detector.CheckIsolation(now, 8, peers...), "%+v", c)
 	}
 }
 

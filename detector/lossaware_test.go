@@ -46,8 +46,8 @@ func TestDetectionTime(t *testing.T) {
 	}
 }
 
-// TestDetectionTimeOfBeats is the same for a peer that beats by itself, where
-// nothing but the law bounds the time.
+// TestDetectionTimeOfBeats is the same for a peer that sends heartbeats unprompted, where
+// only the distribution bounds the time.
 func TestDetectionTimeOfBeats(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 5, 20, 100, 1000} {
 		d := regular(t, detector.Config{}, n, time.Second)

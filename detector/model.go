@@ -2,26 +2,26 @@ package detector
 
 import "strconv"
 
-// A Model is the law that silences of a living peer are taken to follow.
+// A Model is the probability distribution assumed for a live peer's silences.
 type Model uint8
 
 const (
-	// LossAware is the default: a mixture over the number of heartbeats lost
-	// in a row, with a heavy tail that shrinks as evidence grows, calibrated by
-	// counting, so that phi keeps its promise under loss, pauses and jitter,
-	// where Normal is off by up to a hundred times. A living peer exceeds 1, 2, 3
-	// and 4 in a share of 10^-1 … 10^-4 of its intervals, AcceptablePause apart;
-	// higher levels are extrapolated. It keeps a handful of numbers and no
-	// window, and allocates nothing after New and the first call.
+	// LossAware, the default, is a mixture of distributions: one for each number of
+	// heartbeats lost in a row, and a tail whose weight falls with the number of
+	// intervals. It is calibrated: a live peer exceeds a phi of 1, 2, 3 and 4 in a share
+	// of 10^-1 … 10^-4 of its intervals (without AcceptablePause), also with loss,
+	// pauses and jitter, where the share under Normal can be a hundred times as large.
+	// Higher levels are extrapolated. It keeps no window, and allocates nothing after
+	// the first call.
 	LossAware Model = iota
 
-	// Normal is the paper's: the normal law with the mean and the population
-	// variance of the window, exact at any tail: neither the cap of 15.95 of
-	// 1-erf nor Akka's logistic, whose 8 is truly 7.06.
+	// Normal is the model of the paper: the normal distribution with the mean and the
+	// population variance of the window. Phi is exact for any silence. A computation by
+	// 1-erf would end at 15.95, and Akka's approximation gives 8 for 7.06.
 	Normal
 
-	// Exponential is Cassandra's: phi = silence / (mean ln 10), which reaches 8
-	// after 18.4 means. Slow, and hard to fool.
+	// Exponential is Cassandra's model: phi = silence / (mean ln 10). It reaches 8
+	// after 18.4 times the mean: it detects late, with few false alarms.
 	Exponential
 )
 

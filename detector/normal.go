@@ -4,10 +4,9 @@ import "math"
 
 var halfLn2Pi = math.Log(2*math.Pi) / 2
 
-// phiZ returns -log10 Q(z), where Q is the upper tail of the normal law. It is
-// right to 1e-14 relative for z >= -8 and finite for every finite z, because
-// each branch computes the small quantity itself rather than 1 minus a number
-// close to 1: 1-erf is 0, and phi infinite, from z = 8.2; erfc from 38.5.
+// phiZ returns -log10 Q(z), where Q is the upper tail of the normal distribution. Its
+// relative error is below 1e-14 for z >= -8, and it is finite for every finite z. (1-erf
+// is 0, and its logarithm infinite, from z = 8.2 on, and erfc from 38.5 on.)
 func phiZ(z float64) float64 {
 	switch {
 	case z < 0:

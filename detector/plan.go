@@ -5,32 +5,33 @@ import (
 	"time"
 )
 
-// The bounds of Plan: pings every 10 ms, and settings of at most a day.
+// The bounds of Plan: a ping every 10 ms, and Config's largest duration.
 const (
 	minDetection = 40 * time.Millisecond
 	maxDetection = maxSetting
 )
 
-// A Schedule is how to watch a peer so that its death is detected in time.
+// A Schedule says how often to ping a peer, and the Config of its detector.
 type Schedule struct {
-	// Interval is the length of a slot: ping at its end unless there was proof
-	// of life in its second half. So an idle peer is pinged once per Interval, and a
-	// busy one not at all.
+	// Interval is the length of a probe slot. Ping at the end of each slot, unless there
+	// was proof of life in its second half. So an idle peer is pinged once per Interval,
+	// and a busy one never.
 	Interval time.Duration
 
-	// Config is for a detector that is given these pings by Expect.
+	// Config is for a detector whose Expect is called for each ping.
 	Config Config
 }
 
-// Plan returns the cheapest schedule by which a peer that dies at any moment is
-// convicted within detection, at most: one slot and a half until something is
-// owed, and then two slots and a half of silence. The least silence that could
-// convict is a slot and a half, which a slow call may owe to a live peer before
-// the first ping is sent, so that a slot remains for the network and for
-// pauses: detection must be above four times the longest pause to forgive. It
-// must be from 40 ms to 24 h.
+// Plan returns the schedule with the fewest pings that convicts a dead peer within
+// detection, which must be from 40 ms to 24 h.
 //
-// Convictions cannot come sooner than the caller looks: see Detector.Deadline.
+// The slot is a quarter of detection. A peer that dies owes an answer after one slot and
+// a half at most, and is convicted after two slots and a half of silence. A live peer
+// that runs a slow call may be silent for a slot and a half before the first ping; the
+// remaining slot is for the network and for pauses. So detection must be more than four
+// times the longest pause to tolerate.
+//
+// The caller must check the peer in time: see Detector.Deadline.
 func Plan(detection time.Duration) (Schedule, error) {
 	if detection < minDetection || detection > maxDetection {
 		return Schedule{}, fmt.Errorf("detector: Plan for detection within %v; want from %v to %v",

@@ -2,21 +2,21 @@ package detector
 
 import "time"
 
-// Stats is a detector's view at one moment, for logs and dashboards.
+// Stats describes a detector at one moment.
 type Stats struct {
-	Mean      time.Duration // of the intervals remembered
-	StdDev    time.Duration // of the same, not below Config.MinStdDev
-	Samples   int           // intervals remembered, the two of the start among them
+	Mean      time.Duration // mean of the intervals
+	StdDev    time.Duration // standard deviation of the intervals, Config.MinStdDev at least
+	Samples   int           // number of intervals, including the two of Config.FirstInterval
 	LastProof time.Time     // the last proof of life; zero before the first
-	OwedSince time.Time     // when the silence began; zero if nothing is owed
-	Phi       float64       // now
-	Threshold float64       // the phi that convicts
-	Timeout   time.Duration // the silence that reaches it; math.MaxInt64 if none does
+	OwedSince time.Time     // when the silence began; zero if no answer is owed
+	Phi       float64       // the suspicion
+	Threshold float64       // Config.Threshold with its default
+	Timeout   time.Duration // the silence at which phi reaches Threshold; math.MaxInt64 if none does
 }
 
 // Stats returns the detector's view of the peer at now.
 func (d *Detector) Stats(now time.Time) Stats {
-	at, l := d.at(now), d.law()
+	at, l := d.at(now), d.distribution()
 	mean, sd := l.middle()
 	s := Stats{
 		Mean:      time.Duration(mean),

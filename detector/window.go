@@ -5,10 +5,10 @@ import (
 	"math/bits"
 )
 
-// A window is the last size intervals with their sum and sum of squares in
-// integers. Running sums in floats lose what they were made for: the variance
-// of intervals of 100 ms ± 551 ns reads 46 µs, and one huge interval leaves a
-// residue for ever; squares in 64 bits overflow after 923 such intervals.
+// A window is the last size intervals with their sum and sum of squares, as integers.
+// Sums in floating point are too inexact: for intervals of 100 ms ± 551 ns they give a
+// deviation of 46 µs, and the error of one very long interval remains for ever. Squares
+// in 64 bits overflow after 923 such intervals.
 type window struct {
 	size int
 	ring []int64 // ns, 0 to maxInterval; grows to size
@@ -43,8 +43,8 @@ func (w *window) drop(x uint64) {
 	w.sqHi, _ = bits.Sub64(w.sqHi, hi, b)
 }
 
-// mean returns the mean as an integer and a rest below 1, so that the
-// difference to a time of like size keeps its digits.
+// mean returns the mean as an integer and a fraction, so that no digits are lost when it
+// is subtracted from a time of similar size.
 func (w *window) mean() (whole int64, frac float64) {
 	n := uint64(len(w.ring))
 	if n == 0 {
@@ -53,8 +53,8 @@ func (w *window) mean() (whole int64, frac float64) {
 	return int64(w.sum / n), float64(w.sum%n) / float64(n)
 }
 
-// stdDev returns the population standard deviation, sqrt(n·Σx² - (Σx)²) / n:
-// the difference is taken in integers and rounded once.
+// stdDev returns the population standard deviation, sqrt(n·Σx² - (Σx)²) / n. The
+// difference is exact: it is rounded only once.
 func (w *window) stdDev() float64 {
 	n := uint64(len(w.ring))
 	if n == 0 {

@@ -190,7 +190,7 @@ func (c *core) isIsolated(now time.Time, slot time.Duration) detector.Fault {
 		all = append(all, e.detector)
 	}
 	at := int64(now.Sub(c.born))
-	if detector.Crowd(now, suspectPhi, all...) == detector.Isolated {
+	if detector.CheckIsolation(now, suspectPhi, all...) == detector.Isolated {
 		c.isolated.Store(at)
 	}
 	if last := c.isolated.Load(); last > 0 && at-last < int64(slot) {

@@ -198,8 +198,8 @@ func (a *akka) hear(b beat) {
 
 func (a *akka) deadline() time.Duration { return a.until }
 
-// cassandra is the exponential law over intervals no longer than a limit,
-// convicted at phi 8, which is 18.4 means.
+// cassandra is the exponential distribution, with the mean of the intervals up to a limit.
+// It convicts at a phi of 8, after 18.4 times the mean.
 type cassandra struct {
 	limit time.Duration
 	mean  *mean

@@ -38,7 +38,7 @@ func shares(cfg detector.Config, beats []beat, warm int) [4]float64 {
 	return above
 }
 
-// kept tells whether every share is within a factor of two of its promise.
+// kept reports whether every share is within a factor of two of the promised one.
 func kept(s [4]float64) bool {
 	for k, x := range s {
 		want := math.Pow10(-k - 1)
@@ -49,7 +49,7 @@ func kept(s [4]float64) bool {
 	return true
 }
 
-// bare is a detector with nothing between phi and the law: no floor, no pause.
+// bare returns a Config without a minimal deviation and an acceptable pause.
 func bare(m detector.Model, eta time.Duration) detector.Config {
 	c := detector.Config{Model: m, FirstInterval: eta, MinStdDev: -1, AcceptablePause: -1}
 	if m == detector.Normal {

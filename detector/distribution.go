@@ -5,13 +5,14 @@ import "math"
 // never is a time or a length of silence that is not reached.
 const never = math.MaxInt64
 
-// A law is what the intervals so far say of silence.
-type law struct {
+// A distribution is that of the length of a live peer's silences, estimated from the
+// intervals.
+type distribution struct {
 	cfg   *Config // with defaults
-	limit int64   // MaxSilence without its zero
-	n     int
+	limit int64   // MaxSilence with its default, or never
+	n     int     // intervals
 
-	whole int64   // ns; Normal and Exponential, whose mean is whole + frac
+	whole int64   // ns; the mean of Normal and Exponential is whole + frac
 	frac  float64 // ns
 	sd    float64 // ns, not below MinStdDev
 
@@ -19,17 +20,17 @@ type law struct {
 	scale calibration
 }
 
-// lawWords is the size of a law in a latch.
-const lawWords = 11
+// distributionWords is the size of a distribution in a latch.
+const distributionWords = 11
 
-// pack returns the numbers that unpack makes the law of.
-func (l *law) pack() [lawWords]uint64 {
-	w := [lawWords]uint64{uint64(l.n)}
+// pack returns the distribution as words; unpack is the inverse.
+func (l *distribution) pack() [distributionWords]uint64 {
+	w := [distributionWords]uint64{uint64(l.n)}
 	if l.cfg.Model != LossAware {
 		w[1], w[2], w[3] = uint64(l.whole), math.Float64bits(l.frac), math.Float64bits(l.sd)
 		return w
 	}
-	for i, f := range [lawWords - 1]float64{
+	for i, f := range [distributionWords - 1]float64{
 		l.mix.period, l.mix.sd, l.mix.first, l.mix.again, l.mix.tail, l.mix.scale,
 		l.scale[0], l.scale[1], l.scale[2], l.scale[3],
 	} {
@@ -38,7 +39,7 @@ func (l *law) pack() [lawWords]uint64 {
 	return w
 }
 
-func (l *law) unpack(w [lawWords]uint64) {
+func (l *distribution) unpack(w [distributionWords]uint64) {
 	f := func(i int) float64 { return math.Float64frombits(w[i]) }
 	l.n = int(w[0])
 	if l.cfg.Model != LossAware {
@@ -50,8 +51,8 @@ func (l *law) unpack(w [lawWords]uint64) {
 	l.scale = calibration{f(7), f(8), f(9), f(10)}
 }
 
-// phi returns the suspicion after silence ns.
-func (l *law) phi(silence int64) float64 {
+// phi returns the suspicion after a silence in ns.
+func (l *distribution) phi(silence int64) float64 {
 	if l.n == 0 {
 		return 0
 	}
@@ -70,17 +71,17 @@ func (l *law) phi(silence int64) float64 {
 	return phiZ((float64(silence-l.whole-pause) - l.frac) / l.sd)
 }
 
-// middle returns the mean interval and its deviation.
-func (l *law) middle() (mean, sd float64) {
+// middle returns the mean and the standard deviation of the intervals, in ns.
+func (l *distribution) middle() (mean, sd float64) {
 	if l.cfg.Model == LossAware {
 		return l.mix.period, l.mix.sd
 	}
 	return float64(l.whole), l.sd
 }
 
-// when returns the least silence at which phi is reached, or never. Secants
-// lead close to it, and a bracket that is then halved makes it exact.
-func (l *law) when(phi float64, guess int64) int64 {
+// when returns the least silence at which phi is reached, or never. It begins with the
+// secant method and ends with bisection, which makes it exact.
+func (l *distribution) when(phi float64, guess int64) int64 {
 	if !(phi > 0) {
 		return 0
 	}
@@ -110,9 +111,9 @@ func (l *law) when(phi float64, guess int64) int64 {
 	}
 }
 
-// aim improves a guess at when phi is reached. Any result is good enough for
-// when; this one saves it most of the way.
-func (l *law) aim(phi float64, guess int64) int64 {
+// aim improves a guess at the silence at which phi is reached, by the secant method. when
+// is correct with any guess, and faster with a good one.
+func (l *distribution) aim(phi float64, guess int64) int64 {
 	const far = 1 << 62
 	x, y := guess, l.phi(guess)-phi
 	if math.Abs(y) < 1e-9 {
@@ -127,7 +128,7 @@ func (l *law) aim(phi float64, guess int64) int64 {
 		x, y = next, l.phi(next)-phi
 		d := y * (float64(x-was) / (y - wasY))
 		if !(math.Abs(d) > 1 && math.Abs(d) < float64(x)) {
-			break // there, or on a plateau
+			break // close enough, or phi is constant here
 		}
 		next = x - int64(d)
 	}

@@ -38,15 +38,15 @@ func TestMixtureOracle(t *testing.T) {
 	}
 }
 
-// TestCalibrationBound: the long-run share is right for any sequence, here one
-// that the law has never heard of, to within what the steps can have moved.
+// TestCalibrationBound: in the long run the shares are right for any sequence of raw
+// levels, up to the size of the steps.
 func TestCalibrationBound(t *testing.T) {
 	const n = 1_000_000
 	r := rand.New(rand.NewPCG(5, 5))
 	c := uncalibrated()
 	var above [levels]float64
 	for i := range n {
-		raw := 40 * math.Abs(math.Sin(float64(i)/1e5)) * r.ExpFloat64() // a wandering, boastful law
+		raw := 40 * math.Abs(math.Sin(float64(i)/1e5)) * r.ExpFloat64() // too high, and it varies
 		phi := c.phi(raw)
 		for k := range above {
 			if phi > float64(k+1) {
@@ -127,8 +127,7 @@ func TestMemory(t *testing.T) {
 	require.LessOrEqual(t, wild.spread, 4*wild.period*wild.period)
 }
 
-// TestLatch: a reader never sees half of one law and half of the next, as
-// where mean and deviation are guarded one by one.
+// TestLatch: a reader never sees parts of two distributions.
 func TestLatch(t *testing.T) {
 	var l latch
 	var wg sync.WaitGroup
@@ -152,7 +151,7 @@ func TestLatch(t *testing.T) {
 		})
 	}
 	for v := range uint64(400_000) {
-		var words [lawWords]uint64
+		var words [distributionWords]uint64
 		for i := range words {
 			words[i] = v
 		}
