@@ -5,43 +5,42 @@ import (
 	"time"
 )
 
-// PingMethod is the method that package rpcx calls to ask for a sign of life. No
-// net/rpc server has it; rpcx.Serve answers it. A connection that lets requests wait for a place lets this one pass,
-// since its answer says whether the others are worth waiting for.
+// PingMethod is the method of the pings of package rpcx. Stock net/rpc servers reply that
+// they do not have it, which is proof of life, too. A connection that limits the number
+// of requests in flight must not delay a ping.
 const PingMethod = "rpcx.Ping"
 
-// An Answer is what a peer did that sent no reply.
+// An Answer says how a peer has reacted to a request that got no JSON-RPC reply.
 type Answer uint8
 
 const (
-	// NoAnswer: nothing came. The peer may be gone.
+	// NoAnswer: nothing was received. The peer may be down.
 	NoAnswer Answer = iota
-	// Rejected: the peer works, and does not accept this request, nor would another
-	// peer of its kind.
+	// Rejected: the peer works but does not accept this request. Its replicas would not
+	// accept the request either.
 	Rejected
-	// Busy: the peer works, and asks for fewer requests or for later ones.
+	// Busy: the peer works but asks for fewer or later requests.
 	Busy
-	// Failed: the peer, or what stands before it, says that it does not work, or
-	// answers nonsense.
+	// Failed: the peer, or a proxy before it, reports a failure or sends an invalid
+	// reply.
 	Failed
 )
 
-// An ExchangeError ends one call that gets no reply, and nothing else. It comes from
-// connections whose requests do not depend on each other, such as
-// jsonhttp.Conn. Their Read returns it between two replies and can be called again;
-// the JSON client codecs make it the error of its call: a text for net/rpc's Client,
-// and ErrorReader has it whole.
+// An ExchangeError is the error of one call that gets no reply. It comes from a
+// connection whose requests are independent of each other, such as jsonhttp.Conn: Read
+// returns it between two replies, and can be called again. A JSON client codec makes it
+// the error of the call: its text is in rpc.Response.Error, and ErrorReader returns it.
 type ExchangeError struct {
 	// Seq is the call's number, rpc.Request.Seq.
 	Seq uint64
-	// NotRun says that it is certain that the method has not run and will not.
+	// NotRun says that the method certainly has not run and will not run.
 	NotRun bool
-	// Answer is what the peer did.
+	// Answer says how the peer has reacted.
 	Answer Answer
-	// RetryAfter is for how long the peer asks to be spared; 0 if it does not say.
+	// RetryAfter is how long the peer asks the client to wait; 0 if it does not say.
 	RetryAfter time.Duration
-	// Err is the cause. If it is a *DecodeError, the reply did come, so that the method
-	// has run, and could not be used.
+	// Err is the cause. A *DecodeError means that the method has run, but its reply
+	// cannot be decoded.
 	Err error
 }
 
@@ -51,7 +50,7 @@ func (e *ExchangeError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *ExchangeError) Unwrap() error { return e.Err }
 
-// exchangeError returns the *ExchangeError that err is, or nil.
+// exchangeError returns the *ExchangeError that err is or wraps, or nil.
 func exchangeError(err error) *ExchangeError {
 	if err == nil {
 		return nil
@@ -61,14 +60,13 @@ func exchangeError(err error) *ExchangeError {
 	return end
 }
 
-// Canceler is implemented by connections that can end one call and leave the others
-// alone, and by the JSON client codecs, which ask their connection.
+// A Canceler is a connection that can cancel one call without an effect on others. The
+// JSON client codecs implement it by means of their connection.
 type Canceler interface {
-	// Cancel gives up the call with the number seq: its request does not leave any more,
-	// and its reply is not waited for. It reports whether it is certain that the method
-	// has not run and will not. It does not block, may be called at any time, also after
-	// Close, and concurrently with everything. A call that is given up ends with an
-	// ExchangeError, unless its reply was faster. Of numbers that are not known, such as
-	// those of calls that have ended, nothing is certain.
+	// Cancel cancels the call with the number seq: its request is not sent any more, and
+	// its reply is not waited for. The call ends with an *ExchangeError, unless its reply
+	// has arrived before. Cancel reports whether the method certainly has not run and
+	// will not run; it returns false for the number of a call that has ended. It does not
+	// block. It may be called concurrently with any method, and after Close.
 	Cancel(seq uint64) (notRun bool)
 }

@@ -168,7 +168,7 @@ func reserved(err error) bool {
 	if err == nil {
 		return false
 	}
-	for _, text := range []string{"gob keeps to itself", "of several kinds", "not defined", "in an interface", "more elements than bytes", "unexpected EOF"} {
+	for _, text := range []string{"gob uses for type definitions", "of several kinds", "not defined", "in an interface", "more elements than bytes", "unexpected EOF"} {
 		if strings.Contains(err.Error(), text) {
 			return true
 		}

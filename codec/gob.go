@@ -10,20 +10,19 @@ import (
 	"sync/atomic"
 )
 
-// Gob makes codecs for gob, net/rpc's own wire format. A stock net/rpc peer at
-// the other end does not notice the difference. The zero Gob is the default.
+// Gob makes codecs for gob, the wire format of net/rpc. They are compatible with net/rpc
+// peers. The zero Gob is the default.
 type Gob struct {
 	// MaxFrame is the largest frame, header and body, in bytes. 0 means 64 MiB;
-	// negative means no limit. A frame beyond it is a *FrameError.
+	// negative means no limit. The error for a larger frame is a *FrameError.
 	MaxFrame int64
 }
 
-// NewGobClient returns the default client codec for gob: Gob{}.NewClient. It fits
-// wherever a func(io.ReadWriteCloser) rpc.ClientCodec is wanted.
+// NewGobClient returns the default client codec for gob: Gob{}.NewClient.
 func NewGobClient(conn io.ReadWriteCloser) rpc.ClientCodec { return Gob{}.NewClient(conn) }
 
-// NewClient returns a client codec over conn. One goroutine at a time may write
-// requests, and another one read replies, as net/rpc's Client does.
+// NewClient returns a client codec over conn. One goroutine at a time may write requests,
+// while another one reads replies.
 func (g Gob) NewClient(conn io.ReadWriteCloser) rpc.ClientCodec {
 	c := &gobClient{conn: conn}
 	c.in.init(conn, maxFrame(g.MaxFrame))
@@ -67,10 +66,9 @@ func (c *gobClient) Close() error { return c.conn.Close() }
 // NewGobServer returns the default server codec for gob: Gob{}.NewServer.
 func NewGobServer(conn io.ReadWriteCloser) rpc.ServerCodec { return Gob{}.NewServer(conn) }
 
-// NewServer returns a server codec over conn, for rpc.ServeCodec. A reply that
-// cannot be encoded, or is larger than MaxFrame, becomes an error reply to that
-// one call. A failed write closes conn, because net/rpc's server does not notice
-// it and would read on.
+// NewServer returns a server codec over conn, for rpc.ServeCodec. If a reply cannot be
+// encoded, or is larger than MaxFrame, an error is sent in its place. A failed write
+// closes conn, because net/rpc's server ignores the error.
 func (g Gob) NewServer(conn io.ReadWriteCloser) rpc.ServerCodec {
 	s := &gobServer{conn: conn}
 	s.in.init(conn, maxFrame(g.MaxFrame))
@@ -82,17 +80,17 @@ type gobServer struct {
 	conn     io.ReadWriteCloser
 	in       gobReader
 	canceled func(seq uint64) // nil without metadata
-	// answersMeta says that the client takes metadata. The first request decides.
+	// answersMeta says that the client understands metadata. The first request decides.
 	answersMeta atomic.Bool
-	asked       bool // a request has come; the reader's
+	asked       bool // a request has been read; used by the reader only
 
 	send    sync.Mutex // protects following, and the order of replies
 	out     gobWriter
-	replied bool // a reply was written, or tried
-	// trial encodes replies that hold interfaces once more, ahead of out, whose
-	// encoder could not be used after a failure in the middle of one.
+	replied bool // the first reply has been written, or has failed
+	// trial encodes a reply that may hold an interface before out does: out's encoder
+	// cannot be used any more after an error in such a reply.
 	trial     *gob.Encoder
-	trialSize counter // what trial has sent of the last reply
+	trialSize counter // size of the last reply that trial has encoded
 
 	once sync.Once // closes conn
 	err  error     // what closing it returned
@@ -126,7 +124,7 @@ func (s *gobServer) WriteResponse(r *rpc.Response, body any) error {
 	return s.WriteResponseMeta(r, nil, body)
 }
 
-// write sends a reply, or in its place an error. The caller holds send.
+// write sends a reply, or an error in its place. The caller holds send.
 func (s *gobServer) write(h gobHeader, body any) error {
 	if answers := s.answersMeta.Load(); !answers {
 		h.response = nil
@@ -148,9 +146,9 @@ func (s *gobServer) write(h gobHeader, body any) error {
 	return err
 }
 
-// try encodes a body that out could not recover from.
+// try returns an error if a body that may hold an interface cannot be encoded.
 func (s *gobServer) try(body any) error {
-	if body == nil || !s.out.delicate(reflect.TypeOf(body)) {
+	if body == nil || !s.out.mayHoldInterface(reflect.TypeOf(body)) {
 		return nil
 	}
 	if s.trial == nil {
@@ -158,7 +156,7 @@ func (s *gobServer) try(body any) error {
 	}
 	s.trialSize = 0
 	err := encodeGob(s.trial, body)
-	if err != nil || s.trialSize > keepBuffer { // it keeps room for as much
+	if err != nil || s.trialSize > keepBuffer { // it keeps a buffer of this size
 		s.trial = nil
 	}
 	if err != nil {
@@ -180,6 +178,6 @@ func (s *gobServer) Close() error {
 	return s.err
 }
 
-// unencodable is the text of the error reply in place of one that could not be
-// encoded.
+// unencodable returns the text of the error that is sent in place of a reply that cannot
+// be encoded.
 func unencodable(err *EncodeError) string { return "codec: the reply cannot be sent: " + err.Error() }

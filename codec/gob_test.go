@@ -271,13 +271,13 @@ func TestHugeFrame(t *testing.T) {
 	require.ErrorContains(t, err, "codec.Gob.MaxFrame")
 
 	long := `{"id":1,"result":"` + strings.Repeat("x", 1000)
-	for knob, c := range map[string]rpc.ClientCodec{
+	for limitName, c := range map[string]rpc.ClientCodec{
 		"codec.JSON.MaxFrame":  codec.JSON{MaxFrame: 1000}.NewClient(play([]byte(long))),
 		"codec.JSON2.MaxFrame": codec.JSON2{MaxFrame: 1000}.NewClient(play([]byte(long))),
 	} {
 		err := c.ReadResponseHeader(new(rpc.Response))
 		require.ErrorAs(t, err, &frame)
-		require.ErrorContains(t, err, knob)
+		require.ErrorContains(t, err, limitName)
 	}
 }
 

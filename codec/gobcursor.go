@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// A cursor reads gob's primitive encodings from one message. Reading past the
-// end or a malformed number sets bad and yields zeros from then on.
+// A cursor reads gob's primitive values from one message. At the end, or at a malformed
+// number, it sets bad and returns zeros from then on.
 type cursor struct {
 	b   []byte
 	bad bool
@@ -30,7 +30,7 @@ func (c *cursor) int() int64 {
 	return int64(u >> 1)
 }
 
-// bytes reads a counted run of bytes. The result aliases the message.
+// bytes reads bytes after their count. The result aliases the message.
 func (c *cursor) bytes() []byte {
 	n := c.uint()
 	if n > uint64(len(c.b)) {
@@ -42,9 +42,9 @@ func (c *cursor) bytes() []byte {
 	return p
 }
 
-// field reads on in a struct: past field i (-1 at its start), whose value has been
-// consumed, to the next one present, whose value then follows. It returns false
-// at the struct's end, which may also be, for package gob, the message's.
+// field reads the number of the next field of a struct, whose value follows. i is the
+// number of the field read last, or -1. It returns false at the end of the struct or, as
+// package gob does, of the message.
 func (c *cursor) field(i int) (int, bool) {
 	if len(c.b) == 0 {
 		return 0, false
@@ -59,10 +59,9 @@ func (c *cursor) field(i int) (int, bool) {
 	return i + int(delta), true
 }
 
-// parseUint reads an unsigned integer as gob writes it: one byte below 128, or
-// the negated count of the big-endian bytes that follow. It returns the value
-// and the number of bytes it takes: 0 if more bytes are needed, -1 if it is
-// malformed.
+// parseUint reads gob's unsigned integer: one byte below 128, or a negated count and that
+// many big-endian bytes. It returns the value and its length in bytes. The length is 0 if
+// more bytes are needed, and -1 if the integer is malformed.
 func parseUint(b []byte) (v uint64, n int) {
 	if len(b) == 0 {
 		return 0, 0

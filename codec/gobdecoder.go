@@ -6,22 +6,22 @@ import (
 	"sync"
 )
 
-// gobDecoder decodes values of a stream, each of which it is given with the definitions of
-// the stream so far. It tells its gob.Decoder each definition once, ahead of the first value
-// behind it. One that has failed, or has skipped a value with definitions inside, may have
-// missed some; it is replaced and told all of them again.
+// gobDecoder decodes the values of a stream. It passes each type definition to its
+// gob.Decoder once, before the next value. After an error the gob.Decoder may lack some
+// definitions. Then a new one gets all definitions again.
 type gobDecoder struct {
-	dec  *gob.Decoder // nil until needed, and after a failure
-	fed  int          // how much of the definitions dec has been given
-	feed gobFeed      // what dec reads
+	dec  *gob.Decoder // nil until needed, and after an error
+	fed  int          // number of bytes of definitions that dec has read
+	feed gobFeed      // the input of dec
 }
 
-// decode decodes a value. Of the definitions, those from before on lie in it.
+// decode decodes value into v. defs are all definitions of the stream up to and including
+// those in the value; the latter begin at before.
 func (d *gobDecoder) decode(defs []byte, before int, value []byte, v any) error {
 	if d.dec == nil {
 		d.dec, d.fed = gob.NewDecoder(&d.feed), 0
 	}
-	known := max(d.fed, before) // a value that is decoded twice brings nothing new
+	known := max(d.fed, before) // if the value is decoded again, its definitions are known
 	d.feed = gobFeed{defs[d.fed:known], value}
 	err := decodeGob(d.dec, v)
 	d.feed = gobFeed{}
@@ -31,32 +31,32 @@ func (d *gobDecoder) decode(defs []byte, before int, value []byte, v any) error 
 	}
 	d.fed = len(defs)
 	if len(value) > keepBuffer {
-		d.shed()
+		d.releaseBuffer()
 	}
 	return nil
 }
 
-// gobZero is an int, in a message of its own.
+// gobZero is the message of an int.
 var gobZero = []byte{3, 2 * gobInt, 0, 0}
 
-// shed has the decoder receive another message: it keeps its copy of the last one
-// until then.
-func (d *gobDecoder) shed() {
+// releaseBuffer decodes a short message, because a gob.Decoder keeps a copy of the last
+// message until the next one.
+func (d *gobDecoder) releaseBuffer() {
 	d.feed = gobFeed{gobZero}
 	if decodeGob(d.dec, nil) != nil {
-		d.dec = nil // out of reach
+		d.dec = nil // cannot happen
 	}
 }
 
-// gobLater decodes the replies of one connection that were kept.
-type gobLater struct {
+// gobRawDecoder decodes the RawReplies of one connection.
+type gobRawDecoder struct {
 	mu sync.Mutex // protects following
 	gobDecoder
 }
 
-// decode is gobDecoder's for values that come in any order. One that is older than the last
-// has a decoder of its own, which need not forget definitions.
-func (l *gobLater) decode(defs []byte, before int, value []byte, v any) error {
+// decode is gobDecoder.decode for values in any order. A value that is older than the last
+// one gets a new decoder, since a decoder cannot forget definitions.
+func (l *gobRawDecoder) decode(defs []byte, before int, value []byte, v any) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.dec != nil && l.fed > before {
@@ -74,8 +74,8 @@ func decodeGob(dec *gob.Decoder, v any) (err error) {
 	return dec.Decode(v)
 }
 
-// gobFeed reads out two pieces. It is an io.ByteReader, so that a gob.Decoder
-// takes no more than it decodes.
+// gobFeed is a reader of two slices, one after the other. It is an io.ByteReader, so that
+// a gob.Decoder does not read ahead.
 type gobFeed [2][]byte
 
 func (f *gobFeed) Read(p []byte) (int, error) {

@@ -2,8 +2,8 @@ package codec
 
 import "net/rpc"
 
-// The headers with metadata. A peer that is net/rpc's skips the fields that it does not
-// know; one of this package recognises the type by its field Meta, which is for flags.
+// The headers with metadata. A net/rpc peer skips the fields that it does not know. A peer
+// of this package recognizes the type by its field Meta, which has flags.
 type (
 	gobRequest struct {
 		ServiceMethod string
@@ -25,7 +25,7 @@ type (
 	}
 )
 
-// The flags of a request and of a reply: of RequestMeta.Retry and of ResponseMeta.NoRetry.
+// The flags in Meta: RequestMeta.Retry in a request, ResponseMeta.NoRetry in a reply.
 const (
 	gobRetry   = 1
 	gobNoRetry = 1
@@ -34,8 +34,8 @@ const (
 // gobTraceLen is the length of gobRequest.Trace.
 const gobTraceLen = 16 + 8 + 1
 
-// metaRole is the part that a field plays in a header with metadata; headerOther if none,
-// or if its type is not the one that is wanted.
+// metaRole returns the role of a field in a header with metadata, or headerOther if it has
+// none or has the wrong type.
 func metaRole(name []byte, id int64) headerField {
 	role, want := headerOther, int64(gobUint)
 	switch string(name) {
@@ -62,16 +62,16 @@ func metaRole(name []byte, id int64) headerField {
 	return role
 }
 
-// gobMeta is what a gobReader has read of metadata.
+// gobMeta are the metadata of the last header that a gobReader has read.
 type gobMeta struct {
-	use      bool // else they are skipped
-	declared bool // by the type of the last header
-	any      bool // the last header had any
+	use      bool // UseMeta was called; else metadata are skipped
+	declared bool // the header's type has metadata
+	any      bool // the header has metadata
 	request  RequestMeta
 	response ResponseMeta
 }
 
-// begin forgets the last header's.
+// begin prepares for the next header, of type t.
 func (m *gobMeta) begin(t *gobType) {
 	m.declared = m.use && t.meta
 	if m.any {
@@ -79,8 +79,7 @@ func (m *gobMeta) begin(t *gobType) {
 	}
 }
 
-// read reads the value of a field that plays a part. Whatever it is, the stream stays in
-// step.
+// read reads the value of a field. It ignores an invalid value.
 func (m *gobMeta) read(c *cursor, role headerField) {
 	m.any = true
 	switch role {

@@ -8,36 +8,36 @@ import (
 	"math"
 )
 
-// gobReader receives pairs of gob values, the header and the body of one
-// request or reply. It reads headers itself and leaves bodies, once they are
-// wholly in memory, to a gob.Decoder.
+// gobReader receives pairs of gob values: the header and the body of a request or reply.
+// It decodes headers itself. It passes a body to a gob.Decoder after the whole body has
+// been received.
 type gobReader struct {
 	in  inbuf
-	err error // what ended the stream; sticky
+	err error // the error that ended the stream
 
-	pos   int    // in the frame: the end of the current message
-	cur   cursor // what is left of the current message
+	pos   int    // the end of the current message in the frame
+	cur   cursor // the rest of the current message
 	types gobTypes
-	defs  []byte // all type definitions received, each as a message of its own
+	defs  []byte // all type definitions received, each as a message
 
 	body    gobBody
-	bodyErr error // what ended the stream after the header
+	bodyErr error // the error that ended the stream in the body
 
-	dec   gobDecoder
-	later *gobLater // of replies that are kept; nil until there is one
-	text  string    // the last method, to share its string
+	dec  gobDecoder
+	raw  *gobRawDecoder // for RawReplies; nil until there is one
+	text string         // the last method name, which is reused
 
 	meta gobMeta
 }
 
-// gobBody says where the value of a body is.
+// gobBody is the position of the value of a body.
 type gobBody struct {
 	start, end int // in the frame
-	defs       int // how much of gobReader.defs came before it
+	defs       int // length of gobReader.defs before the value
 }
 
-// gobHeader is the header of a request or a reply. The metadata are for writing, and may
-// be nil.
+// gobHeader is the header of a request or a reply. The metadata are for writing only, and
+// may be nil.
 type gobHeader struct {
 	method, errmsg string
 	seq            uint64
@@ -46,12 +46,12 @@ type gobHeader struct {
 }
 
 func (r *gobReader) init(conn io.Reader, max int64) {
-	r.in = inbuf{r: conn, max: max, knob: gobKnob}
+	r.in = inbuf{r: conn, max: max, limitName: gobLimitName}
 	r.types = make(gobTypes)
 }
 
-// next receives one pair and returns its header. If the stream ends within the
-// body, the header is good, and decode returns the error.
+// next receives a pair and returns its header. If the stream ends in the body, next
+// succeeds and decode returns the error.
 func (r *gobReader) next() (gobHeader, error) {
 	if r.err != nil {
 		return gobHeader{}, r.err
@@ -107,7 +107,7 @@ func (r *gobReader) readHeader() (h gobHeader, err error) {
 	return h, w.result()
 }
 
-// share returns b as a string, the previous one if it is the same.
+// share returns b as a string. It returns the previous string if that is equal.
 func (r *gobReader) share(b []byte) string {
 	if r.text != string(b) {
 		r.text = methodName(b)
@@ -115,11 +115,10 @@ func (r *gobReader) share(b []byte) string {
 	return r.text
 }
 
-// readBody receives the body's value. Most are one message; one that may hold
-// an interface is cut into several wherever a type inside it is defined, so it
-// has to be walked to find its end. So has one that may hold a map, because
-// the walk proves the number of entries that gob would allocate for, or
-// itself, because the walk bounds its depth.
+// readBody receives the body's value. A plain value is one message. Any other value must
+// be walked: a value with an interface may consist of several messages, the number of
+// entries of a map must be checked before gob allocates memory for it, and the depth of a
+// recursive type must be limited.
 func (r *gobReader) readBody() error {
 	id, err := r.value()
 	if err != nil {
@@ -137,8 +136,8 @@ func (r *gobReader) readBody() error {
 	return nil
 }
 
-// value receives the definitions that precede a value and the value's first
-// message, and returns the id of its type.
+// value receives the type definitions before a value, and the first message of the value.
+// It returns the id of its type.
 func (r *gobReader) value() (id int64, err error) {
 	for {
 		r.body.start = r.pos
@@ -161,8 +160,8 @@ func (r *gobReader) value() (id int64, err error) {
 	}
 }
 
-// message receives the next message of the frame. Its error is io.EOF only if
-// not a byte of the frame has arrived.
+// message receives the next message of the frame. The error is io.EOF only at the
+// beginning of a frame.
 func (r *gobReader) message() error {
 	start := r.pos
 	n, prefix := parseUint(r.in.bytes()[start:])
@@ -216,8 +215,7 @@ func (r *gobReader) define(id int64) error {
 	return nil
 }
 
-// decode decodes the body received last into v, discards it if v is nil, or keeps it in
-// a RawReply.
+// decode decodes the last body into v, which may be nil or a *RawReply.
 func (r *gobReader) decode(v any) error {
 	if r.bodyErr != nil {
 		return r.bodyErr
@@ -233,18 +231,19 @@ func (r *gobReader) decode(v any) error {
 	return r.dec.decode(r.defs, r.body.defs, value, v)
 }
 
-// keep returns the decoder of a body for later. The definitions are only ever appended to.
+// keep returns a function that decodes a body later. It may refer to the definitions,
+// because they are only appended to.
 func (r *gobReader) keep(value []byte) func(any) error {
-	if r.later == nil {
-		r.later = new(gobLater)
+	if r.raw == nil {
+		r.raw = new(gobRawDecoder)
 	}
-	later, defs, before := r.later, r.defs, r.body.defs
-	return func(v any) error { return later.decode(defs, before, value, v) }
+	raw, defs, before := r.raw, r.defs, r.body.defs
+	return func(v any) error { return raw.decode(defs, before, value, v) }
 }
 
-// noEOF makes an end within a frame an unexpected one.
+// noEOF replaces io.EOF by io.ErrUnexpectedEOF, for an end within a frame.
 func noEOF(err error) error {
-	if err == io.EOF { //nolint:errorlint // as a Reader returns it, bare
+	if err == io.EOF { //nolint:errorlint // a Reader does not wrap it
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -2,8 +2,8 @@ package codec
 
 import "errors"
 
-// The limits on type definitions keep the recursion of package gob, which
-// compiles a decoder for them, within a goroutine's stack.
+// The limits on type definitions. Package gob recurses over them and could overflow the
+// stack.
 const (
 	maxGobTypes  = 1 << 16 // per connection
 	maxGobDefs   = 4 << 20 // bytes of definitions, per connection
@@ -13,24 +13,20 @@ const (
 
 var (
 	errGobStream = errors.New("codec: malformed gob stream")
-	// errGobOwn refuses values of the types of which gob's own definitions
-	// consist. A gob.Decoder takes them; a gob.Encoder cannot be made to send them.
-	errGobOwn = errors.New("codec: gob value of a type that gob keeps to itself")
-	// errGobKinds likewise refuses what only a forger sends.
-	errGobKinds = errors.New("codec: gob type of several kinds, or none")
-	// errGobUndefined likewise: a gob.Decoder does not miss the definition of a type
-	// that stands where the receiver's own type is recursive.
+	// A gob.Encoder never sends the following three, but a gob.Decoder may accept them.
+	errGobOwn       = errors.New("codec: gob value of a type that gob uses for type definitions")
+	errGobKinds     = errors.New("codec: gob type of several kinds, or none")
 	errGobUndefined = errors.New("codec: gob value of a type that was not defined")
 	errGobCount     = errors.New("codec: gob value with more elements than bytes")
-	// errGobWithin is errGobStream in or behind an interface. A gob.Decoder that
-	// has no use for the interface skips it by its announced length.
+	// errGobWithin is errGobStream within or after an interface. A gob.Decoder that
+	// ignores the interface would skip it by its length.
 	errGobWithin = errors.New("codec: malformed gob value in an interface")
 )
 
 type gobKind uint8
 
 const (
-	gobOpaque gobKind = iota // GobEncoder and its like: a run of bytes
+	gobOpaque gobKind = iota // bytes of a GobEncoder, BinaryMarshaler or TextMarshaler
 	gobStruct
 	gobArray // and slice
 	gobMap
@@ -50,13 +46,13 @@ const (
 	gobFirstUserID = 64
 )
 
-// gobType is what a peer's type definition says of the shape of its values.
+// gobType is a type that the peer has defined.
 type gobType struct {
 	kind      gobKind
-	key, elem int64
+	key, elem int64 // ids of types
 	fields    []gobField
-	header    bool // has a header's fields, or none
-	meta      bool // is a header with metadata, if it is one
+	header    bool // has fields of a header, or no fields
+	meta      bool // has a header's field Meta
 
 	reach gobReach
 }
@@ -66,17 +62,17 @@ type gobField struct {
 	role headerField
 }
 
-// gobReach says what values of a type can hold.
+// gobReach says which other types a value of a type can contain.
 type gobReach uint8
 
 const (
 	reachUnknown gobReach = iota
-	reachPending          // being worked out: meeting it again is recursion
-	reachPlain            // one message, of bounded depth, no map
-	reachDeep             // has an interface, a map or itself in it
+	reachPending          // being computed; if it is found again, the type is recursive
+	reachPlain            // no interface or map, and not recursive: one message of bounded depth
+	reachDeep             // has an interface or a map, or is recursive
 )
 
-// headerField is the part that a field plays if its struct is a net/rpc header.
+// headerField is the role of a field in a net/rpc header.
 type headerField uint8
 
 const (
@@ -84,7 +80,7 @@ const (
 	headerMethod
 	headerSeq
 	headerError
-	headerMismatch // the name of one of the above with another type
+	headerMismatch // has the name of one of these, but another type
 
 	// The fields of metadata: see gobRequest and gobResponse.
 	metaFlags
@@ -115,7 +111,7 @@ func headerRole(name []byte, id int64) headerField {
 	return role
 }
 
-// The positions of the fields of gob's wireType, of which one is set.
+// The numbers of the fields of gob's wireType. A definition has exactly one of them.
 const (
 	wireArray = iota
 	wireSlice
@@ -134,7 +130,7 @@ func gobTypeDef(c *cursor) (*gobType, error) {
 		switch i {
 		case wireArray, wireSlice:
 			t.kind = gobArray
-			// An array's length is not needed: its values are counted anyway.
+			// An array's length is not needed: each value has a count.
 			c.definition(&t.elem, new(int64))
 		case wireStruct:
 			t.kind = gobStruct
@@ -158,8 +154,8 @@ func gobTypeDef(c *cursor) (*gobType, error) {
 	return t, nil
 }
 
-// definition reads what most definitions consist of: a name and an id, which
-// every one starts with and no reader needs, and then the given integers.
+// definition reads a definition: it skips its name and id, and reads the integers that
+// follow into ints.
 func (c *cursor) definition(ints ...*int64) {
 	for i, ok := c.field(-1); ok; i, ok = c.field(i) {
 		switch {
@@ -195,7 +191,7 @@ func (t *gobType) structDef(c *cursor) {
 		case 1:
 			for n := c.uint(); n > 0 && !c.bad; n-- {
 				if len(c.b) == 0 {
-					c.bad = true // there are more fields than bytes
+					c.bad = true // more fields than bytes
 					return
 				}
 				f := gobFieldDef(c)
@@ -207,7 +203,7 @@ func (t *gobType) structDef(c *cursor) {
 			c.bad = true
 		}
 	}
-	// Every field of a header may be absent, but not its type's fields.
+	// A type without fields may be a header, since gob omits zero fields.
 	t.header = t.header || len(t.fields) == 0
 }
 
@@ -229,7 +225,7 @@ func gobFieldDef(c *cursor) (f gobField) {
 
 type gobTypes map[int64]*gobType
 
-// find returns the type that an id stands for, which is not one of the basic ones.
+// find returns the type with an id that is not one of a basic type.
 func (ts gobTypes) find(id int64) (*gobType, error) {
 	switch t := ts[id]; {
 	case t != nil:
@@ -240,8 +236,8 @@ func (ts gobTypes) find(id int64) (*gobType, error) {
 	return nil, errGobUndefined
 }
 
-// plain reports whether a value of the type is surely one message, of a depth
-// and size that its definition bounds.
+// plain reports whether a value of the type is one message, with a depth and a size that
+// the definition bounds.
 func (ts gobTypes) plain(id int64) bool {
 	if id < gobInterface {
 		return true

@@ -2,15 +2,13 @@ package codec
 
 import "errors"
 
-// gobWalk walks a gob value as a gob.Decoder would, receiving further messages
-// where the value goes on in them, and keeps nothing but the definitions of
-// types inside. The first failure ends the walk.
+// gobWalk walks a gob value as a gob.Decoder would. It receives the further messages of
+// the value, and stores the type definitions in it. The first error ends the walk.
 type gobWalk struct {
-	r     *gobReader
-	err   error
-	depth int
-	// within says that an interface has been entered.
-	within bool
+	r      *gobReader
+	err    error
+	depth  int
+	within bool // the walk has been in an interface
 }
 
 func (w *gobWalk) fail(err error) {
@@ -21,8 +19,8 @@ func (w *gobWalk) fail(err error) {
 
 func (w *gobWalk) ok() bool { return w.err == nil && !w.r.cur.bad }
 
-// more reports whether there can be another element. Each takes a byte at least; it
-// is only the end of a message that lets a struct do with none.
+// more reports whether there can be another element. An element has at least one byte. (A
+// struct without any is valid at the end of a message only.)
 func (w *gobWalk) more() bool {
 	if len(w.r.cur.b) == 0 {
 		w.fail(errGobCount)
@@ -34,19 +32,19 @@ func (w *gobWalk) result() error {
 	if w.err == nil && w.r.cur.bad {
 		w.err = errGobStream
 	}
-	if w.err == errGobStream && w.within { //nolint:errorlint // made here, never wrapped
+	if w.err == errGobStream && w.within { //nolint:errorlint // it is never wrapped
 		w.err = errGobWithin
 	}
 	return w.err
 }
 
-// value walks a value that stands by itself: at the top, or in an interface.
+// value walks a top-level value, or the value of an interface.
 func (w *gobWalk) value(id int64) {
 	if t := w.r.types[id]; t != nil && t.kind == gobStruct {
 		w.element(id)
 		return
 	}
-	if w.r.cur.uint() != 0 { // the place of a field's number
+	if w.r.cur.uint() != 0 { // gob writes a 0 before a value that is no struct
 		w.fail(errGobStream)
 		return
 	}
@@ -102,7 +100,7 @@ func (w *gobWalk) composite(id int64) {
 	}
 }
 
-// field is cursor.field within the bounds of t, until something has failed.
+// field is cursor.field with a check that t has the field. It returns false after an error.
 func (w *gobWalk) field(t *gobType, i int) (int, bool) {
 	if !w.ok() {
 		return 0, false
@@ -115,10 +113,10 @@ func (w *gobWalk) field(t *gobType, i int) (int, bool) {
 	return i, ok
 }
 
-// interfaceValue walks the name of a registered type, definitions of types
-// that have not been used before, the id of the value's type, the value's size
-// and the value. A definition ends its message, unless it stands within
-// another interface; then the size of the piece that follows comes after it.
+// interfaceValue walks the value of an interface: the name of a registered type,
+// definitions of new types, the id of the value's type, the size of the value, and the
+// value. A definition ends a message, except within another interface, where the size of
+// the next part follows.
 func (w *gobWalk) interfaceValue() {
 	r := w.r
 	w.within = true

@@ -7,35 +7,31 @@ import (
 	"reflect"
 )
 
-// gobWriter sends pairs of gob values, the header and the body of one request
-// or reply. It writes headers itself and leaves bodies to a gob.Encoder.
+// gobWriter sends pairs of gob values: the header and the body of a request or reply. It
+// encodes headers itself, and bodies with a gob.Encoder.
 type gobWriter struct {
 	conn    io.Writer
 	max     int64
 	retired error // why nothing more may be written
 
 	enc       *gob.Encoder // writes to out
-	prototype any          // of a header
-	headerID  int64        // of its type
-	// longest is the length of the longest frame that enc has encoded, which it
-	// keeps room for.
-	longest int
-	// out is the frame in the making. Between frames it holds definitions of
-	// types that the encoder believes the peer has, and that leave with the
-	// next frame.
+	prototype any          // a zero header
+	headerID  int64        // the id of the header's type
+	longest   int          // size of enc's buffer: the longest frame that it has encoded
+	// out is the frame that is being encoded. Between frames it has the type
+	// definitions that enc has written, but that have not been sent yet.
 	out     []byte
 	keeper  keeper // of out, and of enc
 	scratch []byte
 
-	interfaces map[reflect.Type]bool // what delicate has found out
-	// defined are the types of bodies that enc believes the peer to know, and dynamic
-	// says that there may be others, of what interfaces have held.
+	interfaces map[reflect.Type]bool // results of mayHoldInterface
+	// defined are the types of bodies that enc has encoded. dynamic says that there may
+	// be others, in interfaces.
 	defined map[reflect.Type]bool
 	dynamic bool
 }
 
-// init prepares a writer of headers of the prototype's type. The encoder is told
-// of that type first, so that it does not define it again if a body uses it.
+// init prepares a writer for headers of the prototype's type.
 func (w *gobWriter) init(conn io.Writer, max int64, prototype any) {
 	w.conn, w.max = conn, max
 	w.defined = make(map[reflect.Type]bool)
@@ -43,22 +39,23 @@ func (w *gobWriter) init(conn io.Writer, max int64, prototype any) {
 	w.define(prototype)
 }
 
-// define sets the type of headers. Nothing may have been written yet.
+// define sets the type of headers. It must be called before the first write. The encoder
+// encodes that type first, so that it does not define the type again for a body.
 func (w *gobWriter) define(prototype any) {
 	w.prototype, w.out = prototype, w.out[:0]
 	w.begin()
 	w.headerID = w.keepDefinitions(0)
 }
 
-// begin makes an encoder that has sent the header's type.
+// begin makes an encoder that has encoded the header's type.
 func (w *gobWriter) begin() {
 	w.enc = gob.NewEncoder((*gobSink)(w))
 	if err := w.enc.Encode(w.prototype); err != nil {
-		w.retired = err // out of reach: net/rpc's headers can be encoded
+		w.retired = err // cannot happen
 	}
 }
 
-// gobSink is the writer as its own encoder sees it.
+// gobSink is the io.Writer of a gobWriter's encoder.
 type gobSink gobWriter
 
 func (s *gobSink) Write(p []byte) (int, error) {
@@ -66,7 +63,7 @@ func (s *gobSink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// write sends one frame, or nothing of it.
+// write sends a frame by one Write. If the frame cannot be encoded, it writes nothing.
 func (w *gobWriter) write(h gobHeader, body any) error {
 	if w.retired != nil {
 		return &retiredError{w.retired}
@@ -76,11 +73,11 @@ func (w *gobWriter) write(h gobHeader, body any) error {
 	err := encodeGob(w.enc, body)
 	size := len(w.out)
 	if err == nil && int64(size) > w.max {
-		err = &FrameError{Size: int64(size), Max: w.max, knob: gobKnob}
+		err = &FrameError{Size: int64(size), Max: w.max, limitName: gobLimitName}
 	}
 	if err != nil {
 		w.undo(definitions, body, err)
-		w.renew() // how much the encoder has taken is not known
+		w.renew() // the size of the encoder's buffer is not known
 		return &EncodeError{err}
 	}
 	w.note(reflect.TypeOf(body))
@@ -90,42 +87,43 @@ func (w *gobWriter) write(h gobHeader, body any) error {
 	}
 	w.out = w.out[:0]
 	w.retired = err
-	w.shed(size)
+	w.limitBuffers(size)
 	return err
 }
 
-// note remembers a type that enc has sent.
+// note records a type that enc has encoded.
 func (w *gobWriter) note(t reflect.Type) {
 	if !w.defined[t] {
 		w.defined[t] = true
-		w.dynamic = w.dynamic || w.delicate(t)
+		w.dynamic = w.dynamic || w.mayHoldInterface(t)
 	}
 }
 
-// shed gives up what a frame of the given size has taken, unless it is to be kept.
-func (w *gobWriter) shed(size int) {
+// limitBuffers releases the buffers after a frame of the given size, unless the keeper
+// keeps them.
+func (w *gobWriter) limitBuffers(size int) {
 	w.longest = max(w.longest, size)
 	if !w.keeper.keep(max(cap(w.out), w.longest), size) {
 		w.renew()
 	}
 }
 
-// renew gives up all buffers. Package gob's Encoder keeps its own for good, so that it
-// is replaced by one that has sent the same types: their definitions are the same in
-// all of a process. What interfaces held cannot be told.
+// renew releases all buffers. A gob.Encoder never releases its own, so it is replaced by
+// one that has encoded the same types. The ids of types are the same in the whole process.
+// After values of interfaces the types are not known, and the encoder is kept.
 func (w *gobWriter) renew() {
 	kept := bytes.Clone(w.out)
 	w.longest = 0
 	if !w.dynamic && w.retired == nil {
 		w.begin()
 		for t := range w.defined {
-			encodeGob(w.enc, zero(t)) //nolint:errcheck // a type is sent ahead of its value
+			encodeGob(w.enc, zero(t)) //nolint:errcheck // the type comes before the value
 		}
 	}
 	w.out = kept
 }
 
-// zero returns a value of type t that is not nil, be it of pointers.
+// zero returns a value of type t without nil pointers.
 func zero(t reflect.Type) any {
 	v := reflect.New(t).Elem()
 	for p := v; p.Kind() == reflect.Pointer; p = p.Elem() {
@@ -134,8 +132,8 @@ func zero(t reflect.Type) any {
 	return v.Interface()
 }
 
-// header appends a header as gob encodes a struct: the fields that are not zero,
-// each by its distance from the last.
+// header appends a header, encoded as a gob struct: its nonzero fields, each after the
+// difference of its number from the last.
 func (w *gobWriter) header(h gobHeader) {
 	f := gobFields{b: appendInt(w.scratch[:0], w.headerID)}
 	f.string(1, h.method)
@@ -155,8 +153,7 @@ func (w *gobWriter) header(h gobHeader) {
 	}
 }
 
-// gobFields appends the fields of a struct that are not zero. The first one has the
-// number 1.
+// gobFields appends the nonzero fields of a struct. The first field has the number 1.
 type gobFields struct {
 	b    []byte
 	last int
@@ -179,22 +176,22 @@ func (f *gobFields) string(i int, s string) {
 	}
 }
 
-// undo takes back a frame that is not to be sent, but for the definitions in it:
-// the encoder will not repeat them. Those inside of an interface's value cannot
-// be told apart from it, so that after one nothing more can be written.
+// undo removes a frame that is not sent from out, except its type definitions, which the
+// encoder does not repeat. Definitions in the value of an interface cannot be separated
+// from the value, so after such a body nothing more can be written.
 func (w *gobWriter) undo(start int, body any, cause error) {
 	w.keepDefinitions(start)
 	switch {
 	case body == nil:
-	case w.delicate(reflect.TypeOf(body)):
+	case w.mayHoldInterface(reflect.TypeOf(body)):
 		w.retired = cause
 	case len(w.out) > start:
 		w.note(reflect.TypeOf(body))
 	}
 }
 
-// delicate reports whether a value of type t may hold an interface.
-func (w *gobWriter) delicate(t reflect.Type) bool {
+// mayHoldInterface is holdsInterface with a cache.
+func (w *gobWriter) mayHoldInterface(t reflect.Type) bool {
 	holds, known := w.interfaces[t]
 	if !known {
 		holds = holdsInterface(t, make(map[reflect.Type]bool))
@@ -203,8 +200,8 @@ func (w *gobWriter) delicate(t reflect.Type) bool {
 	return holds
 }
 
-// keepDefinitions drops every message of out from start on that is no definition,
-// and returns the type of the last one dropped.
+// keepDefinitions removes the messages of out from start on that are no type definitions,
+// and returns the type id of the last one removed.
 func (w *gobWriter) keepDefinitions(start int) (id int64) {
 	kept, rest := w.out[:start], cursor{b: w.out[start:]}
 	for len(rest.b) > 0 && !rest.bad {
@@ -221,8 +218,8 @@ func (w *gobWriter) keepDefinitions(start int) (id int64) {
 	return id
 }
 
-// encodeGob turns the panics of gob, as of a nil pointer, and of the encoders of
-// the caller's own types into errors.
+// encodeGob encodes v. A panic of package gob, as for a nil pointer, or of an encoder of
+// the caller's types becomes an error.
 func encodeGob(enc *gob.Encoder, v any) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -232,8 +229,7 @@ func encodeGob(enc *gob.Encoder, v any) (err error) {
 	return enc.Encode(v)
 }
 
-// holdsInterface reports whether a value of type t can hold an interface where gob
-// sees it.
+// holdsInterface reports whether a value of type t can hold an interface that gob encodes.
 func holdsInterface(t reflect.Type, seen map[reflect.Type]bool) bool {
 	if seen[t] {
 		return false

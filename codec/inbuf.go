@@ -7,27 +7,25 @@ import (
 
 const minBuffer = 8 << 10
 
-// buffers has buffers of minBuffer bytes that idle connections have given up.
+// buffers are the buffers of minBuffer bytes that idle connections have released.
 var buffers = sync.Pool{New: func() any { return new([minBuffer]byte) }}
 
-// inbuf collects one frame at a time. Bytes beyond the frame that happened to
-// arrive with it stay for the next one.
+// inbuf receives one frame at a time. It keeps further bytes for the next frame.
 type inbuf struct {
 	r          io.Reader
 	buf        []byte
 	start, end int // buf[start:end] has arrived and is not released
 	max        int64
-	knob       string
+	limitName  string
 	keeper     keeper // of buf
 }
 
-// bytes returns what has arrived of the current frame and beyond. It is valid
-// until the next call of more or release.
+// bytes returns the bytes received from the current frame on. The slice is valid until
+// the next call of more or release.
 func (b *inbuf) bytes() []byte { return b.buf[b.start:b.end] }
 
-// more waits for at least one more byte. The buffer grows because it is full,
-// never because the peer has announced something, and to no more than a frame
-// may need.
+// more waits for at least one more byte. The buffer grows only when it is full, whatever
+// length the peer has announced, and to no more than a frame may need.
 func (b *inbuf) more() error {
 	if b.end == len(b.buf) {
 		b.makeRoom()
@@ -39,7 +37,7 @@ func (b *inbuf) more() error {
 		}
 		b.end += n
 		if n > 0 {
-			return nil // an error that came along comes again
+			return nil // the next Read returns the error again, if there is one
 		}
 		if err != nil {
 			return err
@@ -68,7 +66,7 @@ func newBuffer(size int) []byte {
 	return make([]byte, size)
 }
 
-// rest gives the buffer up if it is empty. What bytes has returned is not valid any more.
+// rest releases the buffer if it is empty. A slice from bytes is not valid any more.
 func (b *inbuf) rest() {
 	if b.start == b.end && len(b.buf) == minBuffer {
 		buffers.Put((*[minBuffer]byte)(b.buf))
@@ -76,7 +74,7 @@ func (b *inbuf) rest() {
 	}
 }
 
-// release gives up the first n bytes, the frame that has been dealt with.
+// release removes the first n bytes, the frame that has been processed.
 func (b *inbuf) release(n int) {
 	b.start += n
 	if b.start == b.end {
@@ -93,5 +91,5 @@ func (b *inbuf) release(n int) {
 }
 
 func (b *inbuf) tooLarge(size int64) error {
-	return &FrameError{Size: size, Max: b.max, knob: b.knob}
+	return &FrameError{Size: size, Max: b.max, limitName: b.limitName}
 }

@@ -6,7 +6,7 @@ import (
 	"reflect"
 )
 
-// params appends an argument as parameters.
+// params appends the parameters for an argument.
 func (c *jsonClient) params(w *jsonWriter, body any) error {
 	start := len(w.out)
 	w.text(`,"params":[`)
@@ -53,17 +53,16 @@ func decodeParams(params []byte, arg any) error {
 	return err
 }
 
-// hasOneElement reports whether a well-formed array has just one.
+// hasOneElement reports whether a well-formed array has exactly one element.
 func hasOneElement(array []byte) bool {
 	value, rest := jsonToken(array[1:])
 	next, _ := jsonToken(rest)
 	return value != nil && next == nil
 }
 
-// isArgument reports whether the parameters, an array with one element, are the
-// whole argument and not a wrapper of it. Only a space tells: in front of the
-// closing bracket and nowhere else at the array's ends, as params puts it and
-// hardly anything else does.
+// isArgument reports whether params, an array with one element, is itself the argument.
+// Then the method jsonClient.params has put a space before the closing bracket, and no
+// other at the ends of the array; other clients hardly do so.
 func isArgument(params []byte) bool {
 	n := len(params)
 	return params[n-2] == ' ' && !jsonSpace(params[n-3]) && !jsonSpace(params[1])
@@ -95,8 +94,8 @@ func decodePositional(params []byte, elements [][]byte, arg any) error {
 	return &DecodeError{fmt.Errorf("codec: %d positional parameters, want 1", len(elements))}
 }
 
-// decodeAny decodes parameters into what may take any JSON value: one by itself is
-// the value.
+// decodeAny decodes parameters into an argument that accepts any JSON value. A single
+// parameter is the value.
 func decodeAny(params []byte, elements [][]byte, arg any) error {
 	if len(elements) == 1 && !isArgument(params) && decodeJSON(elements[0], arg) == nil {
 		return nil
@@ -106,8 +105,8 @@ func decodeAny(params []byte, elements [][]byte, arg any) error {
 
 var errTooManyParams = errors.New("codec: more positional parameters than the argument has fields")
 
-// decodeFields decodes each element into the next field of a struct that JSON
-// sees.
+// decodeFields decodes each element into the next field of a struct, without the fields
+// that encoding/json ignores.
 func decodeFields(elements [][]byte, v reflect.Value) error {
 	i := 0
 	for _, e := range elements {

@@ -5,16 +5,15 @@ import (
 	"net/rpc"
 )
 
-// refused is the place of a request that is none.
-func refused(code int, reason string) jsonCall {
+// invalidCall returns the jsonCall of an invalid request, whose reply is an error.
+func invalidCall(code int, reason string) jsonCall {
 	return jsonCall{id: "null", code: code, reason: reason}
 }
 
-// elements cuts a batch into its requests. It returns nil if they are none, or
-// too many.
+// elements returns the requests of a batch, or nil if there are none or too many.
 func (s *jsonServer) elements(batch []byte) (requests [][]byte) {
 	for e := range jsonElements(batch) {
-		if s.most >= 0 && len(requests) == s.most {
+		if s.maxBatch >= 0 && len(requests) == s.maxBatch {
 			return nil
 		}
 		requests = append(requests, e)
@@ -26,8 +25,8 @@ func (s *jsonServer) elements(batch []byte) (requests [][]byte) {
 func (s *jsonServer) request2(frame []byte, r *rpc.Request) jsonCall {
 	var m jsonRequest
 	m.read(frame)
-	if reason := m.flaw(frame); reason != "" {
-		call := refused(CodeInvalidRequest, "Invalid Request: "+reason)
+	if reason := m.invalidReason(frame); reason != "" {
+		call := invalidCall(CodeInvalidRequest, "Invalid Request: "+reason)
 		if m.id != nil && jsonIDAllowed(m.id) {
 			call.id = string(m.id)
 		}
@@ -39,10 +38,10 @@ func (s *jsonServer) request2(frame []byte, r *rpc.Request) jsonCall {
 	return jsonCall{id: string(m.id)}
 }
 
-// jsonRequest has the members of a request as they are written; nil if absent.
+// jsonRequest has the raw members of a request; nil if absent.
 type jsonRequest struct {
 	version, method, params, id, meta []byte
-	reply                             bool // has a member that only a reply has
+	reply                             bool // has a member of replies
 }
 
 func (m *jsonRequest) read(frame []byte) {
@@ -64,8 +63,8 @@ func (m *jsonRequest) read(frame []byte) {
 	}
 }
 
-// flaw says what makes the message no request; empty for nothing.
-func (m *jsonRequest) flaw(frame []byte) string {
+// invalidReason returns why the message is not a valid request, or "" if it is.
+func (m *jsonRequest) invalidReason(frame []byte) string {
 	switch {
 	case frame[0] != '{':
 		return "not an object"
@@ -83,7 +82,7 @@ func (m *jsonRequest) flaw(frame []byte) string {
 	return ""
 }
 
-// version2 also accepts the number, which a marshaller may have made shorter.
+// version2 reports whether the version is 2.0. It accepts a number, too.
 func (m *jsonRequest) version2() bool {
 	switch string(m.version) {
 	case `"2.0"`, "2.0", "2":
@@ -127,25 +126,25 @@ func reply2(w *jsonWriter, call *jsonCall, failure string, result any) error {
 	return nil
 }
 
-// jsonBatch gathers the replies to a batch. The server codec's send protects it.
+// jsonBatch collects the replies to a batch. The server codec's send protects it.
 type jsonBatch struct {
-	left    int // requests that have not been carried out
+	left    int // requests without a reply
 	replies []byte
 }
 
-// batchReserve is the room that a result leaves for each reply still to come, so
-// that it can at least be an error.
+// batchReserve is the space that a result must leave for each outstanding reply, so
+// that there is space for an error.
 const batchReserve = 256
 
-// collect adds a reply to its batch and sends the batch once it is complete. A
-// reply that cannot be encoded or has no room becomes an error.
+// collect adds a reply to its batch, and sends the batch when it is complete. If the reply
+// cannot be encoded or is too large, it adds an error in its place.
 func (s *jsonServer) collect(call *jsonCall, r *rpc.Response, body any) error {
 	b := call.batch
 	b.left--
 	if call.id != "" {
-		if err := s.gather(b, call, r.Error, body); err != nil {
+		if err := s.addToBatch(b, call, r.Error, body); err != nil {
 			call.code = CodeInternalError
-			s.gather(b, call, unencodable(&EncodeError{err}), nil) //nolint:errcheck // an error has room
+			s.addToBatch(b, call, unencodable(&EncodeError{err}), nil) //nolint:errcheck // there is space for an error
 		}
 	}
 	if b.left > 0 || b.replies == nil {
@@ -158,7 +157,7 @@ func (s *jsonServer) collect(call *jsonCall, r *rpc.Response, body any) error {
 	})
 }
 
-func (s *jsonServer) gather(b *jsonBatch, call *jsonCall, failure string, body any) error {
+func (s *jsonServer) addToBatch(b *jsonBatch, call *jsonCall, failure string, body any) error {
 	w := &s.out
 	defer w.reset()
 	if err := s.reply(w, call, failure, body); err != nil {
@@ -166,7 +165,7 @@ func (s *jsonServer) gather(b *jsonBatch, call *jsonCall, failure string, body a
 	}
 	size := int64(len(b.replies) + len(w.out) + len("[]\n"))
 	if failure == "" && size+int64(b.left)*batchReserve > w.max {
-		return &FrameError{Size: size, Max: w.max, knob: w.knob}
+		return &FrameError{Size: size, Max: w.max, limitName: w.limitName}
 	}
 	separator := byte(',')
 	if b.replies == nil {

@@ -22,31 +22,31 @@ type jsonClient struct {
 
 	useMeta bool
 
-	reply jsonReceived // the reply received last
+	reply jsonReceived // the last reply
 
-	send sync.Mutex // orders writes: of requests, and of notifications
-	// notified says that a notification was sent. Answers without an id may be to it
-	// from then on.
+	send sync.Mutex // orders the writes of requests and notifications
+	// notified says that a notification was sent. A reply without an id may then be the
+	// reply to it.
 	notified atomic.Bool
 
 	pending jsonPending[string] // the methods of requests
 }
 
-// jsonReceived is what the client has to tell of a reply.
+// jsonReceived is a reply.
 type jsonReceived struct {
-	result    []byte // nil for null; lies in the reader's buffer
+	result    []byte // nil for null; in the reader's buffer
 	hasResult bool
-	failure   error // the *Error object, or an *ExchangeError in place of a reply
-	refused   bool  // it is an error with a Refuser's mark
-	flaw      error // json's error, of a reply that is not JSON
+	failure   error // an *Error object, or an *ExchangeError in place of a reply
+	refused   bool  // an error with a Refuser's mark
+	syntaxErr error // json's error, if the reply is not valid JSON
 	meta      ResponseMeta
 }
 
-func newJSONClient(conn io.ReadWriteCloser, max int64, knob string) *jsonClient {
+func newJSONClient(conn io.ReadWriteCloser, max int64, limitName string) *jsonClient {
 	c := &jsonClient{conn: conn}
-	c.in.init(conn, max, knob)
+	c.in.init(conn, max, limitName)
 	c.in.scan.multiline = true
-	c.out.init(requests(conn), max, knob)
+	c.out.init(requests(conn), max, limitName)
 	return c
 }
 
@@ -59,7 +59,7 @@ func (c *jsonClient) WriteRequest(r *rpc.Request, body any) error {
 
 // writeRequest writes a request, with metadata unless m is nil.
 func (c *jsonClient) writeRequest(r *rpc.Request, m *RequestMeta, body any) error {
-	// Before it is sent: the answer may be faster than this goroutine.
+	// Before the write, since the reply may arrive before the write returns.
 	c.pending.put(r.Seq, r.ServiceMethod)
 	c.send.Lock()
 	defer c.send.Unlock()
@@ -81,8 +81,8 @@ func (c *jsonClient) writeRequest(r *rpc.Request, m *RequestMeta, body any) erro
 	return err
 }
 
-// writeAside writes what is no request.
-func (c *jsonClient) writeAside(fill func(*jsonWriter) error) error {
+// writeUnframed writes a message that is no request.
+func (c *jsonClient) writeUnframed(fill func(*jsonWriter) error) error {
 	c.send.Lock()
 	defer c.send.Unlock()
 	framed := c.out.conn
@@ -109,9 +109,9 @@ func (c *jsonClient) request(w *jsonWriter, method string, body any) error {
 }
 
 func (c *jsonClient) ReadResponseHeader(r *rpc.Response) error {
-	c.reply = jsonReceived{} // it may be large, and the next one long in coming
+	c.reply = jsonReceived{} // it may be large, and the next one may arrive much later
 	var m jsonReply
-	seq, flaw, err := c.next(&m)
+	seq, syntaxErr, err := c.next(&m)
 	if end := exchangeError(err); end != nil {
 		method, _ := c.pending.take(end.Seq)
 		r.Seq, r.ServiceMethod, r.Error = end.Seq, method, end.Error()
@@ -123,11 +123,11 @@ func (c *jsonClient) ReadResponseHeader(r *rpc.Response) error {
 	}
 	method, _ := c.pending.take(seq)
 	r.Seq, r.ServiceMethod, r.Error = seq, method, ""
-	c.reply = jsonReceived{result: notNull(m.result), hasResult: m.result != nil, flaw: flaw}
-	if c.useMeta && flaw == nil {
+	c.reply = jsonReceived{result: notNull(m.result), hasResult: m.result != nil, syntaxErr: syntaxErr}
+	if c.useMeta && syntaxErr == nil {
 		c.reply.meta.readJSON(m.meta)
 	}
-	if m.failure != nil && flaw == nil {
+	if m.failure != nil && syntaxErr == nil {
 		e, object := jsonError(m.failure)
 		e.hint = c.hint(e, object)
 		r.Error, c.reply.refused = e.Error(), c.in.mark.of(m.id)
@@ -138,9 +138,9 @@ func (c *jsonClient) ReadResponseHeader(r *rpc.Response) error {
 	return nil
 }
 
-// hint is what to change if an error is that of a server of the other version: one of 2.0
-// that asks for the member jsonrpc, or one of net/rpc's 1.0 that wants the argument in an
-// array.
+// hint returns what to change if an error shows that the server speaks the other version:
+// a server of 2.0 requires the member jsonrpc, and net/rpc's server of 1.0 requires the
+// argument in an array.
 func (c *jsonClient) hint(e *Error, object bool) string {
 	switch {
 	case !c.v2 && object && e.Code == CodeInvalidRequest:
@@ -151,37 +151,37 @@ func (c *jsonClient) hint(e *Error, object bool) string {
 	return ""
 }
 
-// next reads the next reply to a request of ours.
-func (c *jsonClient) next(m *jsonReply) (seq uint64, flaw, err error) {
+// next reads the next reply to a request of this client.
+func (c *jsonClient) next(m *jsonReply) (seq uint64, syntaxErr, err error) {
 	for {
-		frame, flaw, err := c.in.next()
+		frame, syntaxErr, err := c.in.next()
 		if err != nil {
 			return 0, nil, err
 		}
-		if !m.read(frame, flaw == nil, c.v2) {
+		if !m.read(frame, syntaxErr == nil, c.v2) {
 			return 0, nil, errJSONStream
 		}
 		if m.request() {
 			continue
 		}
-		if seq, err = c.seq(m); err != errNotOurs { //nolint:errorlint // made here, never wrapped
-			return seq, flaw, err
+		if seq, err = c.seq(m); err != errIgnored { //nolint:errorlint // it is never wrapped
+			return seq, syntaxErr, err
 		}
 	}
 }
 
-// jsonReply has the members of a reply as they are written; nil if absent.
+// jsonReply has the raw members of a reply; nil if absent.
 type jsonReply struct {
 	id, result []byte
-	failure    []byte // nil if it is none
+	failure    []byte // the member error; nil if it means no error
 	meta       []byte
-	method     bool // present
-	ids        bool // there are several that differ
+	method     bool // has the member method
+	ids        bool // has several ids that differ
 }
 
-// read takes the members from a message, which need not be valid JSON. It returns
-// false if they cannot be told apart. Their names are compared as encoding/json
-// does in version 1.0, and exactly in version 2.0, which says so.
+// read reads the members of a message, which need not be valid JSON. It returns false if
+// the members are ambiguous. Names of members are compared exactly in version 2.0, as it
+// specifies, and as by encoding/json in version 1.0.
 func (m *jsonReply) read(frame []byte, valid, exact bool) bool {
 	*m = jsonReply{}
 	if valid {
@@ -191,7 +191,7 @@ func (m *jsonReply) read(frame []byte, valid, exact bool) bool {
 	} else if !looseMembers(frame, func(name, value []byte) { m.member(name, value, exact) }) {
 		return false
 	}
-	// Some peers write an error in any case, and false, 0 or "" for none.
+	// Some peers always write an error: false, 0 or "" if there is none.
 	if m.result != nil && (exact || notNull(m.result) != nil) {
 		switch string(m.failure) {
 		case "false", "0", `""`:
@@ -217,16 +217,16 @@ func (m *jsonReply) member(name, value []byte, exact bool) {
 	}
 }
 
-// request reports whether the message is no reply but a request or notification
-// of a peer that has clients for servers. It is ignored.
+// request reports whether the message is a request or a notification from the peer. The
+// client ignores them.
 func (m *jsonReply) request() bool { return m.method && m.result == nil && m.failure == nil }
 
 func named(name []byte, want string, exact bool) bool {
 	return string(name) == want || !exact && len(name) >= len(want) && bytes.EqualFold(name, []byte(want))
 }
 
-// errNotOurs is the seq of a reply that is passed over.
-var errNotOurs = errors.New("codec: a reply to none of our requests")
+// errIgnored is the error of seq for a reply that is ignored.
+var errIgnored = errors.New("codec: a reply to none of our requests")
 
 // seq reads the id of a reply.
 func (c *jsonClient) seq(m *jsonReply) (uint64, error) {
@@ -238,19 +238,18 @@ func (c *jsonClient) seq(m *jsonReply) (uint64, error) {
 	case notNull(m.id) != nil:
 		return 0, errors.New("codec: a reply has an id that no request had")
 	}
-	return c.anonymous(m)
+	return c.seqWithoutID(m)
 }
 
-// anonymous attributes a reply without an id. As an error it is the answer to a
-// request that the peer could not read; it can be told whose it is if only one
-// waits, and no notification is out whose answer it may be.
-func (c *jsonClient) anonymous(m *jsonReply) (uint64, error) {
-	waiting, seq := c.pending.some()
+// seqWithoutID returns the request for a reply without an id; see JSON.NewClient. Such an
+// error means that the peer could not read a request.
+func (c *jsonClient) seqWithoutID(m *jsonReply) (uint64, error) {
+	waiting, seq := c.pending.countAndOne()
 	switch {
 	case m.failure == nil && m.result == nil:
 		return 0, errors.New("codec: a reply has neither an id, nor a result, nor an error")
 	case waiting == 0 || c.notified.Load():
-		return 0, errNotOurs
+		return 0, errIgnored
 	case m.failure == nil:
 		return 0, errors.New("codec: a result has no id that a request had")
 	case waiting == 1:
@@ -260,12 +259,12 @@ func (c *jsonClient) anonymous(m *jsonReply) (uint64, error) {
 	return 0, errors.New("codec: the peer refused a request without saying which: " + e.Error())
 }
 
-// jsonSeq reads an id of ours: a number, or the same in quotes or as a float, as
-// some peers return it.
+// jsonSeq reads an id: a number, or the same number in quotes or as a float, as some peers
+// return it.
 func jsonSeq(id []byte) (uint64, bool) {
 	id = bytes.TrimSuffix(unquoted(id), []byte(".0"))
 	if len(id) > 1 && id[0] == '0' {
-		return 0, false // not as we have written it
+		return 0, false // the request's id had no leading zero
 	}
 	seq, err := strconv.ParseUint(string(id), 10, 64)
 	return seq, err == nil
@@ -294,14 +293,14 @@ func (c *jsonClient) ReadResponseBody(body any) error {
 
 var jsonNull = []byte("null")
 
-// result is what there is to decode of the reply received last.
+// result returns the result of the last reply, to be decoded.
 func (c *jsonClient) result() ([]byte, error) {
 	switch r := &c.reply; {
-	case r.flaw != nil:
-		return nil, &DecodeError{r.flaw}
+	case r.syntaxErr != nil:
+		return nil, &DecodeError{r.syntaxErr}
 	case r.result != nil:
 		return r.result, nil
-	case r.hasResult && c.v2: // null, which is as good as any other value
+	case r.hasResult && c.v2: // null is a value in version 2.0
 		return jsonNull, nil
 	}
 	return nil, &DecodeError{errNoResult}

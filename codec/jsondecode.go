@@ -16,8 +16,7 @@ var (
 // decodeJSON decodes a value that was received whole.
 func decodeJSON(value []byte, v any) error { return unmarshal(owned(value, v), v) }
 
-// unmarshal is json.Unmarshal. Panics of the decoders of the caller's own types
-// become errors.
+// unmarshal is json.Unmarshal. A panic in a decoder of the caller's types becomes an error.
 func unmarshal(value []byte, v any) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -30,10 +29,10 @@ func unmarshal(value []byte, v any) (err error) {
 	return nil
 }
 
-// owned returns the value for v to keep, a copy if v can: json hands a piece of it
-// to UnmarshalJSON and UnmarshalText, which are to copy it and often do not. Behind
-// net/rpc/jsonrpc's decoder that does no harm. The value lies in the reader's
-// buffer, which the next message overwrites.
+// owned returns value, or a copy of it if v may keep a part of it. UnmarshalJSON and
+// UnmarshalText methods should copy the bytes passed to them, but often do not. The value
+// is in the reader's buffer, which the next message overwrites; net/rpc/jsonrpc does not
+// reuse its buffer.
 func owned(value []byte, v any) []byte {
 	if !mayKeep(reflect.TypeOf(v)) {
 		return value
@@ -41,21 +40,22 @@ func owned(value []byte, v any) []byte {
 	return bytes.Clone(value)
 }
 
-// keeping has what mayKeep has found out: a bool for each reflect.Type.
-var keeping sync.Map
+// keepCache has the results of mayKeep: a bool for each reflect.Type.
+var keepCache sync.Map
 
-// mayKeep reports whether to decode into a value of type t may call a method of the
-// caller's.
+// mayKeep reports whether decoding into a value of type t may call an UnmarshalJSON or
+// UnmarshalText method.
 func mayKeep(t reflect.Type) bool {
-	if keeps, known := keeping.Load(t); known {
+	if keeps, known := keepCache.Load(t); known {
 		return keeps.(bool)
 	}
 	keeps := reachesUnmarshaler(t, make(map[reflect.Type]bool))
-	keeping.Store(t, keeps)
+	keepCache.Store(t, keeps)
 	return keeps
 }
 
-// reachesUnmarshaler searches a type. An interface may hold a pointer to anything.
+// reachesUnmarshaler searches a type for such a method. An interface may hold a pointer to
+// any type.
 func reachesUnmarshaler(t reflect.Type, seen map[reflect.Type]bool) bool {
 	if seen[t] {
 		return false

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// The error codes that JSON-RPC 2.0 defines (section 5.1), and the one that a
-// server of this package gives a method's own error.
+// The error codes of JSON-RPC 2.0 (section 5.1). A server of this package sends
+// CodeServerError for an error that the method returns.
 const (
 	CodeParseError     = -32700
 	CodeInvalidRequest = -32600
@@ -19,24 +19,23 @@ const (
 	CodeServerError    = -32000
 )
 
-// An Error is the error object of a JSON-RPC reply (2.0, section 5.1). A client
-// gets at it through ErrorReader; package rpcx makes it reachable by errors.As.
+// An Error is the error object of a JSON-RPC reply (2.0, section 5.1). A client codec
+// returns it by ErrorReader; with package rpcx, errors.As finds it.
 //
-// A server cannot send one of a method's choosing: net/rpc hands a codec the
-// text of a method's error and nothing else, so that it goes out as the message
-// with CodeServerError.
+// A method cannot choose the error object. net/rpc passes only the text of its error to
+// the codec, which sends it as the message, with CodeServerError.
 type Error struct {
-	// Code is 0 if it is absent or null, and CodeServerError if it is anything but an
-	// integer that an int holds.
+	// Code is 0 if it is absent or null, and CodeServerError if it is not an integer of
+	// type int.
 	Code    int             `json:"code"`
 	Message string          `json:"message"`
 	Data    json.RawMessage `json:"data,omitempty"` // as received; nil if absent
 
-	hint string // of another version; empty as a rule
+	hint string // what to change if the versions differ; mostly empty
 }
 
-// Error returns the message, or names the code if there is none. If the server seems to
-// speak another version of JSON-RPC than the client, it says what to change.
+// Error returns the message or, without a message, the code. If the server seems to speak
+// another version of JSON-RPC than the client, it adds what to change.
 func (e *Error) Error() string {
 	text := e.Message
 	if text == "" {
@@ -48,15 +47,14 @@ func (e *Error) Error() string {
 	return text
 }
 
-// ErrorReader is implemented by the JSON client codecs. ReadError may be called
-// between ReadResponseHeader and the next one, by the goroutine that reads. It
-// returns the error object of that reply as an *Error, or what ended the call without
-// a reply as an *ExchangeError. It is nil if the reply has no error, or, in version
-// 1.0, one that is not an object.
+// ErrorReader is implemented by the JSON client codecs. ReadError returns the error of the
+// last reply: an *Error for an error object, and an *ExchangeError if the call got no
+// reply. It returns nil if the reply has no error or, in version 1.0, an error that is not
+// an object. The reading goroutine may call it after ReadResponseHeader.
 type ErrorReader interface{ ReadError() error }
 
-// jsonError reads an error member. It is an object in version 2.0, a string in
-// net/rpc's dialect, and anything at all elsewhere.
+// jsonError reads an error member. In version 2.0 it is an object, and in net/rpc's dialect
+// a string. Other peers of version 1.0 may send any value.
 func jsonError(failure []byte) (e *Error, object bool) {
 	e = new(Error)
 	if failure[0] != '{' {
@@ -75,14 +73,13 @@ func jsonError(failure []byte) (e *Error, object bool) {
 		}
 	}
 	if e.Message == "" && !coded {
-		e.Message = string(failure) // no convention: show it all
+		e.Message = string(failure) // an object of an unknown form: show all of it
 	}
 	return e, true
 }
 
-// jsonCode reads an error code, which some peers put in quotes or write as a float.
-// It is CodeServerError, and ok false, if it is no integer, or none that an int
-// holds.
+// jsonCode reads an error code, which some peers put in quotes or write as a float. If it
+// is not an integer of type int, jsonCode returns CodeServerError and false.
 func jsonCode(value []byte) (code int, ok bool) {
 	text := string(unquoted(value))
 	if n, err := strconv.Atoi(text); err == nil {
@@ -95,7 +92,7 @@ func jsonCode(value []byte) (code int, ok bool) {
 	return int(f), true
 }
 
-// unquoted takes quotes off, if there are any.
+// unquoted returns value without quotes.
 func unquoted(value []byte) []byte {
 	if len(value) > 1 && value[0] == '"' {
 		return value[1 : len(value)-1]
@@ -103,7 +100,7 @@ func unquoted(value []byte) []byte {
 	return value
 }
 
-// jsonErrorText is the text of what should be a string.
+// jsonErrorText returns the text of a value that should be a string.
 func jsonErrorText(value []byte) string {
 	var s string
 	if json.Unmarshal(value, &s) != nil {

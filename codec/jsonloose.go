@@ -2,9 +2,9 @@ package codec
 
 import "bytes"
 
-// looseMembers passes on the members of an object that jsonScan has found the end
-// of and that is not JSON, as NaN, 007 and a string with a raw control character
-// in it are not. It returns false if the members cannot be told apart for certain.
+// looseMembers calls member for each member of an object that is not valid JSON, because
+// of NaN, 007 or a raw control character, for example. jsonScan has found the end of the
+// object. It returns false if the members are ambiguous.
 func looseMembers(object []byte, member func(name, value []byte)) bool {
 	if object[0] != '{' {
 		return false
@@ -17,7 +17,7 @@ func looseMembers(object []byte, member func(name, value []byte)) bool {
 			if bytes.ContainsAny(piece, `"{[`) {
 				return false
 			}
-			continue // a comma too many, or in a number
+			continue // an extra comma, or one in a number
 		}
 		name, value := bytes.TrimSpace(piece[:colon]), bytes.TrimSpace(piece[colon+1:])
 		if !looseValue(value) || !looseValue(name) {
@@ -34,8 +34,8 @@ func looseMembers(object []byte, member func(name, value []byte)) bool {
 	return true
 }
 
-// looseMember returns where the first member of b has its first colon, -1 if it has
-// none, and where it ends.
+// looseMember returns the index of the first colon of b's first member, or -1, and the
+// index of the member's end.
 func looseMember(b []byte) (colon, end int) {
 	colon, depth := -1, 0
 	for end < len(b) {
@@ -61,8 +61,7 @@ func looseMember(b []byte) (colon, end int) {
 	return colon, end
 }
 
-// looseValue reports whether b is a string, an object or an array, or has none of
-// them in it.
+// looseValue reports whether b is a string, an object or an array, or contains none.
 func looseValue(b []byte) bool {
 	switch first(b) {
 	case '"', '{', '[':
@@ -72,7 +71,7 @@ func looseValue(b []byte) bool {
 	return !bytes.ContainsAny(b, `"{[`)
 }
 
-// first returns the first byte of b, 0 for none.
+// first returns the first byte of b, or 0 if b is empty.
 func first(b []byte) byte {
 	if len(b) == 0 {
 		return 0

@@ -5,29 +5,28 @@ import (
 	"net/rpc"
 )
 
-// A Refuser is a server codec that can answer a request that was not carried out so
-// that the client knows it from its peer. The JSON server codecs of this package are.
+// A Refuser is a server codec that can send a refusal: an error reply with the proof that
+// the server did not run the request. The JSON server codecs implement it.
 //
-// A JSON-RPC error object proves nothing: a method may have got it from a server of its
-// own, and pass it on. So the peer's own refusal has a mark outside of all values, where
-// net/rpc's gob has the reply's header: white space before the reply, which is
-// insignificant to every other reader, and which a program that decodes a reply and encodes it again
-// leaves out. It is made from the request's id, so that it goes with no other reply.
+// The error object itself is no proof: a method may have received it from another server
+// and may return it as its own error. So a refusal has a mark outside of the JSON text: 64
+// characters of white space before the reply. Other clients ignore white space, and a
+// program that decodes and encodes a reply removes it. The mark is computed from the
+// request's id, so it is not valid for another reply.
 type Refuser interface {
-	// Refuse is WriteResponse for an error reply, whose body is not needed. A reply
-	// within a batch has no mark.
+	// Refuse is WriteResponse for a refusal. A reply in a batch has no mark.
 	Refuse(r *rpc.Response) error
 }
 
-// RefusalReader is implemented by the JSON client codecs. Refused reports whether the
-// error reply whose header was read last has a [Refuser]'s mark. It may be called by the
-// goroutine that reads.
+// RefusalReader is implemented by the JSON client codecs. Refused reports whether the last
+// reply has a [Refuser]'s mark. The reading goroutine may call it after
+// ReadResponseHeader.
 type RefusalReader interface{ Refused() bool }
 
-// jsonMark is a mark as it is read: the last bits of the white space before a message.
+// jsonMark is the last white space before a message, as bits.
 type jsonMark struct {
 	bits uint64
-	n    int // how many there are, in a row
+	n    int // number of bits
 }
 
 func (m *jsonMark) read(space []byte) {
@@ -43,10 +42,10 @@ func (m *jsonMark) read(space []byte) {
 	}
 }
 
-// of reports whether it is the mark of the reply with the given id.
+// of reports whether m is the mark of a reply with the given id.
 func (m *jsonMark) of(id []byte) bool { return m.n == 64 && m.bits == markBits(id) }
 
-// mark appends the mark of the reply with the given id.
+// mark appends the mark of a reply with the given id.
 func (w *jsonWriter) mark(id []byte) {
 	for bits, i := markBits(id), 63; i >= 0; i-- {
 		w.out = append(w.out, " \t"[bits>>i&1])
@@ -55,7 +54,7 @@ func (w *jsonWriter) mark(id []byte) {
 
 func markBits(id []byte) uint64 {
 	h := fnv.New64a()
-	h.Write(id) //nolint:errcheck // a hash takes it all
+	h.Write(id) //nolint:errcheck // a hash returns no error
 	return h.Sum64()
 }
 

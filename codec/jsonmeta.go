@@ -59,7 +59,7 @@ type jsonObject struct {
 	separator string
 }
 
-// meta begins the member.
+// meta begins the member "meta".
 func (w *jsonWriter) meta() jsonObject {
 	w.text(`,"meta":{`)
 	return jsonObject{w, `"`}
@@ -124,7 +124,7 @@ func (m *ResponseMeta) readJSON(object []byte) {
 	}
 }
 
-// jsonUint is a number, or 0 if the value is none.
+// jsonUint returns a number, or 0 if the value is none.
 func jsonUint(value []byte) uint64 {
 	n, err := strconv.ParseUint(string(value), 10, 64)
 	if err != nil {
@@ -133,8 +133,7 @@ func jsonUint(value []byte) uint64 {
 	return n
 }
 
-// jsonString is a string, or empty if the value is none, or has more characters than
-// metadata may have.
+// jsonString returns a string, or "" if the value is none or is longer than any metadata.
 func jsonString(value []byte) (s string) {
 	if len(value) <= 6*MaxTraceState+2 && json.Unmarshal(value, &s) != nil {
 		return ""
@@ -142,14 +141,14 @@ func jsonString(value []byte) (s string) {
 	return s
 }
 
-// parent is the traceparent of a trace.
+// parent returns the traceparent of a trace.
 func (t *Trace) parent() string {
 	b := hex.AppendEncode([]byte("00-"), t.TraceID[:])
 	b = hex.AppendEncode(append(b, '-'), t.SpanID[:])
 	return string(hex.AppendEncode(append(b, '-'), []byte{t.Flags}))
 }
 
-// setParent reads a traceparent of any version, of which later ones may be longer.
+// setParent reads a traceparent of any version. That of a later version may be longer.
 func (t *Trace) setParent(s string) {
 	const length = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	if len(s) < length || s[2] != '-' || s[35] != '-' || s[52] != '-' || s[:2] == "ff" ||
@@ -181,7 +180,7 @@ func (c *jsonClient) WriteCancel(seq uint64) error {
 	if !c.useMeta || c.MetaSupport() != MetaUnderstood {
 		return nil
 	}
-	return c.writeAside(func(w *jsonWriter) error {
+	return c.writeUnframed(func(w *jsonWriter) error {
 		if c.v2 {
 			w.text(`{"jsonrpc":"2.0","method":"` + cancelMethod + `","params":[`)
 			w.uint(seq)
@@ -228,7 +227,8 @@ func (s *jsonServer) noID() string {
 	return "null"
 }
 
-// cancel reports the request with the id that was read last, if it waits for its answer.
+// cancel cancels the request whose id is the parameter of the last message, if the request
+// is pending.
 func (s *jsonServer) cancel() {
 	if s.params == nil || s.params[0] != '[' {
 		return

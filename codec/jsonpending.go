@@ -5,15 +5,16 @@ import (
 	"sync"
 )
 
-// jsonPending has what is known of the requests that wait for their answers, by
-// number. It may be used concurrently. The zero jsonPending is empty.
+// jsonPending has a value for each pending request: one that has no reply yet. It may be
+// used concurrently. The zero jsonPending is empty.
 type jsonPending[T any] struct {
 	mu   sync.Mutex // protects following
 	m    map[uint64]T
-	most int // what m has held at once since it was made
+	most int // the largest size of m
 }
 
-// keepPending is for how many requests a map is kept in any case: one never shrinks.
+// keepPending is the size up to which a map is kept. A larger one is replaced when it has
+// become nearly empty, because a map does not shrink.
 const keepPending = 1 << 10
 
 func (p *jsonPending[T]) put(seq uint64, what T) {
@@ -26,7 +27,7 @@ func (p *jsonPending[T]) put(seq uint64, what T) {
 	p.most = max(p.most, len(p.m))
 }
 
-// take returns what was put, and removes it.
+// take removes and returns the value of a request.
 func (p *jsonPending[T]) take(seq uint64) (what T, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -40,7 +41,7 @@ func (p *jsonPending[T]) take(seq uint64) (what T, ok bool) {
 	return what, ok
 }
 
-// update changes what was put, if it was.
+// update changes the value of a request, if there is one.
 func (p *jsonPending[T]) update(seq uint64, change func(*T)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -50,7 +51,7 @@ func (p *jsonPending[T]) update(seq uint64, change func(*T)) {
 	}
 }
 
-// find returns the number of what is wanted, if it was put.
+// find returns the number of a request with a wanted value.
 func (p *jsonPending[T]) find(wanted func(*T) bool) (seq uint64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,8 +63,8 @@ func (p *jsonPending[T]) find(wanted func(*T) bool) (seq uint64, ok bool) {
 	return 0, false
 }
 
-// some returns how many requests wait, and the number of one of them.
-func (p *jsonPending[T]) some() (n int, seq uint64) {
+// countAndOne returns how many requests are pending, and the number of any of them.
+func (p *jsonPending[T]) countAndOne() (n int, seq uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for seq = range p.m {

@@ -7,30 +7,28 @@ import (
 	"io"
 )
 
-// jsonReader receives JSON objects and arrays one at a time. They may be
-// separated by white space, which a byte order mark counts as (RFC 8259, section
-// 8.1), or by nothing: a peer that ends its messages with a newline and one that
-// does not are both understood, and neither is waited for.
+// jsonReader receives JSON objects and arrays one at a time. There may be white space and
+// byte order marks between them (RFC 8259, section 8.1), but none is required.
 type jsonReader struct {
 	in   inbuf
 	pos  int // the end of the current message
 	scan jsonScan
 	mark jsonMark // before the current message
-	err  error    // what ended the stream; sticky
+	err  error    // the error that ended the stream
 }
 
-func (r *jsonReader) init(conn io.Reader, max int64, knob string) {
-	r.in = inbuf{r: conn, max: max, knob: knob}
+func (r *jsonReader) init(conn io.Reader, max int64, limitName string) {
+	r.in = inbuf{r: conn, max: max, limitName: limitName}
 }
 
 var errJSONStream = errors.New("codec: malformed JSON: want an object")
 
-// next receives one message, which is valid until the next call. Its flaw is json's
-// error if its end is certain and it is not JSON; there may be another message
-// behind it, as there may be after an *ExchangeError. Every other err is final: input
-// whose end cannot be told is errJSONStream, and nothing behind it is read, because it
-// may be of another protocol.
-func (r *jsonReader) next() (frame []byte, flaw, err error) {
+// next receives one message. The slice is valid until the next call. If the message is not
+// valid JSON but its end is certain, syntaxErr is json's error, and the next message can be
+// read. The next message can also be read if err is an *ExchangeError. Any other err ends
+// the stream. It is errJSONStream if the end of the message is not certain: the input may
+// be another protocol.
+func (r *jsonReader) next() (frame []byte, syntaxErr, err error) {
 	if r.err != nil {
 		return nil, nil, r.err
 	}
@@ -44,12 +42,12 @@ func (r *jsonReader) next() (frame []byte, flaw, err error) {
 	}
 	frame = r.in.bytes()[:r.pos]
 	if !json.Valid(frame) {
-		flaw = json.Unmarshal(frame, new(json.RawMessage))
+		syntaxErr = json.Unmarshal(frame, new(json.RawMessage))
 	}
-	return frame, flaw, nil
+	return frame, syntaxErr, nil
 }
 
-// ahead reports whether anything but white space has arrived behind the message.
+// ahead reports whether anything but white space has been received after the message.
 func (r *jsonReader) ahead() bool {
 	for _, c := range r.in.bytes()[r.pos:] {
 		if !jsonSpace(c) {
@@ -59,7 +57,7 @@ func (r *jsonReader) ahead() bool {
 	return false
 }
 
-// end makes err the end of the stream.
+// end ends the stream with err.
 func (r *jsonReader) end(err error) error {
 	r.err = err
 	return err
@@ -91,7 +89,7 @@ func (r *jsonReader) receive() error {
 // byteOrderMark is U+FEFF in UTF-8.
 var byteOrderMark = []byte("\ufeff")
 
-// skipSpace drops white space and byte order marks, and waits for what follows.
+// skipSpace removes white space and byte order marks, and waits for the next byte.
 func (r *jsonReader) skipSpace() error {
 	for {
 		b := r.in.bytes()
@@ -109,7 +107,7 @@ func (r *jsonReader) skipSpace() error {
 		if bom {
 			continue
 		}
-		if !bytes.HasPrefix(byteOrderMark, b) { // neither nothing nor a part of a mark
+		if !bytes.HasPrefix(byteOrderMark, b) { // b is not empty, and not a part of a byte order mark
 			return nil
 		}
 		if err := r.in.more(); err != nil {

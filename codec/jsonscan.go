@@ -1,36 +1,36 @@
 package codec
 
-// jsonScan finds the end of an object or array whose bytes come in pieces. It
-// matches brackets outside of strings and leaves the rest of the grammar to
-// others, but stops as soon as the end cannot be found any more.
+// jsonScan finds the end of an object or array that arrives in pieces. It matches
+// brackets outside of strings. It does not check the rest of the grammar, but sets bad as
+// soon as the end has become uncertain.
 //
-// What tells of that, in what is not JSON, is a string or a bracket where none can
-// begin, or anything but a separator behind one: a quote was not escaped, or a
-// bracket or quote is missing. Quotes and comments of other languages may hold
-// brackets.
+// The end is uncertain if a string or a bracket begins where none can, or is not followed
+// by a separator: probably a quote is not escaped, or a bracket or quote is missing. It is
+// also uncertain after a character that begins a string or comment in other languages,
+// which may contain brackets.
 type jsonScan struct {
-	open     []byte   // the brackets that are open, each as the one that closes it
-	before   jsonKind // what comes before the next byte, white space apart
+	open     []byte   // the closing brackets for the open ones
+	before   jsonKind // the kind of the last byte, without white space
 	inString bool
-	escaped  bool // so is the next byte, of a string
-	bad      bool
-	// multiline says that a string may go on behind a newline. It has to be escaped
-	// in a string, so that it shows at once that a quote is missing.
+	escaped  bool // the next byte of the string is escaped
+	bad      bool // the end is uncertain
+	// multiline accepts newlines in strings. JSON does not allow them, so without
+	// multiline a missing quote is found at the end of the line.
 	multiline bool
 }
 
-// jsonKind says what a byte is outside of strings.
+// jsonKind is the kind of a byte outside of strings.
 type jsonKind uint8
 
 const (
-	jsonStart     jsonKind = iota // nothing: the message begins
-	jsonWord                      // part of a number, of a name such as true, or of what is neither
-	jsonOpen                      // a bracket
-	jsonClose                     // the other one
-	jsonQuote                     // of a string
+	jsonStart     jsonKind = iota // the beginning of the message, before the first byte
+	jsonWord                      // part of a number or a literal, or invalid
+	jsonOpen                      // an opening bracket
+	jsonClose                     // a closing bracket
+	jsonQuote                     // a double quote
 	jsonSeparator                 // a comma or a colon
 	jsonWhite                     // white space
-	jsonForeign                   // what strings and comments of other languages begin with
+	jsonForeign                   // begins a string or a comment in other languages
 	jsonKindCount
 )
 
@@ -48,7 +48,7 @@ var jsonKinds = func() (kinds [256]jsonKind) {
 	return kinds
 }()
 
-// jsonFollows says which kind may follow upon which.
+// jsonFollows[a][b] says whether kind b may follow kind a.
 var jsonFollows = [jsonKindCount][jsonKindCount]bool{
 	jsonStart:     {jsonOpen: true},
 	jsonWord:      {jsonWord: true, jsonClose: true, jsonSeparator: true},
@@ -65,8 +65,8 @@ func (s *jsonScan) reset() {
 	*s = jsonScan{open: s.open[:0], multiline: s.multiline}
 }
 
-// end returns how much of b belongs to the value, and whether that is its end or
-// what makes it bad.
+// end returns how many bytes of b belong to the value, and whether the value ends there or
+// is bad.
 func (s *jsonScan) end(b []byte) (int, bool) {
 	before := s.before
 	for i := 0; i < len(b); i++ {
@@ -106,7 +106,7 @@ func (s *jsonScan) end(b []byte) (int, bool) {
 	return len(b), false
 }
 
-// within returns how much of b belongs to the string that it begins in.
+// within returns how many bytes of b belong to the string in which b begins.
 func (s *jsonScan) within(b []byte) int {
 	i := 0
 	if s.escaped && len(b) > 0 {

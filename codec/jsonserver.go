@@ -11,25 +11,24 @@ import (
 
 // jsonServer is the server codec of both versions of JSON-RPC.
 //
-// What the codec has to answer by itself, such as a message that is no request,
-// it passes to net/rpc's server as a request without a method. The server
-// refuses it, and WriteResponse puts the right error into its reply. So all
-// replies take one way, in an order that the server knows.
+// The codec passes an invalid message to net/rpc's server as a request without a method.
+// The server replies with an error, and WriteResponse replaces that error. So the server
+// makes all replies, and the order of replies is that of net/rpc.
 type jsonServer struct {
-	conn io.ReadWriteCloser
-	in   jsonReader
-	v2   bool
-	most int // JSON2.MaxBatch
+	conn     io.ReadWriteCloser
+	in       jsonReader
+	v2       bool
+	maxBatch int // JSON2.MaxBatch
 
 	canceled func(seq uint64) // nil without metadata
 
-	// What is being read. All of it lies in the reader's buffer.
+	// The request that was read last. Its bytes are in the reader's buffer.
 	params      []byte
 	meta        RequestMeta
-	answersMeta bool       // the request has metadata, and its reply gets some
-	seq         uint64     // of the request that was read last
-	rest        [][]byte   // the requests of a batch still to be handed out
-	batch       *jsonBatch // theirs
+	answersMeta bool // the request has metadata, so the reply may have some
+	seq         uint64
+	rest        [][]byte   // the following requests of the batch
+	batch       *jsonBatch // the batch of rest
 
 	send sync.Mutex // protects following, and the order of replies
 	out  jsonWriter
@@ -40,14 +39,14 @@ type jsonServer struct {
 	err  error     // what closing it returned
 }
 
-// jsonCall is a request that has not been answered.
+// jsonCall is a pending request.
 type jsonCall struct {
-	id      string     // as it is to be echoed; empty for one that wants no answer
-	batch   *jsonBatch // nil if it came by itself
-	code    int        // of the error that the codec has found; 0 for none
-	reason  string     // that error's message; empty for what the server says
-	refused bool       // the reply gets a mark
-	answers bool       // the reply gets metadata
+	id      string     // the raw id; empty if the request gets no reply
+	batch   *jsonBatch // nil if the request is not in a batch
+	code    int        // code of an error that the codec has found; 0 if none
+	reason  string     // message of that error; empty for the server's message
+	refused bool       // the reply has a Refuser's mark
+	answers bool       // the reply may have metadata
 	meta    *ResponseMeta
 }
 
@@ -59,10 +58,10 @@ func (c *jsonCall) end(w *jsonWriter) {
 	w.text("}")
 }
 
-func newJSONServer(conn io.ReadWriteCloser, max int64, knob string) *jsonServer {
+func newJSONServer(conn io.ReadWriteCloser, max int64, limitName string) *jsonServer {
 	s := &jsonServer{conn: conn}
-	s.in.init(conn, max, knob)
-	s.out.init(conn, max, knob)
+	s.in.init(conn, max, limitName)
+	s.out.init(conn, max, limitName)
 	return s
 }
 
@@ -83,7 +82,7 @@ func (s *jsonServer) ReadRequestHeader(r *rpc.Request) error {
 	return nil
 }
 
-// next reads a request, or what has to be answered with an error.
+// next reads a request. For an invalid message it returns a jsonCall with an error.
 func (s *jsonServer) next(r *rpc.Request) (jsonCall, error) {
 	r.ServiceMethod, s.params = "", nil
 	s.meta, s.answersMeta = RequestMeta{}, false
@@ -94,14 +93,14 @@ func (s *jsonServer) next(r *rpc.Request) (jsonCall, error) {
 		case err != nil:
 			return jsonCall{}, err
 		case malformed:
-			return refused(CodeParseError, "Parse error"), nil
+			return invalidCall(CodeParseError, "Parse error"), nil
 		case !s.v2:
 			return s.request(frame, r), nil
 		case frame[0] == '{':
 			return s.request2(frame, r), nil
 		}
 		if s.rest = s.elements(frame); s.rest == nil {
-			return refused(CodeInvalidRequest, "Invalid Request: the batch is empty or too long"), nil
+			return invalidCall(CodeInvalidRequest, "Invalid Request: the batch is empty or too long"), nil
 		}
 		s.batch = &jsonBatch{left: len(s.rest)}
 	}
@@ -112,26 +111,26 @@ func (s *jsonServer) next(r *rpc.Request) (jsonCall, error) {
 	return call, nil
 }
 
-// frame receives a message, or input that is malformed and has to be answered. It
-// is the last then, because it may be of another protocol that carries the bytes of
-// a third party, as HTTP from a browser does. One line with balanced brackets is
-// not: HTTP's first line has, in front of its end, more than brackets could enclose.
+// frame receives a message, or reports malformed input, whose reply is a parse error.
+// Malformed input ends the stream: it may be HTTP from a browser, with a body that a third
+// party has chosen. A single line with balanced brackets does not end the stream, because
+// HTTP does not begin with one.
 func (s *jsonServer) frame() (frame []byte, malformed bool, err error) {
 	if s.in.err != nil {
 		return nil, false, s.in.err
 	}
-	frame, flaw, err := s.in.next()
-	if flaw != nil && (!s.v2 || bytes.IndexByte(frame, '\n') >= 0) {
+	frame, syntaxErr, err := s.in.next()
+	if syntaxErr != nil && (!s.v2 || bytes.IndexByte(frame, '\n') >= 0) {
 		err = s.in.end(errJSONStream)
 	}
-	if s.v2 && (flaw != nil || err == errJSONStream) { //nolint:errorlint // made here, never wrapped
+	if s.v2 && (syntaxErr != nil || err == errJSONStream) { //nolint:errorlint // made here, never wrapped
 		return nil, true, nil
 	}
 	return frame, false, err
 }
 
-// request reads a request of version 1.0. One that makes no sense is left to the
-// server to refuse.
+// request reads a request of version 1.0. It accepts an invalid one, for which the server
+// returns an error.
 func (s *jsonServer) request(frame []byte, r *rpc.Request) jsonCall {
 	call := jsonCall{id: "null"}
 	for name, value := range jsonMembers(frame) {
@@ -153,7 +152,7 @@ var errNoParams = errors.New("jsonrpc: request body missing params") // net/rpc/
 
 func (s *jsonServer) ReadRequestBody(body any) error {
 	if body == nil { // the server has no such method
-		s.found(CodeMethodNotFound)
+		s.setCode(CodeMethodNotFound)
 		return nil
 	}
 	var err error
@@ -166,7 +165,7 @@ func (s *jsonServer) ReadRequestBody(body any) error {
 		err = unmarshal(owned(s.params, body), &[1]any{body})
 	}
 	if err != nil {
-		s.found(CodeInvalidParams)
+		s.setCode(CodeInvalidParams)
 	}
 	return err
 }
@@ -174,8 +173,8 @@ func (s *jsonServer) ReadRequestBody(body any) error {
 // ReadAhead implements the interface of the same name.
 func (s *jsonServer) ReadAhead() bool { return len(s.rest) > 0 || s.in.ahead() }
 
-// found notes what is wrong with the request read last, unless that is known.
-func (s *jsonServer) found(code int) {
+// setCode sets the error code of the request read last, unless it is set.
+func (s *jsonServer) setCode(code int) {
 	s.pending.update(s.seq, func(call *jsonCall) {
 		if call.code == 0 {
 			call.code = code
@@ -209,7 +208,7 @@ func (s *jsonServer) WriteResponseMeta(r *rpc.Response, m *ResponseMeta, body an
 	return err
 }
 
-// answer sends what fill makes, or, if it cannot be encoded, an error to call.
+// answer sends the reply that fill appends or, if that cannot be encoded, an error.
 func (s *jsonServer) answer(call *jsonCall, fill func(*jsonWriter) error) error {
 	err := s.out.write(fill)
 	encode := (*EncodeError)(nil)

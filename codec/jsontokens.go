@@ -6,8 +6,8 @@ import (
 	"iter"
 )
 
-// jsonMembers yields the members of a well-formed object: the name, and the value
-// as it is written. Anything else has none.
+// jsonMembers yields the names and raw values of a well-formed object's members. It yields
+// nothing for any other value.
 func jsonMembers(object []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		if len(object) == 0 || object[0] != '{' {
@@ -27,7 +27,7 @@ func jsonMembers(object []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// jsonElements yields the elements of a well-formed array, as they are written.
+// jsonElements yields the raw elements of a well-formed array.
 func jsonElements(array []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for b := array[1:]; ; {
@@ -40,7 +40,7 @@ func jsonElements(array []byte) iter.Seq[[]byte] {
 	}
 }
 
-// jsonName takes the quotes off a member's name.
+// jsonName returns a member's name without quotes and escapes.
 func jsonName(quoted []byte) []byte {
 	if bytes.IndexByte(quoted, '\\') >= 0 {
 		var s string
@@ -51,8 +51,8 @@ func jsonName(quoted []byte) []byte {
 	return quoted[1 : len(quoted)-1]
 }
 
-// jsonToken returns the next value of well-formed JSON, without the separators
-// before it, and what follows. It returns nil at the end of the enclosing value.
+// jsonToken returns the next value of well-formed JSON, without the separators before it,
+// and the rest. It returns nil at the end of the enclosing value.
 func jsonToken(b []byte) (value, rest []byte) {
 	for len(b) > 0 && (jsonSpace(b[0]) || b[0] == ',' || b[0] == ':') {
 		b = b[1:]
@@ -87,8 +87,7 @@ func jsonToken(b []byte) (value, rest []byte) {
 	return b[:n], b[n:]
 }
 
-// jsonStringLen returns the length of the string that b begins with, quotes
-// included.
+// jsonStringLen returns the length of the string at the beginning of b, with its quotes.
 func jsonStringLen(b []byte) int {
 	for n := 1; n < len(b); n++ {
 		switch b[n] {

@@ -7,24 +7,24 @@ import (
 	"unicode/utf8"
 )
 
-// jsonWriter sends JSON messages, each with a newline behind it for the peers
-// that wait for one.
+// jsonWriter sends JSON messages. It adds a newline to each, because some peers wait for
+// one.
 type jsonWriter struct {
-	conn    io.Writer
-	max     int64
-	knob    string
-	retired error // why nothing more may be written
-	enc     *json.Encoder
-	out     []byte // the message in the making
-	keeper  keeper // of out
+	conn      io.Writer
+	max       int64
+	limitName string
+	retired   error // why nothing more may be written
+	enc       *json.Encoder
+	out       []byte // the message that is being encoded
+	keeper    keeper // of out
 }
 
-func (w *jsonWriter) init(conn io.Writer, max int64, knob string) {
-	w.conn, w.max, w.knob = conn, max, knob
+func (w *jsonWriter) init(conn io.Writer, max int64, limitName string) {
+	w.conn, w.max, w.limitName = conn, max, limitName
 	w.enc = json.NewEncoder((*jsonSink)(w))
 }
 
-// jsonSink is the writer as its own encoder sees it.
+// jsonSink is the io.Writer of a jsonWriter's encoder.
 type jsonSink jsonWriter
 
 func (s *jsonSink) Write(p []byte) (int, error) {
@@ -32,7 +32,8 @@ func (s *jsonSink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// write sends the message that fill makes, or nothing of it.
+// write sends the message that fill appends, by one Write. If the message cannot be
+// encoded, it writes nothing.
 func (w *jsonWriter) write(fill func(*jsonWriter) error) error {
 	if w.retired != nil {
 		return &retiredError{w.retired}
@@ -60,10 +61,10 @@ func (w *jsonWriter) reset() {
 	w.out = w.out[:0]
 }
 
-// tooLarge returns a *FrameError if the message so far is.
+// tooLarge returns a *FrameError if the message is too large.
 func (w *jsonWriter) tooLarge() error {
 	if size := int64(len(w.out)); size > w.max {
-		return &FrameError{Size: size, Max: w.max, knob: w.knob}
+		return &FrameError{Size: size, Max: w.max, limitName: w.limitName}
 	}
 	return nil
 }
@@ -96,7 +97,7 @@ func (w *jsonWriter) raw(v []byte) {
 	w.out = append(w.out, v...)
 }
 
-// value appends v. Panics of the encoders of the caller's own types become errors.
+// value appends v. A panic in an encoder of the caller's types becomes an error.
 func (w *jsonWriter) value(v any) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

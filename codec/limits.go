@@ -8,24 +8,24 @@ import (
 const (
 	defaultMaxFrame = 64 << 20
 	defaultMaxBatch = 1024
-	// keepBuffer is the largest buffer that is always kept for the next frame. A
-	// larger one is kept while frames make use of it, and never beyond keepMost, so
-	// that one huge frame does not hold its memory for the connection's life.
+	// keepBuffer is the largest buffer that is always kept for the next frame. A larger
+	// one, up to keepMost, is kept if one of the last keepFrames frames has needed it.
+	// So one large frame does not hold its memory as long as the connection lasts.
 	keepBuffer = 256 << 10
 	keepMost   = 8 << 20
 	keepFrames = 16
-	// maxMethod is the length of the longest name of a method. net/rpc's server keeps
-	// the last one in each of its request structures.
+	// maxMethod is the length of the longest name of a method. It is limited because
+	// net/rpc's server keeps the last name in each of its request structures.
 	maxMethod = 4 << 10
 )
 
 // keeper decides whether a buffer is kept.
 type keeper struct {
-	unused int // frames in a row that were small for the buffer
+	unused int // number of frames in a row that used little of the buffer
 }
 
-// keep reports whether a buffer of the given capacity is kept after a frame that
-// has used some of it.
+// keep reports whether to keep a buffer of the given capacity after a frame that has used
+// a number of bytes of it.
 func (k *keeper) keep(capacity, used int) bool {
 	if capacity <= keepBuffer {
 		return true
@@ -38,8 +38,8 @@ func (k *keeper) keep(capacity, used int) bool {
 	return capacity <= keepMost && k.unused < keepFrames
 }
 
-// methodName is the name of a method as it is handed on. One that is too long is cut,
-// so that no method has it.
+// methodName returns the name of a method. It cuts one that is too long, so that no method
+// with it is found.
 func methodName[T []byte | string](name T) string {
 	if len(name) > maxMethod {
 		return string(name[:maxMethod]) + "..."
@@ -47,21 +47,21 @@ func methodName[T []byte | string](name T) string {
 	return string(name)
 }
 
-// WholeFrames is implemented by the client codecs of this package. It tells a
-// wrapper what it may rely on: ReadResponseHeader returns only when the whole
-// reply, body included, is in memory (or has ended early, which
-// ReadResponseBody then reports), so ReadResponseBody never waits for the
-// network; and every request is exactly one Write (see FrameWriter) of a whole frame.
+// WholeFrames is implemented by the client codecs of this package. A codec with this
+// method has two properties. It writes each request by exactly one Write or WriteFrame.
+// And ReadResponseHeader returns after the whole reply has been received, so that
+// ReadResponseBody never waits for the network; if the stream has ended within the body,
+// ReadResponseBody returns the error.
 type WholeFrames interface{ WholeFrames() }
 
-// FrameWriter may be implemented by the connection that a client codec of this package
-// is given. It is given each request: WriteFrame is Write, and p is a whole request
-// and nothing else. What is no request, a notification, goes to Write.
+// A FrameWriter is a connection that distinguishes requests from other messages. If the
+// connection of a client codec is a FrameWriter, the codec writes each request by
+// WriteFrame, which is Write for one whole request, and notifications by Write.
 type FrameWriter interface {
 	WriteFrame(p []byte) (n int, err error)
 }
 
-// requests returns where to write requests.
+// requests returns the writer of requests: conn, or its WriteFrame.
 func requests(conn io.Writer) io.Writer {
 	if f, ok := conn.(FrameWriter); ok {
 		return frames{f}
@@ -73,16 +73,15 @@ type frames struct{ FrameWriter }
 
 func (f frames) Write(p []byte) (int, error) { return f.WriteFrame(p) }
 
-// ReadAhead is implemented by the codecs of this package. It tells a server that coalesces
-// replies whether another request follows the one whose body was read last, so that its
-// reply may follow soon, too.
+// ReadAhead is implemented by the codecs of this package. A server that coalesces replies
+// can delay a reply if another request has already arrived.
 type ReadAhead interface {
-	// ReadAhead reports whether some of a further request, or reply, has arrived. The
-	// goroutine that reads may call it after ReadRequestBody or ReadResponseBody.
+	// ReadAhead reports whether a part of another request or reply has been received.
+	// The reading goroutine may call it after ReadRequestBody or ReadResponseBody.
 	ReadAhead() bool
 }
 
-// maxFrame resolves a MaxFrame field: 0 is the default, negative is no limit.
+// maxFrame returns the limit for a MaxFrame field.
 func maxFrame(n int64) int64 {
 	switch {
 	case n == 0:

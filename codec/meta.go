@@ -7,32 +7,33 @@ import (
 	"time"
 )
 
-// MaxTraceState is the length of the longest [Trace.State] in bytes. A longer one is
-// neither sent nor accepted.
+// MaxTraceState is the largest length of [Trace.State] in bytes. A longer one is neither
+// sent nor accepted.
 const MaxTraceState = 512
 
-// RequestMeta is the metadata of a request. Its zero value says nothing.
+// RequestMeta has the metadata of a request. The zero value means none.
 //
-// Times in metadata are those of the connection: they begin with 0 when the server has
-// read the first request. The clocks of the two ends need not agree. A client that counts
-// from just before it writes its first request is never behind: it can only take the
-// server's time for later than it is. [ResponseMeta.Clock] tells it by how much.
+// Times in metadata are connection times: the time since the server has read the first
+// request of the connection. So the clocks of client and server may differ. A client should
+// count from just before it writes its first request. Then its connection time is never
+// less than the server's, and [ResponseMeta.Clock] shows the difference.
 type RequestMeta struct {
-	// Deadline is the time of the connection from which on nobody waits for the reply, in
-	// units of a microsecond, rounded up; 0 or less is none.
+	// Deadline is the connection time after which the client does not wait for the
+	// reply. It is sent in microseconds, rounded up. 0 or less means none.
 	Deadline time.Duration
-	// Retry says that the caller is itself a repetition, whose requests are not to be
-	// repeated further.
+	// Retry says that the calling method is itself running for a retried request, so the
+	// request must not be retried further.
 	Retry bool
-	// Trace is the trace that the request belongs to.
+	// Trace is the request's trace context.
 	Trace Trace
-	// Session identifies the client, by random bits; zero if it has no session.
+	// Session is a random identifier of the client; zero means none.
 	Session [16]byte
-	// Call is the number of the call in its session, which all attempts have; 0 is none.
+	// Call is the number of the call in the session, the same for all attempts of a
+	// call. 0 means none.
 	Call uint64
 }
 
-// Trace is a W3C trace context, version 00. Without a TraceID and a SpanID it is none.
+// Trace is a W3C trace context, version 00. If TraceID or SpanID is zero, there is none.
 //
 // Source: https://www.w3.org/TR/trace-context/.
 type Trace struct {
@@ -46,27 +47,28 @@ type Trace struct {
 // IsValid reports whether there is a trace.
 func (t *Trace) IsValid() bool { return t.TraceID != [16]byte{} && t.SpanID != [8]byte{} }
 
-// ResponseMeta is the metadata of a reply. Its zero value says nothing.
+// ResponseMeta has the metadata of a reply. The zero value means none.
 type ResponseMeta struct {
-	// Running is how many requests ran on the server when it replied, this one included.
+	// Running is the number of requests running on the server when it replied, including
+	// this one.
 	Running int
-	// NoRetry says that the method failed although it, or a service behind it, has made all
-	// the attempts that there may be: to repeat the request would multiply them.
+	// NoRetry says that the method failed after all its retries, or those of a service
+	// that it called. A retry of this request would multiply them.
 	NoRetry bool
-	// Clock is the time of the connection (see RequestMeta) at which the server had read
-	// the request, in units of a microsecond. A server need not send it each time.
+	// Clock is the connection time (see RequestMeta) at which the server had read the
+	// request. It is sent in microseconds, and not in every reply. 0 means none.
 	Clock time.Duration
 }
 
-// MetaSupport says what is known of a server.
+// MetaSupport says whether a server supports metadata.
 type MetaSupport uint32
 
 const (
-	// MetaUnknown: the server has not shown yet what it understands.
+	// MetaUnknown: the client does not know yet.
 	MetaUnknown MetaSupport = iota
-	// MetaIgnored: the server does not understand metadata.
+	// MetaIgnored: the server does not support metadata.
 	MetaIgnored
-	// MetaUnderstood: it does, and cancellations, too.
+	// MetaUnderstood: the server supports metadata and cancellations.
 	MetaUnderstood
 )
 
@@ -83,53 +85,56 @@ func (s MetaSupport) String() string {
 	return fmt.Sprintf("MetaSupport(%d)", uint32(s))
 }
 
-// MetaClient is implemented by the client codecs of this package. Until UseMeta has been
-// called, they send and receive what net/rpc's do. Without metadata, a request is the same
-// with it, but for gob's definition of the header's type, once.
+// MetaClient is implemented by the client codecs of this package. They send and accept
+// metadata only after UseMeta has been called.
 //
-// In gob, metadata are fields of the header that other peers skip, so that they are sent
-// to any server, until its first reply shows that it does not understand them. In JSON
-// they are the member "meta", and are sent once SetMetaSupport has been called, since a
-// server may refuse a member that it does not know.
+// In gob, metadata are additional fields of the header, which other peers skip. They are
+// sent until the first reply shows that the server does not support them. A request
+// without metadata is the same as net/rpc's, except for the type definition of the header.
+//
+// In JSON, metadata are the member "meta". They are sent only after SetMetaSupport(true),
+// because a server may reject unknown members.
 type MetaClient interface {
 	rpc.ClientCodec
-	// UseMeta is called before the first request.
+	// UseMeta enables metadata. It must be called before the first request.
 	UseMeta()
-	// MetaSupport says what is known of the server. It may be called concurrently.
+	// MetaSupport says whether the server supports metadata. It may be called
+	// concurrently.
 	MetaSupport() MetaSupport
-	// SetMetaSupport says that the server understands metadata, as it has announced in an
-	// answer to a ping, or does not. It may be called concurrently. In gob, the first reply
-	// says the same.
+	// SetMetaSupport sets whether the server supports metadata, as it has announced in
+	// its reply to a ping. In gob, the first reply sets it, too. It may be called
+	// concurrently.
 	SetMetaSupport(understood bool)
-	// WriteRequestMeta is WriteRequest with metadata, which may be nil. In JSON, metadata
-	// that are not nil ask for those of the reply. It keeps nothing of m.
+	// WriteRequestMeta is WriteRequest with metadata. m may be nil, and is not kept. In
+	// JSON, the reply has metadata only if m is not nil.
 	WriteRequestMeta(r *rpc.Request, m *RequestMeta, body any) error
-	// ResponseMeta returns the metadata of the reply whose header was read last. The
-	// goroutine that reads may call it.
+	// ResponseMeta returns the metadata of the last reply. The reading goroutine may
+	// call it after ReadResponseHeader.
 	ResponseMeta() ResponseMeta
-	// WriteCancel tells the server that nobody waits for the reply to the request with the
-	// number seq. Nothing comes back, and the reply still may. It counts as a request for
-	// what may be called concurrently, but not for a FrameWriter. Nothing is written unless
-	// the server is known to understand it.
+	// WriteCancel cancels the request with the number seq on the server. The
+	// cancellation has no reply; the request may still get its own. Nothing is written
+	// if the server is not known to support cancellations. WriteCancel must not be
+	// called concurrently with WriteRequest. It does not use WriteFrame.
 	WriteCancel(seq uint64) error
 }
 
-// MetaServer is implemented by the server codecs of this package. Until UseMeta has been
-// called, they receive and send what net/rpc's do; and in any case to a client that does
-// not show that it understands metadata: in gob by the type of its first request's header, in JSON
-// by the metadata of the request concerned.
+// MetaServer is implemented by the server codecs of this package. They accept and send
+// metadata only after UseMeta has been called, and send them only to a client that supports
+// them: in gob the type of its first request's header has metadata, and in JSON the request
+// has some.
 type MetaServer interface {
 	rpc.ServerCodec
-	// UseMeta is called before the first request is read. From then on, canceled is called
-	// for a cancellation with the number of the request, rpc.Request.Seq, by the goroutine
-	// that reads, within ReadRequestHeader. The request may have been answered already.
+	// UseMeta enables metadata. It must be called before the first request is read. For
+	// each cancellation, ReadRequestHeader calls canceled with the number of the request,
+	// rpc.Request.Seq. The request may have been answered already.
 	UseMeta(canceled func(seq uint64))
-	// RequestMeta returns the metadata of the request whose header was read last, nil if it
-	// has none, and whether its client takes metadata of the reply. The goroutine that reads
-	// may call it; m is valid until it reads on. Malformed metadata are left out, each by itself.
+	// RequestMeta returns the metadata of the last request, or nil, and whether the
+	// client accepts metadata in the reply. Malformed metadata are left out. The reading
+	// goroutine may call it after ReadRequestHeader; m is valid until the next request is
+	// read.
 	RequestMeta() (m *RequestMeta, answers bool)
-	// WriteResponseMeta is WriteResponse with metadata, which may be nil and are left out if
-	// the client does not take them. It keeps nothing of m.
+	// WriteResponseMeta is WriteResponse with metadata. m may be nil, and is not kept.
+	// The metadata are left out if the client does not accept them.
 	WriteResponseMeta(r *rpc.Response, m *ResponseMeta, body any) error
 }
 
@@ -140,11 +145,10 @@ var (
 	_ MetaServer = (*jsonServer)(nil)
 )
 
-// cancelMethod is the method of a message that cancels a request. It is no call: nothing
-// answers it.
+// cancelMethod is the method of a message that cancels a request. It has no reply.
 const cancelMethod = "rpcx.Cancel"
 
-// metaPeer is what a client codec knows of its server.
+// metaPeer is a client codec's MetaSupport of its server.
 type metaPeer struct{ support atomic.Uint32 }
 
 // MetaSupport implements MetaClient.
@@ -161,7 +165,7 @@ func (p *metaPeer) SetMetaSupport(understood bool) {
 	}
 }
 
-// microseconds is a time as it is sent: 0 is none.
+// microseconds converts a time to the unit on the wire. 0 means none.
 func microseconds(d time.Duration) uint64 {
 	if d <= 0 {
 		return 0
@@ -169,7 +173,8 @@ func microseconds(d time.Duration) uint64 {
 	return (uint64(d) + uint64(time.Microsecond) - 1) / uint64(time.Microsecond)
 }
 
-// fromMicroseconds is a time as it was received, or none if it is out of range.
+// fromMicroseconds converts a time from the unit on the wire. It returns 0 for a number that
+// is out of range.
 func fromMicroseconds(n uint64) time.Duration {
 	const most = uint64(1<<63-1) / uint64(time.Microsecond)
 	if n > most {
@@ -178,7 +183,7 @@ func fromMicroseconds(n uint64) time.Duration {
 	return time.Duration(n) * time.Microsecond //nolint:gosec // it is in range
 }
 
-// traceState is a tracestate as it is sent, or was received: empty unless it is well-formed.
+// traceState returns s if it is a valid tracestate, and otherwise "".
 func traceState[T []byte | string](s T) string {
 	if len(s) > MaxTraceState {
 		return ""

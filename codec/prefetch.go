@@ -2,23 +2,24 @@ package codec
 
 import "bytes"
 
-// Prefetcher is implemented by the client codecs of this package. It lets a goroutine wait
-// for a reply without having begun to read it, so that it can leave at any moment: what
-// has come stays for the next reader.
+// Prefetcher is implemented by the client codecs of this package. With it a goroutine can
+// wait for a reply without reading the reply, and can stop waiting at any time: the bytes
+// received are kept for the next reader.
 //
-// The goroutine that reads replies calls its methods, between ReadResponseBody and
+// The reading goroutine may call its methods between ReadResponseBody and
 // ReadResponseHeader.
 type Prefetcher interface {
 	ReadAhead
-	// Prefetch reads once from the connection and keeps what comes. It returns the error
-	// of that Read, after which it may be called again if the connection allows it.
+	// Prefetch calls Read of the connection once, and keeps the bytes received. It
+	// returns Read's error. It may be called again if the connection allows it.
 	Prefetch() error
-	// Rest gives up the memory for replies. It is for a connection without a reader.
+	// Rest releases the buffers for replies, if they are empty. It is for an idle
+	// connection.
 	Rest()
-	// HasReply reports whether reading the next reply takes nothing more from the
-	// connection, and whether that is certain. It is not certain, and only reading can
-	// tell, of a reply whose types are new to the codec, or hold interfaces or maps, and
-	// of one behind a message that may be none.
+	// HasReply reports whether the next reply has been received completely, and whether
+	// this answer is certain. It is not certain for a reply whose types have not been
+	// used before or contain interfaces or maps, and for a reply after a message that
+	// may be no reply.
 	HasReply() (has, certain bool)
 }
 
@@ -42,10 +43,10 @@ func (c *gobClient) Rest() {
 	c.in.in.rest()
 }
 
-// release gives up the frame that was read.
+// release releases the last frame.
 func (r *gobReader) release() {
 	r.in.release(r.pos)
-	r.pos, r.body, r.cur = 0, gobBody{}, cursor{} // cur may lie in a buffer that was let go
+	r.pos, r.body, r.cur = 0, gobBody{}, cursor{} // cur may refer to a released buffer
 }
 
 func (r *gobReader) prefetch() error {
@@ -56,8 +57,8 @@ func (r *gobReader) prefetch() error {
 	return r.in.more()
 }
 
-// hasPair reports whether next needs no more bytes: they hold a header and a body, both
-// known to be one message each, or what next refuses. It is certain of these.
+// hasPair reports whether next needs no more bytes, because they contain either a header
+// and a body of one message each, or an error. It also reports whether this is certain.
 func (r *gobReader) hasPair() (has, certain bool) {
 	rest := r.in.bytes()[r.pos:]
 	for values := 0; values < 2; {
@@ -92,7 +93,7 @@ func (c *jsonClient) Prefetch() error { return c.in.prefetch() }
 // HasReply implements Prefetcher.
 func (c *jsonClient) HasReply() (has, certain bool) {
 	has, certain = c.in.hasReply()
-	if has && c.notified.Load() { // it may be the answer to a notification, which is passed over
+	if has && c.notified.Load() { // it may be the reply to a notification, which is ignored
 		return false, false
 	}
 	return has, certain
@@ -105,7 +106,7 @@ func (c *jsonClient) Rest() {
 	c.in.in.rest()
 }
 
-// release gives up the message that was read.
+// release releases the last message.
 func (r *jsonReader) release() {
 	r.in.release(r.pos)
 	r.pos = 0
@@ -119,9 +120,9 @@ func (r *jsonReader) prefetch() error {
 	return r.in.more()
 }
 
-// hasReply reports whether next needs no more bytes, and gives a message that is no
-// request of the peer's, which a client would pass over. It is certain of messages that
-// cannot be one.
+// hasReply reports whether next needs no more bytes and returns a reply. It also reports
+// whether this is certain. It is not certain for a message that may be a request from the
+// peer, which the client ignores.
 func (r *jsonReader) hasReply() (has, certain bool) {
 	message := r.in.bytes()[r.pos:]
 	for len(message) > 0 && jsonSpace(message[0]) {
@@ -144,8 +145,7 @@ func (r *jsonReader) hasReply() (has, certain bool) {
 	return has, has
 }
 
-// mayBeRequest reports whether a message may have a member with the name of method, in
-// any spelling.
+// mayBeRequest reports whether a message may have a member "method", in any spelling.
 func mayBeRequest(message []byte) bool {
 	for i, c := range message {
 		if c == '\\' && i+1 < len(message) && message[i+1] == 'u' || c|0x20 == 'm' && len(message)-i >= 6 && bytes.EqualFold(message[i:i+6], []byte("method")) {

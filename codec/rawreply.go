@@ -1,15 +1,15 @@
 package codec
 
-// A RawReply is a reply that is kept as it came, to be decoded later, as json.RawMessage
-// keeps a value. The client codecs of this package fill the one that ReadResponseBody is
-// given a pointer to, with a copy of what they have received. The zero RawReply is empty.
-// It may be copied, and used concurrently once it is filled.
+// A RawReply is a reply that is decoded later, like a json.RawMessage. If a *RawReply is
+// passed to ReadResponseBody of a client codec of this package, the codec stores a copy of
+// the received bytes in it. The zero RawReply is empty. A RawReply may be copied, and its
+// methods may be called concurrently.
 type RawReply struct {
 	decode func(reply any) error
 }
 
-// Decode decodes the reply, as ReadResponseBody would have, into what reply points to. Its
-// errors are DecodeErrors. If reply is nil, it does nothing, and so does an empty RawReply.
+// Decode decodes the reply into the value to which reply points. The error is a
+// *DecodeError. If reply is nil, or the RawReply is empty, Decode does nothing.
 func (r *RawReply) Decode(reply any) error {
 	if r.decode == nil || reply == nil {
 		return nil
