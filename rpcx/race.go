@@ -41,6 +41,7 @@ type runner struct {
 	conn    *conn
 	reply   any // its own
 	hedge   bool
+	posted  bool // it may be given up
 }
 
 // start sends the first attempt. It returns false if that cannot be done at once: then
@@ -59,6 +60,7 @@ func (x *race) start(a *attempt) bool {
 		a.owner, a.conn, a.Owner, a.Reply = nil, nil, nil, x.call.reply
 		return false
 	}
+	x.posted()
 	c.Release(&a.Exchange)
 	x.mu.Lock()
 	if x.under > 0 {
@@ -74,9 +76,16 @@ func (x *race) enter(a *attempt, c *conn) {
 	a.owner, a.Reply = x, reflect.New(reflect.TypeOf(x.call.reply).Elem()).Interface()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.runners[x.begun] = runner{a, c, a.Reply, a.hedge}
+	x.runners[x.begun] = runner{attempt: a, conn: c, reply: a.Reply, hedge: a.hedge}
 	x.begun++
 	x.under++
+}
+
+// posted says that the attempt that was entered last has been handed to its connection.
+func (x *race) posted() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.runners[x.begun-1].posted = true
 }
 
 // sent says that nothing is being made any more.
@@ -122,6 +131,7 @@ func (x *race) second() bool {
 		x.attemptDone(a, c.result(c.NotStarted(err)))
 		return false
 	}
+	x.posted()
 	x.announce(a, first)
 	c.Release(&a.Exchange)
 	return true
@@ -242,13 +252,14 @@ func (x *race) leave(cause error) {
 	x.giveUp()
 }
 
-// giveUp gives up what is under way.
+// giveUp gives up what is under way. An attempt that is being handed to its connection is
+// given up when sent is called.
 func (x *race) giveUp() {
 	x.mu.Lock()
 	runners, cause := x.runners, x.cause
 	x.mu.Unlock()
 	for _, r := range runners {
-		if r.attempt != nil {
+		if r.attempt != nil && r.posted {
 			r.conn.GiveUp(&r.attempt.Exchange, cause)
 		}
 	}
