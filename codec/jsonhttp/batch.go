@@ -11,9 +11,9 @@ import (
 	"resilientrpc/codec"
 )
 
-// batch is the requests of one HTTP request, mostly one. Each runs in a goroutine of
-// its own, which is where it was read: net/rpc's ServeCodec would run it in one in
-// which a panic cannot be caught.
+// batch has the JSON-RPC requests of one HTTP request, mostly one. Each is read and run in
+// its own goroutine. net/rpc's ServeCodec would run it in a goroutine whose panics cannot
+// be recovered.
 type batch struct {
 	server  *rpc.Server
 	log     *slog.Logger
@@ -22,8 +22,8 @@ type batch struct {
 	replies bytes.Buffer // written under the codec's lock
 }
 
-// carryOut returns the reply to what is in body.
-func (b *batch) carryOut(c codec.JSON2, body []byte) []byte {
+// run runs the requests in body and returns the reply.
+func (b *batch) run(c codec.JSON2, body []byte) []byte {
 	b.codec = c.NewServer(stream{bytes.NewReader(body), &b.replies})
 	b.running.Go(b.work)
 	b.running.Wait()
@@ -34,11 +34,11 @@ func (b *batch) carryOut(c codec.JSON2, body []byte) []byte {
 func (b *batch) work() {
 	q := &request{batch: b, ServerCodec: b.codec}
 	defer q.end()
-	b.server.ServeRequest(q) //nolint:errcheck // what there is to say, the client is told
+	b.server.ServeRequest(q) //nolint:errcheck // the client gets the error
 	q.returned = true
 }
 
-// stream is the connection that the codec sees.
+// stream is the codec's connection.
 type stream struct {
 	io.Reader
 	io.Writer
@@ -47,14 +47,14 @@ type stream struct {
 // Close implements io.Closer. There is nothing to close.
 func (stream) Close() error { return nil }
 
-// request is the codec that net/rpc's server sees for one request.
+// request is the codec of net/rpc's server for one request.
 type request struct {
 	rpc.ServerCodec
 	batch    *batch
 	header   rpc.Request
-	read     bool // all of it was
-	answered bool // or at least tried
-	returned bool // from net/rpc's server
+	read     bool // the whole request has been read
+	answered bool // WriteResponse has been called
+	returned bool // net/rpc's server has returned
 }
 
 // ReadRequestHeader implements rpc.ServerCodec.
@@ -64,8 +64,8 @@ func (q *request) ReadRequestHeader(r *rpc.Request) error {
 	return err
 }
 
-// ReadRequestBody implements rpc.ServerCodec. The next request is read while this
-// one runs.
+// ReadRequestBody implements rpc.ServerCodec. If another request follows, it starts a
+// goroutine for it.
 func (q *request) ReadRequestBody(body any) error {
 	err := q.ServerCodec.ReadRequestBody(body)
 	q.read = true
@@ -81,7 +81,7 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 	return q.ServerCodec.WriteResponse(r, body)
 }
 
-// end answers a request whose method did not return.
+// end sends an error if the method has panicked or ended its goroutine.
 func (q *request) end() {
 	if q.returned {
 		return
@@ -89,8 +89,8 @@ func (q *request) end() {
 	reason := recover()
 	q.batch.log.Error("rpc method did not return", "method", q.header.ServiceMethod, "panic", reason, "stack", string(debug.Stack()))
 	if q.read && !q.answered {
-		// The details are the server's own business.
+		// The client does not get the details, which are in the log.
 		r := &rpc.Response{ServiceMethod: q.header.ServiceMethod, Seq: q.header.Seq, Error: "jsonhttp: the method panicked"}
-		q.ServerCodec.WriteResponse(r, struct{}{}) //nolint:errcheck // it is written to memory
+		q.ServerCodec.WriteResponse(r, struct{}{}) //nolint:errcheck // a write to memory
 	}
 }

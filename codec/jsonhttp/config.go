@@ -14,33 +14,32 @@ const (
 	maxRedirects       = 10 // as in net/http
 )
 
-// Config says where and how a Conn sends its requests.
+// Config configures a Conn.
 type Config struct {
-	// URL is where requests are POSTed. It is required.
+	// URL is the URL to which requests are POSTed. It is required.
 	URL string
-	// Client makes the requests. Its Timeout, if set, fails a call whose reply takes
-	// longer, and no other. Nil means a client whose transport is a clone of
-	// http.DefaultTransport that keeps a connection open for each request in flight;
-	// Close closes them.
+	// Client makes the HTTP requests. Its Timeout, if set, limits each call. Nil means a
+	// client with a clone of http.DefaultTransport that keeps a connection open for each
+	// request in flight; Conn.Close closes these connections.
 	//
-	// Where CheckRedirect is nil, a redirect is followed if it keeps method and host (307
-	// and 308), and is a *StatusError otherwise: another host is another replica, which
-	// should get neither calls nor credentials that were not meant for it. MaxConnsPerHost
-	// should be greater than MaxInFlight; else the pings of package rpcx wait behind calls.
+	// If CheckRedirect is nil, only redirects that keep the method and the host (307 and
+	// 308) are followed. Any other is a *StatusError: another host is another replica
+	// and must not get the calls and credentials of this one. If MaxConnsPerHost is set,
+	// it should be greater than MaxInFlight, so that calls do not delay pings.
 	Client *http.Client
-	// Header is added to each request; Host takes the place of the URL's. It must not
-	// be changed any more.
+	// Header is added to each request. A Host header replaces the URL's host. Do not
+	// change Header after it has been passed to a Conn.
 	Header http.Header
-	// MaxInFlight is the number of requests that may wait for their replies;
-	// further ones wait in memory. 0 means 64; negative is an error.
+	// MaxInFlight is the largest number of requests in flight. Further requests wait in
+	// memory. 0 means 64; negative is an error.
 	MaxInFlight int
-	// MaxFrame is the largest reply in bytes, after decompression. 0 means 64 MiB;
-	// negative is an error. A reply beyond it becomes an error of its call.
+	// MaxFrame is the largest reply in bytes, after decompression. A larger one is an
+	// error of its call. 0 means 64 MiB; negative is an error.
 	MaxFrame int64
 }
 
-// check finds what is wrong with a Config. Errors do not repeat the URL, which may
-// hold a password.
+// check returns the URL, or an error for the first invalid field. Errors do not contain the
+// URL, which may have a password.
 func (cfg *Config) check() (*url.URL, error) {
 	u, err := url.Parse(cfg.URL)
 	switch {
@@ -66,8 +65,8 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
-// headers returns the header of every request, and the host, which net/http takes
-// from elsewhere.
+// headers returns the header of every request, and the host, for which net/http has
+// another field.
 func (cfg *Config) headers() (header http.Header, host string) {
 	header = make(http.Header)
 	for name, values := range cfg.Header {
@@ -101,7 +100,7 @@ func (c *Conn) makeClient() {
 	c.client = client
 	switch client.Transport.(type) {
 	case nil, *http.Transport:
-		c.rewinds = c.header.Get("Idempotency-Key") == "" && c.header.Get("X-Idempotency-Key") == ""
+		c.mayRewind = c.header.Get("Idempotency-Key") == "" && c.header.Get("X-Idempotency-Key") == ""
 	}
 }
 
@@ -115,7 +114,7 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// withoutURL takes the URL, which may hold secrets, off an error of net/http.
+// withoutURL removes the URL, which may have secrets, from an error of net/http.
 func withoutURL(err error) error {
 	for {
 		wrapped, ok := err.(*url.Error) //nolint:errorlint // one further in has lost its text anyway

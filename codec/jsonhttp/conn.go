@@ -14,7 +14,7 @@ import (
 	"resilientrpc/codec"
 )
 
-// NewClient returns a client codec that POSTs to url: codec.JSON2's over a Conn.
+// NewClient returns a codec.JSON2 client codec over a Conn that POSTs to url.
 func NewClient(url string) (rpc.ClientCodec, error) {
 	conn, err := NewConn(Config{URL: url})
 	if err != nil {
@@ -23,49 +23,48 @@ func NewClient(url string) (rpc.ClientCodec, error) {
 	return codec.NewJSON2Client(conn), nil
 }
 
-// A Conn is a connection that POSTs each line written to it, a message of
-// JSON-RPC 2.0, and from which the replies can be read as they come in. Requests
-// go out several at a time, and replies come in any order.
+// A Conn is a net.Conn that POSTs each line written to it, a message of JSON-RPC 2.0, and
+// from which the replies are read, in any order. Several requests may be in flight.
 //
-// Its exchanges do not depend on each other. One that brings no reply (the server
-// cannot be reached, breaks off, takes too long, or answers with something else) fails
-// its own call: Read returns a *codec.ExchangeError, from which errors.As gets the
-// cause, such as a *StatusError or a *net.OpError, and can be called again. Only Close
-// ends a Conn. What becomes of a notification is not known.
+// Requests are independent of each other. If one gets no JSON-RPC reply (the server cannot
+// be reached, closes the connection, takes too long, or sends another response), only its
+// call fails: Read returns a *codec.ExchangeError and can be called again. errors.As finds
+// the cause, such as a *StatusError or a *net.OpError. Only Close ends a Conn. The results
+// of notifications are ignored.
 //
-// Read may be called by one goroutine, Write, Cancel and Close by any.
+// Write, Cancel and Close may be called concurrently; Read by one goroutine at a time.
 type Conn struct {
-	cfg     Config
-	url     *url.URL
-	header  http.Header
-	host    string // in place of the URL's, if not empty
-	client  *http.Client
-	idle    func() // closes the idle connections of a transport of our own
-	rewinds bool   // see body.rewind
+	cfg       Config
+	url       *url.URL
+	header    http.Header
+	host      string // replaces the URL's host unless empty
+	client    *http.Client
+	idle      func() // closes the idle connections of the Conn's own transport
+	mayRewind bool   // see body.rewind
 
-	ends   chan end
-	places chan struct{} // one for each request under way
-	rest   []byte        // of the reply being read; owned by Read's caller
+	ends  chan end
+	slots chan struct{} // one for each request in flight
+	rest  []byte        // rest of the reply being read; used by Read only
 
-	ctx    context.Context // ends with the Conn
+	ctx    context.Context // done after Close
 	cancel context.CancelCauseFunc
 	posts  sync.WaitGroup
 
-	mu       sync.Mutex // protects following, and the order of lines
-	partial  []byte     // a line that has not ended
-	closed   bool
-	underway map[uint64]*exchange
-	early    map[uint64]bool // given up, and not written yet
-	next     uint64          // above the numbers of all requests that were written
+	mu            sync.Mutex // protects following, and the order of lines
+	partial       []byte     // a line without its newline yet
+	closed        bool
+	inflight      map[uint64]*exchange
+	canceledEarly map[uint64]bool // canceled before they were written
+	next          uint64          // greater than the number of every request written
 }
 
-// end is the end of an exchange: a reply, or an error.
+// end is the result of an exchange: a reply or an error.
 type end struct {
 	reply []byte
 	err   error
 }
 
-// NewConn returns a Conn. It does not try to reach the server.
+// NewConn returns a Conn. It does not connect to the server; the first request does.
 func NewConn(cfg Config) (*Conn, error) {
 	u, err := cfg.check()
 	if err != nil {
@@ -73,17 +72,17 @@ func NewConn(cfg Config) (*Conn, error) {
 	}
 	c := &Conn{
 		cfg: cfg.withDefaults(), url: u, idle: func() {},
-		ends: make(chan end), underway: make(map[uint64]*exchange), early: make(map[uint64]bool),
+		ends: make(chan end), inflight: make(map[uint64]*exchange), canceledEarly: make(map[uint64]bool),
 	}
 	c.header, c.host = c.cfg.headers()
 	c.makeClient()
-	c.places = make(chan struct{}, c.cfg.MaxInFlight)
+	c.slots = make(chan struct{}, c.cfg.MaxInFlight)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	return c, nil
 }
 
-// Write POSTs each line of p, the last one once it is ended by a newline. It does
-// not block: each request waits for its place and for its reply in a goroutine.
+// Write starts a POST for each line of p. It keeps a line without a newline until the
+// newline is written. It does not block: each request has a goroutine.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,47 +104,46 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// start begins an exchange. The caller holds mu.
+// start starts an exchange. The caller holds mu.
 func (c *Conn) start(request []byte) {
 	x := newExchange(c, request)
 	if x.numbered {
 		c.next = max(c.next, x.seq+1)
-		c.underway[x.seq] = x
-		if c.early[x.seq] {
-			delete(c.early, x.seq)
-			x.giveUp()
+		c.inflight[x.seq] = x
+		if c.canceledEarly[x.seq] {
+			delete(c.canceledEarly, x.seq)
+			x.abandon()
 		}
 	}
 	c.posts.Go(x.run)
 }
 
-// forget ends an exchange. One that Close has ended remains known to Cancel.
+// forget removes an exchange that has ended. After Close, exchanges are kept for Cancel.
 func (c *Conn) forget(x *exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.closed && c.underway[x.seq] == x {
-		delete(c.underway, x.seq)
+	if !c.closed && c.inflight[x.seq] == x {
+		delete(c.inflight, x.seq)
 	}
 }
 
-// Cancel implements codec.Canceler. The HTTP request ends at once, and its place is
-// free.
+// Cancel implements codec.Canceler. It also cancels the HTTP request.
 func (c *Conn) Cancel(seq uint64) (notRun bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if x := c.underway[seq]; x != nil {
-		return x.giveUp()
+	if x := c.inflight[seq]; x != nil {
+		return x.abandon()
 	}
 	if seq < c.next {
 		return false
 	}
 	if !c.closed {
-		c.early[seq] = true
+		c.canceledEarly[seq] = true
 	}
 	return true
 }
 
-// Read reads replies; see Conn for its errors. It returns net.ErrClosed after Close.
+// Read reads replies. Conn describes its errors; after Close the error is net.ErrClosed.
 func (c *Conn) Read(p []byte) (int, error) {
 	for len(c.rest) == 0 {
 		select {
@@ -163,14 +161,14 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close ends all requests under way, waits for their goroutines, and closes the
-// connections of a Conn whose Config.Client is nil.
+// Close cancels all requests in flight and waits for their goroutines. If Config.Client
+// is nil, it also closes the HTTP connections.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	again := c.closed
 	c.closed = true
-	for _, x := range c.underway {
-		x.giveUp()
+	for _, x := range c.inflight {
+		x.abandon()
 	}
 	c.cancel(net.ErrClosed)
 	c.mu.Unlock()
@@ -182,11 +180,11 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// LocalAddr implements net.Conn. The address says nothing.
+// LocalAddr implements net.Conn. The address is empty.
 func (c *Conn) LocalAddr() net.Addr { return addr("") }
 
-// RemoteAddr implements net.Conn. The address is the URL without what may be secret:
-// user, password and query.
+// RemoteAddr implements net.Conn. The address is the URL without user, password and query,
+// which may be secret.
 func (c *Conn) RemoteAddr() net.Addr {
 	return addr((&url.URL{Scheme: c.url.Scheme, Host: c.url.Host, Path: c.url.Path}).String())
 }
@@ -196,11 +194,12 @@ type addr string
 func (a addr) Network() string { return "http" }
 func (a addr) String() string  { return string(a) }
 
-// SetDeadline implements net.Conn. A Conn has no deadlines; see Config.Client.
+// SetDeadline implements net.Conn. It returns os.ErrNoDeadline: a Conn has no deadlines. See
+// Config.Client for a timeout.
 func (c *Conn) SetDeadline(time.Time) error { return os.ErrNoDeadline }
 
-// SetReadDeadline is like SetDeadline.
+// SetReadDeadline returns os.ErrNoDeadline, like SetDeadline.
 func (c *Conn) SetReadDeadline(time.Time) error { return os.ErrNoDeadline }
 
-// SetWriteDeadline is like SetDeadline.
+// SetWriteDeadline returns os.ErrNoDeadline, like SetDeadline.
 func (c *Conn) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }

@@ -17,11 +17,10 @@ import (
 //	}
 //	client, err := d.Dial("tcp", "calc-1:8443,calc-2:8443")
 //
-// The address that is dialed takes the place of the host of cfg.URL, which may be empty; it
-// need not have a port. All else is as cfg says, also TLS, by its Client: the fields
-// TLSConfig and HTTPPath of the rpcx.Dialer have no use here. A Conn does not connect before
-// its first request, so that the function fails only if cfg or the network, which must be
-// one of TCP, is wrong. It may be called concurrently.
+// The dialed address, with or without a port, replaces the host of cfg.URL, which may be
+// empty. Configure TLS by cfg.Client, and leave the fields TLSConfig and HTTPPath of
+// rpcx.Dialer unset. A Conn connects at its first request, so the function returns an error
+// only if cfg is invalid or the network is not TCP. It may be called concurrently.
 func Dialer(cfg Config) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(_ context.Context, network, address string) (net.Conn, error) {
 		if !strings.HasPrefix(network, "tcp") {

@@ -1,25 +1,23 @@
-// Package jsonhttp carries JSON-RPC 2.0 over HTTP: each request is POSTed, and its
-// reply is the response's body.
+// Package jsonhttp carries JSON-RPC 2.0 over HTTP. A request is the body of a POST, and its
+// reply is the body of the response.
 //
-// A [Conn] is the client's end. It is a connection like any other to the codec
-// above it, [codec.JSON2]'s, and to package rpcx, whose Dialer makes them with [Dialer]:
+// A [Conn] is the client side: a net.Conn for the codecs of [codec.JSON2]. For package rpcx,
+// use [Dialer]:
 //
 //	d := rpcx.Dialer{
 //		Codec:   codec.NewJSON2Client,
 //		NetDial: jsonhttp.Dialer(jsonhttp.Config{URL: "https:///rpc"}),
 //	}
 //
-// A [Handler] is the server's end, over net/rpc's server.
+// A [Handler] is the server side, for a net/rpc server.
 //
-// Each exchange stands by itself: one that fails costs its own call, and a call that is
-// given up (package rpcx does so when its context ends) ends its HTTP request. Whether
-// the method of a call without a reply may have run is known as exactly as HTTP allows: a
-// request whose last byte was not handed to the transport (no connection, no TLS, no
-// proxy, no place under Config.MaxInFlight) has not; and see [StatusError].
+// Calls are independent of each other: an HTTP request that fails, fails one call, and a
+// call that is canceled (package rpcx does so when its context ends) cancels its HTTP
+// request. If a call gets no reply, its method certainly has not run if the last byte of the
+// request was not passed to the HTTP transport (for example without a connection), or if
+// the status says so; see [StatusError]. Otherwise it may have run.
 //
-// Unlike package codec, a Conn starts goroutines, which is why it has a package
-// of its own: net/http answers a request to the goroutine that made it, while
-// net/rpc's Client sends the next request before the last one is answered. There
-// is one goroutine for each request that waits, also for its place; Write starts it,
-// Close ends it and waits for it.
+// Unlike package codec, a Conn starts goroutines: one for each request in flight or
+// waiting (Config.MaxInFlight). Write starts it. It ends with its request, and Close waits
+// for it.
 package jsonhttp

@@ -13,21 +13,25 @@ import (
 	"resilientrpc/codec"
 )
 
-// The states of a request. It leaves fresh by compare-and-swap: by its transport
-// taking the last byte, or by being given up.
+// The states of a request. They change by compare-and-swap:
+//
+//	from     event                                               to
+//	unsent   the transport reads the last byte                   sent
+//	unsent   the exchange is abandoned                           abandoned
+//	sent     the transport retries what no server can have run   unsent
 const (
-	fresh   uint32 = iota // its last byte has not been handed to the transport
-	sent                  // all of it may have left
-	givenUp               // and never leaves whole, so that no server can run it
+	unsent    uint32 = iota // the transport has not read the last byte
+	sent                    // the whole request may have been sent
+	abandoned               // the whole request will never be sent, so no server can run it
 )
 
-// exchange is one request, on its way in a goroutine of its own.
+// exchange is a request and its reply. It runs in its own goroutine.
 type exchange struct {
 	conn     *Conn
 	request  []byte
 	id       json.RawMessage // nil for a notification
 	seq      uint64          // id as a number
-	numbered bool            // it is one
+	numbered bool            // id is a number
 	ping     bool
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -40,7 +44,7 @@ func newExchange(c *Conn, request []byte) *exchange {
 		ID     json.RawMessage
 		Method string
 	}
-	json.Unmarshal(request, &asks) //nolint:errcheck // the server will say so
+	json.Unmarshal(request, &asks) //nolint:errcheck // the server reports it
 	x.id, x.ping = asks.ID, asks.Method == codec.PingMethod
 	seq, err := strconv.ParseUint(string(x.id), 10, 64)
 	x.seq, x.numbered = seq, err == nil
@@ -48,44 +52,45 @@ func newExchange(c *Conn, request []byte) *exchange {
 	return x
 }
 
-// giveUp ends the exchange, and reports whether it is certain that the request was
-// not sent and will not be.
-func (x *exchange) giveUp() (notSent bool) {
+// abandon ends the exchange. It reports whether the request certainly was not sent and
+// will not be sent.
+func (x *exchange) abandon() (notSent bool) {
 	notSent = x.withdraw()
 	x.cancel()
 	return notSent
 }
 
-// withdraw keeps a request from leaving whole. It returns false if it may have.
+// withdraw prevents the request from being sent as a whole. It returns false if it may have
+// been sent.
 func (x *exchange) withdraw() bool {
-	return x.state.CompareAndSwap(fresh, givenUp) || x.state.Load() == givenUp
+	return x.state.CompareAndSwap(unsent, abandoned) || x.state.Load() == abandoned
 }
 
-// run carries the exchange out and hands its end to Read.
+// run makes the HTTP request and passes its result to Read.
 func (x *exchange) run() {
 	defer x.conn.forget(x)
 	defer x.cancel()
-	if !x.ping { // nothing that waits for a place delays a ping
+	if !x.ping { // a ping does not wait for a slot
 		select {
-		case x.conn.places <- struct{}{}:
-			defer func() { <-x.conn.places }()
+		case x.conn.slots <- struct{}{}:
+			defer func() { <-x.conn.slots }()
 		case <-x.ctx.Done():
-			x.hand(nil, x.broken(x.ctx.Err()))
+			x.complete(nil, x.noReply(x.ctx.Err()))
 			return
 		}
 	}
 	reply, failure := x.post()
-	x.hand(reply, failure)
+	x.complete(reply, failure)
 }
 
-func (x *exchange) hand(reply []byte, failure *codec.ExchangeError) {
+func (x *exchange) complete(reply []byte, failure *codec.ExchangeError) {
 	e := end{reply: reply}
 	switch {
 	case x.id == nil:
 		return
 	case failure != nil && x.numbered:
 		e.err = failure
-	case failure != nil: // it has no number that an ExchangeError could have
+	case failure != nil: // an ExchangeError needs a number
 		e.reply = refusal(x.id, failure)
 	}
 	select {
@@ -98,10 +103,10 @@ func (x *exchange) hand(reply []byte, failure *codec.ExchangeError) {
 func (x *exchange) post() ([]byte, *codec.ExchangeError) {
 	response, err := x.conn.client.Do(x.httpRequest())
 	if response == nil {
-		return nil, x.broken(err)
+		return nil, x.noReply(err)
 	}
-	if err != nil { // CheckRedirect's, and the body is closed
-		return nil, x.refused(response, nil, nil)
+	if err != nil { // from CheckRedirect; the body is closed
+		return nil, x.badResponse(response, nil, nil)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, x.conn.cfg.MaxFrame+1))
@@ -118,8 +123,8 @@ func (x *exchange) httpRequest() *http.Request {
 	return r.WithContext(x.ctx)
 }
 
-// judge finds the reply in a response. A reply is one whatever the status, but that
-// a server which asks to be spared is obeyed.
+// judge returns the reply in a response, whatever its status, or an error. If the status
+// is 429 or 503 and the reply is an error, it returns the status as the error.
 func (x *exchange) judge(response *http.Response, body []byte, readErr error) ([]byte, *codec.ExchangeError) {
 	most := x.conn.cfg.MaxFrame
 	tooLarge := int64(len(body)) > most
@@ -133,30 +138,30 @@ func (x *exchange) judge(response *http.Response, body []byte, readErr error) ([
 	case r.text != nil && (r.failure == nil || code != http.StatusTooManyRequests && code != http.StatusServiceUnavailable):
 		return r.text, nil
 	case code >= 300:
-		return nil, x.refused(response, body, r.failure)
+		return nil, x.badResponse(response, body, r.failure)
 	case readErr != nil:
-		return nil, x.broken(readErr)
+		return nil, x.noReply(readErr)
 	case tooLarge:
-		return nil, x.unusable(fmt.Errorf("jsonhttp: the reply is larger than %d bytes, Config.MaxFrame", most))
+		return nil, x.invalidReply(fmt.Errorf("jsonhttp: the reply is larger than %d bytes, Config.MaxFrame", most))
 	case malformed != nil:
-		return nil, x.unusable(malformed)
+		return nil, x.invalidReply(malformed)
 	}
-	return nil, x.refused(response, body, nil)
+	return nil, x.badResponse(response, body, nil)
 }
 
-// broken is the end of an exchange without an answer, or with half of one.
-func (x *exchange) broken(err error) *codec.ExchangeError {
+// noReply returns the error of an exchange without a complete response.
+func (x *exchange) noReply(err error) *codec.ExchangeError {
 	return &codec.ExchangeError{Seq: x.seq, NotRun: x.withdraw(), Err: fmt.Errorf("jsonhttp: %w", withoutURL(err))}
 }
 
-// unusable is the end of an exchange with a reply that cannot be read.
-func (x *exchange) unusable(err error) *codec.ExchangeError {
+// invalidReply returns the error of an exchange whose reply cannot be decoded.
+func (x *exchange) invalidReply(err error) *codec.ExchangeError {
 	return &codec.ExchangeError{Seq: x.seq, Answer: codec.Rejected, Err: &codec.DecodeError{Err: err}}
 }
 
-// refused is the end of an exchange with a response that is no reply, but for the
-// error that may be in its body.
-func (x *exchange) refused(response *http.Response, body []byte, failure error) *codec.ExchangeError {
+// badResponse returns the error of an exchange whose response is no reply. failure is the
+// JSON-RPC error in the response, or nil.
+func (x *exchange) badResponse(response *http.Response, body []byte, failure error) *codec.ExchangeError {
 	status := newStatusError(response, body, failure)
 	return &codec.ExchangeError{
 		Seq: x.seq, NotRun: x.withdraw() || status.notRun(response.Header), Answer: status.answer(),
@@ -164,8 +169,8 @@ func (x *exchange) refused(response *http.Response, body []byte, failure error) 
 	}
 }
 
-// body is a request as its transport reads it: once that has taken the last byte,
-// all of it may have left. Before that no server can run it, for it is no JSON.
+// body is the body of the HTTP request. Until the transport has read the last byte, no
+// server can run the request, because a part of it is not valid JSON.
 type body struct {
 	x    *exchange
 	rest []byte
@@ -176,9 +181,9 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	if len(p) >= len(b.rest) {
-		b.x.state.CompareAndSwap(fresh, sent)
+		b.x.state.CompareAndSwap(unsent, sent)
 	}
-	if b.x.state.Load() == givenUp {
+	if b.x.state.Load() == abandoned {
 		return 0, context.Canceled
 	}
 	n := copy(p, b.rest)
@@ -189,16 +194,16 @@ func (b *body) Read(p []byte) (int, error) {
 // Close implements io.Closer. There is nothing to close.
 func (b *body) Close() error { return nil }
 
-// rewind returns the request for another try. net/http's own transport asks for that
-// only if nothing of the last one can have been acted upon; of others that is not known.
+// rewind returns the body for a retry by the transport. net/http's transport retries only
+// if the server cannot have run the request. For other transports this is not known.
 func (x *exchange) rewind() io.ReadCloser {
-	if x.conn.rewinds {
-		x.state.CompareAndSwap(sent, fresh)
+	if x.conn.mayRewind {
+		x.state.CompareAndSwap(sent, unsent)
 	}
 	return &body{x, x.request}
 }
 
-// refusal makes a reply of an error, for those whose ids are no numbers.
+// refusal returns an error as a reply, for a request whose id is no number.
 func refusal(id json.RawMessage, err error) []byte {
 	object, _ := json.Marshal(&codec.Error{Code: codec.CodeInternalError, Message: err.Error()}) //nolint:errcheck // it has no data
 	return bytes.Join([][]byte{[]byte(`{"jsonrpc":"2.0","error":`), object, []byte(`,"id":`), id, []byte("}\n")}, nil)

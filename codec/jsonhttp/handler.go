@@ -13,33 +13,35 @@ import (
 	"resilientrpc/codec"
 )
 
-// A Handler serves JSON-RPC 2.0 over HTTP POST. The zero Handler serves net/rpc's
-// default server. It must not be changed while it serves.
+// A Handler serves JSON-RPC 2.0 over HTTP POST. The zero Handler serves rpc.DefaultServer.
+// Its fields must not be changed while it serves. The status of a response is
 //
-// A reply has the status 200, be it an error or not; what needs no reply
-// (notifications) gets 204. A request that is no POST gets 405, one of another
-// content type than JSON 415, one that is too large 413, and one for a host that is
-// not served (see Hosts) 403.
+//	200   a reply, including an error
+//	204   notifications only
+//	403   a host that is not served; see Hosts
+//	405   another HTTP method than POST
+//	413   a request that is too large
+//	415   another content type than JSON
 //
-// A method that panics, or ends its goroutine, costs its own call only, which gets an
-// error. Methods cannot learn of a client that has gone away; ServeHTTP returns when they
-// have. How long a client may take to send its request is http.Server's to limit.
+// If a method panics or ends its goroutine, its call gets an error. ServeHTTP returns after
+// the methods have returned, even if the client has closed the connection. To limit the
+// time to read a request, set http.Server.ReadTimeout.
 type Handler struct {
-	// Server has the methods. nil means rpc.DefaultServer.
+	// Server has the methods. Nil means rpc.DefaultServer.
 	Server *rpc.Server
-	// Codec sets the limits; its MaxFrame holds for requests and replies.
+	// Codec sets the limits. Its MaxFrame applies to requests and replies.
 	Codec codec.JSON2
-	// Hosts are the names, without ports, by which clients may call the server, besides
-	// localhost and IP addresses. They keep web pages away that have a name of their own
-	// resolve to this server's address (DNS rebinding). None means any name, except on
-	// connections to a loopback address, where there is no other name than localhost: a
-	// proxy on the same machine that passes on the Host of its clients needs it listed.
+	// Hosts are the host names, without ports, by which clients may call the server.
+	// localhost and IP addresses are always allowed. Hosts prevents DNS rebinding, by
+	// which a web page calls the server by a name that resolves to its address. Empty
+	// means any name, but only localhost for connections to a loopback address. So a
+	// proxy on the same machine that forwards the Host header requires Hosts.
 	Hosts []string
-	// Logger gets methods that panic. Nil means slog.Default().
+	// Logger logs panics of methods. Nil means slog.Default().
 	Logger *slog.Logger
 }
 
-// NewHandler returns a Handler for server with the default limits.
+// NewHandler returns a Handler for server, with the default limits.
 func NewHandler(server *rpc.Server) *Handler { return &Handler{Server: server} }
 
 const parseError = `{"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error"},"id":null}` + "\n"
@@ -74,7 +76,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", contentType)
-	w.Write(reply) //nolint:errcheck // the client has gone away
+	w.Write(reply) //nolint:errcheck // the client has closed the connection
 }
 
 func (h *Handler) limit(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
@@ -88,14 +90,14 @@ func (h *Handler) limit(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser
 	}
 }
 
-// isJSON accepts the content types that the drafts on JSON-RPC over HTTP name. A
-// browser sends none of them to a foreign site without asking it first.
+// isJSON reports whether a content type is one of the drafts on JSON-RPC over HTTP. For all
+// of them, a browser makes a CORS preflight request before it calls another site.
 func isJSON(contentType string) bool {
 	t, _, err := mime.ParseMediaType(contentType)
 	return err == nil && (t == "application/json" || t == "application/json-rpc" || t == "application/jsonrequest")
 }
 
-// reply carries out a request or a batch.
+// reply runs a request or a batch and returns the reply.
 func (h *Handler) reply(body []byte) []byte {
 	if !json.Valid(body) {
 		return []byte(parseError)
@@ -107,5 +109,5 @@ func (h *Handler) reply(body []byte) []byte {
 	if b.log == nil {
 		b.log = slog.Default()
 	}
-	return b.carryOut(h.Codec, body)
+	return b.run(h.Codec, body)
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// serves reports whether a request names a host that is served; see Handler.Hosts.
-// HTTP/1.0 needs none, and no browser speaks it.
+// serves reports whether the request's host is served; see Handler.Hosts. A request
+// without a host is HTTP/1.0, which browsers do not use.
 func (h *Handler) serves(r *http.Request) bool {
 	host := hostName(r.Host)
 	switch {
@@ -25,7 +25,7 @@ func (h *Handler) serves(r *http.Request) bool {
 	return false
 }
 
-// hostName takes the port off a Host header, and the root's dot.
+// hostName returns a Host header without the port and a trailing dot, in lower case.
 func hostName(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -33,7 +33,7 @@ func hostName(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// isIP reports whether a host is an address, which no page can have made its own.
+// isIP reports whether a host is an IP address. DNS rebinding needs a name.
 func isIP(host string) bool {
 	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil

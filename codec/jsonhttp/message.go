@@ -10,25 +10,24 @@ import (
 
 const contentType = "application/json"
 
-// byteOrderMark may stand before JSON and is ignored (RFC 8259, section 8.1).
+// byteOrderMark is ignored before JSON (RFC 8259, section 8.1).
 var byteOrderMark = []byte("\xEF\xBB\xBF")
 
-// reply is a reply that was found in a response's body.
+// reply is the JSON-RPC reply in the body of a response.
 type reply struct {
-	text    []byte // as the specification wants it; nil if there is none
-	failure error  // the *codec.Error in it; nil if it is a result
+	text    []byte // in the form of the specification; nil if there is no reply
+	failure error  // the *codec.Error of an error reply, or nil
 }
 
-// readReply finds the reply to the request with the given id in a response's body.
-// The response belongs to the request, so that a reply with another id, or none, is
-// its reply, too, as are one in an array, and one whose members are spelled Result or
-// Error. The error is for what begins like a reply and is malformed.
+// readReply finds the reply to the request with the given id in the body of its response.
+// It accepts another id or none, a reply in an array, and members spelled Result or Error.
+// It returns an error if the body begins like JSON but is malformed.
 func readReply(id json.RawMessage, body []byte) (reply, error) {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, byteOrderMark))
 	if len(body) == 0 || body[0] != '{' && body[0] != '[' {
 		return reply{}, nil
 	}
-	object, err := unwrapped(id, body)
+	object, err := replyObject(id, body)
 	if object == nil {
 		return reply{}, err
 	}
@@ -37,22 +36,22 @@ func readReply(id json.RawMessage, body []byte) (reply, error) {
 		return reply{}, err
 	}
 	result, failure := member(m, "result"), member(m, "error")
-	if result != nil && isNothing(failure) {
+	if result != nil && isNoError(failure) {
 		failure = nil
 	}
 	if result == nil && failure == nil {
 		return reply{}, nil
 	}
-	r := reply{text: written(id, result, failure)}
+	r := reply{text: formatReply(id, result, failure)}
 	if failure != nil && string(failure) != "null" {
 		r.failure = errorObject(failure)
 	}
 	return r, nil
 }
 
-// unwrapped returns the object in the body, which may be an array with only it in it
-// or with replies to others beside it; nil if there is none.
-func unwrapped(id json.RawMessage, body []byte) (json.RawMessage, error) {
+// replyObject returns the reply in the body or, if the body is an array, the only element
+// or the one with the id. It returns nil if there is none.
+func replyObject(id json.RawMessage, body []byte) (json.RawMessage, error) {
 	if body[0] == '{' {
 		return body, nil
 	}
@@ -69,8 +68,8 @@ func unwrapped(id json.RawMessage, body []byte) (json.RawMessage, error) {
 	return nil, nil
 }
 
-// member returns the member of that name, or else of that name in another spelling;
-// nil if there is none.
+// member returns the member with a name, in any case of letters, or nil. It prefers the
+// exact name.
 func member(m map[string]json.RawMessage, name string) json.RawMessage {
 	if value, ok := m[name]; ok {
 		return value
@@ -83,8 +82,8 @@ func member(m map[string]json.RawMessage, name string) json.RawMessage {
 	return nil
 }
 
-// isNothing reports whether an error beside a result says that there is none.
-func isNothing(failure json.RawMessage) bool {
+// isNoError reports whether the member error of a reply with a result means no error.
+func isNoError(failure json.RawMessage) bool {
 	switch string(failure) {
 	case "", "null", "false", "0", `""`:
 		return true
@@ -92,7 +91,7 @@ func isNothing(failure json.RawMessage) bool {
 	return false
 }
 
-// errorObject reads an error, or what stands in its place.
+// errorObject reads an error object. Another value becomes the message.
 func errorObject(failure json.RawMessage) *codec.Error {
 	e := new(codec.Error)
 	if json.Unmarshal(failure, e) != nil || e.Code == 0 && e.Message == "" {
@@ -101,8 +100,8 @@ func errorObject(failure json.RawMessage) *codec.Error {
 	return e
 }
 
-// written is a reply as the specification wants it.
-func written(id, result, failure json.RawMessage) []byte {
+// formatReply returns a reply in the form of the specification.
+func formatReply(id, result, failure json.RawMessage) []byte {
 	parts := [][]byte{[]byte(`{"jsonrpc":"2.0","id":`), id}
 	if result != nil {
 		parts = append(parts, []byte(`,"result":`), result)

@@ -11,34 +11,33 @@ import (
 	"resilientrpc/codec"
 )
 
-// maxPiece is how much of a body a StatusError keeps, in bytes, and shownPiece how
-// much of that its text shows.
+// maxPiece is the number of bytes of a body that a StatusError keeps, and shownPiece the
+// number of bytes that its text shows.
 const (
 	maxPiece   = 1 << 10
 	shownPiece = 200
 )
 
-// A StatusError is a response that is no JSON-RPC reply, or one with the status 429
-// or 503 whatever its body.
+// A StatusError is an HTTP response without a JSON-RPC reply, or with the status 429 or
+// 503 and no result. Whether the method may have run, and so a retry may run it twice,
+// depends on the status:
 //
-// Whether its method may have run is what the status says, since what is sent again
-// must not run twice:
+//	3xx, 401, 403, 404, 405, 407, 413, 414,     it has not run
+//	415, 417, 421, 426, 428, 429, 431
+//	503 with Retry-After and without Via        it has not run
+//	any other, and any other 503                it may have run
 //
-//   - 3xx, 401, 403, 404, 405, 407, 413, 414, 415, 417, 421, 426, 428, 429, 431: it has not.
-//     They tell why a request is not processed.
-//   - 503: it has not if Retry-After says when to come back and no Via names a gateway.
-//     Without, it may have: proxies (Envoy, Varnish, Heroku's router) answer 503 also when
-//     they lose, or no longer wait for, a server that has the request.
-//   - All others: it may have.
+// Proxies (Envoy, Varnish, Heroku's router) also send 503 if they lose the connection to a
+// server that has received the request, or do not wait longer for it.
 type StatusError struct {
-	Code       int
-	Status     string        // as in http.Response
-	Body       string        // its first KiB
-	RetryAfter time.Duration // from the header; 0 if absent, or now
-	Location   string        // from the header; empty if absent
+	Code       int           // the status code
+	Status     string        // the status line, as in http.Response
+	Body       string        // the first KiB of the body
+	RetryAfter time.Duration // from the Retry-After header; 0 if absent or 0
+	Location   string        // the Location header; empty if absent
 
-	come    bool  // Retry-After is present
-	failure error // the error object in the body
+	hasRetryAfter bool  // Retry-After is present
+	failure       error // the error object in the body
 }
 
 func newStatusError(r *http.Response, body []byte, failure error) *StatusError {
@@ -46,11 +45,12 @@ func newStatusError(r *http.Response, body []byte, failure error) *StatusError {
 		Code: r.StatusCode, Status: r.Status, Body: string(body[:min(len(body), maxPiece)]),
 		Location: r.Header.Get("Location"), failure: failure,
 	}
-	e.RetryAfter, e.come = retryAfter(r.Header)
+	e.RetryAfter, e.hasRetryAfter = retryAfter(r.Header)
 	return e
 }
 
-// Error returns the status, where the header points to, and the beginning of the body.
+// Error returns the status, Location, RetryAfter, and the JSON-RPC error or the beginning of
+// the body.
 func (e *StatusError) Error() string {
 	text := "jsonhttp: the server answered " + e.Status
 	if e.Code < 300 {
@@ -71,10 +71,10 @@ func (e *StatusError) Error() string {
 	return text
 }
 
-// Unwrap returns the *codec.Error of a body that is a JSON-RPC error, else nil.
+// Unwrap returns the *codec.Error in the body, or nil.
 func (e *StatusError) Unwrap() error { return e.failure }
 
-// answer is what the status means to a client that has other servers to choose from.
+// answer classifies the status.
 func (e *StatusError) answer() codec.Answer {
 	switch {
 	case e.Code == http.StatusTooManyRequests:
@@ -95,13 +95,13 @@ func (e *StatusError) notRun(header http.Header) bool {
 		http.StatusRequestHeaderFieldsTooLarge:
 		return true
 	case http.StatusServiceUnavailable:
-		return e.come && header.Get("Via") == ""
+		return e.hasRetryAfter && header.Get("Via") == ""
 	}
 	return e.Code >= 300 && e.Code < 400
 }
 
-// retryAfter reads the header of that name, which has seconds or a date. A date is
-// compared with the server's own clock, if the response has that.
+// retryAfter reads the Retry-After header: seconds or a date. A date is compared with the
+// Date header, if there is one.
 func retryAfter(header http.Header) (after time.Duration, ok bool) {
 	value := strings.TrimSpace(header.Get("Retry-After"))
 	if value == "" {
@@ -125,7 +125,7 @@ func retryAfter(header http.Header) (after time.Duration, ok bool) {
 	return max(0, at.Sub(now)), true
 }
 
-// printable makes one short line of a text.
+// printable returns a text as one short line.
 func printable(s string) string {
 	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\uFFFD")), " ")
 	s = strings.Map(func(r rune) rune {
