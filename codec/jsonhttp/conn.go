@@ -40,7 +40,7 @@ type Conn struct {
 	host      string // replaces the URL's host unless empty
 	client    *http.Client
 	idle      func() // closes the idle connections of the Conn's own transport
-	mayRewind bool   // see body.rewind
+	mayRewind bool   // see exchange.rewind
 
 	ends  chan end
 	slots chan struct{} // one for each request in flight

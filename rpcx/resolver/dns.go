@@ -26,9 +26,9 @@ const (
 // The address has the form host:port, as in net.Dial, and the port may be the name of a
 // service. The network is that of the endpoints: one that ends in "4" selects IPv4
 // addresses, one that ends in "6" IPv6 addresses, and any other both. Unix networks are
-// refused. If server is not empty, it is the only name server that is queried, for the
-// host without a search list; it is host or host:port, where the port defaults to 53.
-// Errors name the resolver by the URL that rpcx.Dial takes, dns://server/address.
+// an error. If server is not empty, it is the only name server that is queried, without a
+// search list. Its form is host or host:port; the default port is 53. Errors contain the
+// URL of the resolver, as for rpcx.Dial: dns://server/address.
 //
 // Names are looked up as net.Dial does: in the hosts file, and with the search list and
 // ndots of resolv.conf. IPv4 and IPv6 addresses are queried separately: if one of the two
@@ -55,13 +55,15 @@ func DNS(network, address, server string) (Refresher, error) {
 // with their priorities and weights. Network and server are as for [DNS], as are the
 // look-ups; the URL in errors is srv://server/name.
 //
-// The address of an endpoint has the target's name, which net.Dial resolves and a
-// certificate shows. If server is not empty, the addresses are the target's IP addresses
-// instead, because other name servers may not know the target, and [MetadataHost] has its
-// name; a target that does not exist is left out. A record with the port 0 is left out and
-// delivered as an error. A service whose only target is "." has no servers: an empty set,
-// not an error. DNS answers are not authenticated, and so neither are the names of the
-// targets: with TLS, see rpcx.Dialer's TLSConfig.
+// The address of an endpoint has the target's name, which net.Dial resolves and TLS
+// verifies. If server is not empty, the addresses are the target's IP addresses instead,
+// because other name servers may not know the target. Then [MetadataHost] has the name,
+// and a target that does not exist is left out.
+//
+// A record with the port 0 is left out and delivered as an error. If the only target is
+// ".", the service has no servers: the set is empty, without an error. DNS answers are not
+// authenticated, so the names of the targets are not, either: for TLS, see rpcx.Dialer's
+// TLSConfig.
 func SRV(network, name, server string) (Refresher, error) {
 	r, err := newDNS("srv", network, name, server)
 	if err != nil {
@@ -104,8 +106,8 @@ func newDNS(scheme, network, name, server string) (*dnsResolver, error) {
 	return r, nil
 }
 
-// absolute returns the name to query: the search list belongs to the system, so the name
-// is absolute for any other name server.
+// absolute returns the name to query. For a name server other than the system's it is
+// absolute, because the search list is the system's.
 func (r *dnsResolver) absolute(name string) string {
 	if r.server == "" || strings.HasSuffix(name, ".") || net.ParseIP(name) != nil {
 		return name
@@ -139,8 +141,8 @@ func (r *dnsResolver) Watch(ctx context.Context, deliver func([]Endpoint, error)
 	})
 }
 
-// wrap adds to an error what could not be resolved, and the name server that was queried,
-// which package net does not know.
+// wrap adds the URL of the resolver and the name server to an error. Package net does not
+// know that name server.
 func (r *dnsResolver) wrap(err error) error {
 	if err == nil {
 		return nil

@@ -39,7 +39,7 @@ type dnsAnswer struct {
 	set        []Endpoint // not nil
 	observers  []*dnsttl.Observer
 	incomplete bool  // a query for a part of the set has failed
-	err        error // the reason, if the set may be wrong because of that
+	err        error // the error of that query, if the set may be wrong
 }
 
 // add merges the state of a host's answer, but not its addresses.
@@ -152,8 +152,8 @@ func (w *dnsWatch) addTargets(ctx context.Context, a *dnsAnswer, records []*net.
 
 // serviceEndpoint returns the endpoint of a record without its address.
 func serviceEndpoint(r *net.SRV) Endpoint {
-	// RFC 2782 wants a very small chance for the weight 0: by its algorithm 1 in the sum
-	// of all weights and 1, which is that of the weight 1.
+	// RFC 2782 requires a very small probability for the weight 0. In its algorithm it is
+	// 1 / (1 + the sum of all weights), as for the weight 1.
 	return Endpoint{Weight: int(r.Weight), Priority: int(r.Priority)}
 }
 

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// fileInterval is the time between two reads. Reading costs less than a notification
-	// that is right on every system and network file system, and finds every change.
+	// fileInterval is the time between two reads. Polling is cheap, and works on every
+	// system and network file system, unlike notifications.
 	fileInterval = time.Second
 	// fileStable is how long a file must stay unchanged before it is used: a file that is
 	// being written in place is empty first, and then incomplete.
@@ -27,7 +27,7 @@ const (
 	// fileUnfinished replaces fileStable if the last line has no newline at its end, since
 	// the line may be half an address.
 	fileUnfinished = 5 * time.Second
-	// maxFileSize is enough for some 500,000 endpoints.
+	// maxFileSize is the largest file in bytes, for about 500,000 endpoints.
 	maxFileSize = 16 << 20
 )
 
@@ -44,10 +44,9 @@ const (
 // with a ConfigMap. If the last line does not end in a newline, the file may be
 // incomplete: it is used after it has not changed for 5 seconds.
 //
-// One malformed line makes the whole file an error. After an error the last set stays in
-// use, and the file is read again every second. If the first read fails or finds no
-// endpoint, Watch returns the error: a wrong path is more likely than a file that will
-// exist soon.
+// If one line is malformed, the whole file is an error. After an error the last set stays
+// in use, and the file is read again every second. If the first read fails or finds no
+// endpoint, Watch returns an error: probably the path is wrong.
 func File(network, path string) Resolver {
 	return &fileResolver{network: network, path: path}
 }

@@ -37,7 +37,7 @@ type hostAnswer struct {
 	addrs      []netip.Addr
 	observer   *dnsttl.Observer
 	incomplete bool  // the query for a family has failed
-	err        error // the reason, if the family has addresses, which may be outdated
+	err        error // the error of that query, if the family keeps addresses, maybe outdated
 }
 
 // A familyAnswer is the result of looking up one family of a host.
@@ -91,7 +91,7 @@ func (h *host) addrs() []netip.Addr { return slices.Concat(h.known[:]...) }
 // found may be those of another host.
 func failedEarlier(failed, found []string, observer *dnsttl.Observer) bool {
 	if len(found) == 0 {
-		return false // in the hosts file
+		return false // it was found in the hosts file
 	}
 	before := found[:len(found)-1]
 	before = before[min(max(len(failed)-1, 0), len(before)):]
@@ -139,8 +139,8 @@ func lookupFamilies(ctx context.Context, resolver *net.Resolver, network, name s
 	return answers
 }
 
-// mostSpecificError returns the error that says most: first that a query has failed, then
-// that the name does not exist, then that it has no addresses of a family.
+// mostSpecificError returns the most important error. The order is: a query has failed,
+// the name does not exist, the name has no addresses of a family.
 func mostSpecificError(answers []familyAnswer) (err error) {
 	rank := func(err error) int {
 		switch {
@@ -161,8 +161,8 @@ func mostSpecificError(answers []familyAnswer) (err error) {
 	return err
 }
 
-// hasNoAddresses reports whether an error is the answer that a name does not exist or has
-// no addresses of the family.
+// hasNoAddresses reports whether an error means that a name does not exist or has no
+// addresses of the family.
 func hasNoAddresses(err error) bool {
 	var e *net.AddrError // the name has addresses of the other family only
 	return isNotFound(err) || errors.As(err, &e)

@@ -22,14 +22,13 @@ func (r refreshRequests) request() {
 	}
 }
 
-// poll implements Watch for a source that has to be queried again and again. query
-// returns the set or an error, and the time until the next query, which a refresh request
-// cuts short. If query returns both, the set is the best one that is known. A
+// poll implements Watch for a source that must be queried repeatedly. query returns a set
+// or an error, and the time until the next query; a refresh request causes a query at once.
+// If query returns a set and an error, the set is the best known one. A
 // *backoff.PermanentError ends the watch.
 //
-// poll delivers a set only if it has changed, and an error only if its text has changed.
-// It also delivers the first set without an error after a failure, so that the client
-// knows that the failure has ended.
+// poll delivers a set if it differs from the last one or is the first after a failure, and
+// an error if its text differs from the last one.
 func poll(ctx context.Context, deliver func([]Endpoint, error), refresh refreshRequests, query func(context.Context) ([]Endpoint, time.Duration, error)) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -31,11 +31,11 @@ type Refresher interface {
 type Endpoint struct {
 	Address  string            // for the client's network, as in net.Dial
 	Weight   int               // capacity relative to other endpoints; 0 means 1, at most 1,000,000
-	Priority int               // an endpoint gets calls only while none with a lower number can take them (SRV, RFC 2782)
-	Metadata map[string]string // the resolver's own except for MetadataHost; shown in statistics
+	Priority int               // an endpoint gets calls only while all with a lower number are down (SRV, RFC 2782)
+	Metadata map[string]string // for statistics only, except for MetadataHost
 }
 
-// MetadataHost is the key of the server's name in [Endpoint].Metadata, if Address has only
-// its IP address. The name is the default of ServerName in rpcx.Dialer's TLSConfig, and as
-// trustworthy as the source of the set.
+// MetadataHost is the key of the server's name in [Endpoint].Metadata, for an Address that
+// has only an IP address. The name is the default of ServerName in rpcx.Dialer's TLSConfig.
+// It is as trustworthy as the source of the set.
 const MetadataHost = "host"

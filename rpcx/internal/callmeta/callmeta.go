@@ -1,7 +1,7 @@
-// Package callmeta says, in the context of a method, what the request that it serves says
-// of its caller: so that the calls that the method makes belong to the same chain.
+// Package callmeta passes the metadata of an incoming request, in the context of its
+// method, to the calls that the method makes.
 //
-// It holds no state, and imports the standard library and package codec.
+// It has no state, and imports only the standard library and package codec.
 package callmeta
 
 import (
@@ -11,25 +11,25 @@ import (
 	"resilientrpc/codec"
 )
 
-// Incoming is what a request says of its caller, besides its deadline.
+// Incoming has the metadata of a request, except its deadline.
 type Incoming struct {
-	// Retry says that the request repeats another one, or is made on behalf of one that does.
+	// Retry says that the request is a retry, or was made by a method that runs for one.
 	Retry bool
-	// Trace is the trace that the request belongs to; invalid if to none.
+	// Trace is the request's trace context; not valid if there is none.
 	Trace codec.Trace
-	// Spent is set by a call that the method has made in vain, with all the attempts that
-	// it may have: the request is then not to be repeated. Nil if there is no request.
+	// Spent is set when a call by the method fails after all its attempts. The request
+	// must then not be retried. Nil if there is no request.
 	Spent *atomic.Bool
 }
 
 type key struct{}
 
-// NewContext returns a context with in.
+// NewContext returns a context with in, which must not be changed afterwards.
 func NewContext(parent context.Context, in *Incoming) context.Context {
 	return context.WithValue(parent, key{}, in)
 }
 
-// FromContext returns what NewContext was given, or nil. It must not be changed.
+// FromContext returns the Incoming of a context, or nil.
 func FromContext(ctx context.Context) *Incoming {
 	in, _ := ctx.Value(key{}).(*Incoming)
 	return in

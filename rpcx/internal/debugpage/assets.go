@@ -12,9 +12,8 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// page returns the page as one document, and the content security policy by which a
-// browser runs nothing but its one script. It holds no data of any client: the script
-// fetches that.
+// page returns the page as one document, and a content security policy that allows only
+// the page's own script. The page has no data of clients; the script requests them.
 var page = sync.OnceValues(func() (html, policy string) {
 	style := asset("page.css")
 	script := asset("chart.js") + asset("model.js") + asset("rows.js") + asset("panel.js") + asset("page.js")
@@ -45,5 +44,5 @@ func servePage(w http.ResponseWriter) {
 	w.Header().Set("Content-Security-Policy", policy)
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.Header().Set("X-Frame-Options", "DENY")
-	w.Write([]byte(html)) //nolint:errcheck // the reader has gone
+	w.Write([]byte(html)) //nolint:errcheck // the client has closed the connection
 }

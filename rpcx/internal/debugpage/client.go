@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// A Client is what the page is given of one client. Its methods may be called
+// A Client provides the page with the data of one client. Its methods may be called
 // concurrently.
 type Client interface {
-	// State returns the present state.
+	// State returns the current state.
 	State() State
-	// Events returns the events that were added or repeated after the change with the
-	// number rev, the oldest first.
+	// Events returns the events that were added or repeated after change number rev, the
+	// oldest first.
 	Events(rev uint64) []Event
-	// Control carries out an order, and returns what it did as a sentence that begins
-	// with the endpoint's address. The error is ErrNoEndpoint, or says why the order
-	// cannot be carried out in the present state.
+	// Control executes an order. The effect is a sentence that begins with the endpoint's
+	// address. The error is ErrNoEndpoint, or says why the state does not allow the
+	// order.
 	Control(Order) (effect string, err error)
 }
 
@@ -28,8 +28,8 @@ type State struct {
 	Closed       bool
 	PhiThreshold float64 // the phi that convicts
 	Endpoints    []Endpoint
-	// Figures returns a value whose JSON is an object with the client's own figures, and
-	// with these endpoints as the field Endpoints.
+	// Figures returns a value that is encoded as a JSON object with the client's
+	// statistics, and with the given endpoints as its field Endpoints.
 	Figures func(endpoints []json.RawMessage) any
 }
 
@@ -39,20 +39,20 @@ type Endpoint struct {
 	Figures any // encoded as a JSON object with the field Address
 }
 
-// An Order is a change of one endpoint's breaker, requested by hand.
+// An Order is a request of a user to change the breaker of one endpoint.
 type Order struct {
 	At       time.Time
-	Endpoint string // its address
+	Endpoint string // the endpoint's address
 	Action   Action
-	For      time.Duration // of a Trip, positive
-	From     string        // the address it was requested from
+	For      time.Duration // duration of a Trip; positive
+	From     string        // the user's address
 }
 
 // An Action is what an Order does.
 type Action string
 
 const (
-	Trip  Action = "trip"  // the endpoint takes no calls for some time
-	Drain Action = "drain" // the endpoint takes no calls until it is reset
-	Reset Action = "reset" // the endpoint takes calls
+	Trip  Action = "trip"  // the endpoint gets no calls for some time
+	Drain Action = "drain" // the endpoint gets no calls until it is reset
+	Reset Action = "reset" // the endpoint gets calls again
 )

@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	// maxForm bounds what is read of a POST, in bytes.
+	// maxForm is the largest POST body, in bytes.
 	maxForm = 8 << 10
 	// defaultTrip is the duration of a trip if the form has none, and maxTrip the
-	// longest one.
+	// longest duration.
 	defaultTrip = 30 * time.Second
 	maxTrip     = 24 * time.Hour
-	// quietFor is how long after a logged wrong token others are only counted.
+	// quietFor is the least time between two log lines about wrong tokens.
 	quietFor = time.Minute
 )
 
-// control carries out the order of a POST that has the token. A page of another origin
-// does not know the token, so it cannot make a browser send one.
+// control executes the order of a POST with the token. The token also prevents cross-site
+// request forgery: a page of another origin does not know it.
 func (h *Handler) control(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
@@ -31,7 +31,7 @@ func (h *Handler) control(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !h.hasToken(r) {
-		h.logRefusal(r.RemoteAddr)
+		h.logWrongToken(r.RemoteAddr)
 		http.Error(w, "rpcx: the token is wrong or missing", http.StatusForbidden)
 		return
 	}
@@ -58,7 +58,7 @@ func (h *Handler) control(w http.ResponseWriter, r *http.Request) {
 	h.logger().Info("endpoint controlled by hand", "client", name, "endpoint", o.Endpoint,
 		"action", string(o.Action), "remote", o.From, "effect", effect)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	json.NewEncoder(w).Encode(map[string]string{"Endpoint": o.Endpoint, "Effect": effect}) //nolint:errcheck // the reader has gone
+	json.NewEncoder(w).Encode(map[string]string{"Endpoint": o.Endpoint, "Effect": effect}) //nolint:errcheck // the client has closed the connection
 }
 
 // hasToken reports whether the request has the token, in constant time.
@@ -71,7 +71,7 @@ func (h *Handler) hasToken(r *http.Request) bool {
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
-// orderOf returns the order of a form, or what is wrong with it.
+// orderOf returns the order in a form, or an error for an invalid field.
 func orderOf(r *http.Request) (o Order, err error) {
 	form := r.PostForm
 	o = Order{At: time.Now(), Endpoint: form.Get("endpoint"), Action: Action(form.Get("action")), For: defaultTrip, From: r.RemoteAddr}
@@ -87,16 +87,16 @@ func orderOf(r *http.Request) (o Order, err error) {
 	return o, fmt.Errorf(`rpcx: "action" is %q; want trip, reset or drain`, o.Action)
 }
 
-// logRefusal logs a wrong token, or counts it if one was logged within quietFor.
-func (h *Handler) logRefusal(from string) {
+// logWrongToken logs a wrong token. If one was logged within quietFor, it only counts it.
+func (h *Handler) logWrongToken(from string) {
 	now := time.Now()
 	h.mu.Lock()
-	suppressed := h.refused
-	if h.refused++; now.Before(h.nextLine) {
+	suppressed := h.wrongTokens
+	if h.wrongTokens++; now.Before(h.nextLine) {
 		h.mu.Unlock()
 		return
 	}
-	h.refused, h.nextLine = 0, now.Add(quietFor)
+	h.wrongTokens, h.nextLine = 0, now.Add(quietFor)
 	h.mu.Unlock()
 	h.logger().Warn("a wrong token for an endpoint's controls", "remote", from, "suppressed", suppressed)
 }

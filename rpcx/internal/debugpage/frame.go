@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// frame is the state of all clients at one moment. A frame of a stream leaves out the
-// endpoints and events that have not changed since the previous frame.
+// frame is the state of all clients at one moment. In a stream, a frame has only the
+// endpoints and events that have changed since the previous frame.
 type frame struct {
 	At       time.Time
-	Controls bool // there is a token
-	Whole    bool // nothing is left out
+	Controls bool // the page has controls
+	Whole    bool // the frame has all endpoints
 	Clients  []clientFrame
 }
 
@@ -20,36 +20,36 @@ type clientFrame struct {
 	Closed       bool
 	PhiThreshold float64  // the phi that convicts
 	Stats        any      // with the endpoints that have changed
-	Gone         []string `json:",omitempty"` // endpoints of an earlier frame that are not in use any more
-	Missed       uint64   `json:",omitempty"` // events that were dropped before this frame
-	Events       []Event  // those added or repeated since the previous frame, the oldest first
+	Gone         []string `json:",omitempty"` // addresses that are no longer in use
+	Missed       uint64   `json:",omitempty"` // number of events dropped since the previous frame
+	Events       []Event  // events added or repeated since the previous frame, the oldest first
 }
 
-// framer makes the frames of one reader. The first one is whole.
+// framer makes the frames for one reader. The first one is whole.
 type framer struct {
 	controls bool
 	clients  []*clientFramer
-	count    uint64 // of frames
+	count    uint64 // number of frames
 }
 
-// clientFramer remembers what the frames so far have shown of a client.
+// clientFramer keeps track of what the previous frames have shown of a client.
 type clientFramer struct {
 	name   string
 	client Client
-	seq    uint64 // of the newest event shown
-	rev    uint64 // of the latest change of an event that was shown
+	seq    uint64 // largest Event.Seq shown
+	rev    uint64 // largest Event.Rev shown
 	shown  map[string]shown
 }
 
-// shown is an endpoint in an earlier frame.
+// shown is an endpoint in a previous frame.
 type shown struct {
-	sum   uint64 // of its JSON
-	frame uint64 // the number of the last frame in which it was in use
+	sum   uint64 // hash of its JSON
+	frame uint64 // number of the last frame in which it was in use
 }
 
 var sumSeed = maphash.MakeSeed()
 
-// next returns what has changed since the previous frame.
+// next returns the next frame.
 func (f *framer) next(now time.Time) frame {
 	f.count++
 	out := frame{At: now, Controls: f.controls, Whole: f.count == 1, Clients: make([]clientFrame, 0, len(f.clients))}
@@ -68,8 +68,8 @@ func (c *clientFramer) next(number uint64) clientFrame {
 	return out
 }
 
-// events returns the events that were added or repeated since the previous frame, and how
-// many were dropped meanwhile.
+// events returns the events that were added or repeated since the previous frame, and the
+// number of events that were dropped since then.
 func (c *clientFramer) events() (all []Event, missed uint64) {
 	all = c.client.Events(c.rev)
 	for _, e := range all {
@@ -85,7 +85,7 @@ func (c *clientFramer) events() (all []Event, missed uint64) {
 	return all, missed
 }
 
-// changed returns the endpoints that are not as they were shown last.
+// changed returns the endpoints that have changed since the previous frame.
 func (c *clientFramer) changed(number uint64, all []Endpoint) []json.RawMessage {
 	if c.shown == nil {
 		c.shown = make(map[string]shown, len(all))
@@ -94,7 +94,7 @@ func (c *clientFramer) changed(number uint64, all []Endpoint) []json.RawMessage 
 	for _, e := range all {
 		text, err := json.Marshal(e.Figures)
 		if err != nil {
-			continue // unreachable: figures can be encoded
+			continue // cannot happen: figures can be encoded
 		}
 		last, sum := c.shown[e.Address], maphash.Bytes(sumSeed, text)
 		c.shown[e.Address] = shown{sum, number}
@@ -105,7 +105,7 @@ func (c *clientFramer) changed(number uint64, all []Endpoint) []json.RawMessage 
 	return out
 }
 
-// gone returns the endpoints that were shown before and are not in use any more.
+// gone returns the endpoints of previous frames that are no longer in use.
 func (c *clientFramer) gone(number uint64) (out []string) {
 	for addr, s := range c.shown {
 		if s.frame != number {

@@ -1,15 +1,14 @@
-// Package debugpage serves the live page of clients: a table of their endpoints, what
-// happened to them recently, and controls.
+// Package debugpage serves the live page of clients: a table of their endpoints, recent
+// events, and controls.
 //
 // It guarantees:
-//   - A reader cannot slow a client down: nothing is kept for a slow reader, the number of
-//     readers of a stream is bounded, and no goroutine is started.
-//   - Text of others is only ever data: it is encoded as JSON, and the page runs no script
-//     but its own.
+//   - A reader does not slow a client down: nothing is buffered for a slow reader, the
+//     number of streams is limited, and no goroutine is started.
+//   - Text from servers cannot become script: it is encoded as JSON, and the page runs only
+//     its own script.
 //   - Without a token nothing can be changed.
 //
-// It is given plain values (see [Client]). It must not import package rpcx, nor breaker,
-// detector, balancer or codec, nor anything beyond the standard library.
+// Its input is plain values (see [Client]). It must import only the standard library.
 package debugpage
 
 import (
@@ -28,23 +27,22 @@ import (
 	"weak"
 )
 
-// A Handler serves the page, the same figures as JSON and as a stream of server-sent
-// events, and the controls. It may be used concurrently; its fields must not be changed
-// once it serves.
+// A Handler serves the page, its data as JSON and as a stream of server-sent events, and
+// the controls. It may be used concurrently. Its fields must not be changed while it serves.
 type Handler struct {
-	Clients map[string]Client // by name, none of them nil
-	Token   string            // required for controls; empty: there are none
-	Logger  *slog.Logger      // of controls and wrong tokens; nil means slog.Default()
+	Clients map[string]Client // by name; not nil
+	Token   string            // required for controls; empty means that there are none
+	Logger  *slog.Logger      // logs controls and wrong tokens; nil means slog.Default()
 
-	streams atomic.Int64 // streams in progress
+	streams atomic.Int64 // number of streams
 
-	mu       sync.Mutex                                    // protects following
-	closing  map[weak.Pointer[http.Server]]<-chan struct{} // closed when the server shuts down
-	refused  int                                           // wrong tokens since the last one that was logged
-	nextLine time.Time                                     // when the next one may be logged
+	mu          sync.Mutex                                    // protects following
+	closing     map[weak.Pointer[http.Server]]<-chan struct{} // closed when the server shuts down
+	wrongTokens int                                           // number since the last one logged
+	nextLine    time.Time                                     // when the next one may be logged
 }
 
-// ServeHTTP answers a GET with the page or the figures, and carries out a POST.
+// ServeHTTP serves a GET with the page or the data, and executes the order of a POST.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head := w.Header()
 	head.Set("Cache-Control", "no-store")
@@ -72,9 +70,9 @@ func (h *Handler) disallow(w http.ResponseWriter, text string) {
 	http.Error(w, text, http.StatusMethodNotAllowed)
 }
 
-// show answers a GET in the requested format.
+// show serves a GET in the requested format.
 func (h *Handler) show(w http.ResponseWriter, r *http.Request) {
-	closing := h.shutdown(r) // also without a stream: one may follow while the server shuts down
+	closing := h.shutdown(r) // for any format: a stream may begin while the server shuts down
 	query := r.URL.Query()
 	f, err := h.newFramer(query)
 	if err != nil {
@@ -88,7 +86,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		out := json.NewEncoder(w)
 		out.SetIndent("", "  ")
-		out.Encode(f.next(time.Now())) //nolint:errcheck // the reader has gone
+		out.Encode(f.next(time.Now())) //nolint:errcheck // the client has closed the connection
 	case "stream":
 		h.stream(w, r, f, closing)
 	default:
@@ -96,8 +94,8 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// formatOf returns the format that the query asks for, or else the first one of the
-// Accept header that there is.
+// formatOf returns the format of the query or, without one, the first known format in the
+// Accept header.
 func formatOf(query url.Values, accept string) string {
 	if f := query.Get("format"); f != "" {
 		return f
@@ -116,7 +114,7 @@ func formatOf(query url.Values, accept string) string {
 	return "html"
 }
 
-// newFramer returns a framer of the clients that the query asks for.
+// newFramer returns a framer for the client in the query, or for all clients.
 func (h *Handler) newFramer(query url.Values) (*framer, error) {
 	f := &framer{controls: h.Token != ""}
 	for _, name := range slices.Sorted(maps.Keys(h.Clients)) {

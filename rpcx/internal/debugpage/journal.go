@@ -8,51 +8,50 @@ import (
 )
 
 const (
-	// journalSize is how many events a Journal holds: an hour with many failures, in
-	// less memory than one connection takes.
+	// journalSize is the number of events that a Journal keeps. They suffice for an hour
+	// with many failures, and need less memory than a connection.
 	journalSize = 256
-	// maxText bounds the text of an event or a cause, in bytes. Such texts may come from
-	// a server.
+	// maxText is the largest length of a text in bytes. Texts may come from a server.
 	maxText = 400
 )
 
-// A Journal keeps the last events of a client, in plain words, for a reader that comes
-// afterwards. The zero value is empty. It is safe for concurrent use.
+// A Journal keeps the last events of a client. The zero value is empty. It is safe for
+// concurrent use.
 type Journal struct {
 	mu     sync.Mutex // protects following
-	events []Event    // a ring once it is full
-	seq    uint64     // of the newest event
-	rev    uint64     // of the latest change
+	events []Event    // a ring buffer when full
+	seq    uint64     // Seq of the newest event
+	rev    uint64     // number of the last change
 }
 
-// An Event is one line of a Journal.
+// An Event is an entry of a Journal.
 type Event struct {
-	Seq      uint64 // from 1, without gaps; set by the Journal
-	Rev      uint64 // numbers the changes of a Journal's events, from 1; this event's last one
+	Seq      uint64 // number of the event, from 1 and without gaps; set by the Journal
+	Rev      uint64 // number of the event's last change, among those of the Journal; set by the Journal
 	At       time.Time
 	Kind     string  // breaker, detector, connection, endpoints or control
-	Level    Level   // how bad it is
+	Level    Level   // the severity
 	Endpoint string  `json:",omitempty"`
 	Text     string  // a sentence that begins with the endpoint's address
-	State    string  `json:",omitempty"` // the state that a breaker has entered
-	Phi      float64 `json:",omitempty"` // of a detector's event
+	State    string  `json:",omitempty"` // the new state of a breaker
+	Phi      float64 `json:",omitempty"` // for a detector's event
 
-	Again int       `json:",omitempty"` // how often it was repeated: see Journal.Repeat
-	Last  time.Time `json:",omitzero"`  // when it was repeated last
+	Again int       `json:",omitempty"` // number of repetitions; see Journal.Repeat
+	Last  time.Time `json:",omitzero"`  // time of the last repetition
 }
 
-// Level is how bad an Event is.
+// Level is the severity of an Event.
 type Level string
 
 const (
-	Good    Level = "good"    // something is in order again
+	Good    Level = "good"    // a recovery
 	Info    Level = "info"    // a change that is neither good nor bad
 	Warning Level = "warning" // calls succeed, but something may be wrong
-	Bad     Level = "bad"     // an endpoint is lost
+	Bad     Level = "bad"     // the loss of an endpoint
 )
 
-// Note adds an event, in the place of the oldest one if there are too many, and numbers
-// it.
+// Note adds an event and sets its numbers. If the Journal is full, the event replaces the
+// oldest one.
 func (j *Journal) Note(e Event) {
 	e.Text = Bounded(e.Text)
 	j.mu.Lock()
@@ -67,8 +66,9 @@ func (j *Journal) Note(e Event) {
 	j.events[(j.seq-1)%journalSize] = e
 }
 
-// Repeat counts a repetition of the newest event of the kind and the endpoint, in place of
-// one more event. It reports false if there is no such event any more, or it is not alike.
+// Repeat records a repetition of the newest event with the kind and the endpoint, instead
+// of a new event. It returns false if there is no such event, or if alike returns false
+// for it.
 func (j *Journal) Repeat(kind, endpoint string, at time.Time, alike func(Event) bool) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -82,7 +82,7 @@ func (j *Journal) Repeat(kind, endpoint string, at time.Time, alike func(Event) 
 	return true
 }
 
-// newest returns the newest event of the kind and the endpoint, or nil. j.mu is held.
+// newest returns the newest event with the kind and the endpoint, or nil. j.mu is held.
 func (j *Journal) newest(kind, endpoint string) *Event {
 	for n := j.seq; n > j.seq-uint64(len(j.events)); n-- {
 		if e := &j.events[(n-1)%journalSize]; e.Kind == kind && e.Endpoint == endpoint {
@@ -92,8 +92,8 @@ func (j *Journal) newest(kind, endpoint string) *Event {
 	return nil
 }
 
-// Since returns the events that were added or repeated after the change with the number
-// rev, the oldest first.
+// Since returns the events that were added or repeated after change number rev, the oldest
+// first.
 func (j *Journal) Since(rev uint64) []Event {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -109,7 +109,7 @@ func (j *Journal) Since(rev uint64) []Event {
 	return out
 }
 
-// Bounded returns s as valid UTF-8, cut to some hundred bytes.
+// Bounded returns s as valid UTF-8, truncated to maxText bytes.
 func Bounded(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) <= maxText {

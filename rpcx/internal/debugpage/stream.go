@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	// maxStreams is how many readers of the stream a Handler serves at a time.
+	// maxStreams is the largest number of streams that a Handler serves at the same time.
 	maxStreams = 16
-	// framePause is the time between two frames of a stream. After a frame that is
-	// expensive to make, the pause is ten times what that took, if that is more.
+	// framePause is the pause between two frames of a stream. If it took long to make a
+	// frame, the pause after it is ten times as long.
 	framePause = 500 * time.Millisecond
-	// frameTimeout is how long a reader may take for one frame before its stream ends.
+	// frameTimeout is how long the write of a frame may take before the stream ends.
 	frameTimeout = 10 * time.Second
 )
 
-// stream sends frames until the reader leaves or the server shuts down. A slow reader
-// gets fewer: the next frame is made once the previous one has been sent.
+// stream sends frames until the reader closes the connection or the server shuts down. A
+// slow reader gets fewer frames: each is made after the previous one has been sent.
 func (h *Handler) stream(w http.ResponseWriter, r *http.Request, f *framer, closing <-chan struct{}) {
 	if h.streams.Add(1) > maxStreams {
 		h.streams.Add(-1)
@@ -30,7 +30,7 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, f *framer, clos
 	}
 	defer h.streams.Add(-1)
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx must not buffer it
+	w.Header().Set("X-Accel-Buffering", "no") // nginx must not buffer the stream
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -53,9 +53,9 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, f *framer, clos
 	}
 }
 
-// shutdown returns a channel that is closed when the request's server shuts down, which
-// would otherwise wait for streams to end. It is nil if the server is not known. It is
-// never closed if the shutdown began before the server's first request here.
+// shutdown returns a channel that is closed when the request's server shuts down, because
+// http.Server.Shutdown waits for streams to end. The channel is nil if the server is not
+// known. It is never closed if the shutdown began before the server's first request to h.
 func (h *Handler) shutdown(r *http.Request) <-chan struct{} {
 	srv, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if srv == nil {
@@ -77,7 +77,7 @@ func (h *Handler) shutdown(r *http.Request) <-chan struct{} {
 	return c
 }
 
-// forget drops a server that has been collected.
+// forget removes a server that has been garbage collected.
 func (h *Handler) forget(srv weak.Pointer[http.Server]) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -90,15 +90,15 @@ type eventStream struct {
 	rc *http.ResponseController
 }
 
-// send writes a frame, and returns the pause before the next one. Its write deadline
-// replaces that of the server, where the ResponseWriter allows it.
+// send writes a frame and returns the pause before the next one. It sets a write deadline,
+// if the ResponseWriter supports that.
 func (s eventStream) send(f *framer, now time.Time) (pause time.Duration, err error) {
 	data, err := json.Marshal(f.next(now))
 	if err != nil {
 		return 0, err
 	}
 	made := time.Now()
-	s.rc.SetWriteDeadline(made.Add(frameTimeout)) //nolint:errcheck // see above
+	s.rc.SetWriteDeadline(made.Add(frameTimeout)) //nolint:errcheck // it may not be supported
 	for _, part := range [][]byte{[]byte("data: "), data, []byte("\n\n")} {
 		if _, err := s.w.Write(part); err != nil {
 			return 0, err

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// counts is the number of durations in each bucket. A bucket is an eighth of a power of
-// two of microseconds wide, so that its edge is at most an eighth above what it holds.
-// It is safe for concurrent use.
+// counts is the number of durations in each bucket. There are eight buckets between two
+// powers of two, so the upper edge of a bucket exceeds its durations by at most an
+// eighth. It is safe for concurrent use.
 type counts [buckets]atomic.Uint32
 
 const (
@@ -27,7 +27,7 @@ func bucketOf(d time.Duration) int {
 	return min(octave<<eighths+int(v>>octave), buckets-1) //nolint:gosec // v>>octave is less than 16
 }
 
-// upperEdge is the first duration beyond a bucket.
+// upperEdge returns the first duration beyond a bucket.
 func upperEdge(bucket int) time.Duration {
 	octave := max(bucket>>eighths-1, 0)
 	return time.Duration((bucket-octave<<eighths+1)<<octave) << unitBits
@@ -48,9 +48,9 @@ func (c *counts) clear() {
 	}
 }
 
-// A Summary is what a Histogram held when it was read.
+// A Summary is a copy of a Histogram's counts.
 type Summary struct {
-	Count   uint64 // of durations
+	Count   uint64 // number of durations
 	buckets [buckets]uint64
 }
 
@@ -62,8 +62,8 @@ func (s *Summary) add(c *counts) {
 	}
 }
 
-// Quantile returns the duration that the share q of all, from 0 to 1, does not exceed,
-// rounded up by at most an eighth; 0 of none.
+// Quantile returns the q-quantile of the durations, for q from 0 to 1, rounded up to the
+// edge of its bucket. It returns 0 if there are no durations.
 func (s *Summary) Quantile(q float64) time.Duration {
 	rank := uint64(q*float64(s.Count-min(s.Count, 1))) + 1 // counted from 1
 	for i, n := range &s.buckets {

@@ -1,18 +1,18 @@
-// Package latency counts how long recent operations took and computes quantiles of that, and
-// the mean of each method, which follows slowly.
+// Package latency computes quantiles of the durations of recent operations, and a slowly
+// moving mean of the durations of each method.
 //
 // It guarantees:
-//   - A quantile is never below the exact one, and at most an eighth, or 1.024 µs if that
-//     is more, above it. Four hours is the most it can be.
-//   - A duration counts for at least half a minute and at most a minute, or longer where
-//     [Histogram].MinCount asks for it.
-//   - Add is one atomic addition and allocates nothing, but for a kilobyte at the first
-//     duration and another one half a minute later. A Histogram without durations takes
+//   - A quantile is not less than the exact one, and exceeds it by at most an eighth, or
+//     by 1.024 µs if that is more. Durations beyond four hours count as four hours.
+//   - A duration counts for at least half a minute and at most a minute, or longer
+//     because of [Histogram].MinCount.
+//   - Add is one atomic addition. It allocates nothing, except for a kilobyte at the first
+//     duration and another one half a minute later. A Histogram without durations has
 //     less than 100 bytes.
-//   - [Paces] knows at most 1024 methods. Add waits for no other Add of the same method.
+//   - [Paces] has at most 1024 methods. Its Add does not wait for another Add of the same method.
 //
-// It reads no clock: the caller gives the time, counted from any one moment. It must not
-// import any other package of the module, nor anything beyond the standard library.
+// The package does not read the clock. The caller passes the time as a duration since any
+// fixed moment. It must import only the standard library.
 package latency
 
 import (
@@ -22,25 +22,25 @@ import (
 )
 
 const (
-	// windowSpan is how long durations are counted before a new window begins. The
-	// present window and the one before it are reported.
+	// windowSpan is the length of a window. The durations of the current window and of
+	// the previous one count.
 	windowSpan = 30 * time.Second
-	// refreshEvery is for how long P95 returns the same figure.
+	// refreshEvery is how long P95 returns the same value.
 	refreshEvery = 100 * time.Millisecond
 )
 
 // A Histogram counts the durations of the last half minute to minute. The zero value is
 // ready for use. It is safe for concurrent use.
 type Histogram struct {
-	// MinCount is the number of durations that are kept regardless of their age, and
-	// without which P95 is not known. It must not be changed after the first Add.
+	// MinCount is the number of durations that count whatever their age. P95 is not known
+	// with fewer. It must not be changed after the first Add. 0 means none.
 	MinCount uint64
 
-	current atomic.Pointer[counts] // the window that is counted in; nil without durations
-	end     atomic.Int64           // when the next duration begins a new window
+	current atomic.Pointer[counts] // the current window; nil without durations
+	end     atomic.Int64           // when the current window ends
 
 	due atomic.Int64 // when p95 is computed again
-	p95 atomic.Int64 // 0 while it is not known
+	p95 atomic.Int64 // 0 if not known
 
 	mu          sync.Mutex // protects following, and changes of current and end
 	previous    *counts    // the window before the current one
@@ -53,10 +53,10 @@ func (h *Histogram) Add(now, d time.Duration) {
 	if w == nil || int64(now) >= h.end.Load() {
 		w = h.advance(now)
 	}
-	w.add(d) // if w has just become the previous window, d counts there
+	w.add(d) // w may have become the previous window, where d counts, too
 }
 
-// advance begins a new window if the current one is over, and returns the current one.
+// advance begins a new window if the current one has ended, and returns the current one.
 func (h *Histogram) advance(now time.Duration) *counts {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -65,9 +65,9 @@ func (h *Histogram) advance(now time.Duration) *counts {
 	case current == nil:
 		current = new(counts)
 	case now < end:
-		return current // another Add was first
+		return current // a concurrent Add has begun it
 	case h.MinCount > 0 && current.total() < h.MinCount:
-		h.end.Store(int64(now)) // it goes on, and ends no earlier than its last duration
+		h.end.Store(int64(now)) // the window continues until it has MinCount durations
 		return current
 	default:
 		next := h.previous
@@ -83,8 +83,7 @@ func (h *Histogram) advance(now time.Duration) *counts {
 	return current
 }
 
-// Read returns what is known at now. Once everything is forgotten, it also frees the
-// memory.
+// Read returns the counts at now. If no duration counts any more, it releases the memory.
 func (h *Histogram) Read(now time.Duration) (s Summary) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -104,14 +103,14 @@ func (h *Histogram) Read(now time.Duration) (s Summary) {
 	return s
 }
 
-// isOver reports whether a window that ended at end is too old to be reported.
+// isOver reports whether a window that ended at end does not count any more.
 func (h *Histogram) isOver(now, end time.Duration) bool {
 	return h.MinCount == 0 && now >= end+windowSpan
 }
 
-// P95 returns the 95th percentile as of at most 100 ms before now; 0 while fewer than
-// MinCount durations, or none, are known. It is for callers that ask for every
-// operation: mostly it is two atomic loads.
+// P95 returns the 95th percentile, which may be up to 100 ms old. It returns 0 if there are
+// no durations, or fewer than MinCount. It is fast enough to be called for every operation:
+// mostly it costs two atomic loads.
 func (h *Histogram) P95(now time.Duration) time.Duration {
 	due := h.due.Load()
 	if int64(now) >= due && h.due.CompareAndSwap(due, int64(now+refreshEvery)) || h.p95.Load() == 0 {

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// Handshake returns the error of a TLS handshake of a client that has failed with err,
-// with an explanation if the peer does not speak TLS.
+// Handshake adds an explanation to the error of a client's TLS handshake, if the peer does
+// not speak TLS.
 func Handshake(err error) error {
 	var record cryptotls.RecordHeaderError
 	switch {
@@ -21,13 +21,13 @@ func Handshake(err error) error {
 	return err
 }
 
-// UserAgent is a header for CONNECT. With it, the request is longer than a gob server
-// waits for, which takes its first letter for the length of a message, 67 bytes, and then
-// hangs up.
+// UserAgent is a header for CONNECT. It makes the request longer than 67 bytes, which a gob
+// server waits for: it reads the letter C as the length of a message. After 67 bytes the
+// server closes the connection.
 const UserAgent = "User-Agent: resilientrpc/rpcx (net/rpc over HTTP)\n"
 
-// Connect returns the error of a CONNECT to path that has failed with err, with an
-// explanation: by the status code, or, if that is 0, by the first bytes received.
+// Connect adds an explanation to the error of a CONNECT to path: by the status code or, if
+// that is 0, by the first bytes received.
 func Connect(path string, status int, received []byte, err error) error {
 	switch peer := protocolOf(received); {
 	case status == 404:

@@ -1,9 +1,9 @@
-// Package mismatch explains why a connection fails whose two ends do not speak the same
-// protocol, and names the option to change. It judges by the first bytes that the two
-// have sent, or by how the peer ends the connection if it sends none.
+// Package mismatch explains the failure of a connection if client and server do not speak
+// the same protocol, and names the option to change. It recognizes protocols by the first
+// bytes in each direction or, if the peer sends none, by how the peer closes the
+// connection.
 //
-// Its functions hold no state and do no I/O, and it imports nothing but the standard
-// library.
+// It has no state, does no I/O, and imports only the standard library.
 package mismatch
 
 import (
@@ -14,16 +14,16 @@ import (
 
 // Error is a failure with its explanation.
 type Error struct {
-	// Explanation says what the peer is, and which option to change.
+	// Explanation says what the peer speaks, and which option to change.
 	Explanation string
-	// Seen says that the peer has sent what proves it. Otherwise it has sent nothing, and
-	// the explanation says what may be the reason.
+	// Seen says that bytes from the peer prove the explanation. Otherwise the peer has
+	// sent nothing, and the explanation is only possible.
 	Seen bool
-	// Err is the failure itself.
+	// Err is the failure.
 	Err error
 }
 
-// Error returns the text of the failure, and the explanation.
+// Error returns the text of the failure and the explanation.
 func (e *Error) Error() string { return e.Err.Error() + "; " + e.Explanation }
 
 // Unwrap returns the failure.
@@ -35,14 +35,13 @@ func (e *Error) Timeout() bool {
 	return errors.As(e.Err, &t) && t.Timeout()
 }
 
-// Temporary reports whether the failure says that it is temporary.
+// Temporary reports whether the failure is temporary, by its own method of this name.
 func (e *Error) Temporary() bool {
 	var t interface{ Temporary() bool }
 	return errors.As(e.Err, &t) && t.Temporary()
 }
 
-// hungUp reports whether a failure is the end of the connection that the peer brings, and
-// is no more than that.
+// hungUp reports whether a failure means that the peer has closed the connection.
 func hungUp(err error) bool {
 	for _, end := range [...]error{
 		io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE,

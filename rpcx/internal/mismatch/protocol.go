@@ -2,12 +2,12 @@ package mismatch
 
 import "bytes"
 
-// protocol is what one end of a connection speaks.
+// protocol is the protocol of one end of a connection.
 type protocol uint8
 
 const (
 	unknown protocol = iota
-	nothing          // no byte came
+	nothing          // no bytes were sent
 	gob
 	json1
 	json2
@@ -36,22 +36,22 @@ func protocolOf(head []byte) protocol {
 	return json1
 }
 
-// isTLS reports whether a record of TLS begins, an alert or a handshake, of any version.
+// isTLS reports whether head begins a TLS record of any version: an alert or a handshake.
 func isTLS(head []byte) bool {
 	return len(head) >= 3 && (head[0] == 21 || head[0] == 22) && head[1] == 3 && head[2] <= 4
 }
 
-// isGob reports whether a stream of gob begins as net/rpc's do: with the definition of
-// a header's type. That is a message which begins with the negative of the type's number,
-// of 64 or more.
+// isGob reports whether head begins a gob stream of net/rpc. It begins with the definition
+// of the header's type: a message whose first number is the negative id of the type. Ids
+// begin at 64.
 func isGob(head []byte) bool {
 	_, head = gobUint(head)
-	negative, rest := gobUint(head) // if it is odd
-	return rest != nil && negative >= 127 && negative&1 == 1
+	id, rest := gobUint(head) // odd if negative
+	return rest != nil && id >= 127 && id&1 == 1
 }
 
-// gobUint reads an unsigned integer: a byte below 128, or minus the number of bytes that
-// follow, of which types and lengths have two at most. The rest is nil if it is none.
+// gobUint reads an unsigned integer of up to two bytes: a byte below 128, or a negated
+// count and that many bytes. The rest is nil if there is none.
 func gobUint(b []byte) (n int, rest []byte) {
 	switch {
 	case len(b) > 0 && b[0] < 0x80:

@@ -2,17 +2,18 @@ package mismatch
 
 import "fmt"
 
-// Client is what is known of a client's connection.
+// Client describes a client's connection.
 type Client struct {
-	// Sent and Received are the first bytes of each direction; a hundred are enough.
+	// Sent and Received are the first bytes in each direction; a hundred suffice.
 	Sent, Received []byte
-	// Inner says that the bytes go through TLS or CONNECT, whose handshake has succeeded.
+	// Inner says that the bytes are within TLS or after CONNECT, whose handshake has
+	// succeeded.
 	Inner bool
 }
 
-// Lost returns the error of a connection that has failed with err before it brought a
-// reply: an [*Error] if there is an explanation, or err. Known says that the peer has
-// answered over another connection; then only what it has sent counts.
+// Lost returns the error of a connection that has failed with err before its first reply:
+// an [*Error] if there is an explanation, and otherwise err. known says that the peer has
+// replied on another connection. Then only received bytes count, not a closed connection.
 func (c Client) Lost(err error, known bool) error {
 	if text := c.received(); text != "" {
 		return &Error{Explanation: text, Seen: true, Err: err}
@@ -25,14 +26,13 @@ func (c Client) Lost(err error, known bool) error {
 	return err
 }
 
-// IsForeign reports whether the peer has sent what is no part of a reply. Between the two
-// versions of JSON-RPC that is never certain.
+// IsForeign reports whether the received bytes certainly are not a part of a reply. This is
+// never certain between the two versions of JSON-RPC.
 func (c Client) IsForeign() bool {
 	return c.received() != "" && !(protocolOf(c.Sent).isJSON() && protocolOf(c.Received).isJSON())
 }
 
-// received explains what the peer has sent. That may be a part of a message, as the
-// connection may have ended within it.
+// received explains the received bytes, which may end within a message.
 func (c Client) received() string {
 	self, peer := protocolOf(c.Sent), protocolOf(c.Received)
 	switch {
@@ -56,10 +56,10 @@ func (c Client) received() string {
 	return fmt.Sprintf("the peer's first bytes are %.40q, and no reply: check the address", c.Received)
 }
 
-// certain is how many bytes are enough to recognize a protocol by.
+// certain is the number of bytes that suffice to recognize a protocol.
 const certain = 8
 
-// closed explains a peer that ends the connection without having sent anything.
+// closed explains that the peer has closed the connection without sending anything.
 func (c Client) closed() string {
 	tls := " or a TLS server (set Dialer.TLSConfig)"
 	if c.Inner {
@@ -74,13 +74,14 @@ func (c Client) closed() string {
 	return ""
 }
 
-// A Nudge is what a client may send to a peer that does not answer its first request: it
-// means nothing to a server of the client's protocol, and has one of another protocol
-// answer, or hang up. It is nil if there is none.
+// Nudge returns bytes that a client may send to a peer that does not answer its first
+// request, or nil. A server of the client's protocol ignores them. A server of another
+// protocol answers them or closes the connection:
 //
-// A gob server takes the first brace of JSON for the length of a message, 123 bytes, and
-// waits for the rest: blanks are. An HTTP server waits for the end of a line, which gob
-// need not have: the definition of a type that is never used has one in the type's name.
+//   - A gob server reads the first brace of JSON as the length of a message, 123 bytes, and
+//     waits for them. 123 blanks complete the message.
+//   - An HTTP server waits for the end of a line. In gob, the definition of an unused type
+//     has line breaks in its name.
 func (c Client) Nudge() []byte {
 	switch self := protocolOf(c.Sent); {
 	case self == gob:
@@ -92,7 +93,7 @@ func (c Client) Nudge() []byte {
 }
 
 // gobNudge defines type 1<<30, a struct without fields.
-var gobNudge = []byte("\x16" + "\xfc\x7f\xff\xff\xff" + // minus its number
+var gobNudge = []byte("\x16" + "\xfc\x7f\xff\xff\xff" + // the negative id
 	"\x03\x01" + "\x01\x04\r\n\r\n" + "\x01\xfc\x80\x00\x00\x00" + "\x00\x00\x00")
 
 var blanks = func() (b [123]byte) {

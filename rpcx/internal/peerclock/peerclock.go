@@ -1,9 +1,9 @@
-// Package peerclock tells a deadline in a server's time, of one connection, without clocks
-// that agree: see codec.RequestMeta.
+// Package peerclock converts a deadline to the connection time of a server (see
+// codec.RequestMeta). The clocks of client and server need not agree.
 //
-// It guarantees that a deadline is never too early for the server, unless the clocks of the
-// two machines run apart by more than one part in a thousand. It holds no goroutine and
-// reads no clock, and imports nothing but the standard library.
+// It guarantees that the converted deadline is not too early, unless the rates of the two
+// clocks differ by more than one part in a thousand. It starts no goroutine, reads no
+// clock, and imports only the standard library.
 package peerclock
 
 import (
@@ -11,31 +11,32 @@ import (
 	"time"
 )
 
-// drift is by what part of a second the two clocks may run apart in a second: twice what the
-// correction by NTP may, and more than a bad crystal does.
+// drift is the reciprocal of the largest difference of the clocks' rates. One part in a
+// thousand is twice the largest correction by NTP, and more than the error of a bad quartz.
 const drift = 1000
 
-// A Clock estimates the server's time of one connection. The server's begins when it has read the
-// first request, and ours just before that is written, so that the server's is behind by at least
-// nothing; by how much more, each of its replies shows:
+// A Clock estimates how far the server's connection time is behind the client's. The
+// client's begins just before it writes the first request, and the server's when it has
+// read it. So the server is behind by 0 or more. Each reply gives a better lower bound:
 //
-//	ours      written ----------------------- answered
-//	server's             read ---- replied
+//	client   written ----------------------- received
+//	server              read ---- replied
 //
-// The server read the request after it was written. So it was behind by at least our time of the
-// writing less the server's of the reading; and the largest such number counts, less what the
-// clocks may have run apart since. What a request waits for, in the network or since its server
-// is stopped, makes the number smaller, so that it does not count, and no deadline too early.
+// The server reads a request after the client has written it. So the server is behind by at
+// least the client's time of the write less the server's time of the read. The largest such
+// bound counts, less the possible drift since then. A delay between write and read makes
+// the bound smaller, so it cannot make a deadline too early.
 //
-// A Clock may be used concurrently. Its zero value has not begun.
+// A Clock may be used concurrently. The zero Clock has not begun.
 type Clock struct {
 	mu     sync.Mutex // protects following
 	began  time.Time  // zero before the first request
 	behind time.Duration
-	at     time.Time // when behind was found
+	at     time.Time // the time at which behind was valid
 }
 
-// Begin notes that a request is about to be written, if it is the first.
+// Begin begins the client's connection time, unless it has begun. Call it just before a
+// request is written.
 func (c *Clock) Begin(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -44,8 +45,8 @@ func (c *Clock) Begin(now time.Time) {
 	}
 }
 
-// Observe notes the server's time in a reply, codec.ResponseMeta.Clock, to a request that was
-// about to be written at the given time. A time of 0 says nothing.
+// Observe records the server's time in a reply, codec.ResponseMeta.Clock, and the time just
+// before its request was written. A clock of 0 is ignored.
 func (c *Clock) Observe(written time.Time, clock time.Duration) {
 	if clock <= 0 {
 		return
@@ -57,16 +58,16 @@ func (c *Clock) Observe(written time.Time, clock time.Duration) {
 	}
 }
 
-// least is by how much the server's time is behind at least. The caller holds mu.
+// least returns the lower bound at now of how far the server is behind. The caller holds mu.
 func (c *Clock) least(now time.Time) time.Duration {
 	return c.behind - max(0, now.Sub(c.at))/drift
 }
 
-// Deadline is a deadline in the server's time, to be sent as codec.RequestMeta.Deadline; it is
-// at least the shortest that can be sent. The first request must have begun.
+// Deadline converts a deadline to the server's time, for codec.RequestMeta.Deadline. It
+// returns at least 1 µs, the least deadline that can be sent. Begin must have been called.
 func (c *Clock) Deadline(deadline time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// The clocks run apart until the deadline.
+	// The clocks drift until the deadline.
 	return max(time.Microsecond, deadline.Sub(c.began)-c.least(deadline))
 }

@@ -1,31 +1,30 @@
-// Package protocol is what a Client and a Serve of this module tell each other beyond
-// net/rpc's protocol: that a request was refused, and how busy the server is.
+// Package protocol has the extensions of net/rpc's protocol between rpcx's Client and Serve:
+// refusals, and the health of a server. Both ends use its constants.
 //
-// It guarantees that both ends use the same words. It holds no state and imports nothing
-// but the standard library.
+// It has no state, and imports only the standard library.
 package protocol
 
-// RefusedMethod is the method that net/rpc's server is asked for in place of a request
-// that is refused, and does not find. In the header of a reply it is the mark of a
-// refusal, where the codec's replies have a method name: a method cannot write there.
-// Other codecs have the mark of a codec.Refuser.
+// RefusedMethod marks a refusal. It is the method name in the header of the reply, which a
+// method cannot set. The server replaces the name of the refused request by RefusedMethod,
+// which net/rpc's server does not find. Codecs whose replies have no method name use the
+// mark of a codec.Refuser.
 const RefusedMethod = "rpcx.refused"
 
-// A Refusal is the answer of a server that did not run a request. With the mark it
-// proves that: it comes from the peer itself, and concerns this request.
+// A Refusal is the error of a request that the server did not run. If the reply has the
+// mark, this is certain: the error is from the server itself, and for this request.
 type Refusal struct{ text string }
 
 // Error returns the text that the server sends.
 func (r *Refusal) Error() string { return r.text }
 
-// The reasons of a refusal.
+// The refusals.
 var (
 	ErrDraining = &Refusal{"rpcx: the server is draining and did not run the method"}
 	ErrLate     = &Refusal{"rpcx: the deadline had passed when the server read the request, and it did not run the method"}
 	ErrMaxConns = &Refusal{"rpcx: the server has all the connections that it may have and did not run the method"}
 )
 
-// Retires reports whether the connection takes no further requests, either.
+// Retires reports whether the server refuses all further requests on the connection, too.
 func (r *Refusal) Retires() bool { return r != ErrLate }
 
 // RefusalOf returns the refusal with the given text, or nil if there is none.
@@ -43,8 +42,8 @@ func RefusalOf(text string) *Refusal {
 
 // Health is Serve's reply to a ping, a call of codec.PingMethod.
 type Health struct {
-	Running int // requests that run on the server now, the ping included
-	// Meta says that the server understands metadata and cancellations: see
+	Running int // requests running on the server, including the ping
+	// Meta says that the server supports metadata and cancellations; see
 	// codec.MetaClient.SetMetaSupport.
 	Meta bool
 }
