@@ -15,12 +15,12 @@ type Config struct {
 	// start. The endpoints of the first Update have no slow start.
 	SlowStart time.Duration
 
-	// Subset is the least number of endpoints that this client uses. Each client uses
-	// others. A client with more traffic uses more: one for each 10 calls a second and
-	// four for each call in flight. Endpoints that are down do not count; to replace
-	// them, the subset extends to at most four times its size plus 64. 0 means 20 of 64
-	// endpoints or more, and all of fewer; negative means all. Hash always uses all. See
-	// Balancer.InUse.
+	// Subset is the least number of endpoints that this client uses. Which ones differs
+	// from client to client. A client with more traffic uses more: one for each 10 calls
+	// a second and four for each call in flight. Endpoints that are down do not count; to
+	// replace them, the subset extends to at most four times its size plus 64. 0 means
+	// 20 of 64 endpoints or more, and all of fewer; negative means all. Hash always uses
+	// all. See Balancer.InUse.
 	Subset int
 
 	// MaxInFlight is the largest number of calls in flight per endpoint. An endpoint

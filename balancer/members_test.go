@@ -87,8 +87,7 @@ func TestPriorityChanges(t *testing.T) {
 	require.Equal(t, map[string]int{"1": 10}, used(t, b, epoch, 10))
 }
 
-// A subset takes the best tier first, and goes on to the next as nodes of the best
-// are down.
+// A subset uses the first tier, and nodes of the next one in place of those that are down.
 func TestSubsetOfTiers(t *testing.T) {
 	priorities := make([]int, 100)
 	for i := range priorities {
@@ -140,7 +139,7 @@ func TestInUse(t *testing.T) {
 	require.Equal(t, ids(first), ids(b.InUse(epoch))[:20])
 	require.Len(t, b.InUse(epoch), 23)
 	b.SetState(epoch, first[5], balancer.Suspect)
-	require.Len(t, b.InUse(epoch), 23, "suspicion passes or convicts; until then nobody new is bothered")
+	require.Len(t, b.InUse(epoch), 23, "a Suspect node counts as up, so the subset does not change")
 	for i := range 3 {
 		b.SetState(epoch, first[i], balancer.Ready)
 	}

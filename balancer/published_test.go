@@ -27,8 +27,8 @@ func eachSeed(t *testing.T, test func(t *testing.T, seed uint64)) {
 
 // Linkerd, "Beyond round robin" (2016): 11 servers of 167±5 ms, 1000 calls a
 // second; one takes 2 s from second 15 to 45. Calls done within 1 s: round
-// robin 95 %, least loaded 99 %, Peak EWMA 99.9 %. The calls that are on their
-// way before anyone can know leave 99.975 %.
+// robin 95 %, least loaded 99 %, Peak EWMA 99.9 %. The optimum is 99.975 %: calls in
+// flight when the server becomes slow cannot be avoided.
 func TestLinkerd2016(t *testing.T) {
 	t.Parallel()
 	eachSeed(t, func(t *testing.T, seed uint64) {

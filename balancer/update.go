@@ -75,9 +75,9 @@ func (b *Balancer) replace(t int64, eps []Endpoint) {
 	b.generation.Add(1) // must follow the change; see rebuild
 }
 
-// SetState sets the state of a node. It returns false if the node has been removed. A
-// node that was Down loses its statistics and is in slow start. SetState does not call
-// the Policy, so the caller may hold a lock.
+// SetState sets the state of a node. It returns false if the node has been removed. A node
+// that leaves Down loses its statistics and is in slow start. SetState does not call the
+// Policy, so the caller may hold a lock.
 func (b *Balancer) SetState(now time.Time, n *Node, s State) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -258,8 +258,8 @@ func TestStrings(t *testing.T) {
 		breaker.Failure.String()+" "+breaker.Ignored.String()+" "+breaker.Outcome(9).String())
 }
 
-// An owner that has few endpoints may ask again after the first interval, however
-// long the present one is.
+// Hasten: a caller with few endpoints may probe after Config.OpenFor, however long the
+// interval is.
 func TestHasten(t *testing.T) {
 	r := newRig(t, breaker.Config{Rand: func() float64 { return .999 }})
 	r.Hasten(r.now)

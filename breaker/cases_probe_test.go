@@ -175,8 +175,8 @@ func TestCase08RacingSuccessDoesNotBeatAFailure(t *testing.T) {
 	}
 }
 
-// sentinel-golang publishes Open, then its deadline; who comes in between
-// probes at once. Here an observer asks while others trip.
+// sentinel-golang publishes Open before the end of the interval, and a call in between
+// probes at once. Here an observer calls while others trip.
 func TestCase09StateIsNotPublishedBeforeItsDeadline(t *testing.T) {
 	for range 500 {
 		r := newRig(t, breaker.Config{})

@@ -64,8 +64,7 @@ func TestCase12TinyDeadlineOfTheCaller(t *testing.T) {
 	require.Equal(t, breaker.Open, b.State(time.Now()))
 }
 
-// gobreaker#112. The package's part: who says Success keeps it closed, and
-// Do asks Classify.
+// gobreaker#112. In this package, Success keeps the breaker closed, and Do calls Classify.
 func TestCase13ApplicationErrorsAreSuccesses(t *testing.T) {
 	errApp := fmt.Errorf("no such user")
 	b := mustNew(t, breaker.Config{Classify: func(err error) breaker.Outcome {
@@ -278,9 +277,8 @@ func TestCase22OpenIntervalsGrowSpreadAndResetOnEvidence(t *testing.T) {
 	require.Greater(t, len(seen), 90)
 }
 
-// Envoy#2671, finagle#529: what to do when all endpoints are open is for the
-// balancer to say. The package's part: it can tell, before and after, who will
-// be back first.
+// Envoy#2671, finagle#529: the balancer decides what to do when all breakers are open. This
+// package says which one will be half-open first.
 func TestCase23AllEndpointsOpen(t *testing.T) {
 	var rigs []*rig
 	for i := range 3 {

@@ -67,8 +67,8 @@ func TestEventTellsWhatHappened(t *testing.T) {
 	}, r.events)
 }
 
-// Many goroutines change the state; each change is reported once and in order,
-// one at a time, and the last one told is the state at the end.
+// Many goroutines change the state. Each change is one event, in order and not concurrently,
+// and the last event has the final state.
 func TestEventsOfRacingTransitions(t *testing.T) {
 	var events []breaker.Event // OnChange is never run twice at once
 	var running atomic.Int32

@@ -182,7 +182,7 @@ func (p *pair) compare() {
 	}
 }
 
-// recovers shows that time alone lets a call in, unless switched off by hand.
+// recovers checks that the breaker admits a call after some time, unless it is ForcedOpen.
 func (p *pair) recovers() {
 	if p.m.state == breaker.ForcedOpen {
 		return

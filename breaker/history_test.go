@@ -12,8 +12,8 @@ import (
 	"resilientrpc/breaker"
 )
 
-// An action is one call of a method in a concurrent history: what was asked,
-// what came of it, and when by a clock that all goroutines share.
+// An action is one call of a method in a concurrent history: its arguments, its result, and
+// its times by a clock that all goroutines share.
 type action struct {
 	kind       actionKind
 	outcome    breaker.Outcome // done

@@ -163,8 +163,8 @@ func (m *model) hasten() {
 
 func (m *model) slice() int64 { return int64(m.age() / (m.cfg.Window / 10)) }
 
-// record logs a call. Only time that runs back meets the exception: what is
-// a whole window older than something logged has been forgotten.
+// record logs a call. If its time is a whole window before that of a logged call, which is
+// possible only if time runs back, its slice has been reused.
 func (m *model) record(c modelCall) {
 	for _, old := range m.log {
 		if old.slice > c.slice && (old.slice-c.slice)%10 == 0 {

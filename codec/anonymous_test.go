@@ -47,9 +47,9 @@ func TestAnswerToANotification(t *testing.T) {
 	}
 }
 
-// TestAnswerWithoutAnID: where no notification was sent, it is an error of the only
-// request that waits, or the end of the stream, lest one waits for ever. It concerns
-// no request if none waits.
+// TestAnswerWithoutAnID: if no notification was sent, an error without an id is the reply
+// to the only pending request. With several it ends the stream, and without any it is
+// ignored.
 func TestAnswerWithoutAnID(t *testing.T) {
 	for name, answer := range anonymous {
 		for version, client := range jsonVersions {

@@ -97,7 +97,7 @@ func TestJSONReplies(t *testing.T) {
 	}
 }
 
-// TestJSONEnd has what ends a stream: replies that nobody can be told of.
+// TestJSONEnd: replies whose call is not known end the stream.
 func TestJSONEnd(t *testing.T) {
 	for name, replies := range map[string]string{
 		"not an object":           `5 {"id":1,"result":5}`,

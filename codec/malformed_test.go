@@ -14,8 +14,8 @@ import (
 	"resilientrpc/codec"
 )
 
-// TestMalformedReply: a reply whose end and id can be told and that is not JSON is
-// json's own error of its call. The one behind it is read.
+// TestMalformedReply: if a reply has a syntax error, but its end and id are certain, its
+// call gets json's error, and the next reply is read.
 func TestMalformedReply(t *testing.T) {
 	deep := strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001)
 	for name, reply := range map[string]string{
@@ -95,9 +95,9 @@ func TestInvalidUTF8(t *testing.T) {
 	}
 }
 
-// TestWhoseReply: if it cannot be told for certain whose a malformed reply is, or
-// where it ends, the stream ends, and no call has a wrong reply or error.
-func TestWhoseReply(t *testing.T) {
+// TestUncertainReply: if the call or the end of a malformed reply is not certain, the
+// stream ends, and no call gets a wrong reply or error.
+func TestUncertainReply(t *testing.T) {
 	for name, reply := range map[string]string{
 		"two ids":                      `{"id":1,"result":NaN,"id":2}`,
 		"two ids, valid":               `{"id":1,"result":5,"id":2}`,

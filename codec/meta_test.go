@@ -116,8 +116,7 @@ func (l *link) WriteFrame(p []byte) (int, error) {
 	return l.Write(p)
 }
 
-// Metadata of either end arrive at the other, and are not taken for those of the next
-// message.
+// The metadata of a message arrive with it, and not with the next one.
 func TestMetaArrives(t *testing.T) {
 	for name, f := range metaFormats {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,8 @@ import (
 	"resilientrpc/codec"
 )
 
-// trickle is a connection whose bytes come in pieces. While it is shut, nobody may read.
+// trickle is a connection whose bytes arrive in pieces. While it is shut, reads fail the
+// test.
 type trickle struct {
 	io.Writer
 	rest  []byte

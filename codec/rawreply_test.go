@@ -30,8 +30,7 @@ func init() {
 	gob.Register(keptName{})
 }
 
-// rawPair is a client codec and a server codec, of which the former reads what the latter
-// has written.
+// rawPair makes a client codec and the server codec that writes its replies.
 type rawPair struct {
 	client func(io.ReadWriteCloser) rpc.ClientCodec
 	server func(io.ReadWriteCloser) rpc.ServerCodec

@@ -11,7 +11,7 @@ import (
 	"resilientrpc/codec"
 )
 
-// inMemory is a connection of which all has arrived.
+// inMemory is a connection whose input has been received completely.
 type inMemory struct{ bytes.Buffer }
 
 func (*inMemory) Close() error { return nil }

@@ -11,8 +11,8 @@ import (
 	"resilientrpc/detector"
 )
 
-// ping plays n slots of a second in each of which the peer is asked once and
-// answers after rtt, and returns when the next slot begins.
+// ping simulates n slots of a second. In each the peer is pinged once and answers after
+// rtt. It returns when the next slot begins.
 func ping(d *detector.Detector, n int, rtt func() time.Duration) time.Time {
 	now := start
 	for range n {
@@ -56,9 +56,9 @@ func TestDetectionTimeOfBeats(t *testing.T) {
 	}
 }
 
-// TestSlowCall: a call owes its answer from when it is sent, the first ping may
-// follow a slot and a half later, and until that is answered a peer that was
-// never late must not even be avoided, however little has taught the detector.
+// TestSlowCall: during a slow call the first ping may be sent a slot and a half after the
+// call. Until the answer to the ping, phi must stay below 1 for a peer that was never
+// late, however few intervals were learned.
 func TestSlowCall(t *testing.T) {
 	for _, n := range []int{0, 10, 1000, 100_000} {
 		d := newDetector(t, detector.Config{})

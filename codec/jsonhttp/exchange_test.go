@@ -25,8 +25,8 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second
 
-// script serves calls of the methods "Do.<what>" and answers each as what says. Do.Wait
-// waits for release, and arrived is told of it.
+// script serves calls of the methods "Do.<name>" by the answer with the name. Do.Wait sends
+// to arrived and waits for release.
 type script struct {
 	answers map[string]http.HandlerFunc
 	arrived chan struct{}
@@ -84,7 +84,7 @@ func cut(w http.ResponseWriter, r *http.Request) {
 // broken closes the connection in place of an answer.
 func broken(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// hang answers nothing until the client has gone.
+// hang does not answer before the client has closed the connection.
 func hang(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 // bad are answers that fail their own call only.
@@ -170,9 +170,9 @@ func fails(t *testing.T, c rpc.ClientCodec, seq uint64, method string) *codec.Ex
 	return end
 }
 
-// TestGivenUpCallFreesItsPlace: a call that is given up ends its HTTP request, lets the
-// next one have its place, and says whether it can have run.
-func TestGivenUpCallFreesItsPlace(t *testing.T) {
+// TestCanceledCallFreesItsSlot: to cancel a call ends its HTTP request, frees its slot, and
+// reports whether the method may have run.
+func TestCanceledCallFreesItsSlot(t *testing.T) {
 	left := make(chan struct{}, 1)
 	s := newScript(map[string]http.HandlerFunc{"Hang": func(w http.ResponseWriter, r *http.Request) {
 		left <- struct{}{}
@@ -298,7 +298,7 @@ func TestNoSecretIsShown(t *testing.T) {
 	}
 }
 
-// TestNotificationsFailAlone: an answer to one is nobody's.
+// TestNotificationsFailAlone: the response to a notification does not end a call.
 func TestNotificationsFailAlone(t *testing.T) {
 	told := make(chan struct{}, 10)
 	for _, answer := range []http.HandlerFunc{
@@ -316,7 +316,7 @@ func TestNotificationsFailAlone(t *testing.T) {
 	}
 }
 
-// TestHTTP2: exchanges share a connection, and one that is given up leaves it open.
+// TestHTTP2: exchanges share a connection, and a canceled one leaves it open.
 func TestHTTP2(t *testing.T) {
 	var opened atomic.Int64
 	s := newScript(bad())

@@ -196,7 +196,7 @@ func TestRedirectWithinItsHost(t *testing.T) {
 	require.Empty(t, r.Error)
 }
 
-// refusedURL is the URL of a port on which nobody listens.
+// refusedURL returns the URL of a port without a listener.
 func refusedURL(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -275,8 +275,8 @@ func (early) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 503, Status: "503 Service Unavailable", Header: http.Header{}, Body: http.NoBody}, nil
 }
 
-// TestStaleConnection: a request that finds its kept connection closed, and then nobody
-// to make another one, was not sent. net/http's own transport knows.
+// TestStaleConnection: if the kept connection is closed, and a new one cannot be made, the
+// request was not sent. net/http's transport knows this.
 func TestStaleConnection(t *testing.T) {
 	var dials atomic.Int64
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
