@@ -23,8 +23,8 @@ var anonymous = map[string]string{
 	"malformed result": `{"result":NaN,"id":null}`,
 }
 
-// TestAnswerToANotification: a peer that answers notifications, as net/rpc/jsonrpc's
-// server does, must not be taken to have answered a call, nor ends the connection.
+// TestAnswerToANotification: net/rpc/jsonrpc's server replies to notifications. Such a reply
+// must not end a call or the connection.
 func TestAnswerToANotification(t *testing.T) {
 	for name, answer := range anonymous {
 		for _, waiting := range []uint64{0, 1, 2} {
@@ -79,7 +79,7 @@ func TestAnswerWithoutAnID(t *testing.T) {
 	}
 }
 
-// TestUnsentNotification: one that could not be encoded has no answer.
+// TestUnsentNotification: a notification that cannot be encoded gets no reply.
 func TestUnsentNotification(t *testing.T) {
 	c := sent(t, codec.NewJSON2Client, 1, `{"error":{"code":-32700,"message":"what?"},"id":null}`)
 	require.Error(t, c.(codec.Notifier).Notify("Spec.Update", make(chan int)))

@@ -35,8 +35,8 @@ type AnySlice []any
 
 func (a *AnySlice) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, (*[]any)(a)) }
 
-// TestAnyArgument: an argument of type any, and of those that decode themselves,
-// arrives as it was sent, however the client sends it.
+// TestAnyArgument: an argument of type any, or with UnmarshalJSON, arrives as it was sent,
+// with and without JSON2.Wrap.
 func TestAnyArgument(t *testing.T) {
 	values := []any{
 		5, -1.5, "x", "", true, nil, []any(nil), (*int)(nil),
@@ -99,7 +99,7 @@ func TestAnyArgument(t *testing.T) {
 	}
 }
 
-// randomValue returns a value that JSON gives back as it is.
+// randomValue returns a random value that JSON encodes and decodes without a change.
 func randomValue(r *rand.Rand, depth int) any {
 	kinds := 6
 	if depth == 0 {
@@ -128,8 +128,8 @@ func randomValue(r *rand.Rand, depth int) any {
 	return s
 }
 
-// TestAnyParamsOfOthers: of other clients, a parameter that stands alone is the
-// argument, and several are an array.
+// TestAnyParamsOfOthers: from another client, a single parameter is the argument, and
+// several are an array.
 func TestAnyParamsOfOthers(t *testing.T) {
 	for params, want := range map[string]string{
 		`[5]`: `5`, `[ 5 ]`: `5`, "[\n\t5\n]": `5`, `["x"]`: `"x"`, `[null]`: `null`, `[[5]]`: `[5]`, `[[]]`: `[]`, `[{"a":1}]`: `{"a":1}`,
@@ -145,7 +145,8 @@ func TestAnyParamsOfOthers(t *testing.T) {
 	}
 }
 
-// TestPositionalParams: what is not any keeps its meaning, whichever client sends it.
+// TestPositionalParams: parameters for an argument of another type than any do not depend
+// on the client.
 func TestPositionalParams(t *testing.T) {
 	for _, wrap := range []bool{false, true} {
 		server := rpc.NewServer()

@@ -26,9 +26,9 @@ const (
 	dangerBatch = `[` + danger + `,` + danger + `]`
 )
 
-// TestNoMethodRunsForABrowser sends what a web page can have a browser send to a
-// port of its machine: HTTP, with a body of the page's choosing, and a path, and parts
-// of the header. It must run nothing, however much of it looks like JSON.
+// TestNoMethodRunsForABrowser: a web page can make a browser send HTTP to a local port, and
+// choose the body, the path and a part of the header. No method may run, even if the body is
+// a JSON-RPC request.
 func TestNoMethodRunsForABrowser(t *testing.T) {
 	header := "Host: localhost:1\r\nContent-Type: text/plain\r\nContent-Length: 64\r\n"
 	tests := map[string]string{
@@ -99,8 +99,7 @@ func lastLine(s string) string {
 	return lines[len(lines)-1]
 }
 
-// TestPendingRepliesLeaveBeforeTheEnd: what was asked for ahead of the garbage is
-// answered.
+// TestPendingRepliesLeaveBeforeTheEnd: requests before malformed input get replies.
 func TestPendingRepliesLeaveBeforeTheEnd(t *testing.T) {
 	for version, newCodec := range servers {
 		client, conn := tcpPipe(t)

@@ -20,7 +20,7 @@ func (Greeter) Greet(name string, greeting *string) error {
 	return nil
 }
 
-// Both ends of a connection, in JSON-RPC 2.0. Either could be anyone else's.
+// Both ends of a connection, in JSON-RPC 2.0.
 func Example() {
 	server := rpc.NewServer()
 	if err := server.Register(Greeter{}); err != nil {
@@ -42,8 +42,8 @@ func Example() {
 	// who?
 }
 
-// An argument that cannot be encoded fails its own call; with net/rpc's codec,
-// the next one would not come through either.
+// An argument that cannot be encoded fails its own call only. With net/rpc's codec the next
+// call would fail, too.
 func ExampleEncodeError() {
 	server := rpc.NewServer()
 	if err := server.Register(Greeter{}); err != nil {

@@ -40,8 +40,8 @@ func withinBounds(t *testing.T, m codec.RequestMeta) {
 	}
 }
 
-// FuzzMetaRequests reads requests with and without metadata: all else is the same. And
-// what was understood is understood again when it is sent on.
+// FuzzMetaRequests reads requests with and without UseMeta, which must not change the rest of
+// the request. The metadata read must be the same after they are sent and read again.
 func FuzzMetaRequests(f *testing.F) {
 	for name := range metaFormats {
 		requests, _ := metaStream(f, name)

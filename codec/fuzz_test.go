@@ -23,9 +23,8 @@ func heapAllocs() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// bounded fails the test if reading n bytes has allocated out of proportion. Package
-// gob takes up to 10 MiB for a slice on the word of its length alone, and the
-// elements of one may be slices.
+// bounded fails the test if reading n bytes has allocated too much. Package gob allocates
+// up to 10 MiB for a slice by its length, and its elements may be slices.
 func bounded(t *testing.T, before uint64, n int) {
 	if got, most := heapAllocs()-before, uint64(32<<20+4000*n); got > most {
 		t.Fatalf("%d bytes read, %d allocated", n, got)
@@ -120,9 +119,9 @@ type gobHeader struct {
 	seq            uint64
 }
 
-// sameAsGob reads pairs twice. As long as package gob accepts them, so must we,
-// with the same result. For bodies with maps it is the other way around, because
-// what we refuse may cost package gob too much memory.
+// sameAsGob reads pairs twice. This package must accept the pairs that package gob accepts,
+// with the same result. For bodies with maps, package gob must accept those that this
+// package accepts, because others may need too much memory in package gob.
 func sameAsGob(t *testing.T, data []byte, kind uint8,
 	ours func(body any) (h gobHeader, err, bodyErr error), theirs func(*gob.Decoder) (gobHeader, error),
 ) {
@@ -160,10 +159,9 @@ func sameAsGob(t *testing.T, data []byte, kind uint8,
 	}
 }
 
-// reserved reports whether we refuse what only a gob.Decoder accepts, and no
-// gob.Encoder sends: its own types, types of several kinds or of none, maps of more entries
-// than bytes, and interfaces with something malformed in them that the decoder
-// skips unread.
+// reserved reports whether an error is for input that a gob.Decoder accepts but no
+// gob.Encoder sends: gob's own types, types of several kinds or none, maps with more entries
+// than bytes, and malformed values in interfaces that the decoder skips.
 func reserved(err error) bool {
 	if err == nil {
 		return false
@@ -176,8 +174,8 @@ func reserved(err error) bool {
 	return false
 }
 
-// hasNaN tells values that are not even equal to themselves. What gob has decoded
-// is a tree, so the search ends.
+// hasNaN reports whether a value contains NaN, which is not equal to itself. A value decoded
+// by gob is a tree, so the search ends.
 func hasNaN(v any) bool { return findsNaN(reflect.ValueOf(v)) }
 
 func findsNaN(v reflect.Value) bool {
@@ -269,7 +267,7 @@ func (r *jsonReply) ok(exact bool) bool {
 	return null(r.Error)
 }
 
-// decodeReply passes over a peer's own requests, and answers to none of ours.
+// decodeReply skips requests from the peer and replies that the client ignores.
 func decodeReply(dec *json.Decoder, exact bool) (r jsonReply, err error) {
 	for {
 		r = jsonReply{}
@@ -337,8 +335,7 @@ func FuzzJSONRequests(f *testing.F) {
 	})
 }
 
-// objects cuts off what begins with a null, which the stock server takes for a
-// request.
+// objects returns the input up to the first null, which the stock server reads as a request.
 func objects(data []byte) []byte {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	for {
@@ -352,7 +349,7 @@ func objects(data []byte) []byte {
 	}
 }
 
-// ending remembers what ended the stream of requests.
+// ending records the error that ended the stream of requests.
 type ending struct {
 	rpc.ServerCodec
 	err error

@@ -90,9 +90,8 @@ func (v *values) body() (value, into any) {
 	return Loose{v.any()}, new(Loose)
 }
 
-// FuzzGobValues reads replies that a gob.Encoder has made of all kinds of values,
-// some of them not wanted or wanted as what they are not: the others must come
-// through.
+// FuzzGobValues reads replies with all kinds of values from a gob.Encoder. Some are
+// discarded, and some decoded into a wrong type. The others must be decoded.
 func FuzzGobValues(f *testing.F) {
 	f.Add([]byte("0123456789abcdefghijklmnopqrstuvwxyz"))
 	f.Add([]byte{1, 3, 2, 1, 1, 2, 4, 4, 1, 2, 5, 2, 1, 9, 9, 9, 9, 4, 4, 4, 3, 2, 1})

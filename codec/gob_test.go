@@ -22,9 +22,9 @@ func good(t *testing.T, c *rpc.Client, calls ...exchange) {
 	}
 }
 
-// TestUnencodableArgument: the argument's error is the call's only, whatever of
-// its types has been defined before the encoder gave up. The stock codec leaves
-// the header behind and loses the connection (TestStockIsPoisoned).
+// TestUnencodableArgument: an argument that cannot be encoded fails its call only, even if
+// the encoder has defined some of its types. The stock codec has sent the header by then, so
+// the connection fails (TestStockIsPoisoned).
 func TestUnencodableArgument(t *testing.T) {
 	bad := map[string]any{
 		"unsupported type":   make(chan int),
@@ -54,9 +54,8 @@ func TestStockIsPoisoned(t *testing.T) {
 	require.Error(t, s.Call("Echo.Plain", Plain{}, new(Plain)))
 }
 
-// TestUnencodableInterface: what an interface holds may take definitions with it
-// that the encoder believes sent. Nothing more is written then; replies still
-// come.
+// TestUnencodableInterface: if the value of an interface cannot be encoded, some definitions
+// may be lost. Then nothing more is written, and replies can still be read.
 func TestUnencodableInterface(t *testing.T) {
 	conn := play(nil)
 	c := codec.NewGobClient(conn)
@@ -144,8 +143,8 @@ func readAll(c rpc.ClientCodec, body func(i int, r *rpc.Response) any) (n int, e
 	}
 }
 
-// TestUndecodableReply: a reply that the caller cannot take, or does not want,
-// leaves the later ones as they are, although types were defined in it.
+// TestUndecodableReply: a reply that cannot be decoded, or is discarded, does not affect
+// later ones, even if it has type definitions.
 func TestUndecodableReply(t *testing.T) {
 	for _, f := range formats {
 		session := replies(t, f)
@@ -253,8 +252,8 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestHugeFrame: a length prefix is no reason to allocate, and a frame beyond the
-// limit is refused with the name of what limits it.
+// TestHugeFrame: a length prefix does not cause an allocation, and the error for a frame
+// beyond the limit names the field that sets the limit.
 func TestHugeFrame(t *testing.T) {
 	promise := []byte{0xf8, 0, 0, 0, 0, 0x3f, 0xff, 0xff, 0xff, 1, 2, 3} // a message of 1 GiB
 	var err error
@@ -331,8 +330,8 @@ func forge(t *testing.T, session []byte, old, end string) []byte {
 	return forged
 }
 
-// TestMapBomb: a gob map says how many entries it has, and package gob allocates
-// for them before it has seen one (golang/go#79539).
+// TestMapBomb: package gob allocates a map by the announced number of entries, before it has
+// read one (golang/go#79539). This package must not.
 func TestMapBomb(t *testing.T) {
 	session := frames(rpc.Response{Seq: 1}, map[string]int{"one": 1})
 	for _, count := range []string{"\xfd\x7f\xff\xff", "\xfc\x7f\xff\xff\xff", "\xf8\x7f\xff\xff\xff\xff\xff\xff\xff"} {
@@ -346,8 +345,8 @@ func TestMapBomb(t *testing.T) {
 	}
 }
 
-// TestNoBytesElements: a struct that ends with its message may take no byte at
-// all, and many such none, too.
+// TestNoBytesElements: at the end of a message a struct may have no bytes, and so may an
+// array of such structs.
 func TestNoBytesElements(t *testing.T) {
 	many := "\xf8\x7f\xff\xff\xff\xff\xff\xff\xff"
 	for _, session := range [][]byte{

@@ -15,8 +15,8 @@ import (
 	"resilientrpc/codec"
 )
 
-// tape is a connection that plays back what the peer is to have said and
-// records each Write. After the last byte it reads end, io.EOF unless set.
+// tape is a connection that replays the bytes of a peer and records each Write. After the
+// last byte Read returns end, or io.EOF if end is nil.
 type tape struct {
 	play    io.Reader
 	end     error
@@ -140,7 +140,7 @@ type session struct {
 	done   chan struct{} // closed when the server has ended
 }
 
-// finished waits for the server to have carried out what it was sent.
+// finished waits until the server has run all requests.
 func (s *session) finished(t testing.TB) {
 	select {
 	case <-s.done:

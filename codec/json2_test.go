@@ -205,7 +205,7 @@ func TestJSON2BatchLimits(t *testing.T) {
 	require.Equal(t, 2, strings.Count(answers[0], "-32603"))
 }
 
-// TestJSON2Params: what a client makes of an argument.
+// TestJSON2Params: the parameters that a client sends for an argument.
 func TestJSON2Params(t *testing.T) {
 	for _, test := range []struct {
 		arg            any

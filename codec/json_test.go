@@ -27,8 +27,7 @@ func sent(t *testing.T, client func(io.ReadWriteCloser) rpc.ClientCodec, n uint6
 	return c
 }
 
-// TestJSONReplies has the replies of peers as they are met in the wild; most of
-// them end the stock codec's connection.
+// TestJSONReplies has replies of real peers. Most of them end the stock codec's connection.
 func TestJSONReplies(t *testing.T) {
 	const object = `{"code":-32000,"message":"it failed","data":{"why":[1]}}`
 	tests := map[string]struct {
@@ -182,7 +181,8 @@ func serve(t *testing.T, server func(io.ReadWriteCloser) rpc.ServerCodec, reques
 	return strings.Split(strings.TrimSuffix(conn.written.String(), "\n"), "\n")
 }
 
-// TestJSONServerRequests has what the stock server answers and what it does not.
+// TestJSONServerRequests has requests that the stock server answers and others that it does
+// not.
 func TestJSONServerRequests(t *testing.T) {
 	for request, want := range map[string]string{
 		`{"method":"Echo.Int","params":[5],"id":1}`:               `{"id":1,"result":5,"error":null}`,

@@ -14,8 +14,8 @@ import (
 	"resilientrpc/codec"
 )
 
-// Keeper and its like keep the bytes that their decoders are given, against the
-// advice of packages json and gob.
+// Keeper and the following types keep the bytes passed to their decoders, although the
+// documentation of packages json and gob forbids it.
 type (
 	Keeper     []byte
 	TextKeeper []byte
@@ -77,8 +77,8 @@ func newHeld(t *testing.T) (*rpc.Server, Held) {
 	return s, h
 }
 
-// TestArgumentsKeepTheirBytes: what a method holds of its argument is not changed by
-// the requests that come behind it (stripe-go#1142, kubernetes#125615, easyjson#380).
+// TestArgumentsKeepTheirBytes: a later request does not change bytes that a method has kept
+// of its argument (stripe-go#1142, kubernetes#125615, easyjson#380).
 func TestArgumentsKeepTheirBytes(t *testing.T) {
 	object := func(letter string) string {
 		q := string(quoted(letter, 20))
@@ -145,8 +145,8 @@ func TestPositionalArgumentsKeepTheirBytes(t *testing.T) {
 	}
 }
 
-// piecewise is a connection on which each piece comes by itself, into the same place
-// of the reader's buffer as the one before.
+// piecewise is a connection that returns one piece per Read, so that all pieces are read to
+// the same place of the reader's buffer.
 type piecewise struct{ pieces [][]byte }
 
 func (p *piecewise) add(piece string) { p.pieces = append(p.pieces, []byte(piece)) }
@@ -165,7 +165,7 @@ func (p *piecewise) Read(b []byte) (int, error) {
 func (*piecewise) Write(b []byte) (int, error) { return len(b), nil }
 func (*piecewise) Close() error                { return nil }
 
-// TestRepliesKeepTheirBytes: a reply is not changed by the one behind it (pgtype#207).
+// TestRepliesKeepTheirBytes: the next reply does not change a reply (pgtype#207).
 func TestRepliesKeepTheirBytes(t *testing.T) {
 	reply := func(letter string) string {
 		return fmt.Sprintf(`{"id":1,"result":%s}`+"\n", quoted(letter, 20))
@@ -216,7 +216,7 @@ func TestRepliesKeepTheirBytes(t *testing.T) {
 	}
 }
 
-// TestIDsKeepTheirBytes: the id of a request that runs is echoed as it came.
+// TestIDsKeepTheirBytes: the next request does not change the id of a running one.
 func TestIDsKeepTheirBytes(t *testing.T) {
 	for version, server := range map[string]func(io.ReadWriteCloser) rpc.ServerCodec{"1.0": codec.NewJSONServer, "2.0": codec.NewJSON2Server} {
 		conn := &recorded{}
@@ -242,8 +242,8 @@ type recorded struct {
 func (r *recorded) Read(b []byte) (int, error)  { return r.piecewise.Read(b) }
 func (r *recorded) Write(b []byte) (int, error) { return r.Buffer.Write(b) }
 
-// TestGobKeepsBytes: package gob's Decoder takes a new buffer for every message, so
-// that what GobDecode and its like keep of it stays as it is.
+// TestGobKeepsBytes: a gob.Decoder has a new buffer for every message, so the bytes that
+// GobDecode methods keep do not change.
 func TestGobKeepsBytes(t *testing.T) {
 	a, b := tcpPipe(t)
 	server, held := newHeld(t)

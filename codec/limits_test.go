@@ -10,14 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// mirror is a connection on which a client codec reads what it has written: a
-// request makes a passable reply, in gob.
+// mirror is a connection from which a client codec reads what it has written. In gob a
+// request is a valid reply.
 type mirror struct{ bytes.Buffer }
 
 func (*mirror) Close() error { return nil }
 
-// TestMemoryIsGivenBack: buffers that a large frame has needed are kept while
-// large frames go on coming, and not for ever.
+// TestMemoryIsGivenBack: large buffers are kept while there are large frames, and then
+// released.
 func TestMemoryIsGivenBack(t *testing.T) {
 	c := NewGobClient(new(mirror)).(*gobClient)
 	buffers := func() int { return cap(c.in.in.buf) + cap(c.out.out) }
@@ -59,8 +59,8 @@ func TestKeeper(t *testing.T) {
 	require.False(t, k.keep(keepMost+1, keepMost))
 }
 
-// TestBrokenReaders: a reader that makes no progress, or claims to have read more
-// than there is room for, is an error and not a hang.
+// TestBrokenReaders: a reader that makes no progress, or returns an invalid count, causes an
+// error.
 func TestBrokenReaders(t *testing.T) {
 	for _, n := range []int{0, -1, 1 << 20} {
 		b := inbuf{r: readerFunc(func([]byte) (int, error) { return n, nil }), max: 100}

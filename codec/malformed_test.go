@@ -84,7 +84,7 @@ func TestMalformedReply(t *testing.T) {
 	}
 }
 
-// TestInvalidUTF8: json replaces it.
+// TestInvalidUTF8: package json replaces invalid UTF-8.
 func TestInvalidUTF8(t *testing.T) {
 	for version, client := range jsonVersions {
 		c := sent(t, client, 1, "{\"id\":1,\"result\":\"a\xffb\"}")
@@ -139,8 +139,7 @@ func TestUncertainReply(t *testing.T) {
 	}
 }
 
-// TestMalformedNotification: what a peer sends unprompted is passed over,
-// whatever is in it.
+// TestMalformedNotification: a notification from the peer is ignored, even if malformed.
 func TestMalformedNotification(t *testing.T) {
 	for version, client := range jsonVersions {
 		c := sent(t, client, 2, `{"jsonrpc":"2.0","method":"tick","params":[NaN,"C:\dir"]}{"id":2,"result":7}`)
@@ -173,8 +172,8 @@ func TestMalformedReplySplit(t *testing.T) {
 	}
 }
 
-// TestByteOrderMark: it is allowed to be ignored in front of a text (RFC 8259, section
-// 8.1); here of the stream, or of a message.
+// TestByteOrderMark: a byte order mark before the stream or a message is ignored (RFC 8259,
+// section 8.1).
 func TestByteOrderMark(t *testing.T) {
 	const mark = "\ufeff"
 	for version, client := range jsonVersions {
@@ -233,8 +232,8 @@ func TestErrorBesideAResult(t *testing.T) {
 	}
 }
 
-// TestErrorCode: a code that is no integer, or none that an int holds, becomes
-// CodeServerError, and the rest of the object is as it came.
+// TestErrorCode: a code that is not an integer of type int becomes CodeServerError. The rest
+// of the object does not change.
 func TestErrorCode(t *testing.T) {
 	for code, want := range map[string]int{
 		"-32601": -32601, "0": 0, "-0": 0, "5.0": 5, "-5e0": -5, "1e3": 1000, `"5"`: 5, `"-5.0"`: -5, "null": 0,

@@ -32,13 +32,13 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// Clumsy is long in front of what cannot be encoded.
+// Clumsy has a long field before one that cannot be encoded.
 type Clumsy struct {
 	S   string
 	Bad Bad
 }
 
-// An errand is a request and what it is answered with.
+// An errand is a request and its reply.
 type errand struct {
 	method  string
 	arg     any
@@ -64,8 +64,8 @@ func errands(text string) map[string]errand {
 	}
 }
 
-// TestIdleConnectionsAreSmall: whatever was huge, a connection that waits for its next
-// message holds little.
+// TestIdleConnectionsAreSmall: an idle connection holds little memory after a large message
+// of any kind.
 func TestIdleConnectionsAreSmall(t *testing.T) {
 	text := strings.Repeat("x", hugeSize)
 	for name, x := range map[string]ends{
@@ -101,7 +101,7 @@ type ends struct {
 	seq      uint64
 }
 
-// run measures what an errand leaves behind on a connection in use.
+// run measures the memory that a connection holds after an errand.
 func (x ends) run(t *testing.T, e errand, text string) {
 	a, b := net.Pipe()
 	x.client, x.requests, x.replies, x.done = x.newClient(a), make(chan errand, 1), make(chan errand, 1), make(chan struct{})
@@ -183,8 +183,7 @@ func (x *ends) serve(s rpc.ServerCodec) {
 	}
 }
 
-// TestIdleJSONIsSmall has what is huge on the wire in a way that our other end does not
-// have it.
+// TestIdleJSONIsSmall has large messages in forms that this package does not send.
 func TestIdleJSONIsSmall(t *testing.T) {
 	text := strings.Repeat("x", hugeSize)
 	nested := strings.Repeat("[", hugeSize/2) + strings.Repeat("]", hugeSize/2)
@@ -280,7 +279,7 @@ func TestIdleAfterMany(t *testing.T) {
 	runtime.KeepAlive(c)
 }
 
-// TestLongMethodName: what net/rpc's server keeps of one is little, and its answer.
+// TestLongMethodName: net/rpc's server keeps little of a long name, and the reply is short.
 func TestLongMethodName(t *testing.T) {
 	for _, f := range append(formats, format{name: "json2", client: codec.NewJSON2Client, server: codec.NewJSON2Server}) {
 		for _, name := range []string{strings.Repeat("x", hugeSize), "Echo.Int" + strings.Repeat("x", hugeSize)} {

@@ -155,8 +155,8 @@ func TestMetaArrives(t *testing.T) {
 	}
 }
 
-// Stock servers ignore metadata, in requests that were all written before the first reply
-// showed that they do.
+// Stock servers ignore metadata. Here all requests are written before the first reply shows
+// that the server is one.
 func TestMetaToAStockServer(t *testing.T) {
 	for _, f := range formats {
 		a, b := tcpPipe(t)
@@ -180,8 +180,8 @@ func TestMetaToAStockServer(t *testing.T) {
 	}
 }
 
-// Every kind of call works with a stock server although it carries metadata, and the server
-// sends what it always sends. Once it has shown that it is one, the client does, too.
+// Every kind of call with metadata works with a stock server, and the server sends the same
+// bytes as without. After its first reply the client sends no more metadata.
 func TestMetaWireToAStockServer(t *testing.T) {
 	full := fullMeta()
 	for _, f := range formats {
@@ -270,8 +270,8 @@ func TestMetaSizes(t *testing.T) {
 	}
 }
 
-// A cancellation reaches the server under the number that the server knows, and nothing
-// else. It is not sent to a server that does not understand it.
+// A cancellation calls canceled with the server's number of the request. It is not sent to a
+// server that does not support it.
 func TestCancelMessage(t *testing.T) {
 	for name, f := range metaFormats {
 		t.Run(name, func(t *testing.T) {
@@ -308,7 +308,7 @@ func TestCancelMessage(t *testing.T) {
 	}
 }
 
-// Without UseMeta, and from clients that do not use it, a method of that name is one.
+// Without UseMeta on both ends, a method with the name of cancelMethod is an ordinary method.
 func TestCancelIsAMethodLikeAnyOther(t *testing.T) {
 	for name, f := range metaFormats {
 		here, there := newLink()

@@ -11,7 +11,7 @@ import (
 	"resilientrpc/codec"
 )
 
-// Metadata out of bounds are left out, each by itself.
+// Metadata out of bounds are left out; others are kept.
 func TestMetaBounds(t *testing.T) {
 	valid := fullMeta()
 	long, foreign, invalid, negative := valid, valid, valid, valid
@@ -74,8 +74,8 @@ func TestMalformedJSONMeta(t *testing.T) {
 	}
 }
 
-// Fields of a header that have the name of metadata and another type, or no Meta beside
-// them, are those of somebody else.
+// Fields of a header are no metadata if their type differs, or if the header has no field
+// Meta.
 func TestForeignGobFieldsAreNoMeta(t *testing.T) {
 	type session struct{ ID, Deadline string }
 	for _, header := range []any{

@@ -39,8 +39,8 @@ func (c *trickle) Read(p []byte) (int, error) {
 
 func (c *trickle) Close() error { return nil }
 
-// In whatever pieces replies come: what HasReply promises can be read without a wait, and
-// of plain types it promises every reply once all of it is there.
+// However the bytes arrive, a reply reported by HasReply can be read without waiting. For
+// plain types HasReply reports every reply that has arrived completely.
 func TestPrefetchedRepliesAreReadWithoutAWait(t *testing.T) {
 	type reply struct {
 		Text string
@@ -102,7 +102,7 @@ func TestPrefetchedRepliesAreReadWithoutAWait(t *testing.T) {
 	}
 }
 
-// A message that is no reply is passed over, and may be followed by nothing for long.
+// A message that is no reply is ignored, and the next one may arrive much later.
 func TestARequestOfThePeerIsNoPrefetchedReply(t *testing.T) {
 	for message, partial := range map[string]bool{
 		`{"jsonrpc":"2.0","method":"progress","params":[1]}`: false,
@@ -121,7 +121,7 @@ func TestARequestOfThePeerIsNoPrefetchedReply(t *testing.T) {
 	}
 }
 
-// Of a reply that is there, it is never certain that it is not.
+// HasReply never returns false with certainty for a reply that has arrived.
 func TestNoWaitForAReplyThatIsThere(t *testing.T) {
 	for name, c := range map[string]struct {
 		client func(io.ReadWriteCloser) rpc.ClientCodec

@@ -15,8 +15,8 @@ import (
 	"resilientrpc/codec"
 )
 
-// The types of the values that keepable has; each is defined on the stream when it first
-// comes, those in interfaces within the value.
+// The types of the values in keepable. Each is defined before its first value, and one in an
+// interface within the value.
 type (
 	keptText  struct{ Text string }
 	keptTable struct{ Table map[string][]int }
@@ -42,7 +42,7 @@ var rawPairs = map[string]rawPair{
 	"json2": {codec.NewJSON2Client, codec.NewJSON2Server},
 }
 
-// replies has a server answer with the bodies, and returns the client that is to read that.
+// replies returns a client that reads replies with the given bodies.
 func (p rawPair) replies(t *testing.T, bodies []any) rpc.ClientCodec {
 	t.Helper()
 	wire := new(inMemory)
@@ -59,8 +59,8 @@ func (p rawPair) replies(t *testing.T, bodies []any) rpc.ClientCodec {
 	return client
 }
 
-// Replies that are kept are decoded in any order, and beside those that are not, to what
-// they would have been at once.
+// RawReplies are decoded in any order, among other replies, with the same result as if they
+// were decoded at once.
 func TestRawRepliesInAnyOrder(t *testing.T) {
 	for name, pair := range rawPairs {
 		t.Run(name, func(t *testing.T) {
@@ -144,8 +144,8 @@ func pointedTo(p any) any {
 	return nil
 }
 
-// A reply that cannot be decoded is its own affair, as is one that is decoded into what
-// holds something already.
+// A RawReply that cannot be decoded, or is decoded into a value that is not empty, does not
+// affect others.
 func TestRawRepliesFailAlone(t *testing.T) {
 	for name, pair := range rawPairs {
 		t.Run(name, func(t *testing.T) {
@@ -174,7 +174,7 @@ func TestRawRepliesFailAlone(t *testing.T) {
 	require.Equal(t, 5, n)
 }
 
-// What is known to be no reply is an error at once.
+// If a reply certainly cannot be decoded, ReadResponseBody returns the error at once.
 func TestRawReplyOfNothing(t *testing.T) {
 	for text, version2 := range map[string]bool{
 		`{"id":0,"result":null,"error":null}`: false,

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Shape is held by interfaces. None of the types registered has a map in it, so
-// that fuzzing need not fear what gob allocates for one.
+// Shape is an interface. None of the registered types has a map, so that fuzzing does not
+// make package gob allocate a large one.
 type Shape interface{ Area() int }
 
 type (
@@ -84,7 +84,7 @@ func init() {
 	gob.Register([]any{})
 }
 
-// Bad cannot be encoded, in the way its Mode says.
+// Bad cannot be encoded; Mode says why.
 type Bad struct{ Mode string }
 
 func (b Bad) encode() ([]byte, error) {
@@ -110,7 +110,7 @@ func (b *Bad) decode(p []byte) error {
 func (b *Bad) GobDecode(p []byte) error     { return b.decode(p) }
 func (b *Bad) UnmarshalJSON(p []byte) error { return b.decode(p) }
 
-// Holder has a Bad behind other fields of a type of its own.
+// Holder has a Bad after fields of other types.
 type (
 	Holder struct {
 		Fresh Fresh
@@ -142,10 +142,10 @@ func (Echo) Loose(in Loose, out *Loose) error                 { *out = in; retur
 func (Echo) Holder(in Holder, out *Holder) error              { *out = in; return nil }
 func (Echo) Bad(in Bad, out *Bad) error                       { *out = in; return nil }
 
-// Make answers with a Holder whose Bad does what is asked of it.
+// Make returns a Holder with a Bad of the given Mode.
 func (Echo) Make(mode string, out *Holder) error { *out = Holder{Fresh{1}, Bad{mode}}; return nil }
 
-// MakeLoose answers with a Loose that holds a Bad, behind what is of a new type.
+// MakeLoose returns a Loose with a Bad after a value of a new type.
 func (Echo) MakeLoose(mode string, out *Loose) error {
 	*out = Loose{Any: []any{Square{3}, Bad{mode}}}
 	return nil
@@ -154,7 +154,7 @@ func (Echo) MakeLoose(mode string, out *Loose) error {
 // Long answers with a string of n bytes.
 func (Echo) Long(n int, out *string) error { *out = strings.Repeat("x", n); return nil }
 
-// waits has a channel for each name that Wait was called with.
+// waits has a channel for each name passed to Wait.
 var waits sync.Map
 
 func waitFor(name string) chan struct{} {
@@ -162,7 +162,7 @@ func waitFor(name string) chan struct{} {
 	return c.(chan struct{})
 }
 
-// Wait answers once Release has been called with the same name.
+// Wait returns after Release has been called with the same name.
 func (Echo) Wait(name string, out *string) error { <-waitFor(name); *out = name; return nil }
 
 // Release waits for such a call.

@@ -62,9 +62,8 @@ func run(t *testing.T, c *rpc.Client, calls []exchange) (replies []any, errs []e
 	return replies, errs
 }
 
-// TestWire holds our codecs against the standard library's: with either of ours
-// in place of theirs, on either end, each end sends the same bytes and each call
-// has the same result.
+// TestWire compares the codecs of this package with those of the standard library: on either
+// end, they send the same bytes, and each call has the same result.
 func TestWire(t *testing.T) {
 	for _, f := range formats {
 		for name, pipe := range pipes {
@@ -89,7 +88,7 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// TestLargeFrames passes frames that outgrow every buffer.
+// TestLargeFrames sends frames that are larger than every buffer.
 func TestLargeFrames(t *testing.T) {
 	for _, f := range formats {
 		s := pair(t, tcpPipe, f.ourClient, f.ourServer)
@@ -101,7 +100,8 @@ func TestLargeFrames(t *testing.T) {
 	}
 }
 
-// TestOneWritePerFrame is what a connection that gathers writes relies on.
+// TestOneWritePerFrame: each frame is one Write. A connection that coalesces frames needs
+// this.
 func TestOneWritePerFrame(t *testing.T) {
 	for _, f := range formats {
 		s := pair(t, tcpPipe, f.ourClient, f.ourServer)
@@ -116,7 +116,7 @@ func pair(t *testing.T, pipe pipeFunc, client func(io.ReadWriteCloser) *rpc.Clie
 	return join(t, a, b, client, serve)
 }
 
-// TestConcurrentCalls has many calls under way at once on one connection.
+// TestConcurrentCalls has many calls in flight on one connection.
 func TestConcurrentCalls(t *testing.T) {
 	for _, f := range formats {
 		s := pair(t, tcpPipe, f.ourClient, f.ourServer)

@@ -24,10 +24,10 @@
 //
 // If Expect is never called, the detector is that of the paper: the peer sends
 // heartbeats unprompted, a silence begins with each Heartbeat, and every interval
-// is learned. The first Expect ends this mode for good. A caller that uses Expect should
+// is learned. The first Expect ends this mode permanently. A caller that uses Expect should
 // call it before the first Heartbeat.
 //
-// # Beside the detector
+// # Other parts
 //
 //   - Guard finds that this process was paused or the machine suspended, and
 //     CheckIsolation that most peers became silent at the same time. In both cases no

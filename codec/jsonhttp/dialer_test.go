@@ -54,7 +54,7 @@ func TestDialer(t *testing.T) {
 	}
 }
 
-// What is wrong is said when it is dialed, without the secrets of the URL.
+// Dialing reports invalid fields, without the secrets of the URL.
 func TestDialerErrors(t *testing.T) {
 	for want, c := range map[string]struct{ url, network string }{
 		"want tcp": {"http:///", "unix"},

@@ -113,8 +113,8 @@ func bad() map[string]http.HandlerFunc {
 	}
 }
 
-// TestOneExchangeFailsOneCall (net/rpc's Client over a Conn): whatever becomes of an
-// exchange, those beside it have their replies, and the Conn is used on.
+// TestOneExchangeFailsOneCall (net/rpc's Client over a Conn): if an exchange fails, other
+// calls get their replies, and the Conn stays usable.
 func TestOneExchangeFailsOneCall(t *testing.T) {
 	for what := range bad() {
 		t.Run(what, func(t *testing.T) {
@@ -154,7 +154,7 @@ func limitOf(what string) time.Duration {
 	return 0
 }
 
-// fails makes a request of a codec and returns what it ended with.
+// fails makes a request with a codec and returns its error.
 func fails(t *testing.T, c rpc.ClientCodec, seq uint64, method string) *codec.ExchangeError {
 	t.Helper()
 	require.NoError(t, c.WriteRequest(&rpc.Request{ServiceMethod: method, Seq: seq}, 1))
@@ -212,7 +212,8 @@ func TestCanceledCallFreesItsSlot(t *testing.T) {
 	require.Empty(t, left, "a call that was given up before does not leave")
 }
 
-// TestCloseSaysWhatWasNotSent, also of what waits.
+// TestCloseSaysWhatWasNotSent: after Close, Cancel reports which requests were not sent,
+// including those that waited for a slot.
 func TestCloseSaysWhatWasNotSent(t *testing.T) {
 	s := newScript(nil)
 	c, _ := start(t, s, jsonhttp.Config{MaxInFlight: 1})
@@ -228,7 +229,7 @@ func TestCloseSaysWhatWasNotSent(t *testing.T) {
 	require.True(t, c.(codec.Canceler).Cancel(2))
 }
 
-// TestConnectionsAreReused: no more are made than calls are in flight.
+// TestConnectionsAreReused: there are no more connections than calls in flight.
 func TestConnectionsAreReused(t *testing.T) {
 	var opened, open atomic.Int64
 	s := httptest.NewUnstartedServer(newScript(nil))
@@ -263,7 +264,7 @@ func TestConnectionsAreReused(t *testing.T) {
 	require.Eventually(t, func() bool { return open.Load() == 0 }, patience, time.Millisecond, "Close closes what is idle")
 }
 
-// TestHostHeader is sent, and the others with it.
+// TestHostHeader: the Host of Config.Header is sent, and the other headers, too.
 func TestHostHeader(t *testing.T) {
 	for _, name := range []string{"Host", "host"} {
 		hosts := make(chan []string, 1)
@@ -275,7 +276,7 @@ func TestHostHeader(t *testing.T) {
 	}
 }
 
-// TestNoSecretIsShown: neither in addresses nor in errors.
+// TestNoSecretIsShown: addresses and errors have no secrets of the URL.
 func TestNoSecretIsShown(t *testing.T) {
 	auth := make(chan string, 1)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

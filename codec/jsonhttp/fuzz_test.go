@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzReadReply: whatever a body holds, what is taken for a reply is JSON with the
-// request's id that the codec can read.
+// FuzzReadReply: a reply found in any body is JSON with the request's id, and the codec can
+// read it.
 func FuzzReadReply(f *testing.F) {
 	for _, s := range []string{
 		"", "null", "[null]", "[]", "{}", `{"result":1}`, `{"Id":9,"RESULT":NaN}`, `[{"id":7,"error":{"code":1,"message":"x"}},{"id":8}]`,

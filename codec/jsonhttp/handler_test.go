@@ -70,8 +70,8 @@ func post(t *testing.T, url, host, body string) (int, string) {
 	return response.StatusCode, string(text)
 }
 
-// TestPanicCostsOneCall: a method that panics or ends its goroutine fails its own call,
-// alone or in a batch, and the server lives.
+// TestPanicCostsOneCall: a method that panics or ends its goroutine fails its own call only,
+// also in a batch.
 func TestPanicCostsOneCall(t *testing.T) {
 	var log bytes.Buffer
 	h := &jsonhttp.Handler{Logger: slog.New(slog.NewTextHandler(&log, nil))}
@@ -105,8 +105,8 @@ func TestPanicCostsOneCall(t *testing.T) {
 	require.Contains(t, body, "-32603")
 }
 
-// TestForeignHostIsNotServed: a page whose name resolves to a loopback address
-// (DNS rebinding) runs nothing.
+// TestForeignHostIsNotServed: a web page whose name resolves to a loopback address (DNS
+// rebinding) cannot run a method.
 func TestForeignHostIsNotServed(t *testing.T) {
 	call := `{"jsonrpc":"2.0","method":"Shaky.Fine","params":[7],"id":2}`
 	url, ran := serveShaky(t, new(jsonhttp.Handler))
@@ -132,8 +132,8 @@ func TestForeignHostIsNotServed(t *testing.T) {
 	}
 }
 
-// TestAnyHostIsServedElsewhere: on other addresses and sockets names are not known,
-// unless they are listed.
+// TestAnyHostIsServedElsewhere: on other addresses and sockets any host is served, unless
+// Hosts is set.
 func TestAnyHostIsServedElsewhere(t *testing.T) {
 	call := `{"jsonrpc":"2.0","method":"Shaky.Fine","params":[7],"id":2}`
 	for _, test := range []struct {

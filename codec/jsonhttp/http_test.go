@@ -127,7 +127,7 @@ func respond(status int, body string) http.Handler {
 	})
 }
 
-// TestResponses: what a response says of one call alone fails that call.
+// TestResponses: a response without a reply fails its call only.
 func TestResponses(t *testing.T) {
 	const object = `{"code":7,"message":"no"}`
 	for name, test := range map[string]struct {
@@ -159,7 +159,7 @@ func TestResponses(t *testing.T) {
 	}
 }
 
-// TestClose ends the requests under way and those that wait for a place.
+// TestClose: Close ends the requests in flight and those that wait for a slot.
 func TestClose(t *testing.T) {
 	arrived, release := make(chan struct{}, 10), make(chan struct{})
 	c, _ := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -179,7 +179,7 @@ func TestClose(t *testing.T) {
 	require.ErrorIs(t, c.Close(), net.ErrClosed)
 }
 
-// TestLines: what a connection that gathers writes hands on is cut into requests.
+// TestLines: several requests in one Write, or one in several, are separated by lines.
 func TestLines(t *testing.T) {
 	var mu sync.Mutex
 	var bodies []string

@@ -11,7 +11,7 @@ import (
 	"resilientrpc/codec/jsonhttp"
 )
 
-// TestLiberalReplies: how a reply may be written that comes alone in its response.
+// TestLiberalReplies: the accepted forms of a reply.
 func TestLiberalReplies(t *testing.T) {
 	object := &codec.Error{Code: 7, Message: "no"}
 	for _, test := range []struct {
@@ -52,8 +52,7 @@ func TestLiberalReplies(t *testing.T) {
 	}
 }
 
-// TestUnusableReply: a reply that came and cannot be read fails its call as one that
-// was run.
+// TestUnusableReply: if a reply cannot be decoded, its call has run and fails.
 func TestUnusableReply(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"jsonrpc":"2.0","id":0,"result":NaN}`:                 "invalid character 'N'",

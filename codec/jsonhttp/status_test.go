@@ -20,7 +20,7 @@ import (
 	"resilientrpc/codec/jsonhttp"
 )
 
-// TestStatus: what a status says of its call.
+// TestStatus: the ExchangeError for each status.
 func TestStatus(t *testing.T) {
 	long := strings.Repeat("x", 5000)
 	gone := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -181,7 +181,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestRedirectWithinItsHost is followed if it keeps the method.
+// TestRedirectWithinItsHost: a redirect to the same host is followed if it keeps the method.
 func TestRedirectWithinItsHost(t *testing.T) {
 	c, _ := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/there" {
@@ -204,8 +204,8 @@ func refusedURL(t *testing.T) string {
 	return "http://" + l.Addr().String()
 }
 
-// TestWhatWasNotSentSaysSo: of a request that found no connection it is certain, and of
-// one that was taken over and then lost it is not.
+// TestWhatWasNotSentSaysSo: without a connection, the request certainly was not sent. If the
+// connection is lost after the transport has read the request, it is not certain.
 func TestWhatWasNotSentSaysSo(t *testing.T) {
 	plain := httptest.NewServer(newScript(bad()))
 	defer plain.Close()
@@ -259,8 +259,8 @@ type roundTrip func(*http.Request) error
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return nil, f(r) }
 
-// TestLateRefusal: a request whose end was never taken over did not run, whatever the
-// status.
+// TestLateRefusal: if the transport has not read the end of a request, the method has not
+// run, whatever the status.
 func TestLateRefusal(t *testing.T) {
 	c, _ := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(503)
@@ -268,7 +268,7 @@ func TestLateRefusal(t *testing.T) {
 	require.True(t, fails(t, c, 0, "A.B").NotRun)
 }
 
-// early answers without having read the request.
+// early answers before it has read the request.
 type early struct{}
 
 func (early) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -294,9 +294,9 @@ func TestStaleConnection(t *testing.T) {
 	require.True(t, fails(t, c, 2, "A.B").NotRun)
 }
 
-// TestRedirectToNobody: a request that was redirected, which is not run, and then found
-// no connection was not sent.
-func TestRedirectToNobody(t *testing.T) {
+// TestRedirectToNoListener: a redirected request has not run. If the new address cannot be
+// connected to, the request was not sent.
+func TestRedirectToNoListener(t *testing.T) {
 	var dials atomic.Int64
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if dials.Add(1) > 1 {
@@ -312,7 +312,7 @@ func TestRedirectToNobody(t *testing.T) {
 	}
 }
 
-// brittle is a connection that takes one request.
+// brittle is a connection that fails after one request.
 type brittle struct {
 	net.Conn
 	used atomic.Bool
