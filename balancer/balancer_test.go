@@ -100,8 +100,8 @@ func TestRoundRobinIsExact(t *testing.T) {
 	}
 }
 
-// The concurrency of everything at once: -race is half of the test, the other
-// half is that no call is lost in the counts and no Down node is picked.
+// All methods concurrently: for the race detector, and to check that the counts are right and
+// no Down node is picked.
 func TestConcurrent(t *testing.T) {
 	for name, policy := range policies() {
 		t.Run(name, func(t *testing.T) {

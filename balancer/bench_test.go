@@ -78,8 +78,8 @@ func BenchmarkBaselineSampledClosure(b *testing.B) {
 }
 
 // BenchmarkUpdate replaces some of 10,000 endpoints while another goroutine picks,
-// and reports the longest of its picks. The baseline builds the map of a list,
-// which no update by ID can do without.
+// and reports the longest pick. The baseline builds a map of the list by ID, which every
+// update needs.
 func BenchmarkUpdate(b *testing.B) {
 	const n = 10_000
 	b.Run("baseline", func(b *testing.B) {
@@ -115,8 +115,8 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
-// BenchmarkUpdateOfUnequalWeights replaces one of 5000 endpoints of which one has a
-// weight as an SRV record may have it. The baseline has equal weights.
+// BenchmarkUpdateOfUnequalWeights replaces one of 5000 endpoints. One has the largest weight
+// of an SRV record. The baseline has equal weights.
 func BenchmarkUpdateOfUnequalWeights(b *testing.B) {
 	const n = 5000
 	for _, name := range []string{"P2C", "WeightedRoundRobin", "Hash"} {
@@ -229,8 +229,8 @@ func BenchmarkPickDoneParallel(b *testing.B) {
 	}
 }
 
-// seasoned returns a balancer with a random seed whose nodes have all been
-// called, as the runtime's random numbers and warm nodes are the usual case.
+// seasoned returns a balancer with a random seed and without slow start, whose nodes have all
+// been called.
 func seasoned(b *testing.B, p balancer.Policy, n int) (*balancer.Balancer, time.Time) {
 	start := time.Now() // times with a monotonic reading, as in use
 	lb, err := balancer.New(balancer.Config{Policy: p})

@@ -98,7 +98,7 @@
 //
 // # Time
 //
-// Methods take the current time and use its monotonic reading. A time earlier than a
-// previous one counts as that one. The package has no timer and no goroutine and does not
+// Methods take the current time and use its monotonic reading. If a time is earlier
+// than a previous one, no time has passed. The package has no timer and no goroutine and does not
 // read the clock, so it can be simulated in virtual time.
 package balancer

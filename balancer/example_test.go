@@ -40,8 +40,7 @@ func Example() {
 	// Output: served by 10.0.0.2:1234
 }
 
-// The breakers of both endpoints open: the caller learns that instead of being sent
-// to one of them.
+// The breakers of both endpoints are open, so Pick returns an error.
 func ExampleBalancer_SetState() {
 	b, _ := balancer.New(balancer.Config{})
 	now := time.Now()
@@ -58,8 +57,8 @@ func ExampleBalancer_SetState() {
 	// true
 }
 
-// sticky is a policy of one's own: the first node as long as it is idle enough,
-// else the one that Score prefers.
+// sticky is a custom policy: it picks the first node while that has few calls in flight, and
+// otherwise the node with the lowest Score.
 type sticky struct{}
 
 func (sticky) Picker(v *balancer.View) balancer.Picker { return stickyPicker{v} }

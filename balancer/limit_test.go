@@ -12,8 +12,7 @@ import (
 	"resilientrpc/balancer"
 )
 
-// However many pick at once, no node ever has more than its limit, and none is
-// left with room when there is an error.
+// With concurrent picks no node exceeds its limit, and after an error all nodes are full.
 func TestMaxInFlightIsExact(t *testing.T) {
 	const nodes, limit, pickers, rounds = 3, 2, 8, 2_000
 	for name, policy := range policies() {
@@ -50,7 +49,7 @@ func TestMaxInFlightIsExact(t *testing.T) {
 	}
 }
 
-// A subset that is full is not the fleet.
+// If the subset is full, it grows.
 func TestMaxInFlightOutgrowsTheSubset(t *testing.T) {
 	b := fleetOf(t, 200, balancer.Config{MaxInFlight: 1})
 	for range 200 { // all at one moment

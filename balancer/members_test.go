@@ -146,7 +146,7 @@ func TestInUse(t *testing.T) {
 	require.Equal(t, ids(first), ids(b.InUse(epoch)))
 }
 
-// A client that finds everybody down does not go through a large fleet for it.
+// If all endpoints are down, a subset does not extend over a large fleet.
 func TestSubsetHasAReach(t *testing.T) {
 	b := fleetOf(t, 1000, balancer.Config{})
 	now, seen := epoch, 0
@@ -166,7 +166,7 @@ func TestSubsetHasAReach(t *testing.T) {
 	require.Len(t, used(t, b, now.Add(20*ms), 10), 1)
 }
 
-// An idle client does not pick, and must give back what it took nevertheless.
+// The subset of a client shrinks even if the client does not pick.
 func TestSubsetShrinksWithoutPicks(t *testing.T) {
 	b := fleetOf(t, 200, balancer.Config{})
 	var held []balancer.Ticket
@@ -224,7 +224,7 @@ func TestPolicyIsCalledWithoutALock(t *testing.T) {
 	assert.Zero(t, w.held)
 }
 
-// Whoever tells of a state may hold a lock that the policy's author knows nothing of.
+// SetState and Suspend do not call the policy: their caller may hold a lock.
 func TestStatesAreSetWithoutThePolicy(t *testing.T) {
 	for _, size := range []int{3, 200} {
 		counter := &countingPolicy{Policy: balancer.P2C()}

@@ -163,7 +163,7 @@ func plainMaglev(ids []string, weights []int, size int) []int32 {
 	}
 }
 
-// What the comment of populate promises of the parts.
+// The shares of the nodes are within the bounds in the comment of populate.
 func TestMaglevParts(t *testing.T) {
 	const size, n = 65537, 1000
 	rng := rand.New(rand.NewPCG(3, 4))
@@ -189,8 +189,8 @@ func TestMaglevParts(t *testing.T) {
 	}
 }
 
-// A weight of 65535 in one SRV record, beside thousands of 1, made an update take
-// some hundred times as long: each slot of the table was a round through all nodes.
+// One weight of 65535 among thousands of 1 must not make an update some hundred times as
+// long, as it would if each slot of the table took a round through all nodes.
 func TestMaglevWithOneHugeWeightIsAsFast(t *testing.T) {
 	const size, n = 262147, 5000
 	ids, even := make([]string, n), slices.Repeat([]int{1}, n)
@@ -323,8 +323,8 @@ func TestHashBoundedLoad(t *testing.T) {
 	}
 }
 
-// In a fleet that was replaced as a whole every node starts slowly, and a key that none
-// of its places admits stays at the first, rather than be looked for in all nodes.
+// If all nodes are in slow start and none of a key's slots is admitted, the key stays at the
+// first slot.
 func TestHashOfANewFleet(t *testing.T) {
 	const keys = 10_000
 	warm := hashed(t, fleetOf(t, 1000, balancer.Config{Policy: balancer.Hash()}), keys)

@@ -142,8 +142,8 @@ func blackHole(t *testing.T, p balancer.Policy, n, bad int, chance float64, seed
 	return s.success()
 }
 
-// A replica whose application refuses every call at once is a black hole, too, though it
-// lives: it has lost its database, say. Round robin has 66.7 and 90.9 % here.
+// A replica whose application returns an error for every call, for example without its
+// database, must not attract calls. Round robin has 66.7 and 90.9 % here.
 func TestBlackHoleOfTheApplication(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

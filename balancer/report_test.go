@@ -11,8 +11,8 @@ import (
 	"resilientrpc/balancer"
 )
 
-// What is known of a server's other clients moves towards the fleet's mean; of the
-// client's own calls all is known.
+// The estimate of other clients' calls moves towards the fleet's mean. The client's own calls
+// count at once.
 func TestReportAges(t *testing.T) {
 	const own, running = 3, 11
 	for _, c := range []struct {
@@ -135,8 +135,7 @@ func TestReportDoesNotAllocate(t *testing.T) {
 	assert.Zero(t, allocs)
 }
 
-// FuzzReport does reports among other operations and compares what they come to with
-// a model of the exact exponential.
+// FuzzReport compares the estimates after random operations with a model that uses exp.
 func FuzzReport(f *testing.F) {
 	f.Add(uint8(3), []byte{1, 2, 3, 250, 9, 17, 33, 66, 129, 4, 12, 28})
 	f.Add(uint8(40), []byte("reports, picks, ends of calls, and time that goes on"))

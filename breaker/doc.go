@@ -53,8 +53,8 @@
 //
 // # Time
 //
-// Methods take the current time and use its monotonic reading. A time earlier than
-// a previous one counts as that one. Times without a monotonic reading (from
+// Methods take the current time and use its monotonic reading. If a time is earlier
+// than a previous one, no time has passed. Times without a monotonic reading (from
 // time.Date, or after Round(0)) work if their clock is not set back. The state
 // advances when a method is called: there is no timer and no goroutine. Only Do
 // reads the clock.

@@ -40,6 +40,6 @@
 //
 // The package starts no goroutine and reads no clock. Times should have a monotonic
 // reading, as those of time.Now have, so that changes of the wall clock have no effect.
-// A time earlier than a previous one counts as that one. Phi is never NaN or infinite.
+// If a time is earlier than a previous one, no time has passed. Phi is never NaN or infinite.
 // It does not fall during a silence, except for rounding.
 package detector
