@@ -99,6 +99,6 @@
 // # Time
 //
 // Methods take the current time and use its monotonic reading. If a time is earlier
-// than a previous one, no time has passed. The package has no timer and no goroutine and does not
-// read the clock, so it can be simulated in virtual time.
+// than a previous one, no time has passed. The package has no timer and no goroutine and
+// does not read the clock, so it can be simulated in virtual time.
 package balancer
