@@ -17,10 +17,9 @@ import (
 	"resilientrpc/rpcx"
 )
 
-// A crowded is a run in the simulator and on real server processes of which other
-// clients, unknown to the one that is measured, keep one busy: it always has more of
-// their calls than workers. Servers may report their load in replies. As in a loopback
-// the balancer is alone with that.
+// A crowded is a run in the simulator and on real server processes. Other clients keep one
+// server busy: it always has more of their calls than workers. Servers may report their load
+// in replies. As in a loopback, there is only a balancer, no breaker or detector.
 type crowded struct {
 	perSecond float64
 	end       time.Duration

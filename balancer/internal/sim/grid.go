@@ -124,8 +124,8 @@ func (f fault) schedule(w *world, bad int) {
 }
 
 // replaceAll restarts the servers in ten batches, as a rolling update does: a
-// batch breaks its connections, is gone for half a second and comes back under
-// new names. The clients hear of it when it comes back.
+// batch breaks its connections, is down for half a second, and restarts with new names. The
+// clients get the new list at the restart.
 func (f fault) replaceAll(w *world) {
 	n := len(w.servers)
 	for batch := range 10 {
@@ -196,8 +196,7 @@ func (c cell) lead(other cell) estimate {
 	return estimateOf(leads)
 }
 
-// when returns how long after from a quarter of a second is the first of which
-// the share is as wanted.
+// when returns the time from from to the first quarter of a second with a wanted share.
 func (r *result) when(from, to time.Duration, wanted func(share float64) bool) time.Duration {
 	const span = 250 * time.Millisecond
 	for t := from; t+span <= to; t += binSize {

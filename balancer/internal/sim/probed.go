@@ -189,7 +189,7 @@ func (p *c3) best() int {
 	return best
 }
 
-// done averages the time of service, nine parts of which are the last call's.
+// done averages the service time. The last call has a weight of 0.9.
 func (p *c3) done(c *call, now time.Duration) {
 	p.own[c.server]--
 	p.prequal.done(c, now)

@@ -59,7 +59,7 @@ type server struct {
 	awake time.Duration // nothing is done before this time
 	since time.Duration // when that pause began
 
-	life    int // of which restart the calls in service are
+	life    int // number of restarts; a call in service belongs to one life
 	serving []*call
 	queue   []*call
 }

@@ -96,7 +96,7 @@ func bracket(published []float64, m int) string {
 	return fmt.Sprintf(" [%g]", published[m])
 }
 
-// others returns whom something was published of, but who does not run.
+// others returns the balancers with published results that do not run here.
 func others(e experiment, rows []row) []string {
 	var names []string
 	for name := range e.published {

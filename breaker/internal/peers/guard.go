@@ -37,8 +37,7 @@ type forecaster interface {
 	RetryAfter() time.Duration
 }
 
-// settings is what a hard case asks of a breaker; how a breaker is told is
-// for its adapter.
+// settings are the parameters of a hard case, which each breaker's adapter translates.
 type settings struct {
 	probes   int // half-open: calls let in, and successes to close; 0 means 1
 	onChange func(to state)

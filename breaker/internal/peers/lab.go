@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A gate is a breaker in two steps: it lets a call in or not, and is told how
-// the call ended. It reads the clock itself if it must.
+// A gate is a breaker in two steps: it admits a call or not, and done reports the result. It
+// may read the clock.
 type gate func() (done func(result), admitted bool)
 
 // A lab plays events in the virtual time of the bubble it runs in, so that
@@ -58,8 +58,7 @@ func (l *lab) run(until time.Duration) {
 }
 
 // A server serves one call at a time, first come first served, and like a
-// net/rpc server it also serves calls whose callers have given up. It stands
-// still from stall.from to stall.to.
+// net/rpc server it also serves canceled calls. It is stopped from stall.from to stall.to.
 type server struct {
 	service time.Duration
 	stall   struct{ from, to time.Duration }

@@ -20,8 +20,8 @@ var partialPolicies = []policy{
 
 var partialRates = []int{1, 5, 20, 40} // percent
 
-// partialFailure makes 100 calls a second, of which so many percent fail at
-// random, and returns the percentages that are served, and turned away.
+// partialFailure makes 100 calls a second. A given percentage of them fails at random. It
+// returns the percentages that are served and rejected.
 func partialFailure(t *testing.T, p policy, percent int, d time.Duration, seed uint64) (served, away float64) {
 	synctest.Test(t, func(*testing.T) {
 		rng := rand.New(rand.NewPCG(seed, uint64(percent)))

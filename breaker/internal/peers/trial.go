@@ -14,7 +14,7 @@ type trial struct {
 	held []*call
 }
 
-// A call is running inside a guard's Do until it is told to end.
+// A call runs inside a guard's Do until the trial ends it.
 type call struct {
 	entered bool
 	ended   bool
@@ -52,7 +52,7 @@ func (t *trial) hold(g guard) (c *call, ok bool) {
 	return c, c.entered
 }
 
-// holdN begins n calls, all of which must be let in.
+// holdN begins n calls. All must be admitted.
 func (t *trial) holdN(g guard, n int) ([]*call, error) {
 	calls := make([]*call, n)
 	for i := range calls {

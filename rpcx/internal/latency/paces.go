@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// maxPaces bounds the methods that an endpoint knows the latency of. When there
-	// are more, all is learned anew: the methods that are called come back at once.
+	// maxPaces is the largest number of methods. One more discards the means of all
+	// methods; those that are still called get new ones.
 	maxPaces = 1024
-	// paceSpan is for how long a method must be faster or slower than before until
-	// that is taken for usual.
+	// paceSpan is the time constant of the mean.
 	paceSpan = time.Minute
 )
 
-// Paces is the usual latency of each method at one endpoint. Times are counted from
-// any one moment. The zero value is ready for use. It is safe for concurrent use.
+// Paces has the usual latency of each method at one endpoint: a slowly moving mean. Times
+// are durations since any fixed moment. The zero value is ready for use. It is safe for
+// concurrent use.
 type Paces struct {
 	mu     sync.RWMutex // protects following
 	byName map[string]*pace
@@ -25,15 +25,15 @@ type Paces struct {
 
 // pace is the mean latency of one method.
 type pace struct {
-	value atomic.Int64 // the mean in nanoseconds; 0 before the first answer
+	value atomic.Int64 // the mean in nanoseconds; 0 before the first reply
 
 	mu    sync.Mutex // protects following
-	count float64    // of answers
+	count float64    // number of replies
 	last  time.Duration
 	mean  float64
 }
 
-// Add counts an answer that came at now and took d.
+// Add adds the latency d of a reply that arrived at now.
 func (p *Paces) Add(method string, now, d time.Duration) {
 	p.mu.RLock()
 	m := p.byName[method]
@@ -59,7 +59,7 @@ func (p *Paces) enroll(method string) *pace {
 	return m
 }
 
-// Of is the usual latency of a method, 0 if it is not known.
+// Of returns the usual latency of a method, or 0 if it is not known.
 func (p *Paces) Of(method string) time.Duration {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -69,8 +69,9 @@ func (p *Paces) Of(method string) time.Duration {
 	return 0
 }
 
-// add moves the mean: to that of all answers while they are few, and then with the
-// time that has passed. An answer that meets another one is left out.
+// add adds a latency to the mean. Its weight is 1/count for the first replies, and then the
+// time since the last reply relative to paceSpan. If another add is running, the latency is
+// left out.
 func (m *pace) add(now, d time.Duration) {
 	if !m.mu.TryLock() {
 		return
