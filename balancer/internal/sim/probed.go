@@ -16,12 +16,12 @@ type bound interface{ bind(w *world) }
 // load is how many calls are in a server.
 func (s *server) load() int { return len(s.serving) + len(s.queue) }
 
-// prequal after Wydrowski and others, "Load is not what you should balance:
-// Introducing Prequal" (NSDI 2024): probes that no call waits for tell the calls
-// in flight of a few servers and how long calls lately took that met as many. Hot
-// are those of the upper quantile in flight; the fastest that is not hot is
-// picked, else the least loaded. The numbers are those of the paper's testbed. What
-// it does about servers that fail fast is left out.
+// prequal after Wydrowski and others, "Load is not what you should balance: Introducing
+// Prequal" (NSDI 2024). Asynchronous probes return a server's calls in flight, and the recent
+// latency of calls at that load. A server is hot if its calls in flight are in the upper
+// quantile. The fastest server that is not hot is picked, or else the least loaded. The
+// parameters are those of the paper's testbed. Its rule for servers that fail fast is left
+// out.
 type prequal struct {
 	rng   *rand.Rand
 	n     int
