@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The pickers of this file are ports like those of ports.go, of two that servers
-// help with what they know of their own load.
+// The pickers of this file are ports, like those of ports.go. They use the load that servers
+// report.
 
 // A bound picker sees the world, as far as servers would tell it.
 type bound interface{ bind(w *world) }
