@@ -130,7 +130,7 @@ var mutants = []mutant{
 	{"a hedge is paid for", hedge, "if !c.hedger.budget.Withdraw() {", "if false {"},
 	{"a hedge is charged to retries, too", hedge, "if !c.budget.Withdraw() {", "if false {"},
 	{"a hedge that is not made costs nothing", race, "x.client.refundHedge()", "_ = 0"},
-	{"a hedge that was not sent costs nothing", race, "return false\n\t}\n\tx.announce(", "return true\n\t}\n\tx.announce("},
+	{"a hedge that was not sent costs nothing", race, "return false\n\t}\n\tx.posted()\n\tx.announce(", "return true\n\t}\n\tx.posted()\n\tx.announce("},
 	{"a hedge that was not sent is not counted", race, "x.attemptDone(a, c.result(c.NotStarted(err)))", "x.announce(a, first)\n\t\tx.attemptDone(a, c.result(c.NotStarted(err)))"},
 	{"a hedge is reported before its end", race, "x.announce(a, first)\n\tc.Release(&a.Exchange)", "c.Release(&a.Exchange)\n\tx.announce(a, first)"},
 	{"args are read while the call lasts", race, "x.ended || x.sending || ", "x.ended || "},
