@@ -14,6 +14,13 @@ func splitAddresses(network string, addresses []string) ([]Endpoint, error) {
 	var out []Endpoint
 	paths := isUnix(network)
 	for _, list := range addresses {
+		switch {
+		case strings.TrimSpace(list) != "":
+		case paths:
+			return nil, errors.New("rpcx: the address is empty; write the path of a socket")
+		default:
+			return nil, errors.New("rpcx: the address is empty; write host:port")
+		}
 		entries := []string{list}
 		if !paths {
 			entries = strings.Split(list, ",")
@@ -22,7 +29,7 @@ func splitAddresses(network string, addresses []string) ([]Endpoint, error) {
 			if !paths {
 				a = strings.TrimSpace(a)
 			}
-			if a == "" && (len(addresses) > 1 || list != "") {
+			if a == "" {
 				return nil, fmt.Errorf("rpcx: the address list %q has an empty entry; remove the stray comma", list)
 			}
 			out = append(out, Endpoint{Address: a})
@@ -45,6 +52,8 @@ func (d *Dialer) checkAddresses(network string, set []Endpoint) error {
 		canonical, err := hostport.Canonical(network, e.Address)
 		switch {
 		case err == nil:
+		case d.NetDial == nil && strings.Contains(e.Address, "://"):
+			return listedURL(e.Address)
 		case d.NetDial == nil:
 			return fmt.Errorf("rpcx: %w", err)
 		default:

@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net"
 	"net/rpc"
+	"strings"
 	"time"
+	"unicode"
 
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
@@ -33,7 +35,7 @@ type Dialer struct {
 	// that refuses an argument fails that call only, unless it has written some of it.
 	Codec func(io.ReadWriteCloser) rpc.ClientCodec
 	// HTTPPath, if not empty, is where CONNECT turns an HTTP connection into
-	// an RPC one.
+	// an RPC one. It begins with a slash.
 	HTTPPath string
 	// NetDial makes connections. Nil means net.Dialer's DialContext, but that the
 	// addresses of a name are tried 250 ms or less after each other, up to 16 of them,
@@ -177,6 +179,8 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 		return full, err
 	}
 	switch {
+	case d.HTTPPath != "" && (d.HTTPPath[0] != '/' || strings.ContainsFunc(d.HTTPPath, unicode.IsSpace)):
+		return full, fmt.Errorf(`rpcx: Dialer.HTTPPath is %q; want a path that begins with "/" and has no blanks`, d.HTTPPath)
 	case d.DialTimeout < 0:
 		return full, fieldError("DialTimeout", d.DialTimeout, "a positive duration, or 0 for 2s")
 	case d.Breaker.OnChange != nil:

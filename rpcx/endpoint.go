@@ -11,6 +11,7 @@ import (
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
 	"resilientrpc/rpcx/internal/latency"
+	"resilientrpc/rpcx/internal/mismatch"
 )
 
 // endpoint is one replica: its breaker, its detector and its connections. The
@@ -133,7 +134,8 @@ func (e *endpoint) dial(l *poolSlot) (*conn, error) {
 
 // open makes a connection.
 func (e *endpoint) open(l *poolSlot) (*conn, error) {
-	ctx, cancel := context.WithTimeout(e.client.ctx, e.client.dialer.DialTimeout)
+	timeout := e.client.dialer.DialTimeout
+	ctx, cancel := context.WithTimeoutCause(e.client.ctx, timeout, mismatch.DialTimeout(timeout))
 	defer cancel()
 	rwc, err := l.within(ctx, e.addr, func() (net.Conn, error) {
 		return e.client.dialer.connect(ctx, e.client.network, e.addr, e.replica.listed.Load().Metadata[MetadataHost])

@@ -28,7 +28,7 @@ func (d *Dialer) connect(ctx context.Context, network, address, host string) (co
 	}()
 	conn, err = d.NetDial(ctx, network, address)
 	if err != nil {
-		return nil, err
+		return nil, mismatch.Path(network, address, err)
 	}
 	if isNil(conn) {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: &functionError{field: function, fault: "returned neither a connection nor an error"}}
@@ -82,14 +82,14 @@ func (d *Dialer) tlsConfig(address, host string) *tls.Config {
 func (d *Dialer) handshake(ctx context.Context, conn net.Conn) error {
 	if t, ok := conn.(*tls.Conn); ok {
 		if err := t.HandshakeContext(ctx); err != nil {
-			return mismatch.Handshake(err)
+			return mismatch.Handshake(mismatch.Late(ctx, "TLS handshake", err))
 		}
 	}
 	if d.HTTPPath == "" {
 		return nil
 	}
 	if _, err := io.WriteString(conn, "CONNECT "+d.HTTPPath+" HTTP/1.0\n"+mismatch.UserAgent+"\n"); err != nil {
-		return mismatch.Connect(d.HTTPPath, 0, nil, err)
+		return mismatch.Connect(d.HTTPPath, 0, nil, mismatch.Late(ctx, "answer to CONNECT", err))
 	}
 	in := bufio.NewReader(conn)
 	in.Peek(1)                                   //nolint:errcheck // reading the response returns it
@@ -99,7 +99,7 @@ func (d *Dialer) handshake(ctx context.Context, conn net.Conn) error {
 	}
 	resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
 	if err != nil {
-		return mismatch.Connect(d.HTTPPath, 0, received, err)
+		return mismatch.Connect(d.HTTPPath, 0, received, mismatch.Late(ctx, "answer to CONNECT", err))
 	}
 	if resp.Status != "200 Connected to Go RPC" {
 		return mismatch.Connect(d.HTTPPath, resp.StatusCode, received, errors.New("unexpected HTTP response: "+resp.Status))

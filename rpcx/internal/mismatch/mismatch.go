@@ -19,12 +19,20 @@ type Error struct {
 	// Seen says that the peer has sent what proves it. Otherwise it has sent nothing, and
 	// the explanation says what may be the reason.
 	Seen bool
+	// Instead says that the explanation is the whole text: that of the failure is of a
+	// decoder that was given another protocol, and says nothing.
+	Instead bool
 	// Err is the failure itself.
 	Err error
 }
 
-// Error returns the text of the failure, and the explanation.
-func (e *Error) Error() string { return e.Err.Error() + "; " + e.Explanation }
+// Error returns the text of the failure, unless that says nothing, and the explanation.
+func (e *Error) Error() string {
+	if e.Instead {
+		return e.Explanation
+	}
+	return e.Err.Error() + "; " + e.Explanation
+}
 
 // Unwrap returns the failure.
 func (e *Error) Unwrap() error { return e.Err }
