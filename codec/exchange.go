@@ -2,6 +2,7 @@ package codec
 
 import (
 	"errors"
+	"net/rpc"
 	"time"
 )
 
@@ -59,6 +60,14 @@ func exchangeError(err error) *ExchangeError {
 	var end *ExchangeError
 	errors.As(err, &end)
 	return end
+}
+
+// Carrier is implemented by connections that do not carry what every codec writes, such as
+// jsonhttp.Conn. Package rpcx asks them when it has made the codec of a connection.
+type Carrier interface {
+	// Carries returns an error if the connection cannot carry what the codec writes, which
+	// says which codec can be used. It returns nil for a codec that it does not know.
+	Carries(client rpc.ClientCodec) error
 }
 
 // Canceler is implemented by connections that can end one call and leave the others

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"resilientrpc/codec"
 	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/transport"
 )
@@ -43,24 +44,30 @@ type conn struct {
 // leaves rwc to the caller.
 func newConn(ep *endpoint, rwc io.ReadWriteCloser) (*conn, error) {
 	c := &conn{ep: ep, born: time.Now()}
-	if err := c.Open(rwc, ep.client.dialer.newCodec, c.config()); err != nil {
+	makeCodec := func(w io.ReadWriteCloser) (rpc.ClientCodec, error) { return ep.client.dialer.newCodec(w, rwc) }
+	if err := c.Open(rwc, makeCodec, c.config()); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// newCodec calls Codec.
-func (d *Dialer) newCodec(rwc io.ReadWriteCloser) (codec rpc.ClientCodec, err error) {
+// newCodec calls Codec, and asks the connection under rwc whether it carries what that has made.
+func (d *Dialer) newCodec(rwc, under io.ReadWriteCloser) (client rpc.ClientCodec, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			codec, err = nil, panicked("Codec", p)
+			client, err = nil, panicked("Codec", p)
 		}
 	}()
-	codec = d.Codec(rwc)
-	if isNil(codec) {
+	client = d.Codec(rwc)
+	if isNil(client) {
 		return nil, &functionError{field: "Codec", fault: "returned no codec"}
 	}
-	return codec, nil
+	if carrier, ok := under.(codec.Carrier); ok {
+		if err := carrier.Carries(client); err != nil {
+			return nil, &functionError{field: "Codec", fault: "does not fit: " + err.Error()}
+		}
+	}
+	return client, nil
 }
 
 // newCodecConn starts a connection over a codec that the user made.

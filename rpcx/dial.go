@@ -50,7 +50,7 @@ func NewClient(conn io.ReadWriteCloser) *Client {
 	var d Dialer
 	c, err := d.NewClient(conn)
 	if err != nil {
-		panic(err) // the connection is nil; the zero Dialer is valid
+		panic(err) // the connection is nil or does not carry gob; the zero Dialer is valid
 	}
 	return c
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"resilientrpc/codec"
@@ -42,6 +43,8 @@ type Conn struct {
 	client  *http.Client
 	idle    func() // closes the idle connections of a transport of our own
 	rewinds bool   // see body.rewind
+
+	answered atomic.Bool // the server has sent an HTTP response
 
 	ends   chan end
 	places chan struct{} // one for each request under way
@@ -83,7 +86,8 @@ func NewConn(cfg Config) (*Conn, error) {
 }
 
 // Write POSTs each line of p, the last one once it is ended by a newline. It does
-// not block: each request waits for its place and for its reply in a goroutine.
+// not block: each request waits for its place and for its reply in a goroutine. What is no
+// JSON is an error.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,6 +95,10 @@ func (c *Conn) Write(p []byte) (int, error) {
 		return 0, context.Cause(c.ctx)
 	}
 	c.partial = append(c.partial, p...)
+	if err := foreign(c.partial); err != nil {
+		c.partial = nil
+		return 0, err
+	}
 	if bytes.IndexByte(p, '\n') < 0 {
 		return len(p), nil
 	}
@@ -188,7 +196,12 @@ func (c *Conn) LocalAddr() net.Addr { return addr("") }
 // RemoteAddr implements net.Conn. The address is the URL without what may be secret:
 // user, password and query.
 func (c *Conn) RemoteAddr() net.Addr {
-	return addr((&url.URL{Scheme: c.url.Scheme, Host: c.url.Host, Path: c.url.Path}).String())
+	return addr(publicURL(c.url))
+}
+
+// publicURL is a URL without what may be secret.
+func publicURL(u *url.URL) string {
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 type addr string

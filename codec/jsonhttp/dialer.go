@@ -18,8 +18,8 @@ import (
 //	client, err := d.Dial("tcp", "calc-1:8443,calc-2:8443")
 //
 // The address that is dialed takes the place of the host of cfg.URL, which may be empty; it
-// need not have a port. All else is as cfg says, also TLS, by its Client: the fields
-// TLSConfig and HTTPPath of the rpcx.Dialer have no use here. A Conn does not connect before
+// need not have a port. All else is as cfg says, also TLS, by its Client: with TLSConfig or
+// HTTPPath, or without a Codec, dialing with the rpcx.Dialer fails. A Conn does not connect before
 // its first request, so that the function fails only if cfg or the network, which must be
 // one of TCP, is wrong. It may be called concurrently.
 func Dialer(cfg Config) func(ctx context.Context, network, address string) (net.Conn, error) {

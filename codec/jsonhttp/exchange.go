@@ -103,6 +103,7 @@ func (x *exchange) post() ([]byte, *codec.ExchangeError) {
 	if err != nil { // CheckRedirect's, and the body is closed
 		return nil, x.refused(response, nil, nil)
 	}
+	x.conn.answered.Store(true)
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, x.conn.cfg.MaxFrame+1))
 	return x.judge(response, body, err)
@@ -146,7 +147,7 @@ func (x *exchange) judge(response *http.Response, body []byte, readErr error) ([
 
 // broken is the end of an exchange without an answer, or with half of one.
 func (x *exchange) broken(err error) *codec.ExchangeError {
-	return &codec.ExchangeError{Seq: x.seq, NotRun: x.withdraw(), Err: fmt.Errorf("jsonhttp: %w", withoutURL(err))}
+	return &codec.ExchangeError{Seq: x.seq, NotRun: x.withdraw(), Err: x.conn.explained(err)}
 }
 
 // unusable is the end of an exchange with a reply that cannot be read.
@@ -157,7 +158,7 @@ func (x *exchange) unusable(err error) *codec.ExchangeError {
 // refused is the end of an exchange with a response that is no reply, but for the
 // error that may be in its body.
 func (x *exchange) refused(response *http.Response, body []byte, failure error) *codec.ExchangeError {
-	status := newStatusError(response, body, failure)
+	status := newStatusError(x.conn.url, response, body, failure)
 	return &codec.ExchangeError{
 		Seq: x.seq, NotRun: x.withdraw() || status.notRun(response.Header), Answer: status.answer(),
 		RetryAfter: status.RetryAfter, Err: status,

@@ -79,7 +79,7 @@ func TestStatus(t *testing.T) {
 			status(404, "", "not found"),
 			codec.ExchangeError{NotRun: true, Answer: codec.Rejected},
 			jsonhttp.StatusError{Code: 404, Body: "not found"},
-			"jsonhttp: the server answered 404 Not Found: not found",
+			"jsonhttp: the server answered 404 Not Found at URL (check Config.URL): not found",
 		},
 		"413": {
 			status(413, "", ""),
@@ -151,27 +151,28 @@ func TestStatus(t *testing.T) {
 			status(204, "", ""),
 			codec.ExchangeError{Answer: codec.Failed},
 			jsonhttp.StatusError{Code: 204},
-			"jsonhttp: the server's answer is no JSON-RPC reply (204 No Content)",
+			"jsonhttp: the server's answer is no JSON-RPC reply (204 No Content) at URL (check Config.URL)",
 		},
 		"a page": {
 			status(200, "Content-Type: text/html; charset=utf-8", "<html>\x1b\xff"),
 			codec.ExchangeError{Answer: codec.Failed},
 			jsonhttp.StatusError{Code: 200, Body: "<html>\x1b\xff"},
-			"jsonhttp: the server's answer is no JSON-RPC reply (200 OK): <html>\uFFFD",
+			"jsonhttp: the server's answer is no JSON-RPC reply (200 OK) at URL (check Config.URL): <html>\uFFFD",
 		},
 		"JSON but no reply": {
 			status(200, "", `{"hello":1}`),
 			codec.ExchangeError{Answer: codec.Failed},
 			jsonhttp.StatusError{Code: 200, Body: `{"hello":1}`},
-			`jsonhttp: the server's answer is no JSON-RPC reply (200 OK): {"hello":1}`,
+			`jsonhttp: the server's answer is no JSON-RPC reply (200 OK) at URL (check Config.URL): {"hello":1}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, _ := start(t, test.answer, jsonhttp.Config{})
+			c, url := start(t, test.answer, jsonhttp.Config{})
 			end := fails(t, c, 0, "A.B")
 			var got *jsonhttp.StatusError
 			require.ErrorAs(t, end, &got)
-			require.EqualError(t, end, test.text)
+			require.EqualError(t, end, strings.Replace(test.text, "URL", url, 1))
+			require.Equal(t, url, strings.TrimSuffix(got.URL, "/"))
 			test.want.Err = end.Err
 			require.Equal(t, test.want, *end)
 			require.Equal(t, []any{test.status.Code, test.status.Body, test.status.RetryAfter, test.status.Location}, []any{got.Code, got.Body, got.RetryAfter, got.Location})
