@@ -2,6 +2,7 @@ package jsonhttp_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -91,7 +92,10 @@ func TestOtherServers(t *testing.T) {
 				return
 			}
 			require.Regexp(t, "^jsonhttp: .+; .", end.Error())
-			require.True(t, strings.HasSuffix(end.Error(), "; "+c.want), end)
+			// net/http may not have sent the whole request when it sees the answer. Then its error
+			// is that of the rest, and the answer is lost.
+			cut := c.scheme == "http" && errors.Is(end, net.ErrClosed) && strings.HasSuffix(end.Error(), "; "+plainHangsUp)
+			require.True(t, cut || strings.HasSuffix(end.Error(), "; "+c.want), end)
 		})
 	}
 }
