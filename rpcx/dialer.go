@@ -163,7 +163,9 @@ type Dialer struct {
 	// spent retry budget and a resolver's failures as warnings, changes of breakers
 	// and endpoints at level Info, retries and hedges at Debug. What repeats is
 	// logged once and then counted, with a line a minute at most; an error of another kind
-	// is logged at once. A line says when a failure is over. Nil means no log.
+	// is logged at once. A line says when a failure is over. When the client
+	// is closed, a line at level Info names the patterns of Methods that have matched no
+	// call. Nil means no log.
 	Logger *slog.Logger
 }
 
