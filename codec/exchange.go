@@ -2,6 +2,7 @@ package codec
 
 import (
 	"errors"
+	"net/rpc"
 	"time"
 )
 
@@ -58,6 +59,14 @@ func exchangeError(err error) *ExchangeError {
 	var end *ExchangeError
 	errors.As(err, &end)
 	return end
+}
+
+// A Carrier is a connection that does not carry what every codec writes, such as
+// jsonhttp.Conn. Package rpcx asks it when it has made the codec of a connection.
+type Carrier interface {
+	// Carries returns an error if the connection cannot carry what the codec writes. The
+	// error says which codec can be used. It is nil for an unknown codec.
+	Carries(client rpc.ClientCodec) error
 }
 
 // A Canceler is a connection that can cancel one call without an effect on others. The

@@ -30,6 +30,12 @@ func (g Gob) NewClient(conn io.ReadWriteCloser) rpc.ClientCodec {
 	return c
 }
 
+// IsGob reports whether a client codec is one of Gob's, for a Carrier.
+func IsGob(client rpc.ClientCodec) bool {
+	_, ok := client.(*gobClient)
+	return ok
+}
+
 type gobClient struct {
 	metaPeer
 	conn io.ReadWriteCloser

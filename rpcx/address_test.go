@@ -3,7 +3,10 @@ package rpcx
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"net"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +22,11 @@ func TestAddressesThatCannotBeRight(t *testing.T) {
 		want      string
 	}{
 		{nil, "no address given"},
+		{[]string{""}, "rpcx: the address is empty; write host:port"},
+		{[]string{" "}, "rpcx: the address is empty; write host:port"},
+		{[]string{"a:1", ""}, "rpcx: the address is empty; write host:port"},
+		{[]string{","}, "has an empty entry; remove the stray comma"},
+		{[]string{"dns:///a:1", "dns:///b:1"}, `the address "dns:///a:1" has a URL in a list; dial a URL alone`},
 		{[]string{"a:1,b"}, `the address "b" is not of the form host:port`},
 		{[]string{"a:1", "b:99999"}, `the address "b:99999" has the port "99999"; want a number from 1 to 65535`},
 		{[]string{"a:1,b:0"}, `has the port "0"; want`},
@@ -31,9 +39,47 @@ func TestAddressesThatCannotBeRight(t *testing.T) {
 		{[]string{"a:80,A:http"}, `the addresses "a:80" and "A:http" are the same; name each replica once`},
 		{[]string{"[::1]:1", "[0::1]:1"}, `the addresses "[::1]:1" and "[0::1]:1" are the same`},
 	} {
-		d := Dialer{Trace: noDial(t)}
-		_, err := d.Dial("tcp", c.addresses...)
-		require.ErrorContains(t, err, c.want)
+		for _, lazy := range []bool{false, true} {
+			d := Dialer{Trace: noDial(t), Lazy: lazy}
+			_, err := d.Dial("tcp", c.addresses...)
+			require.ErrorContains(t, err, c.want)
+		}
+	}
+	_, err := Dial("unix", "")
+	require.EqualError(t, err, "rpcx: the address is empty; write the path of a socket")
+}
+
+// A comma may be a part of the path of a socket. Where it cannot have been meant so, the
+// error says how to list sockets.
+func TestPathsAreNotSplit(t *testing.T) {
+	dir := t.TempDir()
+	one, other, comma := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "a,b")
+	for _, path := range []string{one, comma} {
+		lis, err := net.Listen("unix", path)
+		require.NoError(t, err)
+		defer lis.Close()
+		c, err := Dial("unix", path)
+		require.NoError(t, err)
+		require.Equal(t, path, c.Stats().Endpoints[0].Address)
+		require.NoError(t, c.Close())
+	}
+	_, err := Dial("unix", one+","+other)
+	require.ErrorContains(t, err, "a path is not split at commas: to list sockets, give Dialer.Dial an argument for each")
+	require.IsType(t, &net.OpError{}, err, "as from net/rpc")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	_, err = Dial("unix", other)
+	require.NotContains(t, err.Error(), "comma")
+	var d Dialer
+	c, err := d.Dial("unix", one, other)
+	require.NoError(t, err)
+	require.Len(t, c.Stats().Endpoints, 2)
+	require.NoError(t, c.Close())
+}
+
+func TestHTTPPathThatIsNone(t *testing.T) {
+	for _, path := range []string{"rpc", " ", "/ HTTP", "/rpc\n"} {
+		_, err := DialHTTPPath("tcp", "127.0.0.1:1", path)
+		require.EqualError(t, err, fmt.Sprintf(`rpcx: Dialer.HTTPPath is %q; want a path that begins with "/" and has no blanks`, path))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"resilientrpc/codec"
 	"resilientrpc/rpcx/internal/mismatch"
 	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/rescue"
@@ -46,24 +47,30 @@ type conn struct {
 // leaves rwc to the caller.
 func newConn(ep *endpoint, rwc io.ReadWriteCloser) (*conn, error) {
 	c := &conn{ep: ep, born: time.Now()}
-	if err := c.Open(rwc, ep.client.dialer.newCodec, c.config()); err != nil {
+	makeCodec := func(w io.ReadWriteCloser) (rpc.ClientCodec, error) { return ep.client.dialer.newCodec(w, rwc) }
+	if err := c.Open(rwc, makeCodec, c.config()); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// newCodec calls Codec.
-func (d *Dialer) newCodec(rwc io.ReadWriteCloser) (codec rpc.ClientCodec, err error) {
+// newCodec calls Codec, and asks the connection under rwc whether it carries what that has made.
+func (d *Dialer) newCodec(rwc, under io.ReadWriteCloser) (client rpc.ClientCodec, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			codec, err = nil, rescue.Panicked("Codec", p)
+			client, err = nil, rescue.Panicked("Codec", p)
 		}
 	}()
-	codec = d.Codec(rwc)
-	if rescue.IsNil(codec) {
+	client = d.Codec(rwc)
+	if rescue.IsNil(client) {
 		return nil, &rescue.Error{Field: "Codec", Fault: "returned no codec"}
 	}
-	return codec, nil
+	if carrier, ok := under.(codec.Carrier); ok {
+		if err := carrier.Carries(client); err != nil {
+			return nil, &rescue.Error{Field: "Codec", Fault: "does not fit: " + err.Error()}
+		}
+	}
+	return client, nil
 }
 
 // newCodecConn starts a connection over a codec that the user made.

@@ -116,6 +116,7 @@ func (c *core) close() error {
 		conn.Close()
 	}
 	c.wg.Wait()
+	c.logUnmatched()
 	var err error
 	late := time.Now().Add(closeWithin)
 	for _, conn := range conns {

@@ -24,7 +24,8 @@ import (
 )
 
 // Dial connects to the net/rpc server at address, which may list replicas:
-// "a:1,b:2,c:3". It fails if none of them can be reached.
+// "a:1,b:2,c:3". It fails if none of them can be reached. The path of a Unix socket is no
+// list, as a comma may be a part of it: see [Dialer.Dial].
 func Dial(network, address string) (*Client, error) {
 	var d Dialer
 	return d.Dial(network, address)
@@ -55,7 +56,7 @@ func NewClient(conn io.ReadWriteCloser) *Client {
 	var d Dialer
 	c, err := d.NewClient(conn)
 	if err != nil {
-		panic(err) // the connection is nil; the zero Dialer is valid
+		panic(err) // the connection is nil or does not carry gob; the zero Dialer is valid
 	}
 	return c
 }
@@ -83,7 +84,8 @@ func NewClientWithCodec(codec rpc.ClientCodec) *Client {
 }
 
 // Dial connects to the replicas at the given addresses, each of which may itself
-// be a comma-separated list. It returns as soon as one is connected, to which calls go
+// be a comma-separated list. With a network of Unix sockets, each address is one path, which
+// may have commas in it: Dial("unix", "/run/a.sock", "/run/b.sock"). It returns as soon as one is connected, to which calls go
 // until others are, and fails if none can be reached, or at once if the list cannot be
 // right: an address twice, or one without a port. With Dialer.Lazy it does not wait. With Dialer.Resolver there must be no
 // address, and Dial waits for the first set of endpoints, up to 10 s. It does not wait for

@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net"
 	"net/rpc"
+	"strings"
 	"time"
+	"unicode"
 
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
@@ -35,7 +37,7 @@ type Dialer struct {
 	// that refuses an argument fails that call only, unless it has written some of it.
 	Codec func(io.ReadWriteCloser) rpc.ClientCodec
 	// HTTPPath, if not empty, is where CONNECT turns an HTTP connection into
-	// an RPC one.
+	// an RPC one. It begins with a slash.
 	HTTPPath string
 	// NetDial makes connections. Nil means net.Dialer, with the addresses of a name, up to
 	// 16, tried in parallel and started at most 250 ms apart (RFC 8305): an address that
@@ -161,7 +163,9 @@ type Dialer struct {
 	// spent retry budget and a resolver's failures as warnings, changes of breakers
 	// and endpoints at level Info, retries and hedges at Debug. What repeats is
 	// logged once and then counted, with a line a minute at most; an error of another kind
-	// is logged at once. A line says when a failure is over. Nil means no log.
+	// is logged at once. A line says when a failure is over. When the client
+	// is closed, a line at level Info names the patterns of Methods that have matched no
+	// call. Nil means no log.
 	Logger *slog.Logger
 }
 
@@ -177,6 +181,8 @@ func (d *Dialer) withDefaults() (Dialer, error) {
 		return full, err
 	}
 	switch {
+	case d.HTTPPath != "" && (d.HTTPPath[0] != '/' || strings.ContainsFunc(d.HTTPPath, unicode.IsSpace)):
+		return full, fmt.Errorf(`rpcx: Dialer.HTTPPath is %q; want a path that begins with "/" and has no blanks`, d.HTTPPath)
 	case d.DialTimeout < 0:
 		return full, config.FieldError("DialTimeout", d.DialTimeout, "a positive duration, or 0 for 2s")
 	case d.Breaker.OnChange != nil:

@@ -12,6 +12,7 @@ import (
 	"resilientrpc/detector"
 	"resilientrpc/rpcx/internal/dialing"
 	"resilientrpc/rpcx/internal/latency"
+	"resilientrpc/rpcx/internal/mismatch"
 )
 
 // endpoint is one replica: its breaker, its detector and its connections. The
@@ -135,7 +136,7 @@ func (e *endpoint) dial(l *poolSlot) (*conn, error) {
 // open makes a connection.
 func (e *endpoint) open(l *poolSlot) (*conn, error) {
 	d := &e.client.dialer
-	ctx, cancel := context.WithTimeout(e.client.ctx, d.DialTimeout)
+	ctx, cancel := context.WithTimeoutCause(e.client.ctx, d.DialTimeout, mismatch.DialTimeout(d.DialTimeout))
 	defer cancel()
 	how := dialing.Options{NetDial: d.NetDial, TLSConfig: d.TLSConfig, HTTPPath: d.HTTPPath}
 	rwc, err := l.dialing.Within(ctx, e.addr, func() (net.Conn, error) {

@@ -205,3 +205,32 @@ func TestLogLevels(t *testing.T) {
 		}
 	}
 }
+
+// A pattern of Dialer.Methods that is misspelt says nothing of any method. The log does, once
+// calls were made, and however the client is closed.
+func TestLogOfPatternsThatMatchNoCall(t *testing.T) {
+	closers := map[string]func(*rpcx.Client) error{
+		"Close":        (*rpcx.Client).Close,
+		"CloseContext": func(c *rpcx.Client) error { return c.CloseContext(context.Background()) },
+	}
+	for name, closeClient := range closers {
+		inFleet(t, 1, func(t *testing.T, f *fleet) {
+			var log lines
+			f.dialer.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			f.dialer.Methods = map[string]rpcx.MethodOptions{"Bnak.*": {Idempotent: rpcx.Yes}, "Bank": {}, "Bank.*": {}}
+			c := f.dial()
+			require.NoError(t, c.Call("Bank.Where", struct{}{}, new(string)))
+			require.Empty(t, log.with("Dialer.Methods"))
+			require.NoError(t, closeClient(c))
+			found := log.with(`msg="patterns of Dialer.Methods have matched no call"`)
+			require.Len(t, found, 1, name)
+			require.Contains(t, found[0], `level=INFO`)
+			require.Contains(t, found[0], `patterns="[Bank Bnak.*]"`)
+
+			var unused lines
+			f.dialer.Logger = slog.New(slog.NewTextHandler(&unused, nil))
+			require.NoError(t, closeClient(f.dial()))
+			require.Empty(t, unused.with("Dialer.Methods"), "no call was made")
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/gob"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -37,10 +38,10 @@ type misfit struct {
 }
 
 const (
-	closesGob  = "the peer has never answered: a JSON-RPC server (set Dialer.Codec) or a TLS server (set Dialer.TLSConfig) ends the connection like that when it is sent gob"
-	closesJSON = "the peer has never answered: a gob server (leave Dialer.Codec nil) or a TLS server (set Dialer.TLSConfig) ends the connection like that when it is sent JSON"
-	closesTLS  = "a server without TLS ends the connection like that in the handshake: leave Dialer.TLSConfig nil if it has none"
-	closesHTTP = "a net/rpc server without HTTP (leave Dialer.HTTPPath empty) or a TLS server (set Dialer.TLSConfig) ends the connection like that when it is sent CONNECT"
+	closesGob  = "the peer has never answered: a JSON-RPC server (set Dialer.Codec) or a TLS server (set Dialer.TLSConfig) ends the connection like that when it is sent gob, and so does a proxy without a server behind it"
+	closesJSON = "the peer has never answered: a gob server (leave Dialer.Codec nil) or a TLS server (set Dialer.TLSConfig) ends the connection like that when it is sent JSON, and so does a proxy without a server behind it"
+	closesTLS  = "a server without TLS (leave Dialer.TLSConfig nil) ends the connection like that in the handshake, and so does a proxy without a server behind it"
+	closesHTTP = "a net/rpc server without HTTP (leave Dialer.HTTPPath empty) or a TLS server (set Dialer.TLSConfig) ends the connection like that when it is sent CONNECT, and so does a proxy without a server behind it"
 	isHTTP     = "the peer is an HTTP server: if it serves net/rpc (rpc.HandleHTTP), set Dialer.HTTPPath or use DialHTTP"
 	isJSONHTTP = "the peer is an HTTP server: for JSON-RPC over HTTP use package codec/jsonhttp"
 	isJSON2    = "the peer speaks JSON-RPC 2.0: set Dialer.Codec to codec.NewJSON2Client"
@@ -231,6 +232,9 @@ func TestMismatchesNameTheRemedy(t *testing.T) {
 			require.ErrorAs(t, err, &why)
 			require.Equal(t, m.seen, why.Seen)
 			require.Error(t, why.Err)
+			if m.seen && !dial { // the text of the decoder says nothing
+				require.Regexp(t, "^rpcx: Bank.Deposit at [^ ]+: "+m.pattern(), err)
+			}
 			if dial {
 				require.IsType(t, &net.OpError{}, err, "as from net/rpc")
 			}
@@ -263,11 +267,30 @@ func TestCallReturnsTheBareEndOfAMismatch(t *testing.T) {
 	}
 }
 
+// A server that accepts and says nothing costs Dial its DialTimeout. The error says what did
+// not come in that time, and not only that a deadline has passed, of which the user has none.
+func TestHandshakesThatTakeTooLong(t *testing.T) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer lis.Close()
+	s := newMisfitServers(t)
+	for client, awaited := range map[string]string{"TLS": "TLS handshake", "HTTPPath": "answer to CONNECT"} {
+		d := s.dialer(client)
+		d.DialTimeout = 200 * time.Millisecond
+		_, err := d.Dial("tcp", lis.Addr().String())
+		require.Regexp(t, "^dial[^:]* tcp [^ ]+: no "+awaited+` within Dialer\.DialTimeout \(200ms\)$`, err)
+		require.IsType(t, &net.OpError{}, err, "as from net/rpc")
+		require.True(t, err.(net.Error).Timeout(), client) //nolint:errorlint // see above
+		require.True(t, errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded), client)
+	}
+}
+
 // Every row of the documentation is one that the tests have, and the other way round.
 func TestMismatchTable(t *testing.T) {
 	page, err := os.ReadFile("../docs/troubleshooting.md")
 	require.NoError(t, err)
 	_, table, _ := strings.Cut(string(page), "## The two ends speak different protocols")
+	table, _, _ = strings.Cut(table, "\n#")
 	var rows, texts []string
 	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(table, -1) {
 		rows = append(rows, row[1])

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"resilientrpc/rpcx/internal/callmeta"
@@ -75,9 +77,24 @@ func (o MethodOptions) over(less MethodOptions) MethodOptions {
 // one map for each length that a pattern has, and allocates nothing. It does not
 // change.
 type methodTable struct {
-	exact    map[string]MethodOptions
-	prefixes map[string]MethodOptions
+	exact    map[string]*methodPattern
+	prefixes map[string]*methodPattern
 	lengths  []int // of prefixes, the longest first
+}
+
+// methodPattern is an entry of Dialer.Methods.
+type methodPattern struct {
+	name    string
+	options MethodOptions  // with what less says where the entry says nothing
+	less    *methodPattern // the next shorter one that matches all that it matches; nil for none
+	matched atomic.Bool    // a call
+}
+
+// match notes that the pattern matches a call, as do all that are less specific.
+func (p *methodPattern) match() {
+	for ; p != nil && !p.matched.Load(); p = p.less {
+		p.matched.Store(true)
+	}
 }
 
 // newMethodTable returns nil for no patterns. What a pattern leaves open is taken from
@@ -86,26 +103,35 @@ func newMethodTable(patterns map[string]MethodOptions) (*methodTable, error) {
 	if len(patterns) == 0 {
 		return nil, nil //nolint:nilnil // a nil table says nothing of any method
 	}
-	t := &methodTable{exact: make(map[string]MethodOptions), prefixes: make(map[string]MethodOptions)}
+	t := &methodTable{exact: make(map[string]*methodPattern), prefixes: make(map[string]*methodPattern)}
 	shortestFirst := func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b)) }
 	for _, p := range slices.SortedFunc(maps.Keys(patterns), shortestFirst) {
 		if err := checkMethod(p, patterns[p]); err != nil {
 			return nil, err
 		}
+		entry := &methodPattern{name: p, options: patterns[p]}
 		prefix, ok := strings.CutSuffix(p, "*")
 		if !ok {
-			t.exact[p] = patterns[p]
+			t.exact[p] = entry
 			continue
 		}
-		t.prefixes[prefix] = patterns[p].over(t.longest(prefix))
+		entry.inherit(t.longest(prefix))
+		t.prefixes[prefix] = entry
 		if len(t.lengths) == 0 || t.lengths[0] < len(prefix) {
 			t.lengths = slices.Insert(t.lengths, 0, len(prefix))
 		}
 	}
-	for method, o := range t.exact {
-		t.exact[method] = o.over(t.longest(method))
+	for method, entry := range t.exact {
+		entry.inherit(t.longest(method))
 	}
 	return t, nil
+}
+
+// inherit takes what the pattern leaves open from a less specific one, if there is one.
+func (p *methodPattern) inherit(less *methodPattern) {
+	if less != nil {
+		p.options, p.less = p.options.over(less.options), less
+	}
 }
 
 func checkMethod(pattern string, o MethodOptions) error {
@@ -125,27 +151,61 @@ func checkMethod(pattern string, o MethodOptions) error {
 	return config.CheckUnit(field+".Timeout", o.Timeout, config.LeastBound)
 }
 
-// find returns what is said of a method.
+// find returns what is said of the method of a call.
 func (t *methodTable) find(method string) MethodOptions {
 	if t == nil {
 		return MethodOptions{}
 	}
-	if o, ok := t.exact[method]; ok {
-		return o
+	p := t.exact[method]
+	if p == nil {
+		p = t.longest(method)
 	}
-	return t.longest(method)
+	if p == nil {
+		return MethodOptions{}
+	}
+	p.match()
+	return p.options
 }
 
-// longest returns the options of the longest prefix that method begins with.
-func (t *methodTable) longest(method string) MethodOptions {
-	for _, n := range t.lengths {
-		if n <= len(method) {
-			if o, ok := t.prefixes[method[:n]]; ok {
-				return o
+// unmatched returns the patterns that have matched no call, in order.
+func (t *methodTable) unmatched() []string {
+	if t == nil {
+		return nil
+	}
+	var out []string
+	for _, patterns := range [...]map[string]*methodPattern{t.exact, t.prefixes} {
+		for _, p := range patterns {
+			if !p.matched.Load() {
+				out = append(out, p.name)
 			}
 		}
 	}
-	return MethodOptions{}
+	slices.Sort(out)
+	return out
+}
+
+// logUnmatched logs the patterns of Dialer.Methods that have matched no call of a client that
+// is closed: a misspelt one says nothing of any method, and nothing else shows that.
+func (c *core) logUnmatched() {
+	log := c.dialer.Logger
+	if log == nil || c.calls.Load() == 0 {
+		return
+	}
+	if patterns := c.patterns.unmatched(); len(patterns) > 0 {
+		log.LogAttrs(context.Background(), slog.LevelInfo, "patterns of Dialer.Methods have matched no call", slog.Any("patterns", patterns))
+	}
+}
+
+// longest returns the longest prefix that method begins with, nil if there is none.
+func (t *methodTable) longest(method string) *methodPattern {
+	for _, n := range t.lengths {
+		if n <= len(method) {
+			if p := t.prefixes[method[:n]]; p != nil {
+				return p
+			}
+		}
+	}
+	return nil
 }
 
 // optionsKey is the context key of callOptions.

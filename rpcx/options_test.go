@@ -135,3 +135,20 @@ func BenchmarkOptions(b *testing.B) {
 		}
 	}
 }
+
+// A pattern that matches no call is misspelt, perhaps. One that a more specific one stands
+// before matches, too.
+func TestPatternsThatMatchNoCall(t *testing.T) {
+	table, err := newMethodTable(map[string]MethodOptions{
+		"*": {}, "Ar*": {}, "Arith.*": {}, "Arith.Get": {}, "Airth.*": {}, "Arith": {}, "Arith.Get*": {},
+	})
+	require.NoError(t, err)
+	require.Len(t, table.unmatched(), 7)
+	table.find("Bank.Deposit")
+	require.NotContains(t, table.unmatched(), "*")
+	require.Contains(t, table.unmatched(), "Ar*")
+	table.find("Arith.Get")
+	require.Equal(t, []string{"Airth.*", "Arith"}, table.unmatched())
+	var none *methodTable
+	require.Empty(t, none.unmatched())
+}

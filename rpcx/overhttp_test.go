@@ -2,10 +2,13 @@ package rpcx_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/rpc"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -311,4 +314,46 @@ func TestNewClientOverHTTP(t *testing.T) {
 	var status *jsonhttp.StatusError
 	require.True(t, errors.As(c.Call("Do.Fail", 1, new(int)), &status))
 	require.NoError(t, c.Call("Do.Fine", 1, new(int)))
+}
+
+// What does not fit jsonhttp is an error of Dial that says what to change. The default codec
+// once hung for 30 s, and HTTPPath took all of DialTimeout.
+func TestDialOfWhatHTTPDoesNotCarry(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*rpcx.Dialer)
+		want   string
+	}{
+		"the default codec":       {func(d *rpcx.Dialer) { d.Codec = nil }, "jsonhttp carries JSON-RPC 2.0: set Dialer.Codec to codec.NewJSON2Client"},
+		"gob":                     {func(d *rpcx.Dialer) { d.Codec = codec.NewGobClient }, "set Dialer.Codec to codec.NewJSON2Client"},
+		"HTTPPath":                {func(d *rpcx.Dialer) { d.HTTPPath = "/rpc" }, "leave Dialer.HTTPPath empty with jsonhttp"},
+		"TLSConfig":               {func(d *rpcx.Dialer) { d.TLSConfig = new(tls.Config) }, "leave Dialer.TLSConfig nil with jsonhttp"},
+		"a codec around gob's":    {func(d *rpcx.Dialer) { d.Codec = hiddenGob }, ""},
+		"a connection around its": {func(d *rpcx.Dialer) { d.Codec, d.NetDial = nil, hiding(d.NetDial) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, _ := overHTTP(jsonhttp.Config{})
+			d.DialTimeout, d.Retry.MaxAttempts = time.Hour, -1
+			c.change(&d)
+			client, err := d.Dial("tcp", newWeb(t, nil, nil).addr())
+			if c.want != "" {
+				require.ErrorContains(t, err, c.want)
+				require.IsType(t, &net.OpError{}, err)
+				return
+			}
+			require.NoError(t, err)
+			defer client.Close()
+			require.ErrorContains(t, client.Call("Do.Fine", 1, new(int)), "set Dialer.Codec to codec.NewJSON2Client")
+		})
+	}
+}
+
+func hiddenGob(rwc io.ReadWriteCloser) rpc.ClientCodec {
+	return struct{ rpc.ClientCodec }{codec.NewGobClient(rwc)}
+}
+
+func hiding(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		return struct{ net.Conn }{conn}, err
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/rescue"
 	internal "resilientrpc/rpcx/internal/server"
 )
 
@@ -108,6 +109,9 @@ func (s *ServeStats) Counts() ServeCounts {
 //
 // Serve closes lis in any case, and returns Accept's error, as it is, if that ended it.
 func (cfg *ServeConfig) Serve(ctx context.Context, lis net.Listener, server *rpc.Server, newCodec func(io.ReadWriteCloser) rpc.ServerCodec) error {
+	if rescue.IsNil(lis) {
+		return errors.New("rpcx: Serve is given no listener")
+	}
 	if cfg.MaxConns < 0 {
 		return errors.Join(fmt.Errorf("rpcx: ServeConfig.MaxConns is %d; want a positive number, or 0 for any number", cfg.MaxConns), lis.Close())
 	}

@@ -168,3 +168,15 @@ func TestServeRefusesANegativeMaxConns(t *testing.T) {
 	_, err = lis.Accept()
 	require.ErrorIs(t, err, net.ErrClosed, "it closes its listener in any case")
 }
+
+// Without a listener there is nothing to serve. The server and the codec have defaults.
+func TestServeWithoutAListener(t *testing.T) {
+	for name, lis := range map[string]net.Listener{"nil": nil, "nil pointer": (*net.TCPListener)(nil)} {
+		require.EqualError(t, rpcx.Serve(t.Context(), lis, rpc.NewServer(), codec.NewGobServer), "rpcx: Serve is given no listener", name)
+	}
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, rpcx.Serve(ctx, lis, nil, nil))
+}

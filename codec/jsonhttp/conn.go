@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"resilientrpc/codec"
@@ -41,6 +42,8 @@ type Conn struct {
 	client    *http.Client
 	idle      func() // closes the idle connections of the Conn's own transport
 	mayRewind bool   // see exchange.rewind
+
+	answered atomic.Bool // the server has sent an HTTP response
 
 	ends  chan end
 	slots chan struct{} // one for each request in flight
@@ -82,7 +85,8 @@ func NewConn(cfg Config) (*Conn, error) {
 }
 
 // Write starts a POST for each line of p. It keeps a line without a newline until the
-// newline is written. It does not block: each request has a goroutine.
+// newline is written. It does not block: each request has a goroutine. It returns an error
+// for what is no JSON.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,6 +94,10 @@ func (c *Conn) Write(p []byte) (int, error) {
 		return 0, context.Cause(c.ctx)
 	}
 	c.partial = append(c.partial, p...)
+	if err := foreign(c.partial); err != nil {
+		c.partial = nil
+		return 0, err
+	}
 	if bytes.IndexByte(p, '\n') < 0 {
 		return len(p), nil
 	}
@@ -186,7 +194,12 @@ func (c *Conn) LocalAddr() net.Addr { return addr("") }
 // RemoteAddr implements net.Conn. The address is the URL without user, password and query,
 // which may be secret.
 func (c *Conn) RemoteAddr() net.Addr {
-	return addr((&url.URL{Scheme: c.url.Scheme, Host: c.url.Host, Path: c.url.Path}).String())
+	return addr(publicURL(c.url))
+}
+
+// publicURL is a URL without what may be secret.
+func publicURL(u *url.URL) string {
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 type addr string

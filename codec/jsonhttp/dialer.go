@@ -18,9 +18,9 @@ import (
 //	client, err := d.Dial("tcp", "calc-1:8443,calc-2:8443")
 //
 // The dialed address, with or without a port, replaces the host of cfg.URL, which may be
-// empty. Configure TLS by cfg.Client, and leave the fields TLSConfig and HTTPPath of
-// rpcx.Dialer unset. A Conn connects at its first request, so the function returns an error
-// only if cfg is invalid or the network is not TCP. It may be called concurrently.
+// empty. Configure TLS by cfg.Client: with TLSConfig or HTTPPath of rpcx.Dialer, or without
+// its Codec, dialing fails. A Conn connects at its first request, so the function returns an
+// error only if cfg is invalid or the network is not TCP. It may be called concurrently.
 func Dialer(cfg Config) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(_ context.Context, network, address string) (net.Conn, error) {
 		if !strings.HasPrefix(network, "tcp") {

@@ -108,6 +108,7 @@ func (x *exchange) post() ([]byte, *codec.ExchangeError) {
 	if err != nil { // from CheckRedirect; the body is closed
 		return nil, x.badResponse(response, nil, nil)
 	}
+	x.conn.answered.Store(true)
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, x.conn.cfg.MaxFrame+1))
 	return x.judge(response, body, err)
@@ -151,7 +152,7 @@ func (x *exchange) judge(response *http.Response, body []byte, readErr error) ([
 
 // noReply returns the error of an exchange without a complete response.
 func (x *exchange) noReply(err error) *codec.ExchangeError {
-	return &codec.ExchangeError{Seq: x.seq, NotRun: x.withdraw(), Err: fmt.Errorf("jsonhttp: %w", withoutURL(err))}
+	return &codec.ExchangeError{Seq: x.seq, NotRun: x.withdraw(), Err: x.conn.explained(err)}
 }
 
 // invalidReply returns the error of an exchange whose reply cannot be decoded.
@@ -162,7 +163,7 @@ func (x *exchange) invalidReply(err error) *codec.ExchangeError {
 // badResponse returns the error of an exchange whose response is no reply. failure is the
 // JSON-RPC error in the response, or nil.
 func (x *exchange) badResponse(response *http.Response, body []byte, failure error) *codec.ExchangeError {
-	status := newStatusError(response, body, failure)
+	status := newStatusError(x.conn.url, response, body, failure)
 	return &codec.ExchangeError{
 		Seq: x.seq, NotRun: x.withdraw() || status.notRun(response.Header), Answer: status.answer(),
 		RetryAfter: status.RetryAfter, Err: status,

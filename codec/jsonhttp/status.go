@@ -3,6 +3,7 @@ package jsonhttp
 import (
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -35,26 +36,34 @@ type StatusError struct {
 	Body       string        // the first KiB of the body
 	RetryAfter time.Duration // from the Retry-After header; 0 if absent or 0
 	Location   string        // the Location header; empty if absent
+	URL        string        // the URL that has answered, without user, password and query
 
 	hasRetryAfter bool  // Retry-After is present
 	failure       error // the error object in the body
 }
 
-func newStatusError(r *http.Response, body []byte, failure error) *StatusError {
+// newStatusError is the error of a response to a POST to target.
+func newStatusError(target *url.URL, r *http.Response, body []byte, failure error) *StatusError {
+	if r.Request != nil { // it may have been redirected
+		target = r.Request.URL
+	}
 	e := &StatusError{
 		Code: r.StatusCode, Status: r.Status, Body: string(body[:min(len(body), maxPiece)]),
-		Location: r.Header.Get("Location"), failure: failure,
+		Location: r.Header.Get("Location"), URL: publicURL(target), failure: failure,
 	}
 	e.RetryAfter, e.hasRetryAfter = retryAfter(r.Header)
 	return e
 }
 
-// Error returns the status, Location, RetryAfter, and the JSON-RPC error or the beginning of
-// the body.
+// Error returns the status, the URL if that may be wrong, Location, RetryAfter, and the
+// JSON-RPC error or the beginning of the body.
 func (e *StatusError) Error() string {
 	text := "jsonhttp: the server answered " + e.Status
 	if e.Code < 300 {
 		text = "jsonhttp: the server's answer is no JSON-RPC reply (" + e.Status + ")"
+	}
+	if e.Code < 300 || e.Code == http.StatusNotFound || e.Code == http.StatusMethodNotAllowed || e.Code == http.StatusGone {
+		text += " at " + e.URL + " (check Config.URL)"
 	}
 	if e.Location != "" {
 		text += ", location " + strconv.Quote(e.Location)

@@ -79,7 +79,7 @@ func TestStatus(t *testing.T) {
 			status(404, "", "not found"),
 			codec.ExchangeError{NotRun: true, Answer: codec.Rejected},
 			jsonhttp.StatusError{Code: 404, Body: "not found"},
-			"jsonhttp: the server answered 404 Not Found: not found",
+			"jsonhttp: the server answered 404 Not Found at URL (check Config.URL): not found",
 		},
 		"413": {
 			status(413, "", ""),
@@ -151,27 +151,28 @@ func TestStatus(t *testing.T) {
 			status(204, "", ""),
 			codec.ExchangeError{Answer: codec.Failed},
 			jsonhttp.StatusError{Code: 204},
-			"jsonhttp: the server's answer is no JSON-RPC reply (204 No Content)",
+			"jsonhttp: the server's answer is no JSON-RPC reply (204 No Content) at URL (check Config.URL)",
 		},
 		"a page": {
 			status(200, "Content-Type: text/html; charset=utf-8", "<html>\x1b\xff"),
 			codec.ExchangeError{Answer: codec.Failed},
 			jsonhttp.StatusError{Code: 200, Body: "<html>\x1b\xff"},
-			"jsonhttp: the server's answer is no JSON-RPC reply (200 OK): <html>\uFFFD",
+			"jsonhttp: the server's answer is no JSON-RPC reply (200 OK) at URL (check Config.URL): <html>\uFFFD",
 		},
 		"JSON but no reply": {
 			status(200, "", `{"hello":1}`),
 			codec.ExchangeError{Answer: codec.Failed},
 			jsonhttp.StatusError{Code: 200, Body: `{"hello":1}`},
-			`jsonhttp: the server's answer is no JSON-RPC reply (200 OK): {"hello":1}`,
+			`jsonhttp: the server's answer is no JSON-RPC reply (200 OK) at URL (check Config.URL): {"hello":1}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, _ := start(t, test.answer, jsonhttp.Config{})
+			c, url := start(t, test.answer, jsonhttp.Config{})
 			end := fails(t, c, 0, "A.B")
 			var got *jsonhttp.StatusError
 			require.ErrorAs(t, end, &got)
-			require.EqualError(t, end, test.text)
+			require.EqualError(t, end, strings.Replace(test.text, "URL", url, 1))
+			require.Equal(t, url, strings.TrimSuffix(got.URL, "/"))
 			test.want.Err = end.Err
 			require.Equal(t, test.want, *end)
 			require.Equal(t, []any{test.status.Code, test.status.Body, test.status.RetryAfter, test.status.Location}, []any{got.Code, got.Body, got.RetryAfter, got.Location})
@@ -297,16 +298,15 @@ func TestStaleConnection(t *testing.T) {
 // TestRedirectToNoListener: a redirected request has not run. If the new address cannot be
 // connected to, the request was not sent.
 func TestRedirectToNoListener(t *testing.T) {
-	var dials atomic.Int64
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if dials.Add(1) > 1 {
-			return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("refused")}
-		}
-		var d net.Dialer
-		return d.DialContext(ctx, network, addr)
-	}}
 	for key, notRun := range map[string]bool{"X-Key": true, "Idempotency-Key": false} { // with which net/http sends it again unasked
-		dials.Store(0)
+		var dials atomic.Int64 // net/http may dial once more in the background
+		transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if dials.Add(1) > 1 {
+				return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("refused")}
+			}
+			var d net.Dialer
+			return d.DialContext(ctx, network, addr)
+		}}
 		c, _ := start(t, status(307, "Location: /there", ""), jsonhttp.Config{Header: http.Header{key: {"1"}}, Client: &http.Client{Transport: transport}})
 		require.Equal(t, notRun, fails(t, c, 1, "A.B").NotRun)
 	}

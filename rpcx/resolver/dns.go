@@ -89,12 +89,16 @@ type dnsResolver struct {
 
 // newDNS returns a resolver without its name and port.
 func newDNS(scheme, network, name, server string) (*dnsResolver, error) {
+	form := "srv:///name"
+	if scheme == "dns" {
+		form = "dns:///host:port"
+	}
 	r := &dnsResolver{url: scheme + "://" + server + "/" + name, family: "ip", server: server, dial: new(net.Dialer).DialContext, refresh: make(refreshRequests, 1)}
 	switch {
 	case strings.HasPrefix(network, "unix"):
 		return nil, fmt.Errorf("rpcx: the address %q is for TCP, not for the network %q", r.url, network)
 	case name == "" || strings.Contains(name, "/"):
-		return nil, fmt.Errorf("rpcx: the address %q does not have one name after the server; write %s:///name", r.url, scheme)
+		return nil, fmt.Errorf("rpcx: the address %q does not have one name after the server; write %s", r.url, form)
 	case strings.HasSuffix(network, "4"):
 		r.family = "ip4"
 	case strings.HasSuffix(network, "6"):

@@ -45,12 +45,12 @@ func TestDNSAndSRVMalformed(t *testing.T) {
 		make                func(network, name, server string) (Refresher, error)
 		network, name, want string
 	}{
-		{DNS, "tcp", "", "write dns:///name"},
+		{DNS, "tcp", "", "write dns:///host:port"},
 		{DNS, "tcp", "calc.internal", "write dns:///host:port"},
 		{DNS, "tcp", "calc.internal:", "write dns:///host:port"},
 		{DNS, "tcp", ":1234", "write dns:///host:port"},
 		{DNS, "tcp", "calc:0", `the address "dns:///calc:0" has the port "0"; want a number from 1 to 65535`},
-		{DNS, "tcp", "a/b:1", "write dns:///name"},
+		{DNS, "tcp", "a/b:1", "write dns:///host:port"},
 		{DNS, "unix", "calc:1234", `the address "dns:///calc:1234" is for TCP, not for the network "unix"`},
 		{SRV, "tcp", "", "write srv:///name"},
 		{SRV, "tcp", "_rpc._tcp.calc:1234", "has a port; leave it out"},

@@ -15,6 +15,13 @@ func Split(network string, addresses []string) ([]resolver.Endpoint, error) {
 	var out []resolver.Endpoint
 	paths := isUnix(network)
 	for _, list := range addresses {
+		switch {
+		case strings.TrimSpace(list) != "":
+		case paths:
+			return nil, errors.New("rpcx: the address is empty; write the path of a socket")
+		default:
+			return nil, errors.New("rpcx: the address is empty; write host:port")
+		}
 		entries := []string{list}
 		if !paths {
 			entries = strings.Split(list, ",")
@@ -23,7 +30,7 @@ func Split(network string, addresses []string) ([]resolver.Endpoint, error) {
 			if !paths {
 				a = strings.TrimSpace(a)
 			}
-			if a == "" && (len(addresses) > 1 || list != "") {
+			if a == "" {
 				return nil, fmt.Errorf("rpcx: the address list %q has an empty entry; remove the stray comma", list)
 			}
 			out = append(out, resolver.Endpoint{Address: a})
@@ -46,6 +53,8 @@ func Check(network string, set []resolver.Endpoint, netDial bool) error {
 		canonical, err := hostport.Canonical(network, e.Address)
 		switch {
 		case err == nil:
+		case netDial && strings.Contains(e.Address, "://"):
+			return listedURL(e.Address)
 		case netDial:
 			return fmt.Errorf("rpcx: %w", err)
 		default:

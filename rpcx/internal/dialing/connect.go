@@ -46,7 +46,7 @@ func (o *Options) Connect(ctx context.Context, network, address, host string) (c
 	}()
 	conn, err = o.NetDial(ctx, network, address)
 	if err != nil {
-		return nil, err
+		return nil, mismatch.Path(network, address, err)
 	}
 	if rescue.IsNil(conn) {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: &rescue.Error{Field: function, Fault: "returned neither a connection nor an error"}}
@@ -100,14 +100,14 @@ func (o *Options) tlsConfig(address, host string) *tls.Config {
 func (o *Options) handshake(ctx context.Context, conn net.Conn) error {
 	if t, ok := conn.(*tls.Conn); ok {
 		if err := t.HandshakeContext(ctx); err != nil {
-			return mismatch.Handshake(err)
+			return mismatch.Handshake(mismatch.Late(ctx, "TLS handshake", err))
 		}
 	}
 	if o.HTTPPath == "" {
 		return nil
 	}
 	if _, err := io.WriteString(conn, "CONNECT "+o.HTTPPath+" HTTP/1.0\n"+mismatch.UserAgent+"\n"); err != nil {
-		return mismatch.Connect(o.HTTPPath, 0, nil, err)
+		return mismatch.Connect(o.HTTPPath, 0, nil, mismatch.Late(ctx, "answer to CONNECT", err))
 	}
 	in := bufio.NewReader(conn)
 	in.Peek(1)                                   //nolint:errcheck // reading the response returns it
@@ -117,7 +117,7 @@ func (o *Options) handshake(ctx context.Context, conn net.Conn) error {
 	}
 	resp, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
 	if err != nil {
-		return mismatch.Connect(o.HTTPPath, 0, received, err)
+		return mismatch.Connect(o.HTTPPath, 0, received, mismatch.Late(ctx, "answer to CONNECT", err))
 	}
 	if resp.Status != "200 Connected to Go RPC" {
 		return mismatch.Connect(o.HTTPPath, resp.StatusCode, received, errors.New("unexpected HTTP response: "+resp.Status))

@@ -22,22 +22,47 @@ func Resolver(network, address string) (resolver.Resolver, error) {
 	if !ok {
 		return nil, nil //nolint:nilnil // said above
 	}
+	if strings.Contains(rest, "://") || scheme != "file" && !isUnix(network) && strings.Contains(address, ",") {
+		return nil, listedURL(address)
+	}
 	u, err := url.Parse(address)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("rpcx: the address is no URL: %w", err)
+	case u.Scheme != "dns" && u.Scheme != "srv" && u.Scheme != "file":
+		return nil, unknownScheme(network, u)
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, fmt.Errorf("rpcx: the address %q has more than a scheme, a host and a path; escape @, ? and # in them as %%40, %%3F and %%23", address)
 	}
-	switch name := strings.TrimPrefix(u.Path, "/"); scheme {
+	switch name := strings.TrimPrefix(u.Path, "/"); u.Scheme {
 	case "dns":
 		return resolver.DNS(network, name, u.Host)
 	case "srv":
 		return resolver.SRV(network, name, u.Host)
-	case "file":
-		return fileResolver(network, u)
 	}
-	return nil, fmt.Errorf("rpcx: the address %q has the unknown scheme %q; use dns, srv or file, or the plain %q", address, scheme, rest)
+	return fileResolver(network, u)
+}
+
+// unknownScheme is the error of an address with a scheme that stands for no resolver.
+func unknownScheme(network string, u *url.URL) error {
+	http := u.Scheme == "http" || u.Scheme == "https"
+	plain := "a plain host:port"
+	switch {
+	case isUnix(network):
+		plain = fmt.Sprintf("the plain path %q", u.Host+u.Path)
+	case u.Port() != "" && (http || strings.Trim(u.Path, "/") == ""): // else it names no server
+		plain = fmt.Sprintf("the plain %q", u.Host)
+	}
+	if http {
+		return fmt.Errorf("rpcx: the address %q is a URL of HTTP; use %s: for JSON-RPC over HTTP see package codec/jsonhttp; "+
+			"for net/rpc over HTTP use DialHTTPPath or Dialer.HTTPPath", u.Redacted(), plain)
+	}
+	return fmt.Errorf("rpcx: the address %q has the unknown scheme %q; use dns, srv or file, or %s", u.Redacted(), u.Scheme, plain)
+}
+
+// listedURL is the error of a list that has a URL in it.
+func listedURL(address string) error {
+	return fmt.Errorf("rpcx: the address %q has a URL in a list; dial a URL alone, or list addresses of the form host:port", address)
 }
 
 func fileResolver(network string, u *url.URL) (resolver.Resolver, error) {

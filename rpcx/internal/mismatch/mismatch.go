@@ -19,12 +19,21 @@ type Error struct {
 	// Seen says that bytes from the peer prove the explanation. Otherwise the peer has
 	// sent nothing, and the explanation is only possible.
 	Seen bool
+	// Instead says that the explanation replaces the text of the failure, which is that of a
+	// decoder that was given another protocol.
+	Instead bool
 	// Err is the failure.
 	Err error
 }
 
-// Error returns the text of the failure and the explanation.
-func (e *Error) Error() string { return e.Err.Error() + "; " + e.Explanation }
+// Error returns the text of the failure, unless the explanation replaces it, and the
+// explanation.
+func (e *Error) Error() string {
+	if e.Instead {
+		return e.Explanation
+	}
+	return e.Err.Error() + "; " + e.Explanation
+}
 
 // Unwrap returns the failure.
 func (e *Error) Unwrap() error { return e.Err }

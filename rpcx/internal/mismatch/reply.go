@@ -16,7 +16,7 @@ type Client struct {
 // replied on another connection. Then only received bytes count, not a closed connection.
 func (c Client) Lost(err error, known bool) error {
 	if text := c.received(); text != "" {
-		return &Error{Explanation: text, Seen: true, Err: err}
+		return &Error{Explanation: text, Seen: true, Instead: true, Err: err}
 	}
 	if len(c.Received) == 0 && !known && hungUp(err) {
 		if text := c.closed(); text != "" {
@@ -65,11 +65,12 @@ func (c Client) closed() string {
 	if c.Inner {
 		tls = ""
 	}
+	const proxy = ", and so does a proxy without a server behind it"
 	switch self := protocolOf(c.Sent); {
 	case self == gob:
-		return "the peer has never answered: a JSON-RPC server (set Dialer.Codec)" + tls + " ends the connection like that when it is sent gob"
+		return "the peer has never answered: a JSON-RPC server (set Dialer.Codec)" + tls + " ends the connection like that when it is sent gob" + proxy
 	case self.isJSON():
-		return "the peer has never answered: a gob server (leave Dialer.Codec nil)" + tls + " ends the connection like that when it is sent JSON"
+		return "the peer has never answered: a gob server (leave Dialer.Codec nil)" + tls + " ends the connection like that when it is sent JSON" + proxy
 	}
 	return ""
 }

@@ -132,7 +132,11 @@ func (s *serving) drain() error {
 		<-done // only clients were slow to close
 		return nil
 	}
-	return fmt.Errorf("rpcx: %d requests still ran %v after the serving was to stop; their connections are closed", running, s.cfg.StopTimeout)
+	requests, connections := "requests", "their connections are"
+	if running == 1 {
+		requests, connections = "request", "its connection is"
+	}
+	return fmt.Errorf("rpcx: %d %s still ran %v after the serving was to stop; %s closed", running, requests, s.cfg.StopTimeout, connections)
 }
 
 // all returns the connections, for what must not be done under the lock.

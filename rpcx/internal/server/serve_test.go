@@ -150,7 +150,7 @@ func TestServeStopsInTime(t *testing.T) {
 		time.Sleep(time.Second)
 		cancel()
 		begin := time.Now()
-		require.ErrorContains(t, <-ended, "1 requests still ran 3s after")
+		require.ErrorContains(t, <-ended, "rpcx: 1 request still ran 3s after the serving was to stop; its connection is closed")
 		require.Equal(t, 3*time.Second, time.Since(begin))
 		require.Error(t, (<-call.Done).Error)
 		c.Close()

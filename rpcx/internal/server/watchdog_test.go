@@ -203,7 +203,7 @@ func TestStopWhileTheReadingIsKept(t *testing.T) {
 		<-v.began
 		cancel()
 		begin := time.Now()
-		require.ErrorContains(t, <-ended, "1 requests still ran 3s after")
+		require.ErrorContains(t, <-ended, "rpcx: 1 request still ran 3s after the serving was to stop; its connection is closed")
 		require.LessOrEqual(t, time.Since(begin), 3*time.Second)
 		require.Error(t, (<-call.Done).Error)
 		v.open <- struct{}{}
