@@ -307,7 +307,11 @@ func TestRedirectToNoListener(t *testing.T) {
 			var d net.Dialer
 			return d.DialContext(ctx, network, addr)
 		}}
-		c, _ := start(t, status(307, "Location: /there", ""), jsonhttp.Config{Header: http.Header{key: {"1"}}, Client: &http.Client{Transport: transport}})
+		redirect := status(307, "Location: /there", "")
+		c, _ := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body) //nolint:errcheck // the end of the request was sent, or it is certain that it was not
+			redirect.ServeHTTP(w, r)
+		}), jsonhttp.Config{Header: http.Header{key: {"1"}}, Client: &http.Client{Transport: transport}})
 		require.Equal(t, notRun, fails(t, c, 1, "A.B").NotRun)
 	}
 }
