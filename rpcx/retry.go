@@ -25,7 +25,7 @@ type Retry struct {
 	// does not. Zero means 3, or, if BackOff is set, as many as BackOff and the call's
 	// deadline allow, so that a call can outlast an outage; negative means 1. Before
 	// another attempt, a call that found no endpoint waits for the next probe, if that is due
-	// within half a second.
+	// within a second.
 	MaxAttempts int
 	// BackOff makes the policy of one call; policies are not safe for use by
 	// several. Nil means exponential with full jitter, at most 50 ms at first,
@@ -201,7 +201,7 @@ const leastWait = 5 * time.Millisecond
 // tried again, and a little for the ping: to ask before would be in vain.
 func untilProbe(err error) time.Duration {
 	var open *breaker.OpenError
-	if errors.As(err, &open) && open.RetryAfter <= worthWaiting {
+	if errors.As(err, &open) && open.RetryAfter <= worthProbing {
 		return open.RetryAfter + 20*time.Millisecond
 	}
 	return 0
@@ -215,9 +215,15 @@ func askedToWait(err error) time.Duration {
 	return 0
 }
 
-// worthWaiting is the longest time for which a call waits for an endpoint that is
-// away, or asks to be spared, before it fails.
-const worthWaiting = 500 * time.Millisecond
+const (
+	// worthProbing is the longest time for which a call waits for the next probe of an
+	// endpoint. While most endpoints are down, each is probed more often than that; so a
+	// replica that is back in time serves the call.
+	worthProbing = time.Second
+	// worthWaiting is the longest time that a server may ask a call to wait; beyond it, the
+	// call fails.
+	worthWaiting = 500 * time.Millisecond
+)
 
 // note keeps the last error that tells of a server, so that a later refusal of
 // our own does not hide it.

@@ -61,7 +61,7 @@ func (q *request) replyMeta() *codec.ResponseMeta {
 	if !q.answers {
 		return nil
 	}
-	q.said.Running = int(q.serving.running.Load())
+	q.said.Running = q.load()
 	at, last := q.began-q.first, q.clocked.Load()
 	if at-last >= int64(clockEvery) || last == 0 {
 		q.clocked.Store(at)

@@ -67,9 +67,12 @@ func (q *request) ReadRequestHeader(r *rpc.Request) error {
 	if q.refused != nil {
 		r.ServiceMethod = protocol.RefusedMethod
 	}
-	if q.method != codec.PingMethod {
+	switch {
+	case q.method != codec.PingMethod:
 		q.requests.Add(1)
 		q.calls.Add(1)
+	case q.refused == nil:
+		q.serving.pings.Add(1)
 	}
 	return nil
 }
@@ -108,7 +111,7 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 	case q.refused != nil:
 		r.Error = q.refused.Error()
 	case q.method == codec.PingMethod && r.Error != "":
-		r.Error, body = "", protocol.Health{Running: int(q.serving.running.Load()), Meta: q.metas != nil}
+		r.Error, body = "", protocol.Health{Running: q.load(), Meta: q.metas != nil}
 	}
 	q.trace.returned(r.Error)
 	q.answered = true
@@ -146,8 +149,21 @@ func (q *request) end() {
 		q.times.record(time.Duration(q.took))
 	}
 	if q.read && q.refused == nil {
+		if q.method == codec.PingMethod {
+			q.serving.pings.Add(-1)
+		}
 		q.done()
 	}
+}
+
+// load is how many requests run, this one included, without other pings: those of a client
+// are no load to another one.
+func (q *request) load() int {
+	running := q.serving.running.Load() - q.serving.pings.Load()
+	if q.method == codec.PingMethod {
+		running++
+	}
+	return int(max(running, 1))
 }
 
 // rescue answers a request whose method did not return. If it was the codec that

@@ -91,6 +91,7 @@ type serving struct {
 	log      *slog.Logger
 	wg       sync.WaitGroup
 	running  atomic.Int64  // requests that run now
+	pings    atomic.Int64  // of these, the pings
 	freed    chan struct{} // holds one; receives when a connection has ended
 	methods  methods
 	watchdog watchdog
