@@ -42,7 +42,7 @@ func RefusalOf(text string) *Refusal {
 
 // Health is Serve's reply to a ping, a call of codec.PingMethod.
 type Health struct {
-	Running int // requests running on the server, including the ping
+	Running int // requests running on the server, including this ping, but no other
 	// Meta says that the server supports metadata and cancellations; see
 	// codec.MetaClient.SetMetaSupport.
 	Meta bool
