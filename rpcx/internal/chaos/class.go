@@ -85,7 +85,7 @@ func kindOf(err error) string {
 		return "connection ended"
 	case errors.As(err, &frame):
 		return "oversized frame"
-	case strings.HasPrefix(err.Error(), "codec: malformed"): // it has no type, and its text says it
+	case strings.Contains(err.Error(), "codec: malformed"): // it has no type, and its text says it
 		return "malformed stream"
 	case errors.As(err, &decode):
 		return "undecodable reply"
