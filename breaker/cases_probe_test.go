@@ -141,7 +141,7 @@ func TestCase07HalfOpenStampede(t *testing.T) {
 		r := newRig(t, breaker.Config{Probes: probes})
 		r.Trip(r.now, time.Second, nil)
 		r.pass(time.Second)
-		if round%4 < 2 { // else nobody has noticed yet
+		if round%4 < 2 { // else the breaker has not been asked yet
 			r.is(breaker.HalfOpen)
 		}
 		var granted atomic.Int64

@@ -28,6 +28,8 @@ import (
 	"resilientrpc/rpcx/internal/leak"
 )
 
+// The sleeps of this file take virtual time: inFleet runs each test in a synctest bubble.
+
 // These tests are the rows of README.md's table of what changes with the import, in its
 // order. The client of net/rpc is beside ours wherever the row says something of it.
 

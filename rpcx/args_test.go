@@ -19,6 +19,8 @@ import (
 	"resilientrpc/rpcx"
 )
 
+// The sleeps of this file take virtual time: inFleet runs each test in a synctest bubble.
+
 // lateWays are the ways in which a call of Go can be sent after Go has returned, or again.
 // Each returns what is to happen then.
 var lateWays = map[string]struct {

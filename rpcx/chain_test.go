@@ -328,8 +328,8 @@ func TestServerBusyWithOthersIsSpared(t *testing.T) {
 	c, err := (&rpcx.Dialer{}).Dial("tcp", addr, other)
 	require.NoError(t, err)
 	defer c.Close()
-	for range 400 {
+	for range 2000 {
 		require.NoError(t, c.Call("Chained.Left", &Question{}, new(time.Duration)))
 	}
-	require.Less(t, state(t, c, addr).Picks, uint64(100), "of 400")
+	require.Less(t, state(t, c, addr).Picks, uint64(30), "of 2000; without its reports, some hundred")
 }

@@ -329,7 +329,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		<-call.Done
 		require.Equal(t, rpcx.ErrShutdown, call.Error)
 		require.Equal(t, rpcx.ErrShutdown, <-calls)
-		require.Zero(t, retries.Load(), "there is nobody to repeat it")
+		require.Zero(t, retries.Load(), "a closed client repeats nothing")
 		require.Equal(t, rpcx.ErrShutdown, c.Call("Bank.Where", struct{}{}, new(string)))
 		require.Equal(t, rpcx.ErrShutdown, c.Close())
 		for _, a := range f.addrs {

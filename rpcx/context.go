@@ -16,19 +16,19 @@ import (
 //		…
 //	}
 //
-// The context ends when nobody waits for the reply any more, and in any case when the method
-// returns. Its deadline is the caller's, and [context.Cause] says why else it has ended: the
-// caller has left, its connection is lost, or it still ran ServeConfig.StopTimeout after the
-// serving was to stop. It takes a Client of this package to send the deadline, and to
-// say that a caller has left; with other clients it is the loss of the connection that counts.
+// The context has the caller's deadline. It also ends when the caller cancels the call, when
+// the connection is lost, when the method still runs ServeConfig.StopTimeout after the serving
+// was to stop, and when the method returns; [context.Cause] says which. Only a Client of this
+// package sends deadlines and cancellations. With any other client, the context ends when the
+// connection is lost.
 //
 // A call that the method makes with the context belongs to the same chain as its
 // request. The hooks of ServeConfig.Trace may add to the context.
 //
 // ContextOf returns [context.Background] if args is not the argument of a method that runs in
-// [Serve], and if its type is not a pointer, or a pointer to a type without a size, such as
-// struct{}: then the argument does not tell one request from another. It also returns
-// Background once the method has returned. It may be called several times, and concurrently.
+// [Serve], or once that method has returned. It also does if args is not a pointer, or points
+// to a type without a size, such as struct{}: such an argument does not tell one request from
+// another. It may be called several times, and concurrently.
 func ContextOf(args any) context.Context { return internal.ContextOf(args) }
 
 // Trace is a W3C trace context: see [codec.Trace].

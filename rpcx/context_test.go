@@ -22,7 +22,7 @@ func (p *Enduring) Wait(args *int, _ *int) error {
 	ctx := rpcx.ContextOf(args)
 	<-ctx.Done()
 	p.causes <- context.Cause(ctx)
-	return errors.New("nobody waits")
+	return errors.New("the context has ended")
 }
 
 // With any client, a method learns that its caller's connection is lost.

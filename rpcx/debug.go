@@ -35,7 +35,7 @@ type DebugHandler struct {
 	// Clients are the clients to show, by the names to show them under. A closed one
 	// stays and is shown as closed; a nil one is left out.
 	Clients map[string]*Client
-	// Token, if not empty, allows changes to those who know it: a POST with the header
+	// Token, if not empty, allows changes: a POST with the header
 	// "Authorization: Bearer TOKEN", or with the form field token, and the fields
 	// client, endpoint and action: "trip" is [Client.Trip] for the duration in the field
 	// for, up to 24h, or 30s if there is none; "drain" is [Client.Drain], and "reset"

@@ -183,7 +183,7 @@
 //
 // [Client.Stats] is the present state, and [DebugHandler] a page that shows it and what
 // happened recently. [Client.Drain], [Client.Trip] and [Client.Reset] control an endpoint by
-// hand, and the page does for those who have its token. [ClientTrace] has a hook for everything that
+// hand; with its token, the page does, too. [ClientTrace] has a hook for everything that
 // happens, [ClientTrace.Join] lets several listen, and [Dialer].Logger gets what an
 // operator may want to know, with what repeats summed up. On a server, [ServerTrace] has hooks
 // for the requests that are run, and [ServeStats] counts the others. Two modules of their own

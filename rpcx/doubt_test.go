@@ -12,8 +12,8 @@ import (
 	"resilientrpc/rpcx"
 )
 
-// What waits in memory towards a peer that lives can leave when nobody waits for it
-// any more.
+// A request that waits in memory can still be sent after its caller has left, if the peer is
+// alive.
 func TestWhatMayStillLeaveIsInDoubt(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Heartbeat = -1

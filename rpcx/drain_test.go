@@ -94,8 +94,8 @@ func TestCloseBeatsCloseContext(t *testing.T) {
 	})
 }
 
-// Of several who close gracefully one does, and calls end as they would have, also
-// those that come at the very moment.
+// Of several concurrent CloseContext one closes the client. Calls end as they would have
+// without it, also those that begin at the same time.
 func TestCloseContextAmongCalls(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()

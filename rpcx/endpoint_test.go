@@ -96,7 +96,7 @@ func TestPublishDuringATransition(t *testing.T) {
 		e.breaker.Trip(now, 0, nil)
 		require.Equal(t, balancer.Down, e.node.State())
 		require.True(t, e.setSuspect(now.Add(time.Second), true))
-		require.Equal(t, balancer.Down, e.node.State(), "nobody has asked the breaker")
+		require.Equal(t, balancer.Down, e.node.State(), "the breaker has not been asked")
 		e.breaker.State(now.Add(time.Second))
 		require.Equal(t, balancer.Suspect, e.node.State(), "half-open, for calls to probe")
 	})

@@ -94,7 +94,7 @@ type Order struct {
 	Items  []string
 	Counts map[string][]int
 	Next   *Order
-	seen   func() // private, and nobody's business
+	seen   func() // private: not sent
 }
 
 func newOrder(takes time.Duration) *Order {

@@ -295,7 +295,7 @@ func (Flaky) Answer(n int, reply *int) error {
 
 // A call's answer, its deadline, the end of its connection and Close come at about
 // the same time, and the caller uses the reply's memory as soon as one of them has
-// won: the race detector sees who comes late.
+// won: the race detector finds a late write.
 func TestAsynchronousCallEndsOnce(t *testing.T) {
 	leak.Check(t)
 	lis, err := net.Listen("tcp", "127.0.0.1:0")

@@ -55,8 +55,8 @@ func idleHooks() *rpcx.ClientTrace {
 	}
 }
 
-// BenchmarkTrace is what hooks add to a call: those of nobody, of one who does
-// nothing, and of two.
+// BenchmarkTrace reports what hooks add to a call: no hooks, hooks that do nothing, and two
+// such sets joined.
 func BenchmarkTrace(b *testing.B) {
 	b.Run("nil", func(b *testing.B) { instant.Extra(b, &rpcx.ClientTrace{}) })
 	b.Run("idle", func(b *testing.B) { instant.Extra(b, idleHooks()) })

@@ -194,9 +194,9 @@ func TestOverloadBlamesNobody(t *testing.T) {
 	}
 }
 
-// Who is done and comes again at once finds somebody waiting, although nobody is
-// served at this moment.
-func TestNobodyPushesIn(t *testing.T) {
+// A caller whose call has ended, and that calls again at once, queues behind the calls that
+// wait, although there is room at this moment.
+func TestNewCallQueuesBehindThoseThatWait(t *testing.T) {
 	for name, limit := range map[string]rpcx.Dialer{"client": {MaxCalls: 1}, "endpoints": {MaxInFlight: 1}} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {

@@ -34,7 +34,7 @@ func TestMemoryTowardsAPeerThatDoesNotRead(t *testing.T) {
 		n.Stall("a:1")
 		args := strings.Repeat("x", 1<<20)
 		for range 100 {
-			go client.Call("Any.Thing", args, new(int)) //nolint:errcheck // nobody answers
+			go client.Call("Any.Thing", args, new(int)) //nolint:errcheck // the server does not answer
 		}
 		synctest.Wait()
 		w := client.endpoints()[0].pool.all()[0].Wire()

@@ -93,7 +93,7 @@ func TestHedgeWaitsForNoRoom(t *testing.T) {
 			inRace(t, 2, func(d *rpcx.Dialer) { d.MaxInFlight = 1; d.Hedge.Budget = 1; d.Retry.Budget = -1 }, func(t *testing.T, h *hedged) {
 				h.answersAfter("a:1", time.Second)
 				require.Equal(t, map[string]int{"b:1": 1}, where(t, h.Client, 1))
-				// The loser has its place, so that this one goes to b:1 and nobody is left.
+				// The loser is in flight at a:1, so this call goes to b:1, and no endpoint is left for a hedge.
 				h.answersAfter("b:1", 100*time.Millisecond)
 				require.NoError(t, way.call(h.Client, "Bank.Where", struct{}{}, new(string)))
 				require.EqualValues(t, 1, h.Stats().Hedges)

@@ -306,7 +306,7 @@ func TestGobRequestIsNetRPCs(t *testing.T) {
 		f.start("z:1")
 		c := f.dial()
 		defer c.Close()
-		c.Call("Bank.Deposit", Deposit{Amount: 5}, new(int)) //nolint:errcheck // nobody answers
+		c.Call("Bank.Deposit", Deposit{Amount: 5}, new(int)) //nolint:errcheck // the server does not answer
 		r := <-got
 		require.Equal(t, "Bank.Deposit", r.ServiceMethod)
 	})

@@ -262,8 +262,8 @@ func TestStandardClientOverAForeignCodec(t *testing.T) {
 	}
 }
 
-// Real sockets, many callers: net/rpc's client over ours costs nobody a reply, and ends
-// whenever it is closed.
+// Real sockets, many callers: net/rpc's client over ours loses no reply, and can be closed at
+// any time.
 func TestStandardClientIsClosedAtAnyTime(t *testing.T) {
 	leak.Check(t)
 	lis, err := net.Listen("tcp", "127.0.0.1:0")

@@ -98,8 +98,8 @@ func footprint() (uint64, int) {
 }
 
 // BenchmarkIdle reports what an endpoint costs while nothing is called, in memory and
-// goroutines: one that the client uses, connected to a kernel where nobody serves
-// it, and one outside of its subset.
+// goroutines: one that the client uses, connected to a listener that accepts nothing, and one
+// outside of its subset.
 func BenchmarkIdle(b *testing.B) {
 	b.Run("connected", func(b *testing.B) {
 		const n = 100

@@ -278,7 +278,7 @@ func TestJoinedHooks(t *testing.T) {
 		for j := range hook.Type().NumIn() {
 			args = append(args, reflect.Zero(hook.Type().In(j)))
 		}
-		require.PanicsWithValue(t, name, func() { hook.Call(args) }, "who guards it is to know")
+		require.PanicsWithValue(t, name, func() { hook.Call(args) }, "the guard around the joined hooks gets the panic")
 		require.Equal(t, []string{"first " + name, "second " + name}, story)
 		for _, one := range []*rpcx.ClientTrace{first.Join(nil), none.Join(first), first.Join(&rpcx.ClientTrace{})} {
 			require.Equal(t, reflect.ValueOf(first).Elem().Field(i).Pointer(), reflect.ValueOf(one).Elem().Field(i).Pointer(), name)

@@ -81,7 +81,7 @@ func TestInterruptedDemoReapsItsReplicas(t *testing.T) {
 	}
 }
 
-// Nobody is left to reap them then, but they end, the frozen one too.
+// The demo cannot reap its replicas when it is killed. They end all the same, the frozen one too.
 func TestReplicasOfKilledDemoEnd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 )
 
-// A plain client is what people write by hand over net/rpc: a connection for
-// each replica, turn by turn, and a new connection after an error. It has no
-// timeouts, no retries and no memory of failures.
+// A plain client is a usual hand-made client over net/rpc: one connection to each replica,
+// round robin, and a new connection after an error. It has no timeouts and no retries, and
+// does not remember failures.
 type plain struct {
 	dial  func(addr string) (*rpc.Client, error)
 	slots []*slot

@@ -191,7 +191,7 @@ func TestServerKilled(t *testing.T) {
 	s.kill()
 	w.fails("etcd killed", now, "etcd: resolve calc: ")
 	for len(w.deliveries) > 0 { // in more time than the TTL
-		require.Error(t, w.next("another failure", now).err, "nobody knows of another set")
+		require.Error(t, w.next("another failure", now).err, "etcd is down, so there is no other set")
 	}
 	now = time.Now()
 	s.start()

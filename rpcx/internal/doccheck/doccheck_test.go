@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -129,7 +130,7 @@ func TestDeadLinks(t *testing.T) {
 }
 
 func TestCommands(t *testing.T) {
-	if _, err := exec.LookPath("bash"); err != nil {
+	if _, err := exec.LookPath("bash"); err != nil && os.Getenv("CI") == "" { // the gate needs it
 		t.Skip("bash is not installed")
 	}
 	d := parsed(t, `
