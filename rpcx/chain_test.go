@@ -312,24 +312,3 @@ func TestRepeatedAttemptIsMarked(t *testing.T) {
 	require.Equal(t, int64(2), first.turn.Load())
 	require.Equal(t, int64(1), last.calls.Load(), "the second attempt is a retry")
 }
-
-// A server that is busy with the calls of others says so, and gets fewer.
-func TestServerBusyWithOthersIsSpared(t *testing.T) {
-	leak.Check(t)
-	busy, idle := newChained(nil), newChained(nil)
-	addr, other := serveChained(t, busy, nil), serveChained(t, idle, nil)
-	others, err := rpcx.Dial("tcp", addr)
-	require.NoError(t, err)
-	defer others.Close()
-	for range 30 {
-		others.Go("Chained.Wait", &Question{}, new(struct{}), nil)
-		<-busy.began
-	}
-	c, err := (&rpcx.Dialer{}).Dial("tcp", addr, other)
-	require.NoError(t, err)
-	defer c.Close()
-	for range 2000 {
-		require.NoError(t, c.Call("Chained.Left", &Question{}, new(time.Duration)))
-	}
-	require.Less(t, state(t, c, addr).Picks, uint64(30), "of 2000; without its reports, some hundred")
-}
