@@ -35,13 +35,13 @@ type endpoint struct {
 	// beside is the largest number of older requests that were unanswered while a ping was
 	// answered. A silence in which the peer owes no more than that is a bad sign; beyond it,
 	// the peer may be one that handles so many requests at a time.
-	beside      atomic.Int64
-	lookEarly   atomic.Bool       // the prober is to look soon, or about to
-	running     atomic.Int64      // how many requests the server has said last that it runs, and one; 0 if it does not say
-	understands atomic.Bool       // metadata, as the server has said in its last answer to a ping
-	latencies   latency.Histogram // of successful attempts, since core.born
-	paces       latency.Paces     // likewise
-	judged      atomic.Uint64     // attempts whose end has told something of the endpoint
+	beside    atomic.Int64
+	lookEarly atomic.Bool       // the prober is to look soon, or about to
+	running   atomic.Int64      // how many requests the server has said last that it runs, and one; 0 if it does not say
+	takesMeta atomic.Bool       // metadata, as the server has said in its last answer to a ping
+	latencies latency.Histogram // of successful attempts, since core.born
+	paces     latency.Paces     // likewise
+	judged    atomic.Uint64     // attempts whose end has told something of the endpoint
 
 	understood atomic.Bool // it has answered, and so speaks the client's protocol
 
@@ -159,8 +159,8 @@ func (e *endpoint) adopt(l *poolSlot, c *conn) {
 		e.detector.Forget(time.Now())
 	}
 	e.last.Store(c)
-	if e.understands.Load() {
-		c.Understands()
+	if e.takesMeta.Load() {
+		c.EnableMeta()
 	}
 	e.client.whole.Store(c.Whole())
 	if e.left.Load() {
@@ -195,7 +195,7 @@ func (e *endpoint) drop(c *conn) {
 func (e *endpoint) lost(c *conn, cause error) {
 	if e.pool.remove(c) {
 		e.detector.Forget(time.Now())
-		e.understands.Store(false) // it may be another server that comes back
+		e.takesMeta.Store(false) // it may be another server that comes back
 	}
 	if c.scout.Load() {
 		return

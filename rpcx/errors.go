@@ -61,11 +61,11 @@ func (s Sent) String() string {
 // [Client.Call] and [Client.Go] return what net/rpc would, for programs that compare
 // errors by == or by type: an error of the connection, of a dial, or of a codec comes as
 // it was made, such as io.ErrUnexpectedEOF, a *net.OpError, or the gob package's error of
-// an argument. Only an error that net/rpc has no counterpart of is a *CallError from them,
-// too: of a deadline, of this package's refusals and verdicts, of a dial that failed for
-// want of something on this side, of an exchange over HTTP, and of a peer that has sent
-// something of another protocol. A program that wants to know more, of each failure whether the call
-// may have run, calls CallContext with context.Background() in place of Call.
+// an argument. An error that net/rpc does not know is a *CallError from them, too: a deadline,
+// a refusal or a conviction by this package, a dial that failed because this side lacked
+// something, an exchange over HTTP that failed, and bytes of another protocol. To learn of
+// each failure whether the call may have run, call CallContext with context.Background() in
+// place of Call.
 type CallError struct {
 	Method   string // the service method that was called
 	Endpoint string // where the last attempt went; empty if there was none
@@ -233,7 +233,7 @@ type unavailableError struct {
 }
 
 func (e *unavailableError) Error() string {
-	text := "rpcx: none of %d endpoints is available"
+	text := fmt.Sprintf("rpcx: none of %d endpoints is available", e.used)
 	switch {
 	case e.used == 0 && e.resolver != nil:
 		return "rpcx: no endpoint is known: " + errtext.Bare(e.resolver)
@@ -241,8 +241,6 @@ func (e *unavailableError) Error() string {
 		return "rpcx: no endpoint is known yet"
 	case e.used == 1:
 		text = "rpcx: the only endpoint is not available"
-	default:
-		text = fmt.Sprintf(text, e.used)
 	}
 	if e.open == nil {
 		return text

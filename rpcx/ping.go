@@ -155,13 +155,13 @@ func (e *endpoint) heardHealth(c *conn, said *protocol.Health) {
 	if said.Running > 0 {
 		e.node.Report(time.Now(), said.Running-1) // without the ping
 	}
-	e.understands.Store(said.Meta)
+	e.takesMeta.Store(said.Meta)
 	if !said.Meta {
 		return
 	}
-	c.Understands()
+	c.EnableMeta()
 	for _, other := range e.pool.all() {
-		other.Understands()
+		other.EnableMeta()
 	}
 }
 

@@ -82,8 +82,8 @@ func (c *Conn) Metadata() codec.MetaSupport {
 	return c.meta.codec.MetaSupport()
 }
 
-// Understands says that the server has announced that it understands metadata.
-func (c *Conn) Understands() {
+// EnableMeta says that the server has announced that it understands metadata.
+func (c *Conn) EnableMeta() {
 	if c.meta.codec != nil {
 		c.meta.codec.SetMetaSupport(true)
 	}
