@@ -258,11 +258,10 @@ func TestStrings(t *testing.T) {
 		breaker.Failure.String()+" "+breaker.Ignored.String()+" "+breaker.Outcome(9).String())
 }
 
-// Hasten: a caller with few endpoints may probe after Config.OpenFor, however long the
-// interval is.
+// Hasten: a caller that knows more may probe earlier, however long the interval is.
 func TestHasten(t *testing.T) {
 	r := newRig(t, breaker.Config{Rand: func() float64 { return .999 }})
-	r.Hasten(r.now)
+	r.Hasten(r.now, 0)
 	r.is(breaker.Closed)
 	r.Trip(r.now, 0, nil)
 	for range 4 { // grown to five seconds
@@ -271,20 +270,36 @@ func TestHasten(t *testing.T) {
 	}
 	for range 3 {
 		require.Greater(t, r.Stats(r.now).RetryAfter, 4*time.Second)
-		r.pass(time.Second - 1)
-		r.Hasten(r.now)
+		before := r.Stats(r.now)
+		r.pass(time.Second)
+		r.Hasten(r.now, 6*time.Second) // never longer
+		require.Equal(t, before.RetryAfter-time.Second, r.Stats(r.now).RetryAfter)
+		r.Hasten(r.now, 1500*time.Millisecond)
+		after := r.Stats(r.now)
+		require.Equal(t, 500*time.Millisecond, after.RetryAfter)
+		after.RetryAfter = before.RetryAfter
+		require.Equal(t, before, after, "nothing else has changed")
+		r.pass(500*time.Millisecond - 1)
 		r.is(breaker.Open)
 		r.pass(1)
-		r.Hasten(r.now)
 		r.is(breaker.HalfOpen)
 		r.call(1, breaker.Failure) // it goes on growing from there
 	}
+	r.Hasten(r.now, -time.Second) // it is over at once
+	r.is(breaker.HalfOpen)
+	require.Equal(t, r.now, r.Stats(r.now).Since)
+	r.call(1, breaker.Failure)
+	r.pass(time.Second)
+	r.Hasten(r.now, 700*time.Millisecond) // it would have been over
+	r.is(breaker.HalfOpen)
+	require.Equal(t, r.now.Add(-300*time.Millisecond), r.Stats(r.now).Since)
+	r.call(1, breaker.Failure)
 	r.Trip(r.now, time.Minute, nil)
 	r.pass(50 * time.Second)
-	r.Hasten(r.now)
+	r.Hasten(r.now, time.Second)
 	r.is(breaker.Open)
 	r.ForceOpen(r.now, nil)
 	r.pass(time.Hour)
-	r.Hasten(r.now)
+	r.Hasten(r.now, 0)
 	r.is(breaker.ForcedOpen)
 }

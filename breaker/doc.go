@@ -11,7 +11,7 @@
 //
 //	from               event                                     to
 //	Closed             a rule opens the breaker; Trip            Open
-//	Open               the open interval ends; Hasten            HalfOpen
+//	Open               the open interval ends                    HalfOpen
 //	HalfOpen           Config.Probes probes have succeeded       Closed
 //	HalfOpen           a probe failed or was slow; Trip          Open, for longer
 //	HalfOpen           all permits taken, ProbeTimeout is over   HalfOpen, new permits
@@ -50,6 +50,7 @@
 // open interval is twice as long as the one before, up to Config.MaxOpenFor. Intervals
 // have jitter, so that clients do not probe in step. The interval falls back to
 // Config.OpenFor when a call succeeds at least Config.Window after the breaker closed.
+// A caller that knows when a probe is worthwhile shortens an interval with Hasten.
 //
 // # Time
 //

@@ -23,8 +23,8 @@ type OpenError struct {
 	State State
 	// RetryAfter is the time until the breaker may admit a call: the rest of the open
 	// interval or, in HalfOpen, the time until the probes' permits time out. It may be
-	// too long by 1/256 or 1 ms, whichever is less, and too short only if
-	// Breaker.Hasten ends the interval. It is 0 in ForcedOpen, which has no end.
+	// too long by 1/256 or 1 ms, whichever is less, and by more if Breaker.Hasten
+	// shortens the interval later. It is 0 in ForcedOpen, which has no end.
 	RetryAfter time.Duration
 	// Cause is why the breaker opened: the rule that was met, with the text of the
 	// last failure, or the cause passed to Trip or ForceOpen.

@@ -16,7 +16,8 @@ type Event struct {
 	At time.Time
 	// Cause is why the breaker opened. It is nil if To is Closed or Disabled.
 	Cause error
-	// OpenFor is the length of the open interval if To is Open, else 0.
+	// OpenFor is the length of the open interval if To is Open, else 0. Breaker.Hasten may
+	// shorten the interval later.
 	OpenFor time.Duration
 }
 

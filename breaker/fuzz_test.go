@@ -128,9 +128,10 @@ func (p *pair) step(op, arg int) {
 		case 2, 3, 4:
 			p.Reset(p.now)
 			p.m.set(breaker.Closed)
-		case 5, 6:
-			p.Hasten(p.now)
-			p.m.hasten()
+		case 5, 6, 7:
+			d := time.Duration(arg-6) * 40 * time.Millisecond
+			p.Hasten(p.now, d)
+			p.m.hasten(d)
 		default:
 			p.pass(p.Stats(p.now).RetryAfter) // to the moment it may change
 		}

@@ -154,10 +154,11 @@ func (m *model) done(p *modelPermit, o breaker.Outcome) {
 	}
 }
 
-func (m *model) hasten() {
+func (m *model) hasten(d time.Duration) {
 	m.advance()
-	if m.state == breaker.Open && !m.given && m.age() >= m.cfg.OpenFor {
-		m.enter(breaker.HalfOpen, m.now)
+	if m.state == breaker.Open && !m.given {
+		m.openFor = min(m.openFor, max(0, d))
+		m.advance()
 	}
 }
 

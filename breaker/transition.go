@@ -116,13 +116,21 @@ func (b *Breaker) Trip(now time.Time, d time.Duration, cause error) {
 	}
 }
 
-// Hasten ends the open interval if it has lasted for Config.OpenFor or longer. It is for
-// a caller with few other endpoints, which should probe more often. It does not end an
-// interval that Trip set by d, and does nothing in other states.
-func (b *Breaker) Hasten(now time.Time) {
-	e, age := b.at(now)
-	if e.state == Open && !e.byTrip && age >= b.cfg.OpenFor {
-		b.move(e, b.follow(e, HalfOpen, now))
+// Hasten shortens the open interval to d, counted from its beginning. It is for a caller
+// that knows more than the breaker of when to probe. It never extends an interval, does not
+// change one that Trip set by d, and does nothing in other states.
+func (b *Breaker) Hasten(now time.Time, d time.Duration) {
+	for {
+		e, _ := b.at(now)
+		if e.state != Open || e.byTrip || d >= e.openFor {
+			return
+		}
+		next := b.follow(e, Open, e.start)
+		next.cause, next.openFor = e.cause, max(0, d)
+		if b.move(e, next) {
+			b.at(now) // the interval may be over
+			return
+		}
 	}
 }
 

@@ -93,7 +93,10 @@ type Dialer struct {
 	// Hedge lets a call of an idempotent method try a second endpoint when the first
 	// takes long. Nil means off.
 	Hedge *Hedge
-	// Breaker configures the circuit breaker of each endpoint. Its OnChange
+	// Breaker configures the circuit breaker of each endpoint. OpenFor and MaxOpenFor are
+	// upper bounds where there are pings: an endpoint without a connection, and one that is
+	// silent, is probed again after a fifth of the time that it has been away, which is 0.25 s
+	// or more, and 1 s or less if its host answers or refuses. Its OnChange
 	// must be nil: use Trace.BreakerChanged. So must its Classify, which judges the errors
 	// of functions: use Classify.
 	Breaker breaker.Config

@@ -49,6 +49,7 @@ type prober struct {
 	side     poolSlot     // of scouts; it has no connection
 	refused  bool         // the last scout was refused: the peer takes no further connections
 
+	outage     outage
 	trying     bool       // a trial is under way
 	trials     chan trial // to this prober
 	tryAfter   time.Time  // a local fault kept the last one from being made
@@ -139,11 +140,7 @@ func (p *prober) excuse(now time.Time, fault detector.Fault) {
 func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	at := p.next
 	at = p.introduce(ctx, now, p.checkScout(ctx, now, at))
-	s := p.breaker.Stats(now)
-	if s.State == breaker.Open && p.pings && !p.forgotten() && (isRefused(s.Cause) || p.client.mostlyDown(now)) {
-		p.breaker.Hasten(now)
-		s = p.breaker.Stats(now)
-	}
+	s := p.hasten(now, p.breaker.Stats(now))
 	switch s.State {
 	case breaker.Open:
 		at = now.Add(s.RetryAfter)

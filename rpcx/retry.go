@@ -25,7 +25,7 @@ type Retry struct {
 	// does not. Zero means 3, or, if BackOff is set, as many as BackOff and the call's
 	// deadline allow, so that a call can outlast an outage; negative means 1. Before
 	// another attempt, a call that found no endpoint waits for the next probe, if that is due
-	// within a second.
+	// within half a second.
 	MaxAttempts int
 	// BackOff makes the policy of one call; policies are not safe for use by
 	// several. Nil means exponential with full jitter, at most 50 ms at first,
@@ -217,9 +217,9 @@ func askedToWait(err error) time.Duration {
 
 const (
 	// worthProbing is the longest time for which a call waits for the next probe of an
-	// endpoint. While most endpoints are down, each is probed more often than that; so a
-	// replica that is back in time serves the call.
-	worthProbing = time.Second
+	// endpoint. In the first seconds of an outage, each is probed more often than that; so a
+	// replica that is back in time serves the call. Later, a call fails fast.
+	worthProbing = 500 * time.Millisecond
 	// worthWaiting is the longest time that a server may ask a call to wait; beyond it, the
 	// call fails.
 	worthWaiting = 500 * time.Millisecond

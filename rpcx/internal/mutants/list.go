@@ -10,6 +10,7 @@ type mutant struct {
 const (
 	outcome   = "rpcx/outcome.go"
 	retry     = "rpcx/retry.go"
+	away      = "rpcx/outage.go"
 	call      = "rpcx/call.go"
 	conn      = "rpcx/conn.go"
 	attempt   = "rpcx/attempt.go"
@@ -40,6 +41,12 @@ const (
 )
 
 var mutants = []mutant{
+	// When an endpoint that is away is probed.
+	{"the pause is less than a quarter of the time away", away, "pauseShare = 5", "pauseShare = 1"},
+	{"the pause is bounded where the host answers", away, "pause = min(pause, longPause)", "pause = max(pause, longPause)"},
+	{"what returns for a short time is still away", away, "|| s.DownSince.Sub(o.closed) >= s.Window", "|| true"},
+	{"clients draw their pauses", away, "longest/2 + rand.N(longest/2)", "longest + 0*rand.N(longest)"},
+	{"an endpoint that answers, and fails, is left to the breaker", away, "case connected && p.unanswered == 0 && !few:", "case false:"},
 	// What may be repeated.
 	{"a closed client repeats nothing", call, "if errors.Is(err, ErrShutdown) || cl.client.closed() {", "if false {"},
 	{"a method's own error is not repeated", outcome, "breaker.Success, balancer.AppError, never, false},\n\t// Dialer.Classify", "breaker.Success, balancer.AppError, ifIdempotent, false},\n\t// Dialer.Classify"},
