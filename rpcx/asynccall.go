@@ -153,11 +153,11 @@ func (a *asyncCall) send(now time.Time, ticket balancer.Ticket, err error) {
 	go a.sendLater(try)
 }
 
-// sendHedged sends the attempt, and another one if it takes long, unless there is to be
-// no hedge or something has to be waited for.
+// sendHedged sends the attempt, and another one if it takes long or its endpoint becomes
+// suspect, unless there is to be no hedge or something has to be waited for.
 func (a *asyncCall) sendHedged(try *attempt) bool {
 	delay := a.hedgeAfter()
-	if delay == 0 {
+	if delay == 0 && (!a.mayHedge() || try.endpoint.alarm.context() == nil) {
 		return false
 	}
 	x := &race{call: &a.call, ctx: a.ctx, delay: delay, deadline: a.deadline, done: a.conclude}

@@ -196,21 +196,29 @@ func (cl *call) exchangeHedged(ctx context.Context, now time.Time, a *attempt) r
 			return res
 		}
 	}
-	return cl.client.conclude(a, cl.exchange(now, a))
+	res, suspected := cl.exchange(now, a)
+	if suspected {
+		return cl.outrun(ctx, a)
+	}
+	return cl.client.conclude(a, res)
 }
 
-// exchange sends an attempt and waits for its end.
-func (cl *call) exchange(now time.Time, a *attempt) result {
+// exchange sends an attempt and waits for its end, or, if the call may be hedged, until the
+// endpoint becomes suspect.
+func (cl *call) exchange(now time.Time, a *attempt) (res result, suspected bool) {
 	c, now, err := a.endpoint.connection(a.ctx, now)
 	switch {
 	case err != nil:
-		return unconnected(err)
+		return unconnected(err), false
 	case !cl.pay():
-		return result{end: turnedAway, err: errSpent}
+		return result{end: turnedAway, err: errSpent}, false
 	case cl.notify:
-		return c.result(c.Notify(a.ctx, &a.Exchange))
+		return c.result(c.Notify(a.ctx, &a.Exchange)), false
 	}
-	return c.ask(a.ctx, now, &a.Exchange)
+	a.conn, a.Begun = c, now
+	a.Deadline, _ = a.ctx.Deadline()
+	out, suspected := c.Watch(a.ctx, &a.Exchange, cl.alarmOf(a))
+	return c.result(out), suspected
 }
 
 // conclude reports the result of an attempt to breaker, balancer, throttle and trace, and

@@ -263,6 +263,9 @@ func (c *core) newEndpoint(rep *replica, n *balancer.Node) *endpoint {
 	cfg.OnChange = e.breakerChanged
 	e.breaker, _ = breaker.New(cfg)
 	e.detector, _ = detector.New(c.dialer.Detector)
+	if e.pings {
+		e.alarm.arm()
+	}
 	e.detector.Expect(c.born) // its silence is what is owed, and that is nothing yet
 	e.detector.Forget(c.born)
 	return e

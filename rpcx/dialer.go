@@ -91,7 +91,7 @@ type Dialer struct {
 	// Retry says how often and when calls are tried again.
 	Retry Retry
 	// Hedge lets a call of an idempotent method try a second endpoint when the first
-	// takes long. Nil means off.
+	// takes long. Nil means that it does so only when the first becomes suspect.
 	Hedge *Hedge
 	// Breaker configures the circuit breaker of each endpoint. OpenFor and MaxOpenFor are
 	// upper bounds where there are pings: an endpoint without a connection, and one that is

@@ -157,6 +157,10 @@
 // overload worse. The attempt that comes late is not cut, since its server would go
 // on all the same; breaker and balancer learn from it as from any other.
 //
+// In any case, with a Hedge or not, a call of an idempotent method that waits on an endpoint
+// that becomes suspect is sent to another one at once. So a frozen server costs such a call
+// 1.5 to 1.9 s, and not the 2.5 s until it is convicted; with a DetectionTime of 1 s, 0.4 s.
+//
 // # Errors
 //
 // An error of the method is a [ServerError], or a [*codec.Error] where JSON-RPC

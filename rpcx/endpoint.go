@@ -53,6 +53,8 @@ type endpoint struct {
 	round  uint64    // the last one in which it was in use
 	unused time.Time // since when it has not been; zero while it is
 
+	alarm alarm // rings when suspect is set
+
 	mu      sync.Mutex    // protects following, and the order in which the balancer learns
 	gate    breaker.State // as of the breaker's last event
 	suspect bool
@@ -280,10 +282,19 @@ func (e *endpoint) setSuspect(now time.Time, suspect bool) bool {
 	changed := e.suspect != suspect
 	e.suspect = suspect
 	e.mu.Unlock()
-	if changed {
-		e.publish(now)
+	if !changed {
+		return false
 	}
-	return changed
+	e.publish(now)
+	if !suspect {
+		e.alarm.arm()
+		return true
+	}
+	e.alarm.ring()
+	for _, c := range e.pool.all() {
+		c.Disturb()
+	}
+	return true
 }
 
 // leave takes the endpoint out of service: calls in flight have their answers, and

@@ -8,7 +8,6 @@ import (
 	"resilientrpc/rpcx/internal/config"
 	"resilientrpc/rpcx/internal/latency"
 	"resilientrpc/rpcx/internal/retry"
-	"resilientrpc/rpcx/internal/transport"
 )
 
 // Hedge says when a call is sent to a second endpoint because the first one takes
@@ -16,6 +15,10 @@ import (
 // 2013). The call gets the answer that comes first; an error of the second attempt, of any
 // kind, counts only if the first one fails, too, or hedges would add the errors of one bad
 // replica to calls that are served by a good one. The zero value is the default.
+//
+// With and without a Hedge, a call that waits on an endpoint that becomes suspect goes to
+// another one at once, under the same conditions and charged to the same budgets. There the
+// attempt that loses is given up.
 //
 // Only calls of idempotent methods are hedged, at most once each: see
 // [MethodOptions].Hedge and [AsRetry] for those that are not. The second attempt goes
@@ -86,7 +89,7 @@ func (c *core) learn(a *attempt, at time.Time) {
 // hedgeAfter is how long the next attempt has before it is hedged, 0 if it is not.
 func (cl *call) hedgeAfter() time.Duration {
 	h := cl.client.hedger
-	if h == nil || !cl.options.hedge || cl.hedged || len(cl.client.balancer.Nodes()) < 2 || !transport.IsFresh(cl.reply) {
+	if h == nil || !cl.mayHedge() {
 		return 0
 	}
 	if h.delay > 0 {
@@ -119,13 +122,16 @@ func (cl *call) raced(ctx context.Context, a *attempt, delay time.Duration) (res
 	return res, true
 }
 
-// payHedge charges a hedge to both budgets, or to none.
+// payHedge charges a hedge to the budgets, or to none.
 func (c *core) payHedge() bool {
-	if !c.hedger.budget.Withdraw() {
+	h := c.hedger
+	if h != nil && !h.budget.Withdraw() {
 		return false
 	}
 	if !c.budget.Withdraw() {
-		c.hedger.budget.Refund()
+		if h != nil {
+			h.budget.Refund()
+		}
 		return false
 	}
 	return true
@@ -133,7 +139,9 @@ func (c *core) payHedge() bool {
 
 // refundHedge takes payHedge back: the hedge was not sent.
 func (c *core) refundHedge() {
-	c.hedger.budget.Refund()
+	if h := c.hedger; h != nil {
+		h.budget.Refund()
+	}
 	c.budget.Refund()
 }
 
@@ -147,7 +155,7 @@ func (cl *call) secondAttempt(ctx context.Context, first *balancer.Node) (*attem
 		return nil, nil
 	}
 	var c *conn
-	if e := ticket.Node().Value().(*replica).live.Load(); e != nil && ticket.Node() != first {
+	if e := ticket.Node().Value().(*replica).live.Load(); e != nil && ticket.Node() != first && ticket.Node().State() == balancer.Ready {
 		c = e.ready(now)
 	}
 	if c == nil {

@@ -45,9 +45,9 @@ type MethodOptions struct {
 	// Idempotent tells whether the methods do the same when run twice, so that
 	// they may be repeated. If it is left open, they are not.
 	Idempotent Choice
-	// Hedge tells whether calls of the methods may be hedged where the client
-	// hedges at all. No spares a server what is idempotent but expensive. A method that
-	// is not idempotent is never hedged.
+	// Hedge tells whether calls of the methods may be hedged: with Dialer.Hedge when they
+	// take long, and in any case when their endpoint becomes suspect. No spares a server
+	// what is idempotent but expensive. A method that is not idempotent is never hedged.
 	Hedge Choice
 	// Timeout takes the place of Dialer.CallTimeout, longer or shorter. Negative
 	// means no bound.

@@ -3,6 +3,7 @@
 package rpcx_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -43,4 +44,49 @@ func TestThawedProcess(t *testing.T) {
 	require.Eventually(t, func() bool { return c.Call("Vault.Peek", chaos.NewSlip(4), &reply) == nil },
 		10*time.Second, 20*time.Millisecond)
 	require.Equal(t, chaos.NewSlip(4), reply)
+}
+
+// A lone caller, which reads its own reply, leaves a frozen process as soon as that is suspect, and
+// the reply that comes late is not mistaken for another one.
+func TestCallsLeaveAFrozenProcess(t *testing.T) {
+	for name, call := range map[string]func(c *rpcx.Client, slip, reply *chaos.Slip) error{
+		"Call": func(c *rpcx.Client, slip, reply *chaos.Slip) error { return c.Call("Vault.Peek", *slip, reply) },
+		"CallContext": func(c *rpcx.Client, slip, reply *chaos.Slip) error {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			return c.CallContext(ctx, "Vault.Peek", *slip, reply)
+		},
+		"Go": func(c *rpcx.Client, slip, reply *chaos.Slip) error {
+			return (<-c.Go("Vault.Peek", *slip, reply, nil).Done).Error
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leak.Check(t)
+			a, b := chaos.StartServer(t, "127.0.0.1"), chaos.StartServer(t, "127.0.0.1")
+			d := rpcx.Dialer{Methods: idempotent("*")}
+			c, err := d.Dial("tcp", a.Addr, b.Addr)
+			require.NoError(t, err)
+			defer c.Close()
+			calls := uint64(0)
+			load := func(enough func() bool) {
+				for !enough() {
+					calls++
+					slip, reply := chaos.NewSlip(101*calls), chaos.Slip{} // it refuses others
+					require.NoError(t, call(c, &slip, &reply))
+					require.Equal(t, slip, reply)
+				}
+			}
+			load(func() bool { return calls > 1000 })
+			for _, frozen := range []*chaos.Server{a, b} { // a call may happen to be stuck on neither, but hardly so
+				before, began := c.Stats().HedgesWon, time.Now()
+				frozen.Freeze()
+				load(func() bool { return c.Stats().HedgesWon > before || time.Since(began) > 4*time.Second })
+				frozen.Thaw()
+				until := calls + 500
+				load(func() bool { return calls > until })
+			}
+			require.Positive(t, c.Stats().HedgesWon)
+			require.Zero(t, c.Stats().Retries, "no call waits until the endpoint is convicted")
+		})
+	}
 }

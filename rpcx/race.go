@@ -9,13 +9,13 @@ import (
 	"resilientrpc/balancer"
 )
 
-// race is an attempt and, if that takes long, its hedge. It owns both, and while it
+// race is an attempt and, if that takes long or its endpoint becomes suspect, its hedge. It owns both, and while it
 // lasts the call. It ends with the first answer, or when nothing is under way that
 // could bring one; an attempt that ends later reports for itself alone.
 type race struct {
 	call     *call
 	ctx      context.Context // of the call
-	delay    time.Duration   // until the hedge
+	delay    time.Duration   // until the hedge; 0 if only the alarm of the endpoint brings it
 	deadline time.Time       // zero if there is none
 	done     func(result)    // called once at the end, with no lock held
 
@@ -24,6 +24,7 @@ type race struct {
 
 	mu       sync.Mutex  // protects following
 	timer    *time.Timer // starts the hedge; nil while there is nothing to hedge
+	unwatch  func() bool // stops the wait for the alarm, which starts the hedge, too; likewise
 	runners  [2]runner   // the attempt and the hedge
 	begun    int         // of them
 	under    int         // those that have not ended
@@ -64,11 +65,21 @@ func (x *race) start(a *attempt) bool {
 	c.Release(&a.Exchange)
 	x.mu.Lock()
 	if x.under > 0 {
-		x.timer = time.AfterFunc(x.delay, x.hedge)
+		x.arm(c.ep)
 	}
 	x.mu.Unlock()
 	x.sent()
 	return true
+}
+
+// arm sees to the start of the hedge. The caller holds mu.
+func (x *race) arm(e *endpoint) {
+	if x.delay > 0 {
+		x.timer = time.AfterFunc(x.delay, x.hedge)
+	}
+	if ctx := e.alarm.context(); ctx != nil {
+		x.unwatch = context.AfterFunc(ctx, x.hedge)
+	}
 }
 
 // enter makes an attempt one of the race's.
@@ -102,11 +113,12 @@ func (x *race) sent() {
 	}
 }
 
-// hedge makes the second attempt, if the caller still waits for it and it can be paid.
+// hedge makes the second attempt, unless there is one, if the caller still waits for it and
+// it can be paid.
 func (x *race) hedge() {
 	x.mu.Lock()
-	x.sending = !x.ended && x.cause == nil
-	wanted := x.sending
+	wanted := !x.ended && x.cause == nil && !x.sending && x.begun == 1
+	x.sending = x.sending || wanted
 	x.mu.Unlock()
 	if !wanted {
 		return
@@ -218,6 +230,9 @@ func (x *race) isOver() bool {
 func (x *race) finish() {
 	if x.timer != nil {
 		x.timer.Stop()
+	}
+	if x.unwatch != nil {
+		x.unwatch()
 	}
 	if x.answered && x.res.end == replied {
 		reflect.ValueOf(x.call.reply).Elem().Set(reflect.ValueOf(x.winner.reply).Elem())

@@ -53,7 +53,8 @@ type ClientTrace struct {
 	// call waited. Wait is 0.
 	BudgetExhausted func(context.Context, RetryInfo)
 
-	// Hedge is called when a call that takes long has been sent to a second endpoint,
+	// Hedge is called when a call that takes long, or whose endpoint has become suspect, has
+	// been sent to a second endpoint,
 	// before that attempt ends. The hooks of its two attempts may run at the same time,
 	// and AttemptDone of the one that comes late after CallDone. A second attempt whose
 	// connection ends before it is sent is no hedge: AttemptDone alone tells of it.

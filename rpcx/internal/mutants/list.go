@@ -11,6 +11,8 @@ const (
 	outcome   = "rpcx/outcome.go"
 	retry     = "rpcx/retry.go"
 	away      = "rpcx/outage.go"
+	outrun    = "rpcx/outrun.go"
+	endpoint  = "rpcx/endpoint.go"
 	call      = "rpcx/call.go"
 	conn      = "rpcx/conn.go"
 	attempt   = "rpcx/attempt.go"
@@ -98,7 +100,9 @@ var mutants = []mutant{
 	{"the reader goes on while replies are owed", read, "if len(c.inflight) > 0 || c.prefetch.ReadAhead() || ", "if c.prefetch.ReadAhead() || "},
 	{"a caller that has read passes the token on", read, "case len(c.inflight) == 0 && !c.prefetch.ReadAhead():", "case true:"},
 	{"a caller whose context ends stops reading", read, "c.interrupted = true\n\t\tc.wire.ReadBy(past)\n", "c.interrupted = true\n"},
-	{"an interrupted read leaves the connection readable", read, "\tc.wire.ReadBy(time.Time{})\n\town", "\town"},
+	{"an interrupted read leaves the connection readable", read, "\t\tc.wire.ReadBy(time.Time{})\n\t}\n\town", "\t}\n\town"},
+	{"an alarm leaves the connection readable", read, "c.interrupted = false\n\t\tc.wire.ReadBy(time.Time{})\n\t}\n}", "c.interrupted = false\n\t}\n}"},
+	{"a caller that reads looks at its alarm", read, " && !(watched && x.alarmed())", ""},
 	{"a reply that cannot be told is not waited for behind", read, "if !certain {", "if false {"},
 	{"an idle connection is looked at before it is used", send, "if takes && c.peeks && c.reading == byNone && now.Sub(c.wire.LastRead()) >= peekAfter {", "if false {"},
 	{"an idle reader ends", read, "case !idle || c.state == closed:", "case !idle || c.state <= closed:"},
@@ -130,11 +134,15 @@ var mutants = []mutant{
 	{"a call is let go when its attempt is given up", attempt, "a.ctx, a.owner, a.conn, a.endpoint = nil, nil, nil, nil", "a.ctx, a.endpoint = nil, nil"},
 
 	// What may be hedged, and how two attempts race.
-	{"only what is idempotent is hedged", hedge, " || !cl.options.hedge", ""},
-	{"a call is hedged once", hedge, " || cl.hedged", ""},
-	{"a call whose reply holds something is not hedged", hedge, " || !transport.IsFresh(cl.reply)", ""},
+	{"only what is idempotent is hedged", outrun, "return cl.options.hedge && !cl", "return !cl"},
+	{"a call is hedged once", outrun, " && !cl.hedged", ""},
+	{"a call whose reply holds something is not hedged", outrun, " && transport.IsFresh(cl.reply)", " && cl.reply != nil && transport.IsFresh(new(int))"},
+	{"a call that reads its own reply is woken by the alarm", endpoint, "c.Disturb()", "_ = c"},
+	{"a hedge by suspicion is not sent to a suspect endpoint", hedge, " && ticket.Node().State() == balancer.Ready", ""},
+	{"the loser of a hedge by suspicion is given up", outrun, "p.abandon(context.Canceled) // before the reply is written", ""},
+	{"the second attempt of a hedge by suspicion may fail", outrun, "res.end == replied || i == 0 && !res.mayRepeat(true)", "true"},
 	{"a hedge goes to another endpoint", hedge, " && ticket.Node() != first", ""},
-	{"a hedge is paid for", hedge, "if !c.hedger.budget.Withdraw() {", "if false {"},
+	{"a hedge is paid for", hedge, "if h != nil && !h.budget.Withdraw() {", "if false {"},
 	{"a hedge is charged to retries, too", hedge, "if !c.budget.Withdraw() {", "if false {"},
 	{"a hedge that is not made costs nothing", race, "x.client.refundHedge()", "_ = 0"},
 	{"a hedge that was not sent costs nothing", race, "return false\n\t}\n\tx.posted()\n\tx.announce(", "return true\n\t}\n\tx.posted()\n\tx.announce("},

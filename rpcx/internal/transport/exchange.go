@@ -94,12 +94,13 @@ type Exchange struct {
 	state   atomic.Uint32
 	outcome Outcome // of the goroutine that moved state; valid once the end is announced
 	done    chan struct{}
-	met     atomic.Uint32 // of an exchange with an owner: its end, and its Release
-	timer   *time.Timer   // gives it up at its deadline; nil if it has none
-	reader  bool          // its caller holds the read token; guarded by Conn.mu
-	shared  bool          // it may still be referred to: it must not be used again
-	aside   reflect.Type  // of what a foreign codec decodes into; nil for Reply itself
-	raw     bool          // Reply is a codec.RawReply, which a foreign codec does not know
+	alarm   <-chan struct{} // see Conn.Watch; nil if nothing is watched
+	met     atomic.Uint32   // of an exchange with an owner: its end, and its Release
+	timer   *time.Timer     // gives it up at its deadline; nil if it has none
+	reader  bool            // its caller holds the read token; guarded by Conn.mu
+	shared  bool            // it may still be referred to: it must not be used again
+	aside   reflect.Type    // of what a foreign codec decodes into; nil for Reply itself
+	raw     bool            // Reply is a codec.RawReply, which a foreign codec does not know
 
 	seq       uint64 // guarded by Conn.mu, as the next three
 	issued    bool   // seq is valid: the codec was given the request

@@ -168,21 +168,24 @@ func (c *Conn) Tick(unused bool) {
 	c.active = false
 }
 
-// readOwn has the caller read replies until its own is among them.
-func (c *Conn) readOwn(ctx context.Context, x *Exchange) Outcome {
+// readOwn has the caller read replies until its own is among them, or its alarm is closed.
+func (c *Conn) readOwn(ctx context.Context, x *Exchange) (out Outcome, alarmed bool) {
 	returned := false
 	defer func() {
 		if !returned { // a decoder of the user's has panicked, or ended the goroutine
 			c.Fail(wire.ErrClosed)
 		}
 	}()
-	if ctx.Done() == nil {
+	if ctx.Done() == nil && x.alarm == nil {
 		c.readUntil(x)
 	} else {
-		c.readOrLeave(ctx, x)
+		alarmed = c.readOrLeave(ctx, x)
 	}
 	returned = true
-	return x.outcome
+	if alarmed {
+		return Outcome{}, true
+	}
+	return x.outcome, false
 }
 
 // readUntil reads until the exchange has ended.
@@ -208,10 +211,15 @@ const watchAfter = time.Millisecond
 
 // readOrLeave is readUntil for a caller that may leave while it waits for the network. What
 // it cannot tell to be its reply, or comes in many pieces, it leaves to the reader goroutine.
-func (c *Conn) readOrLeave(ctx context.Context, x *Exchange) {
-	c.wire.ReadBy(watchTime(ctx))
-	watched := false
-	for tries := mostPrefetches; x.state.Load() == pending && tries > 0; {
+// It reports whether the caller leaves because of its alarm.
+func (c *Conn) readOrLeave(ctx context.Context, x *Exchange) (alarmed bool) {
+	watched := ctx.Done() == nil
+	if watched {
+		c.mayLeave(x) // by Disturb alone
+	} else {
+		c.wire.ReadBy(watchTime(ctx))
+	}
+	for tries := mostPrefetches; x.state.Load() == pending && tries > 0 && !(watched && x.alarmed()); {
 		has, certain := c.prefetch.HasReply()
 		if !certain {
 			break // it may be there, or not: the reader goroutine may wait for it
@@ -229,7 +237,7 @@ func (c *Conn) readOrLeave(ctx context.Context, x *Exchange) {
 			tries = 0
 		case !watched && wire.IsTimeout(err):
 			watched = true
-			defer c.watch(ctx, x)()
+			defer c.watchContext(ctx, x)()
 		case !c.wasInterrupted(err):
 			c.Fail(readError(err))
 		}
@@ -237,12 +245,15 @@ func (c *Conn) readOrLeave(ctx context.Context, x *Exchange) {
 	if watched {
 		c.mayLeave(nil)
 	}
-	c.wire.ReadBy(time.Time{})
+	if ctx.Done() != nil {
+		c.wire.ReadBy(time.Time{})
+	}
 	own := x.state.Load() == answered // by this goroutine, while it holds the token
 	c.passOn()
 	if !own {
-		c.await(ctx, x)
+		_, alarmed = c.watch(ctx, x)
 	}
+	return alarmed
 }
 
 // watchTime is when a caller that has begun to read has its context watched.
@@ -254,8 +265,8 @@ func watchTime(ctx context.Context) time.Time {
 	return at
 }
 
-// watch has the end of a context interrupt the caller that reads.
-func (c *Conn) watch(ctx context.Context, x *Exchange) (stop func() bool) {
+// watchContext has the end of a context interrupt the caller that reads.
+func (c *Conn) watchContext(ctx context.Context, x *Exchange) (stop func() bool) {
 	c.wire.ReadBy(time.Time{})
 	c.mayLeave(x)
 	return context.AfterFunc(ctx, func() { c.interrupt(x) })
@@ -266,7 +277,11 @@ func (c *Conn) watch(ctx context.Context, x *Exchange) (stop func() bool) {
 func (c *Conn) mayLeave(x *Exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.leaver, c.interrupted = x, false
+	c.leaver = x
+	if c.interrupted {
+		c.interrupted = false
+		c.wire.ReadBy(time.Time{})
+	}
 }
 
 // interrupt ends the wait of the caller for the network, if it is at it.

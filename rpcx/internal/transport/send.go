@@ -35,25 +35,75 @@ func (c *Conn) Check(now time.Time) bool {
 
 // Do sends a request and waits for the end of the exchange, or of ctx.
 func (c *Conn) Do(ctx context.Context, x *Exchange) Outcome {
+	out, _ := c.Watch(ctx, x, nil)
+	return out
+}
+
+// Watch is Do for a caller that wants to know of an alarm, too. If alarm is closed before
+// the end, Watch may return true, and the exchange goes on: its end is waited for by Await, or
+// by Ended, and Abandon. Disturb must be called when an alarm is closed.
+func (c *Conn) Watch(ctx context.Context, x *Exchange, alarm <-chan struct{}) (out Outcome, alarmed bool) {
 	for {
 		if err := c.Room(ctx); err != nil {
-			return c.NotStarted(err)
+			return c.NotStarted(err), false
 		}
 		if c.wire == nil {
-			return c.doForeign(ctx, x)
+			return c.doForeign(ctx, x), false
 		}
 		x.prepare(c)
+		x.alarm = alarm
 		mayRead := ctx.Done() == nil || !c.cfg.Given // whose deadlines are its owner's
 		switch err := c.write(x, mayRead); {
 		case err == ErrNoRoom: //nolint:errorlint // it is never wrapped
 			continue
 		case err != nil:
-			return c.NotStarted(err)
+			return c.NotStarted(err), false
 		case x.reader:
 			return c.readOwn(ctx, x)
 		}
-		return c.await(ctx, x)
+		return c.watch(ctx, x)
 	}
+}
+
+// Await waits for the end of an exchange whose Watch has returned for an alarm, or of ctx.
+func (c *Conn) Await(ctx context.Context, x *Exchange) Outcome {
+	x.alarm = nil
+	return c.await(ctx, x)
+}
+
+// Disturb has a caller that reads its own reply look at its alarm.
+func (c *Conn) Disturb() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if x := c.leaver; x != nil && x.alarm != nil {
+		c.interrupted = true
+		c.wire.ReadBy(past)
+	}
+}
+
+// alarmed reports whether the alarm of an exchange is closed. It is its caller's to ask.
+func (x *Exchange) alarmed() bool {
+	select {
+	case <-x.alarm:
+		return true
+	default:
+		return false
+	}
+}
+
+// watch is await for a caller that wants to know of an alarm.
+func (c *Conn) watch(ctx context.Context, x *Exchange) (out Outcome, alarmed bool) {
+	if x.alarm == nil {
+		return c.await(ctx, x), false
+	}
+	select {
+	case <-x.done:
+	case <-ctx.Done():
+		c.Abandon(x, ctx.Err())
+	case <-x.alarm:
+		return Outcome{}, true
+	}
+	return x.outcome, false
 }
 
 // NotStarted is the outcome of an exchange that Start has not sent, with its error, or
@@ -80,7 +130,7 @@ func (c *Conn) await(ctx context.Context, x *Exchange) Outcome {
 	select {
 	case <-x.done:
 	case <-ctx.Done():
-		c.abandon(x, ctx.Err())
+		c.Abandon(x, ctx.Err())
 	}
 	return x.outcome
 }
@@ -267,9 +317,9 @@ func (c *Conn) hasRetired() bool {
 	return c.mute.Load()
 }
 
-// abandon gives an exchange up, unless it has ended. When it returns, the exchange has an
-// outcome.
-func (c *Conn) abandon(x *Exchange, cause error) {
+// Abandon gives an exchange up that has no owner, unless it has ended, and whose Ended was
+// not received from. When it returns, the exchange has an outcome.
+func (c *Conn) Abandon(x *Exchange, cause error) {
 	if !x.state.CompareAndSwap(pending, ended) {
 		<-x.done // the winner announces it soon
 		return
