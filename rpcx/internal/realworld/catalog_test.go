@@ -1,0 +1,5 @@
+//go:build unix
+
+package realworld
+
+import _ "resilientrpc/rpcx"
