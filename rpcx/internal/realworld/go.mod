@@ -3,6 +3,7 @@ module resilientrpc/rpcx/internal/realworld
 go 1.26.0
 
 require (
+	github.com/hashicorp/yamux v0.1.2
 	github.com/stretchr/testify v1.12.1
 	resilientrpc v0.0.0
 )

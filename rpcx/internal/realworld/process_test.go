@@ -157,3 +157,13 @@ func same(t *testing.T, want []string, run func(t *testing.T, variant string) []
 		})
 	}
 }
+
+// both runs a test with the two variants at the same time.
+func both(t *testing.T, run func(t *testing.T, variant string)) {
+	for _, variant := range variants {
+		t.Run(variant, func(t *testing.T) {
+			t.Parallel()
+			run(t, variant)
+		})
+	}
+}
