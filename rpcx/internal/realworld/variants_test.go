@@ -21,7 +21,7 @@ const (
 var variants = []string{stock, ours}
 
 // programs are the directories of the programs.
-var programs = []string{"plugin", "debugger", "daemon"}
+var programs = []string{"plugin", "catalog", "debugger", "daemon"}
 
 // swap is the change of import lines that the README asks for.
 var swap = strings.NewReplacer(
