@@ -51,6 +51,7 @@ func (s *stderr) String() string {
 // start runs a program, and kills it at the end of the test if it is there still.
 func start(t *testing.T, variant, name string, args ...string) *process {
 	t.Helper()
+	require.NoError(t, built())
 	p := &process{t: t, cmd: exec.Command(program(variant, name), args...), lines: make(chan string, 1<<16), ended: make(chan struct{})}
 	p.cmd.Stderr = &p.stderr
 	p.cmd.WaitDelay = time.Second // a child of it may hold its standard error
@@ -109,6 +110,11 @@ func (p *process) line() string {
 
 // lineWithin returns the next line, or false if there is none for so long.
 func (p *process) lineWithin(d time.Duration) (string, bool) {
+	select { // first, for a timer that has ended may be chosen before a line that is there
+	case line, ok := <-p.lines:
+		return line, ok
+	default:
+	}
 	select {
 	case line, ok := <-p.lines:
 		return line, ok
