@@ -61,9 +61,9 @@ func (c *cluster) start(i int) {
 	require.Equal(c.t, "ready", c.nodes[i].line())
 }
 
-func (c *cluster) client(kind string) *process {
+func (c *cluster) client(kind string, flags ...string) *process {
 	c.t.Helper()
-	return start(c.t, c.variant, "raft", kind, "-dir", c.dir)
+	return start(c.t, c.variant, "raft", append([]string{kind, "-dir", c.dir}, flags...)...)
 }
 
 // lead returns the number of the node that leads, as far as it is known.

@@ -132,13 +132,13 @@ func (h *history) suffer(c *cluster, f fault) {
 	h.t.Logf("%s: %d operations meanwhile; 50 more in %v", f.name, during, time.Since(healed))
 }
 
-// A leader that is frozen for good is replaced within a second. With net/rpc, its clients do not
-// learn of that.
+// A leader that is frozen for good is replaced within a second. With net/rpc, clients that set no
+// time limits do not learn of that.
 func TestRaftLeaderIsFrozen(t *testing.T) {
 	leak.Check(t)
 	both(t, func(t *testing.T, variant string) {
 		c := newCluster(t, variant)
-		h := &history{t: t, load: c.client("load")}
+		h := &history{t: t, load: c.client("load", "-wander=false")}
 		h.done(50)
 		c.nodes[c.lead()].signal(syscall.SIGSTOP)
 		time.Sleep(200 * time.Millisecond) // real time: what it has answered is on its way

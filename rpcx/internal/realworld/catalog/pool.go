@@ -56,8 +56,17 @@ func (p *pool) get() (*rpc.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rpc.NewClientWithCodec(msgpackrpc.NewCodecFromHandle(true, true, stream, handle)), nil
+	codec := msgpackrpc.NewCodecFromHandle(true, true, stream, handle)
+	return rpc.NewClientWithCodec(streamCodec{codec, stream}), nil
 }
+
+// streamCodec closes the stream in place of the codec, whose Close writes what its reader reads.
+type streamCodec struct {
+	rpc.ClientCodec
+	stream net.Conn
+}
+
+func (c streamCodec) Close() error { return c.stream.Close() }
 
 // connect makes the connection. The caller holds mu.
 func (p *pool) connect() error {

@@ -97,8 +97,8 @@ func (j *Jobs) find(id int) (*running, error) {
 
 func (j *Jobs) end(r *running, state string) {
 	r.cancel.Do(func() {
+		j.mu.Lock() // which Submit holds until there is a timer
 		r.timer.Stop()
-		j.mu.Lock()
 		r.job.State = state
 		j.mu.Unlock()
 		close(r.ended)

@@ -66,7 +66,7 @@ type Event struct {
 	Error        string        `json:",omitempty"`
 }
 
-// Of the workers, a third stays with the node that has answered last, and waits for its answers. The
+// Of the workers, a third, or without -wander all, stay with the node that has answered last, and wait for its answers. The
 // others begin each operation anywhere, and do not wait for long, so that they find a new
 // leader while an old one still believes to lead; of these, one half only reads.
 const (
@@ -77,7 +77,7 @@ const (
 )
 
 // load runs operations until the input ends, then reads all keys, and prints an Event for each.
-func load(c *client, in io.Reader) error {
+func load(c *client, in io.Reader, wander bool) error {
 	var (
 		begun  = time.Now()
 		wg     sync.WaitGroup
@@ -88,7 +88,7 @@ func load(c *client, in io.Reader) error {
 	run := func(worker int, op Op, at *int) (known bool) {
 		e := Event{Worker: worker, Op: op, Call: time.Since(begun)}
 		limit := forever
-		if worker%3 > 0 {
+		if wander && worker%3 > 0 {
 			*at, limit = rand.IntN(len(c.nodes)), patience
 		}
 		value, answered, err := c.do(op, *at, limit)
