@@ -65,8 +65,8 @@ func TestCatalog(t *testing.T) {
 
 // A client of NewClientWithCodec is given nothing but the codec, so that it cannot see its connection be
 // silent, and its agent hangs with the server, whatever the import. A Dialer has the
-// connection, and may have replicas: with it, no call fails, although these servers end
-// a connection behind a ping.
+// connection, and may have replicas: with it, no call fails or takes long, although these
+// servers end a connection behind a ping.
 func TestCatalogIsFrozen(t *testing.T) {
 	leak.Check(t)
 	var addrs []string
@@ -76,8 +76,10 @@ func TestCatalogIsFrozen(t *testing.T) {
 		servers, addrs = append(servers, s), append(addrs, s.line())
 	}
 	d := rpcx.Dialer{
-		Codec:   newPlainCodec,
-		Methods: map[string]rpcx.MethodOptions{"Catalog.List*": {Idempotent: rpcx.Yes}},
+		Codec:       newPlainCodec,
+		Methods:     map[string]rpcx.MethodOptions{"Catalog.List*": {Idempotent: rpcx.Yes}},
+		Hedge:       &rpcx.Hedge{Delay: 100 * time.Millisecond},
+		CallTimeout: 20 * time.Second,
 	}
 	client, err := d.Dial("tcp", addrs...)
 	require.NoError(t, err)
@@ -89,21 +91,23 @@ func TestCatalogIsFrozen(t *testing.T) {
 		require.Equal(t, "0 map[]", agent.ask("services"))
 		agents = append(agents, agent)
 	}
-	servers[0].signal(syscall.SIGSTOP)
+	servers[0].freeze()
 	for _, agent := range agents {
 		agent.say("services")
 	}
-	until(t, client, func(e rpcx.EndpointStats) bool { return e.Address != addrs[0] || e.Trips > 0 })
+	before := client.Stats().Endpoints
+	until(t, client, func(e rpcx.EndpointStats) bool { return e.Address != addrs[0] || e.Picks > before[0].Picks })
 	for _, agent := range agents {
-		_, answered := agent.lineWithin(0)
-		require.False(t, answered)
+		line, answered := agent.lineWithin(5 * time.Second)
+		require.False(t, answered, line)
 	}
 }
 
-// until makes calls, of which none may fail, until something holds for all endpoints.
+// until makes calls, of which none may fail, until something holds for all
+// endpoints.
 func until(t *testing.T, client *rpcx.Client, holds func(rpcx.EndpointStats) bool) {
 	t.Helper()
-	for begun := time.Now(); time.Since(begun) < 2*aWhile; time.Sleep(10 * time.Millisecond) { // real time: 100 calls a second
+	for begun := time.Now(); time.Since(begun) < aWhile; time.Sleep(10 * time.Millisecond) { // real time: 100 calls a second
 		var out struct{ Index uint64 }
 		require.NoError(t, client.Call("Catalog.ListServices", struct{}{}, &out))
 		endpoints := client.Stats().Endpoints

@@ -92,7 +92,7 @@ func TestDaemonIsFrozen(t *testing.T) {
 		require.Equal(t, "job 1", shell.line())
 		_, ended := shell.lineWithin(5 * time.Second)
 		require.False(t, ended, "a job that takes long is waited for")
-		d.signal(syscall.SIGSTOP)
+		d.freeze()
 		list := start(t, variant, "daemon", "-socket", socket, "list")
 		if variant == stock {
 			_, answered := list.lineWithin(10 * time.Second)

@@ -3,7 +3,6 @@
 package realworld
 
 import (
-	"syscall"
 	"testing"
 	"time"
 
@@ -77,7 +76,7 @@ func TestDebuggerIsFrozen(t *testing.T) {
 		require.Equal(t, "running", client.ask("loop"))
 		time.Sleep(8 * time.Second) // real time: three times as long as a silence may be
 		require.Equal(t, "running", client.ask("state"))
-		server.signal(syscall.SIGSTOP)
+		server.freeze()
 		client.say("state", "stopped")
 		first, answered := client.lineWithin(40 * time.Second)
 		require.Equal(t, variant == ours, answered, first)

@@ -3,6 +3,8 @@
 package realworld
 
 import (
+	"bytes"
+	"os/exec"
 	"strconv"
 	"syscall"
 	"testing"
@@ -61,6 +63,10 @@ func TestPluginIsFrozen(t *testing.T) {
 		require.Equal(t, "hello world", host.ask("expand hello $who"))
 		frozen := pid(t, host)
 		require.NoError(t, syscall.Kill(frozen, syscall.SIGSTOP))
+		require.Eventually(t, func() bool { // it is not ours to wait for
+			state, err := exec.Command("ps", "-o", "state=", "-p", strconv.Itoa(frozen)).Output()
+			return err == nil && bytes.HasPrefix(state, []byte("T"))
+		}, aWhile, 10*time.Millisecond)
 		host.say("expand hello $who")
 		line, answered := host.lineWithin(15 * time.Second)
 		if !answered { // it is the host's child still

@@ -16,8 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// aWhile is how long a test waits for what should happen at once.
-const aWhile = 30 * time.Second
+// aWhile is how long a test waits for what should happen soon. It is longer than the 30 s after
+// which a client gives up a silent peer of which it knows too little.
+const aWhile = time.Minute
 
 // A process is a program that a test runs and talks to line by line.
 type process struct {
@@ -91,6 +92,16 @@ func (p *process) follow(out io.Reader) {
 
 func (p *process) signal(s syscall.Signal) {
 	p.cmd.Process.Signal(s) //nolint:errcheck // it may have ended
+}
+
+// freeze stops the process, and returns once all its threads have stopped.
+func (p *process) freeze() {
+	p.t.Helper()
+	p.signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	_, err := syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
+	require.NoError(p.t, err)
+	require.True(p.t, status.Stopped(), "%v", status)
 }
 
 // say writes lines to the process.

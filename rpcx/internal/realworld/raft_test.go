@@ -34,7 +34,7 @@ type fault struct {
 
 var faults = []fault{
 	{"the leader is killed", func(c *cluster, l int) { c.kill(l) }, false},
-	{"the leader is frozen", func(c *cluster, l int) { c.nodes[l].signal(syscall.SIGSTOP) }, true},
+	{"the leader is frozen", func(c *cluster, l int) { c.nodes[l].freeze() }, true},
 	{"all are killed", func(c *cluster, _ int) { c.kill(0, 1, 2, 3, 4) }, true},
 	{"two others are killed", func(c *cluster, l int) { c.kill(other(l, 1), other(l, 2)) }, false},
 	{"all connections are cut", func(c *cluster, _ int) {
@@ -55,8 +55,8 @@ var faults = []fault{
 		}
 	}, false},
 	{"two others are frozen", func(c *cluster, l int) {
-		c.nodes[other(l, 3)].signal(syscall.SIGSTOP)
-		c.nodes[other(l, 4)].signal(syscall.SIGSTOP)
+		c.nodes[other(l, 3)].freeze()
+		c.nodes[other(l, 4)].freeze()
 	}, false},
 	{"the leader is behind a link that stalls, and another is killed", func(c *cluster, l int) {
 		c.isolate(stalled, l)
@@ -139,8 +139,10 @@ func TestRaftLeaderIsFrozen(t *testing.T) {
 	both(t, func(t *testing.T, variant string) {
 		c := newCluster(t, variant)
 		h := &history{t: t, load: c.client("load", "-wander=false")}
-		h.done(50)
-		c.nodes[c.lead()].signal(syscall.SIGSTOP)
+		h.done(200)
+		time.Sleep(2 * time.Second) // real time: by then the client knows that pings are answered
+		h.catchUp()
+		c.nodes[c.lead()].freeze()
 		time.Sleep(200 * time.Millisecond) // real time: what it has answered is on its way
 		h.catchUp()
 		if variant == ours {

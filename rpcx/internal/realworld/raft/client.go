@@ -66,9 +66,9 @@ type Event struct {
 	Error        string        `json:",omitempty"`
 }
 
-// Of the workers, a third, or without -wander all, stay with the node that has answered last, and wait for its answers. The
-// others begin each operation anywhere, and do not wait for long, so that they find a new
-// leader while an old one still believes to lead; of these, one half only reads.
+// Of the workers, a third stay with the node that has answered last, and wait for its answers. The
+// others wander: they begin each operation anywhere, and do not wait for long, so that they
+// find a new leader while an old one still believes to lead; of these, one half only reads.
 const (
 	workers  = 6
 	keys     = 16

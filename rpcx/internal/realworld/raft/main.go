@@ -25,7 +25,7 @@ func main() {
 	dir := flags.String("dir", ".", "where the sockets and the logs are")
 	id := flags.Int("id", 0, "the node's number")
 	n := flags.Int("n", 5, "the number of nodes")
-	wander := flags.Bool("wander", true, "whether some workers of load ask any node, and do not wait for long")
+	wander := flags.Bool("wander", true, "whether workers of load wander; else all stay")
 	flags.Parse(os.Args[2:]) //nolint:errcheck // it exits
 	var err error
 	switch os.Args[1] {
