@@ -14,11 +14,12 @@ const (
 )
 
 // handle is how both ends write msgpack.
-var handle = &codec.MsgpackHandle{
-	BasicHandle: codec.BasicHandle{DecodeOptions: codec.DecodeOptions{ // of what is decoded into an any
-		MapType:     reflect.TypeOf(map[string]any(nil)),
-		RawToString: true,
-	}},
+var handle = newHandle()
+
+func newHandle() *codec.MsgpackHandle {
+	h := new(codec.MsgpackHandle)
+	h.MapType, h.RawToString = reflect.TypeFor[map[string]any](), true // of what is decoded into an any
+	return h
 }
 
 // QueryOptions are part of each query.
