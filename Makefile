@@ -37,6 +37,10 @@ speed: ## compare rpcx with net/rpc, the server in a process of its own
 peers: ## compare rpcx with net/rpc, grpc-go, connect-go and others
 	cd rpcx/internal/peerbench && go run .
 
+.PHONY: long
+long: ## run whole programs under faults, and what else is too long for the gate
+	.ci/run long
+
 .PHONY: ci
 ci: ## run the whole gate, as it must pass before a change goes in
 	.ci/run

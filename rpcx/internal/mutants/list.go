@@ -125,6 +125,7 @@ var mutants = []mutant{
 	// How a connection ends.
 	{"the end of a connection ends its exchanges, whatever its reader does", transport, "\tc.abort()\n", ""},
 	{"what was given stays open", transport, "case !c.cfg.Given:", "case true:"},
+	{"a foreign codec is not closed while it reads", transport, "leaves := c.wire.Dismiss(); leaves && !c.whole", "leaves := c.wire.Dismiss(); leaves && false"},
 	{"a connection is not closed while it is written", ending, "\t\tw.writerLeaves()\n", ""},
 	{"a write that is stuck is ended by a deadline", ending, "if w.writeBy(past) {", "if false {"},
 	{"a connection that stays open is read no further", ending, "if w.bar() && !w.readBy(past) {", "if w.bar() {"},

@@ -97,6 +97,8 @@ type Conn struct {
 	interrupted bool          // its read deadline has passed
 	done        chan struct{} // closed when the connection has ended
 
+	readerDone chan struct{} // closed when the reader goroutine has ended, if it is the only reader; else nil
+
 	closing   sync.Once
 	closeDone chan struct{} // closed when the codec has been
 	closeErr  error         // what that returned; written before closeDone is closed
@@ -143,8 +145,11 @@ func (c *Conn) start(inner rpc.ClientCodec) {
 		c.prefetch, c.peeks = inner.(codec.Prefetcher)
 	}
 	if !c.peeks {
-		c.reading = byReader
-		go c.read()
+		c.reading, c.readerDone = byReader, make(chan struct{})
+		go func() {
+			defer close(c.readerDone)
+			c.read()
+		}()
 	}
 }
 
@@ -287,8 +292,9 @@ func (c *Conn) CloseDone() <-chan struct{} { return c.closeDone }
 func (c *Conn) CloseErr() error { return c.closeErr }
 
 // closeCodec closes the codec when it writes nothing, or has not come to an end of that
-// within wire.LeaveWithin: then nothing else can free the writer. A panic is an error of
-// it: its owner could not recover in this goroutine.
+// within wire.LeaveWithin: then nothing else can free the writer. The same holds for a
+// foreign codec that reads: there are codecs whose Close and reader share a variable. A panic is
+// an error of the codec: its owner could not recover in this goroutine.
 func (c *Conn) closeCodec() {
 	defer close(c.closeDone)
 	defer func() {
@@ -298,7 +304,9 @@ func (c *Conn) closeCodec() {
 	}()
 	c.writerLeaves()
 	if c.wire != nil && !c.cfg.Given { // whose Close would return the reader's error
-		c.wire.Dismiss()
+		if leaves := c.wire.Dismiss(); leaves && !c.whole {
+			wire.EndsBy(time.Now().Add(wire.LeaveWithin), c.readerDone)
+		}
 	}
 	c.closeErr = c.codec.Close()
 }

@@ -76,14 +76,16 @@ func (w *Wire) writerLeaves() {
 }
 
 // Dismiss has the reader leave a connection that is over, and is not closed, or not
-// yet. The deadline of a write that has ended is lifted.
-func (w *Wire) Dismiss() {
+// yet. It reports whether the reader can: a read without deadlines cannot be ended. The
+// deadline of a write that has ended is lifted.
+func (w *Wire) Dismiss() (leaves bool) {
 	if w.resting() == nil {
 		w.writeBy(time.Time{})
 	}
 	if w.bar() && !w.readBy(past) {
 		w.reader.CompareAndSwap(readerLeaving, readerStuck)
 	}
+	return w.reader.Load() != readerStuck
 }
 
 // readerLeaves waits for a reader that was dismissed.
