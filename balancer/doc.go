@@ -29,10 +29,11 @@
 // The fleet is all nodes of the balancer.
 //
 //   - Latency is Finagle's peak EWMA of successful calls: it rises at once and falls over
-//     10 s. An idle node's latency drifts to the fleet's mean. While calls are in flight,
+//     10 s. It rises only as far as two calls in a row are slow, since one may be slow by
+//     chance. An idle node's latency drifts to the fleet's mean. While calls are in flight,
 //     it is at least the time since the node's last reply, so that a node that hangs is
-//     avoided before the first timeout. A latency within a factor of 1.75 of the fleet's
-//     counts as equal to it.
+//     avoided before the first timeout. A latency counts as equal to the fleet's if it is
+//     within a factor of 1.75 of it, or within a millisecond.
 //   - Excess errors are the node's error rate less the fleet's. So a failing node is
 //     avoided even if it fails fast (fasthttp#865), and if all nodes fail alike, their
 //     latencies still decide.

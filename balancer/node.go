@@ -15,6 +15,7 @@ type Node struct {
 	inflight  atomic.Int64
 	progress  atomic.Int64  // the time of its last reply, or of its first call in flight if later
 	latency   ewma          // peak EWMA of the nanoseconds of successful calls
+	doubt     ewma          // the last slow call, until the next call is not slow; see confirm
 	errors    ewma          // share of failed calls
 	appErrors ewma          // share of calls that ended with AppError
 	warming   atomic.Uint32 // the tick in which slow start began; 0 without slow start
@@ -27,7 +28,7 @@ type Node struct {
 	endpoint  atomic.Pointer[Endpoint]
 	removed   bool     // guarded by owner.mu
 	suspended bool     // Suspend has set it to Down; guarded by owner.mu
-	_         [22]byte // makes it 128 bytes, a multiple of a cache line
+	_         [14]byte // makes it 128 bytes, a multiple of a cache line
 }
 
 // NodeStats is a copy of a node's statistics.
@@ -35,8 +36,9 @@ type NodeStats struct {
 	State    State
 	Weight   int // at least 1
 	InFlight int
-	// Latency is the peak EWMA of successful calls. An idle node's latency drifts to
-	// the mean of all nodes. 0 means unknown.
+	// Latency is the peak EWMA of successful calls, without a slow call before and after
+	// which calls were faster. An idle node's latency drifts to the mean of all nodes. 0
+	// means unknown: the first two calls to a node make it known.
 	Latency time.Duration
 	// ErrorRate is the recent share of failed calls, from 0 to 1.
 	ErrorRate float64
@@ -111,9 +113,6 @@ const (
 	// all nodes, the first node to succeed would get every call until the others'
 	// error rates are exactly 0.
 	chance = 0.02
-	// alike is the factor within which two latencies count as equal. Otherwise most
-	// calls of an idle fleet would go to the node with the lowest few samples.
-	alike = 1.75
 	// appErrorPenalty and appErrorChance are the same for application errors.
 	// appErrorChance is larger than chance, because these errors often depend on the
 	// call.
@@ -146,21 +145,6 @@ func (n *Node) cost(t int64, fleet norm, inflight int64) float64 {
 		c *= n.suspect.factor()
 	}
 	return c
-}
-
-// level returns the latency of n, or the fleet's if the two are alike. It compares them
-// before the drift, too: a latency that is alike before the drift is alike after it, so
-// in a healthy fleet the drift need not be computed.
-func (n *Node) level(tick uint32, fleet norm) float64 {
-	v, _ := unpack(n.latency.word.Load())
-	if v == 0 || v < fleet.latency*alike && v*alike > fleet.latency {
-		return max(fleet.latency, 1)
-	}
-	v = n.latency.at(tick, latencyRate, fleet.latency)
-	if v < fleet.latency*alike && v*alike > fleet.latency {
-		return fleet.latency
-	}
-	return v
 }
 
 // score returns the load of n, of which less is better, and n's cost. The load is the cost
@@ -228,27 +212,24 @@ func (n *Node) atLimit(limit int64) bool { return limit > 0 && n.inflight.Load()
 // end undoes begin and updates the statistics by the outcome.
 func (n *Node) end(start, t int64, o Outcome) {
 	n.inflight.Add(-1)
-	fleet := &n.owner.fleet
 	if n.owner.total {
-		fleet.total.Add(-1)
+		n.owner.fleet.total.Add(-1)
 	}
 	took, tick := float64(max(t-start, 1)), tickOf(t)
 	switch o {
 	case Success:
 		n.live(t)
-		n.latency.peak(took, tick)
-		latency, _ := unpack(n.latency.word.Load())
-		fleet.latency.follow(latency, tick)
+		n.answered(start, took, tick)
 		n.count(0, tick)
 		n.countAppError(0, tick)
 	case AppError:
 		n.live(t)
-		n.latency.raise(took, fleet.norm().latency, tick)
+		n.raise(start, took, tick)
 		n.countAppError(1, tick)
 	case Failure:
 		n.count(1, tick)
 	case Canceled:
-		n.latency.raise(took, fleet.norm().latency, tick)
+		n.raise(start, took, tick)
 	}
 }
 
@@ -296,6 +277,7 @@ func (n *Node) live(t int64) {
 func (n *Node) renew(t int64) {
 	fleet, tick := n.owner.fleet.norm(), tickOf(t)
 	n.latency.clear()
+	n.doubt.clear()
 	if fleet.latency > 0 {
 		n.latency.set(fleet.latency, tick)
 	}
