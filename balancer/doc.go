@@ -45,8 +45,8 @@
 //
 // A call that was not sent changes nothing, and a canceled one can only raise the
 // latency. If even nodes with an average error rate fail calls, the fleet is overloaded
-// and needs all its capacity: then excess errors count by their square, and are
-// forgotten sooner.
+// and needs all its capacity: then excess errors count by their fourth power, and
+// are forgotten sooner.
 //
 // # Load in replies
 //

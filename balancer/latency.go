@@ -35,9 +35,10 @@ func (n *Node) level(tick uint32, fleet norm) float64 {
 // answered adds the latency of a successful call, in nanoseconds.
 func (n *Node) answered(start int64, took float64, tick uint32) {
 	fleet := &n.owner.fleet
+	rest, _ := unpack(fleet.latency.word.Load())
 	known, _ := unpack(n.latency.word.Load())
 	if known == 0 {
-		known, _ = unpack(fleet.latency.word.Load())
+		known = rest
 	}
 	if known == 0 || took > known {
 		if took = n.confirm(start, took, tick); took <= known {
@@ -46,7 +47,7 @@ func (n *Node) answered(start int64, took float64, tick uint32) {
 	} else {
 		n.dispel(start)
 	}
-	n.latency.peak(took, tick)
+	n.latency.peak(took, rest, tick)
 	latency, _ := unpack(n.latency.word.Load())
 	fleet.latency.follow(latency, tick)
 }

@@ -78,6 +78,22 @@ func TestTwoSlowCallsAreNoChance(t *testing.T) {
 	}
 }
 
+// A node that is no longer slow is called again within a minute, and from then on has its
+// share.
+func TestSlowNodeRecovers(t *testing.T) {
+	s := newSim(t, lightNodes, nil, 1)
+	s.serve = func(server int) (time.Duration, balancer.Outcome) {
+		if server == 0 && s.now < 10*time.Second {
+			return 50 * ms, balancer.Success
+		}
+		return ms / 2, balancer.Success
+	}
+	s.open(100, 60*time.Second)
+	s.shares = make([]int, lightNodes)
+	s.open(100, s.now+10*time.Second)
+	assert.InDelta(t, 1000/lightNodes, s.shares[0], 40, "%v", s.shares)
+}
+
 // One pause makes all calls in flight slow. That is still chance.
 func TestOnePauseIsOneSlowCall(t *testing.T) {
 	b, now := fleetOf(t, 1, balancer.Config{}), epoch

@@ -106,8 +106,9 @@ func (n *Node) Stats(now time.Time) NodeStats {
 
 const (
 	// excessPenalty is the penalty on the latency per excess of errors, from 0 to 1.
-	// Under strain it is in proportion to the square of the excess, since the capacity
-	// of a node that fails half of its calls is needed, too.
+	// Under strain it is in proportion to the fourth power of the excess: even a node
+	// that fails half of its calls has capacity that no other node has, but one that
+	// fails all of them has none.
 	excessPenalty = 100
 	// chance is the excess of errors without a penalty. Otherwise, after an outage of
 	// all nodes, the first node to succeed would get every call until the others'

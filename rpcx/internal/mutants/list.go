@@ -40,6 +40,8 @@ const (
 	jsonMeta  = "codec/jsonmeta.go"
 	latency   = "balancer/latency.go"
 	p2c       = "balancer/p2c.go"
+	ewma      = "balancer/ewma.go"
+	fleet     = "balancer/fleet.go"
 )
 
 var mutants = []mutant{
@@ -200,4 +202,8 @@ var mutants = []mutant{
 	{"a millisecond makes no difference", latency, "math.Abs(v-f.latency) < grain", "math.Abs(v-f.latency) < 0"},
 	{"idle nodes take turns", p2c, "return max(t-n.progress.Load(), 0)", "return 0"},
 	{"a node in slow start gets its turn by chance", p2c, "below(v.Rand(), len(v.nodes)) > 0", "v == nil"},
+	{"one call is not most of an idle node's latency", ewma, "min(1-keep, peakGain)", "(1 - keep)"},
+	{"an idle node's latency drifts before its next call", ewma, "max(rest+(v-rest)*keep, sample)", "v"},
+	{"an overloaded fleet needs a node that fails half of its calls", fleet, "1-excess*excess*excess", "1-excess"},
+	{"an overloaded fleet avoids a node that fails all calls", fleet, "1-excess*excess*excess", "1"},
 }
