@@ -9,26 +9,26 @@ import (
 // as long as they list its ID. A removed node stays usable until its last ticket is
 // done. All methods may be called concurrently.
 type Node struct {
-	// A pick reads only the first 64 bytes, which are one cache line.
-	state     atomic.Uint32
-	weight    atomic.Uint32
-	inflight  atomic.Int64
-	progress  atomic.Int64  // the time of its last reply, or of its first call in flight if later
-	latency   ewma          // peak EWMA of the nanoseconds of successful calls
-	doubt     ewma          // the last slow call, until the next call is not slow; see confirm
-	errors    ewma          // share of failed calls
-	appErrors ewma          // share of calls that ended with AppError
-	warming   atomic.Uint32 // the tick in which slow start began; 0 without slow start
-	suspect   suspicion
-	others    ewma // calls of other clients, by the server's last report
+	// A pick and its Done use only the first 64 bytes, which are one cache line, unless
+	// servers report their load, or some call has ended with AppError.
+	state    atomic.Uint32
+	weight   atomic.Uint32
+	calls    tally
+	progress atomic.Int64  // the time of its last reply, or of its first call in flight if later
+	latency  ewma          // peak EWMA of the nanoseconds of successful calls
+	doubt    ewma          // the last slow call, until the next call is not slow; see confirm
+	errors   ewma          // share of failed calls
+	warming  atomic.Uint32 // the tick in which slow start began; 0 without slow start
+	suspect  suspicion
+	owner    *Balancer
 
-	picks     atomic.Uint64
-	owner     *Balancer
+	appErrors ewma // share of calls that ended with AppError
+	others    ewma // calls of other clients, by the server's last report
 	id        string
 	endpoint  atomic.Pointer[Endpoint]
 	removed   bool     // guarded by owner.mu
 	suspended bool     // Suspend has set it to Down; guarded by owner.mu
-	_         [14]byte // makes it 128 bytes, a multiple of a cache line
+	_         [22]byte // makes it 128 bytes, a multiple of a cache line
 }
 
 // NodeStats is a copy of a node's statistics.
@@ -81,7 +81,7 @@ func (n *Node) Weight() int { return int(n.weight.Load()) }
 func (n *Node) Priority() int { return n.endpoint.Load().Priority }
 
 // InFlight returns the number of calls in flight: picked and not yet done.
-func (n *Node) InFlight() int { return int(n.inflight.Load()) }
+func (n *Node) InFlight() int { return int(n.calls.inflight()) }
 
 // State returns the node's state.
 func (n *Node) State() State { return State(n.state.Load()) }
@@ -97,7 +97,7 @@ func (n *Node) Stats(now time.Time) NodeStats {
 		Latency:      time.Duration(n.latency.at(tickOf(t), latencyRate, fleet.latency)),
 		ErrorRate:    n.errors.at(tickOf(t), fleet.forget(), fleet.errors),
 		AppErrorRate: n.appErrors.at(tickOf(t), errorRate, n.owner.fleet.appErrorRate()),
-		Picks:        n.picks.Load(),
+		Picks:        n.calls.picks(),
 		Warming:      !n.warm(t),
 		Suspicion:    n.suspect.level(),
 		Others:       n.otherCalls(tickOf(t), fleet),
@@ -156,7 +156,7 @@ func (n *Node) cost(t int64, fleet norm, inflight int64) float64 {
 // an idle fleet would get every call. There, weights have an effect by the probability
 // with which nodes are drawn.
 func (n *Node) score(t int64, fleet norm, unit, more float64) (score, cost float64) {
-	inflight, weight := n.inflight.Load(), float64(n.weight.Load())
+	inflight, weight := n.calls.inflight(), float64(n.weight.Load())
 	if n.warming.Load() != 0 {
 		weight *= n.share(t)
 	}
@@ -176,43 +176,24 @@ func (n *Node) score(t int64, fleet norm, unit, more float64) (score, cost float
 // n is full. If n is idle, begin sets progress first: otherwise a concurrent score would
 // take the idle time for the age of a call.
 func (n *Node) begin(t int64) (others int64, ok bool) {
-	if n.inflight.Load() == 0 {
+	if n.calls.inflight() == 0 {
 		n.progress.Store(t)
 	}
-	if others, ok = n.reserve(); !ok {
+	if others, ok = n.calls.begin(n.owner.limit); !ok {
 		return others, false
 	}
-	n.picks.Add(1)
 	if n.owner.total {
 		n.owner.fleet.total.Add(1)
 	}
 	return others, true
 }
 
-// reserve adds a call in flight unless n is full. It uses compare-and-swap: an addition
-// that is undone if it exceeds the limit could reject a concurrent call.
-func (n *Node) reserve() (others int64, ok bool) {
-	limit := n.owner.limit
-	if limit == 0 {
-		return n.inflight.Add(1) - 1, true
-	}
-	for {
-		others = n.inflight.Load()
-		if others >= limit {
-			return others, false
-		}
-		if n.inflight.CompareAndSwap(others, others+1) {
-			return others, true
-		}
-	}
-}
-
 // atLimit reports whether n is full.
-func (n *Node) atLimit(limit int64) bool { return limit > 0 && n.inflight.Load() >= limit }
+func (n *Node) atLimit(limit int64) bool { return limit > 0 && n.calls.inflight() >= limit }
 
 // end undoes begin and updates the statistics by the outcome.
 func (n *Node) end(start, t int64, o Outcome) {
-	n.inflight.Add(-1)
+	n.calls.end()
 	if n.owner.total {
 		n.owner.fleet.total.Add(-1)
 	}

@@ -44,7 +44,7 @@ func (p *scanPicker) Pick(now time.Time, in PickInfo) *Node {
 	if len(p.view.nodes) == 1 {
 		return p.view.nodes[0]
 	}
-	return p.best(p.view.owner.nanos(now), &in)
+	return p.best(in.nanos(p.view.owner, now), &in)
 }
 
 // best returns the usable node with the lowest score. Among equal scores it prefers the
@@ -90,7 +90,7 @@ func (p *scanPicker) best(t int64, in *PickInfo) *Node {
 // idle for long, and would get the next pick that admits it.
 func (p *scanPicker) idle(t int64, n *Node) int64 {
 	v := p.view
-	if !p.even || n.inflight.Load() > 0 || n.warming.Load() != 0 && below(v.Rand(), len(v.nodes)) > 0 {
+	if !p.even || n.calls.inflight() > 0 || n.warming.Load() != 0 && below(v.Rand(), len(v.nodes)) > 0 {
 		return 0
 	}
 	return max(t-n.progress.Load(), 0)
@@ -103,7 +103,7 @@ type samplePicker struct {
 
 func (p *samplePicker) Pick(now time.Time, in PickInfo) *Node {
 	v := p.view
-	t, fleet := v.owner.nanos(now), v.owner.fleet.norm()
+	t, fleet := in.nanos(v.owner, now), v.owner.fleet.norm()
 	var best, n *Node
 	bestScore, bestCost := infinity, infinity
 	r := v.Rand()

@@ -42,6 +42,7 @@ const (
 	p2c       = "balancer/p2c.go"
 	ewma      = "balancer/ewma.go"
 	fleet     = "balancer/fleet.go"
+	tally     = "balancer/tally.go"
 )
 
 var mutants = []mutant{
@@ -206,4 +207,5 @@ var mutants = []mutant{
 	{"an idle node's latency drifts before its next call", ewma, "max(rest+(v-rest)*keep, sample)", "v"},
 	{"an overloaded fleet needs a node that fails half of its calls", fleet, "1-excess*excess*excess", "1-excess"},
 	{"an overloaded fleet avoids a node that fails all calls", fleet, "1-excess*excess*excess", "1"},
+	{"a call that has ended is not a pick less", tally, "c.word.Add(^uint64(0))", "c.word.Add(-(onePick + 1) & (1<<64 - 1))"},
 }
