@@ -108,7 +108,9 @@ const (
 	// excessPenalty is the penalty on the latency per excess of errors, from 0 to 1.
 	// Under strain it is in proportion to the fourth power of the excess: even a node
 	// that fails half of its calls has capacity that no other node has, but one that
-	// fails all of them has none.
+	// fails all of them has none. The square, at which chance differences of the error rates
+	// shift more calls, costs up to half a point of success where overloaded servers
+	// refuse calls; it gains up to a point where calls time out in long queues.
 	excessPenalty = 100
 	// chance is the excess of errors without a penalty. Otherwise, after an outage of
 	// all nodes, the first node to succeed would get every call until the others'
