@@ -62,8 +62,8 @@
 // capacity (internal/sim, experiment D), the latencies are:
 //
 //	                      p50       p90       p99
-//	without reports    122 ms    320 ms    725 ms
-//	with reports        89 ms    190 ms    364 ms
+//	without reports    118 ms    337 ms    786 ms
+//	with reports        88 ms    190 ms    366 ms
 //	Prequal            118 ms    219 ms    373 ms
 //
 // Prequal (NSDI 2024; here a port) sends three probes with each call. With reports in
