@@ -79,17 +79,18 @@ func (b *Balancer) Pick(now time.Time, in PickInfo) (Ticket, error) {
 		return Ticket{}, ErrNoEndpoints
 	}
 	t := b.nanos(now)
+	in.at = t
 	if b.stale.Load() && s.due(t) {
 		s = b.rebuild(t)
 	}
 	for {
-		n := s.ready.pick(now, in)
+		n := s.ready.pick(now, &in)
 		if n == nil && b.stale.Load() {
 			s = b.rebuild(t) // before going down a tier
-			n = s.ready.pick(now, in)
+			n = s.ready.pick(now, &in)
 		}
 		if n == nil {
-			n = s.pickOther(now, in)
+			n = s.pickOther(now, &in)
 		}
 		if n == nil {
 			if larger := b.outgrow(t, s); larger != s {
@@ -127,7 +128,7 @@ func (s *snapshot) pickError() error {
 }
 
 // pickOther picks if there is no untried Ready node.
-func (s *snapshot) pickOther(now time.Time, in PickInfo) *Node {
+func (s *snapshot) pickOther(now time.Time, in *PickInfo) *Node {
 	n := s.suspect.pick(now, in)
 	if n == nil && in.ntried > 0 {
 		if n = s.ready.again(now, in); n == nil {

@@ -11,6 +11,8 @@ const (
 	latencyTau = 10 * time.Second
 	// errorTau is the time constant of an error rate that gets no new samples.
 	errorTau = 5 * time.Second
+	// peakGain is the largest weight of one call that lowers a latency.
+	peakGain = 0.1
 	// errorGain is the weight of one call in its node's error rate.
 	errorGain = 0.2
 	// appErrorGain is the weight of one call in its node's rate of application errors.
@@ -72,8 +74,10 @@ const (
 )
 
 // peak adds a latency in nanoseconds. A higher one replaces the average. A lower one has
-// a weight by the time since the last sample.
-func (e *ewma) peak(sample float64, tick uint32) {
+// a weight by the time since the last sample, and at most peakGain: otherwise, after a
+// pause, a single call would be most of the average. It would be low, because the averages of
+// other nodes are those of many calls with their peaks.
+func (e *ewma) peak(sample, rest float64, tick uint32) {
 	for {
 		w := e.word.Load()
 		next := sample
@@ -84,7 +88,8 @@ func (e *ewma) peak(sample float64, tick uint32) {
 					return // its weight is 0
 				}
 				keep := decay(ticks(last, tick) * latencyRate)
-				next = v*keep + sample*(1-keep)
+				v = max(rest+(v-rest)*keep, sample)
+				next = v + (sample-v)*min(1-keep, peakGain)
 			}
 		}
 		if e.word.CompareAndSwap(w, pack(next, tick)) {

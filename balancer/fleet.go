@@ -60,7 +60,7 @@ func (f norm) forget() float64 { return errorRate * (1 + forgetGain*f.strain) }
 
 // penalty returns the factor on the cost of a node for an excess of errors.
 func (f norm) penalty(excess float64) float64 {
-	return 1 + excessPenalty*excess*(1-f.strain*(1-excess))
+	return 1 + excessPenalty*excess*(1-f.strain*(1-excess*excess*excess))
 }
 
 // appErrorRate returns the share of calls that ended with AppError. It is mostly 0.

@@ -335,35 +335,42 @@ func TestSlowStartRelieves(t *testing.T) {
 	}
 }
 
-// What each outcome may do to a node's latency and error rate.
+// What each outcome may do to a node's latency and error rate, once and twice in a row.
 func TestOutcomes(t *testing.T) {
 	tests := []struct {
-		outcome     balancer.Outcome
-		took        time.Duration
-		wantLatency time.Duration
-		wantErrors  float64
+		outcome    balancer.Outcome
+		took       time.Duration
+		once       time.Duration
+		twice      time.Duration
+		wantErrors float64
 	}{
-		{balancer.Success, 20 * ms, 20 * ms, 0},
-		{balancer.AppError, 20 * ms, 20 * ms, 0},
-		{balancer.AppError, 5 * ms, 10 * ms, 0},
-		{balancer.Canceled, 20 * ms, 20 * ms, 0},
-		{balancer.Canceled, 5 * ms, 10 * ms, 0},
-		{balancer.Failure, 20 * ms, 10 * ms, 0.2},
-		{balancer.Failure, 5 * ms, 10 * ms, 0.2},
-		{balancer.NotSent, 20 * ms, 10 * ms, 0},
-		{balancer.Outcome(99), 20 * ms, 10 * ms, 0},
+		{balancer.Success, 20 * ms, 10 * ms, 20 * ms, 0},
+		{balancer.AppError, 20 * ms, 10 * ms, 20 * ms, 0},
+		{balancer.AppError, 5 * ms, 10 * ms, 10 * ms, 0},
+		{balancer.Canceled, 20 * ms, 10 * ms, 20 * ms, 0},
+		{balancer.Canceled, 5 * ms, 10 * ms, 10 * ms, 0},
+		{balancer.Failure, 20 * ms, 10 * ms, 10 * ms, 0.2},
+		{balancer.Failure, 5 * ms, 10 * ms, 10 * ms, 0.2},
+		{balancer.NotSent, 20 * ms, 10 * ms, 10 * ms, 0},
+		{balancer.Outcome(99), 20 * ms, 10 * ms, 10 * ms, 0},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprint(tt.outcome, tt.took), func(t *testing.T) {
-			b := fleetOf(t, 1, balancer.Config{})
-			counts(t, b, epoch, 1, 1, 10*ms)
-			ticket := pick(t, b, at(10*ms), balancer.PickInfo{})
-			done := at(10*ms + tt.took)
-			ticket.Done(done, tt.outcome)
-			got := ticket.Node().Stats(done)
-			assert.InDelta(t, tt.wantLatency, got.Latency, float64(ms)/10)
+			b, now := fleetOf(t, 1, balancer.Config{}), epoch
+			call := func(took time.Duration, o balancer.Outcome) balancer.NodeStats {
+				ticket := pick(t, b, now, balancer.PickInfo{})
+				now = now.Add(took)
+				ticket.Done(now, o)
+				now = now.Add(2 * ms)
+				return ticket.Node().Stats(now)
+			}
+			call(10*ms, balancer.Success)
+			call(10*ms, balancer.Success)
+			got := call(tt.took, tt.outcome)
+			assert.InDelta(t, tt.once, got.Latency, float64(ms)/10)
 			assert.InDelta(t, tt.wantErrors, got.ErrorRate, 0.001)
 			assert.Zero(t, got.InFlight)
+			assert.InDelta(t, tt.twice, call(tt.took, tt.outcome).Latency, float64(ms)/10)
 		})
 	}
 }

@@ -83,7 +83,7 @@ func (p *hashPicker) Pick(now time.Time, in PickInfo) *Node {
 }
 
 func (p *hashPicker) full(n *Node) bool {
-	inflight := n.inflight.Load()
+	inflight := n.calls.inflight()
 	if inflight < loadFloor || !p.view.owner.total {
 		return false
 	}

@@ -9,20 +9,21 @@ import (
 // as long as they list its ID. A removed node stays usable until its last ticket is
 // done. All methods may be called concurrently.
 type Node struct {
-	// A pick reads only the first 64 bytes, which are one cache line.
-	state     atomic.Uint32
-	weight    atomic.Uint32
-	inflight  atomic.Int64
-	progress  atomic.Int64  // the time of its last reply, or of its first call in flight if later
-	latency   ewma          // peak EWMA of the nanoseconds of successful calls
-	errors    ewma          // share of failed calls
-	appErrors ewma          // share of calls that ended with AppError
-	warming   atomic.Uint32 // the tick in which slow start began; 0 without slow start
-	suspect   suspicion
-	others    ewma // calls of other clients, by the server's last report
+	// A pick and its Done use only the first 64 bytes, which are one cache line, unless
+	// servers report their load, or some call has ended with AppError.
+	state    atomic.Uint32
+	weight   atomic.Uint32
+	calls    tally
+	progress atomic.Int64  // the time of its last reply, or of its first call in flight if later
+	latency  ewma          // peak EWMA of the nanoseconds of successful calls
+	doubt    ewma          // the last slow call, until the next call is not slow; see confirm
+	errors   ewma          // share of failed calls
+	warming  atomic.Uint32 // the tick in which slow start began; 0 without slow start
+	suspect  suspicion
+	owner    *Balancer
 
-	picks     atomic.Uint64
-	owner     *Balancer
+	appErrors ewma // share of calls that ended with AppError
+	others    ewma // calls of other clients, by the server's last report
 	id        string
 	endpoint  atomic.Pointer[Endpoint]
 	removed   bool     // guarded by owner.mu
@@ -35,8 +36,9 @@ type NodeStats struct {
 	State    State
 	Weight   int // at least 1
 	InFlight int
-	// Latency is the peak EWMA of successful calls. An idle node's latency drifts to
-	// the mean of all nodes. 0 means unknown.
+	// Latency is the peak EWMA of successful calls, without a slow call before and after
+	// which calls were faster. An idle node's latency drifts to the mean of all nodes. 0
+	// means unknown: the first two calls to a node make it known.
 	Latency time.Duration
 	// ErrorRate is the recent share of failed calls, from 0 to 1.
 	ErrorRate float64
@@ -79,7 +81,7 @@ func (n *Node) Weight() int { return int(n.weight.Load()) }
 func (n *Node) Priority() int { return n.endpoint.Load().Priority }
 
 // InFlight returns the number of calls in flight: picked and not yet done.
-func (n *Node) InFlight() int { return int(n.inflight.Load()) }
+func (n *Node) InFlight() int { return int(n.calls.inflight()) }
 
 // State returns the node's state.
 func (n *Node) State() State { return State(n.state.Load()) }
@@ -95,7 +97,7 @@ func (n *Node) Stats(now time.Time) NodeStats {
 		Latency:      time.Duration(n.latency.at(tickOf(t), latencyRate, fleet.latency)),
 		ErrorRate:    n.errors.at(tickOf(t), fleet.forget(), fleet.errors),
 		AppErrorRate: n.appErrors.at(tickOf(t), errorRate, n.owner.fleet.appErrorRate()),
-		Picks:        n.picks.Load(),
+		Picks:        n.calls.picks(),
 		Warming:      !n.warm(t),
 		Suspicion:    n.suspect.level(),
 		Others:       n.otherCalls(tickOf(t), fleet),
@@ -104,16 +106,16 @@ func (n *Node) Stats(now time.Time) NodeStats {
 
 const (
 	// excessPenalty is the penalty on the latency per excess of errors, from 0 to 1.
-	// Under strain it is in proportion to the square of the excess, since the capacity
-	// of a node that fails half of its calls is needed, too.
+	// Under strain it is in proportion to the fourth power of the excess: even a node
+	// that fails half of its calls has capacity that no other node has, but one that
+	// fails all of them has none. The square, at which chance differences of the error rates
+	// shift more calls, costs up to half a point of success where overloaded servers
+	// refuse calls; it gains up to a point where calls time out in long queues.
 	excessPenalty = 100
 	// chance is the excess of errors without a penalty. Otherwise, after an outage of
 	// all nodes, the first node to succeed would get every call until the others'
 	// error rates are exactly 0.
 	chance = 0.02
-	// alike is the factor within which two latencies count as equal. Otherwise most
-	// calls of an idle fleet would go to the node with the lowest few samples.
-	alike = 1.75
 	// appErrorPenalty and appErrorChance are the same for application errors.
 	// appErrorChance is larger than chance, because these errors often depend on the
 	// call.
@@ -148,21 +150,6 @@ func (n *Node) cost(t int64, fleet norm, inflight int64) float64 {
 	return c
 }
 
-// level returns the latency of n, or the fleet's if the two are alike. It compares them
-// before the drift, too: a latency that is alike before the drift is alike after it, so
-// in a healthy fleet the drift need not be computed.
-func (n *Node) level(tick uint32, fleet norm) float64 {
-	v, _ := unpack(n.latency.word.Load())
-	if v == 0 || v < fleet.latency*alike && v*alike > fleet.latency {
-		return max(fleet.latency, 1)
-	}
-	v = n.latency.at(tick, latencyRate, fleet.latency)
-	if v < fleet.latency*alike && v*alike > fleet.latency {
-		return fleet.latency
-	}
-	return v
-}
-
 // score returns the load of n, of which less is better, and n's cost. The load is the cost
 // times one more than the calls in flight, own and reported, per weight relative to the
 // mean weight unit. more is added to the calls in flight.
@@ -171,7 +158,7 @@ func (n *Node) level(tick uint32, fleet norm) float64 {
 // an idle fleet would get every call. There, weights have an effect by the probability
 // with which nodes are drawn.
 func (n *Node) score(t int64, fleet norm, unit, more float64) (score, cost float64) {
-	inflight, weight := n.inflight.Load(), float64(n.weight.Load())
+	inflight, weight := n.calls.inflight(), float64(n.weight.Load())
 	if n.warming.Load() != 0 {
 		weight *= n.share(t)
 	}
@@ -191,64 +178,42 @@ func (n *Node) score(t int64, fleet norm, unit, more float64) (score, cost float
 // n is full. If n is idle, begin sets progress first: otherwise a concurrent score would
 // take the idle time for the age of a call.
 func (n *Node) begin(t int64) (others int64, ok bool) {
-	if n.inflight.Load() == 0 {
+	if n.calls.inflight() == 0 {
 		n.progress.Store(t)
 	}
-	if others, ok = n.reserve(); !ok {
+	if others, ok = n.calls.begin(n.owner.limit); !ok {
 		return others, false
 	}
-	n.picks.Add(1)
 	if n.owner.total {
 		n.owner.fleet.total.Add(1)
 	}
 	return others, true
 }
 
-// reserve adds a call in flight unless n is full. It uses compare-and-swap: an addition
-// that is undone if it exceeds the limit could reject a concurrent call.
-func (n *Node) reserve() (others int64, ok bool) {
-	limit := n.owner.limit
-	if limit == 0 {
-		return n.inflight.Add(1) - 1, true
-	}
-	for {
-		others = n.inflight.Load()
-		if others >= limit {
-			return others, false
-		}
-		if n.inflight.CompareAndSwap(others, others+1) {
-			return others, true
-		}
-	}
-}
-
 // atLimit reports whether n is full.
-func (n *Node) atLimit(limit int64) bool { return limit > 0 && n.inflight.Load() >= limit }
+func (n *Node) atLimit(limit int64) bool { return limit > 0 && n.calls.inflight() >= limit }
 
 // end undoes begin and updates the statistics by the outcome.
 func (n *Node) end(start, t int64, o Outcome) {
-	n.inflight.Add(-1)
-	fleet := &n.owner.fleet
+	n.calls.end()
 	if n.owner.total {
-		fleet.total.Add(-1)
+		n.owner.fleet.total.Add(-1)
 	}
 	took, tick := float64(max(t-start, 1)), tickOf(t)
 	switch o {
 	case Success:
 		n.live(t)
-		n.latency.peak(took, tick)
-		latency, _ := unpack(n.latency.word.Load())
-		fleet.latency.follow(latency, tick)
+		n.answered(start, took, tick)
 		n.count(0, tick)
 		n.countAppError(0, tick)
 	case AppError:
 		n.live(t)
-		n.latency.raise(took, fleet.norm().latency, tick)
+		n.raise(start, took, tick)
 		n.countAppError(1, tick)
 	case Failure:
 		n.count(1, tick)
 	case Canceled:
-		n.latency.raise(took, fleet.norm().latency, tick)
+		n.raise(start, took, tick)
 	}
 }
 
@@ -296,6 +261,7 @@ func (n *Node) live(t int64) {
 func (n *Node) renew(t int64) {
 	fleet, tick := n.owner.fleet.norm(), tickOf(t)
 	n.latency.clear()
+	n.doubt.clear()
 	if fleet.latency > 0 {
 		n.latency.set(fleet.latency, tick)
 	}

@@ -8,15 +8,16 @@ import "time"
 // Of up to eight nodes it compares all: with two bad ones of four, two random ones would
 // both be bad in one of six picks (brpc#3340). Of more it compares two, or up to four if
 // the cost of the best is more than twice the fleet's latency, or 16 if servers report
-// their load (Node.Report). It picks at random among equal scores, so that the order of the
-// list has no effect (envoy#31507).
+// their load (Node.Report). Of equal scores it picks the longest idle if it has compared all
+// nodes and they have one weight, and else a random one. So the order of the list has no
+// effect (envoy#31507), and the nodes of a small idle fleet take turns.
 func P2C() Policy { return p2c{} }
 
 type p2c struct{}
 
 func (p2c) Picker(v *View) Picker {
 	if len(v.nodes) <= scanSize {
-		return &scanPicker{v}
+		return &scanPicker{v, newSlots(v.nodes).even}
 	}
 	return &samplePicker{view: v, slots: newSlots(v.nodes)}
 }
@@ -34,21 +35,25 @@ const (
 	lcg = 6364136223846793005
 )
 
-type scanPicker struct{ view *View }
+type scanPicker struct {
+	view *View
+	even bool // whether all weights are equal
+}
 
 func (p *scanPicker) Pick(now time.Time, in PickInfo) *Node {
 	if len(p.view.nodes) == 1 {
 		return p.view.nodes[0]
 	}
-	return p.best(p.view.owner.nanos(now), &in)
+	return p.best(in.nanos(p.view.owner, now), &in)
 }
 
-// best returns the usable node with the lowest score. Among equal scores it picks by
+// best returns the usable node with the lowest score. Among equal scores it prefers the
+// longest idle, so that the nodes of an idle fleet take turns. Among those it picks by
 // weight, with a reservoir of one node.
 func (p *scanPicker) best(t int64, in *PickInfo) *Node {
 	v, fleet := p.view, p.view.owner.fleet.norm()
 	var best *Node
-	lowest, tied, r := infinity, 0.0, uint64(0)
+	lowest, longest, tied, r := infinity, int64(0), 0.0, uint64(0)
 	for _, n := range v.nodes {
 		if !v.usable(n, in) {
 			continue
@@ -57,9 +62,13 @@ func (p *scanPicker) best(t int64, in *PickInfo) *Node {
 		if best != nil && score > lowest {
 			continue
 		}
+		idle := p.idle(t, n)
+		if best != nil && score == lowest && idle < longest {
+			continue
+		}
 		weight := float64(n.weight.Load())
-		if best == nil || score < lowest {
-			lowest, tied = score, 0
+		if best == nil || score < lowest || idle > longest {
+			lowest, longest, tied = score, idle, 0
 		}
 		tied += weight
 		if tied == weight {
@@ -76,6 +85,17 @@ func (p *scanPicker) best(t int64, in *PickInfo) *Node {
 	return best
 }
 
+// idle returns the time since the last call to n, if that decides among equal scores: not
+// if the nodes differ in weight, and seldom in slow start. A node in slow start has been
+// idle for long, and would get the next pick that admits it.
+func (p *scanPicker) idle(t int64, n *Node) int64 {
+	v := p.view
+	if !p.even || n.calls.inflight() > 0 || n.warming.Load() != 0 && below(v.Rand(), len(v.nodes)) > 0 {
+		return 0
+	}
+	return max(t-n.progress.Load(), 0)
+}
+
 type samplePicker struct {
 	view *View
 	slots
@@ -83,7 +103,7 @@ type samplePicker struct {
 
 func (p *samplePicker) Pick(now time.Time, in PickInfo) *Node {
 	v := p.view
-	t, fleet := v.owner.nanos(now), v.owner.fleet.norm()
+	t, fleet := in.nanos(v.owner, now), v.owner.fleet.norm()
 	var best, n *Node
 	bestScore, bestCost := infinity, infinity
 	r := v.Rand()

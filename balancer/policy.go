@@ -31,6 +31,7 @@ type PickInfo struct {
 
 	ntried int
 	tried  [4]*Node
+	at     int64 // set by Balancer.Pick: its time in nanoseconds since the first Update
 }
 
 // Try records that the call was sent to n, so that the next pick prefers other nodes. It
@@ -48,4 +49,13 @@ func (in *PickInfo) Tried(n *Node) bool {
 		}
 	}
 	return false
+}
+
+// nanos returns the time of the pick in nanoseconds since the first Update. Balancer.Pick has
+// computed it, unless a policy passes a PickInfo of its own to another policy's picker.
+func (in *PickInfo) nanos(b *Balancer, now time.Time) int64 {
+	if in.at == 0 {
+		return b.nanos(now)
+	}
+	return in.at
 }

@@ -14,7 +14,7 @@ import "time"
 // Report may be called concurrently. It never blocks and does not allocate.
 func (n *Node) Report(now time.Time, running int) {
 	tick := max(tickOf(n.owner.nanos(now)), 1) // the word 0 means that there is no report
-	others := float64(max(int64(running)-n.inflight.Load(), 0))
+	others := float64(max(int64(running)-n.calls.inflight(), 0))
 	n.others.set(others, tick)
 	n.owner.fleet.others.follow(others/float64(n.weight.Load()), tick)
 }

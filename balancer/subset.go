@@ -120,8 +120,8 @@ func (s *subset) review(t int64, m *members) bool {
 	var picks uint64
 	var inflight int64
 	for _, n := range m.nodes {
-		picks += n.picks.Load()
-		inflight += n.inflight.Load()
+		picks += n.calls.picks()
+		inflight += n.calls.inflight()
 	}
 	regular := t >= s.due.Load()
 	want := max(int64(s.least), inflight*subsetSpread)

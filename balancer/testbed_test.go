@@ -12,8 +12,8 @@ import (
 // After Prequal's testbed (Wydrowski and others, NSDI 2024): 100 clients call 100
 // servers with queues at nine tenths of what they can do, while neighbors on the machine
 // take more and less of each. A client calls a server twice a second and so knows
-// little of it. Over 20 seeds, in internal/sim: p90 and p99 without reports 320 and
-// 725 ms, with 190 and 364 ms; Prequal, which probes, 219 and 373 ms.
+// little of it. Over 8 seeds, in internal/sim: p90 and p99 without reports 337 and
+// 786 ms, with 190 and 366 ms; Prequal, which probes, 219 and 373 ms.
 func TestPrequalTestbed(t *testing.T) {
 	t.Parallel()
 	without, with := testbed(t, false), testbed(t, true)

@@ -87,25 +87,26 @@ const retries = 4
 
 // pick returns a usable node, or nil if there is none. The policy picks once, unless the
 // view is outdated.
-func (v *View) pick(now time.Time, in PickInfo) *Node {
+func (v *View) pick(now time.Time, in *PickInfo) *Node {
 	if len(v.nodes) == 0 {
 		return nil
 	}
 	for range retries {
-		if n := v.picker.Pick(now, in); v.usable(n, &in) {
+		if n := v.picker.Pick(now, *in); v.usable(n, in) {
 			return n
 		}
 	}
-	return v.scan(func(n *Node) bool { return v.usable(n, &in) })
+	return v.scan(func(n *Node) bool { return v.usable(n, in) })
 }
 
 // again is pick among tried nodes, too.
-func (v *View) again(now time.Time, in PickInfo) *Node {
+func (v *View) again(now time.Time, in *PickInfo) *Node {
 	if len(v.nodes) == 0 {
 		return nil
 	}
-	in.ntried = 0
-	return v.pick(now, in)
+	untried := *in
+	untried.ntried = 0
+	return v.pick(now, &untried)
 }
 
 // scan returns the first node that is ok, beginning at a random one.

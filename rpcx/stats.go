@@ -50,7 +50,7 @@ type EndpointStats struct {
 	MetaSupport codec.MetaSupport
 	Conns       int           // connections that are open, retired ones included
 	InFlight    int           // attempts under way here, those that wait for a connection included
-	Latency     time.Duration // smoothed, peaks weigh more; 0 before the first call
+	Latency     time.Duration // smoothed, peaks weigh more; 0 before the second call
 	// P50, P95 and P99 are quantiles of how long the successful attempts of the last
 	// half minute to minute took, rounded up by at most an eighth; 0 if there were none.
 	P50, P95, P99 time.Duration

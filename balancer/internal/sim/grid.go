@@ -211,12 +211,14 @@ var gridContenders = []contender{
 	named("ours"),
 	{"round robin", func(n int, seed uint64) picker { return &roundRobin{rng(seed).IntN(n), n} }},
 	named("ours, load in replies"),
+	{"shortest queue", func(_ int, seed uint64) picker { return &shortest{rng: rng(seed)} }},
 	named("Finagle P2C least loaded*"),
 	named("Finagle Peak EWMA*"),
 }
 
-// gridOurs is how many of them run in every fleet and with each seed.
-const gridOurs = 3
+// gridOurs is how many of them run in every fleet and with each seed. The fourth is no
+// contender, but the measure of what a balancer can do.
+const gridOurs = 4
 
 func runGrid(o options) error {
 	var worse, lost, over []string
@@ -245,14 +247,15 @@ func runGrid(o options) error {
 				}
 				byLoad[l][ft.name] = row
 				if lead := row[0].lead(row[1]); lead.mean < -tolerated {
-					worse = append(worse, fmt.Sprintf("%d %s %.1f: %.2f ± %.2f", f.servers, ft.name, loads[l], lead.mean, lead.half))
+					best := row[3].lead(row[1])
+					worse = append(worse, fmt.Sprintf("%d %s %.1f: %.2f ± %.2f; shortest queue %.2f", f.servers, ft.name, loads[l], lead.mean, lead.half, best.mean))
 				}
 				if lead := row[2].lead(row[0]); lead.mean < -tolerated {
 					lost = append(lost, fmt.Sprintf("%d %s %.1f: %.2f ± %.2f", f.servers, ft.name, loads[l], lead.mean, lead.half))
 				}
 				for _, i := range []int{0, 2} {
 					if row[i].overshoot > stampede {
-						over = append(over, fmt.Sprintf("%d %s %.1f %s: %.2f", f.servers, ft.name, loads[l], who[i].name, row[i].overshoot))
+						over = append(over, fmt.Sprintf("%d %s %.1f %s: %.2f; shortest queue %.2f", f.servers, ft.name, loads[l], who[i].name, row[i].overshoot, row[3].overshoot))
 					}
 				}
 				for i, c := range row {

@@ -227,3 +227,20 @@ func TestTableAndPlots(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, files, len(e.metrics)+1)
 }
+
+// The shortest queue gets the call, and a dead or paused server none.
+func TestShortestQueue(t *testing.T) {
+	w := newWorld(1, 4)
+	p := &shortest{rng: rng(1)}
+	p.bind(w)
+	w.servers[0].dead = true
+	w.servers[1].pause(time.Second)
+	for i := range w.servers {
+		w.servers[i].workers, w.servers[i].serve = 4, fixed(time.Second)
+	}
+	w.open(p, 1000, 8*time.Millisecond)
+	w.run(100 * time.Millisecond)
+	assert.Zero(t, w.servers[0].load()+w.servers[1].load())
+	assert.InDelta(t, w.servers[2].load(), w.servers[3].load(), 1)
+	assert.Positive(t, w.servers[2].load())
+}

@@ -40,6 +40,11 @@ const (
 	hooks     = "rpcx/internal/server/trace.go"
 	gobMeta   = "codec/gob.go"
 	jsonMeta  = "codec/jsonmeta.go"
+	latency   = "balancer/latency.go"
+	p2c       = "balancer/p2c.go"
+	ewma      = "balancer/ewma.go"
+	fleet     = "balancer/fleet.go"
+	tally     = "balancer/tally.go"
 )
 
 var mutants = []mutant{
@@ -198,4 +203,18 @@ var mutants = []mutant{
 	{"a kept reading holds no reply back", dog, "\tc.stream.pause()\n", ""},
 	{"long runs are counted", times, "level = min(old+longCost, maxLevel)", "level = old"},
 	{"a new method is not short", times, "t.level.Store(maxLevel)", "_ = 0"},
+
+	// What an idle fleet of sound nodes shares.
+	{"one slow call may be chance", latency, "pack(took, tick), min(before, took)", "pack(took, tick), took"},
+	{"two slow calls in a row are not", latency, "pack(took, tick), min(before, took)", "pack(took, tick), 0.0"},
+	{"calls that overlap are one slow call", latency, "ticks(since, tickOf(start)) == 0", "false"},
+	{"a fast call ends the doubt", latency, "\t\tn.dispel(start)\n", ""},
+	{"a millisecond makes no difference", latency, "math.Abs(v-f.latency) < grain", "math.Abs(v-f.latency) < 0"},
+	{"idle nodes take turns", p2c, "return max(t-n.progress.Load(), 0)", "return 0"},
+	{"a node in slow start gets its turn by chance", p2c, "below(v.Rand(), len(v.nodes)) > 0", "v == nil"},
+	{"one call is not most of an idle node's latency", ewma, "min(1-keep, peakGain)", "(1 - keep)"},
+	{"an idle node's latency drifts before its next call", ewma, "max(rest+(v-rest)*keep, sample)", "v"},
+	{"an overloaded fleet needs a node that fails half of its calls", fleet, "1-excess*excess*excess", "1-excess"},
+	{"an overloaded fleet avoids a node that fails all calls", fleet, "1-excess*excess*excess", "1"},
+	{"a call that has ended is not a pick less", tally, "c.word.Add(^uint64(0))", "c.word.Add(-(onePick + 1) & (1<<64 - 1))"},
 }

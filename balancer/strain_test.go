@@ -1,0 +1,77 @@
+package balancer_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"resilientrpc/balancer"
+)
+
+// A node that fails half of its calls gets none in a sound fleet. In an overloaded one, in
+// which all nodes fail calls, it gets some while the others have calls in flight. A node that
+// fails all calls gets none.
+func TestPenaltyUnderStrain(t *testing.T) {
+	half, all := penalties(t, 0)
+	assert.Greater(t, half, 20.0, "in a sound fleet")
+	assert.Greater(t, all, 50.0)
+	half, all = penalties(t, 1)
+	assert.Less(t, half, 2.0, "in an overloaded fleet")
+	assert.Greater(t, all, 20.0)
+}
+
+// penalties returns the scores of two nodes as multiples of another's: of one that fails half
+// of its calls, and of one that fails all. Others fail usual of ten.
+func penalties(t *testing.T, usual int) (half, all float64) {
+	spy := &viewSpy{Policy: &fixed{}}
+	b, now := fleetOf(t, 10, balancer.Config{Policy: spy}), epoch
+	fails := []int{5, 10, usual, usual, usual, usual, usual, usual, usual, usual}
+	for i := range 4000 {
+		node := i % len(fails)
+		spy.Policy.(*fixed).node = node
+		o := balancer.Success
+		if i/10*fails[node]%10 < fails[node] {
+			o = balancer.Failure
+		}
+		now = now.Add(2 * ms)
+		ticket := pick(t, b, now, balancer.PickInfo{})
+		ticket.Done(now.Add(ms), o)
+	}
+	score := func(i int) float64 { return spy.view.Score(now, b.Nodes()[i]) }
+	return score(0) / score(5), score(1) / score(5)
+}
+
+// fixed picks the node at an index of the view.
+type fixed struct{ node int }
+
+func (f *fixed) Picker(v *balancer.View) balancer.Picker { return &fixedPicker{f, v} }
+
+type fixedPicker struct {
+	*fixed
+	view *balancer.View
+}
+
+func (p *fixedPicker) Pick(time.Time, balancer.PickInfo) *balancer.Node {
+	return p.view.Nodes()[p.node]
+}
+
+// A node that got no calls for a while must not get more than its share afterwards: its
+// latency, without the peaks of recent calls, is the lowest.
+func TestIdleNodeIsNotPreferred(t *testing.T) {
+	t.Parallel()
+	const n, seeds, perSecond = 20, 10, 1000
+	got := 0
+	for seed := range uint64(seeds) {
+		s := newSim(t, n, nil, seed+1)
+		s.serve = func(int) (time.Duration, balancer.Outcome) { return s.exp(20 * ms), balancer.Success }
+		s.open(perSecond, 10*time.Second)
+		setState(s.b, at(s.now), "0", balancer.Suspect)
+		s.open(perSecond, 20*time.Second)
+		setState(s.b, at(s.now), "0", balancer.Ready)
+		before := s.shares[0]
+		s.open(perSecond, s.now+time.Second)
+		got += s.shares[0] - before
+	}
+	assert.InDelta(t, 1, float64(got)/(seeds*perSecond/n), .1)
+}
