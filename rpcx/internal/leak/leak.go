@@ -56,13 +56,18 @@ const waiting = 8
 // Main is for TestMain: it runs the tests of a package and exits, with a
 // failure if they passed but left goroutines of the module behind.
 func Main(m *testing.M) {
-	Parallel()
+	Prepare()
 	os.Exit(run(m, os.Stderr))
 }
 
-// Parallel raises the number of parallel tests that run at the same time to what
-// suits tests that wait. It is for TestMain, which [Main] calls it for.
-func Parallel() {
+// Prepare lets tests wait less. It raises the number of parallel tests that run
+// at the same time, and processes that they start and that have the race detector
+// exit at once rather than after a second. Main calls it; a TestMain without Main
+// can.
+func Prepare() {
+	if err := os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0")); err != nil {
+		panic(err)
+	}
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
