@@ -73,6 +73,7 @@ func (u *Usher) serve(lis net.Listener) {
 // A process that runs out of file descriptors keeps using the connections that it has,
 // and says so of those that it cannot make (kubernetes#24322).
 func TestOutOfDescriptors(t *testing.T) {
+	t.Parallel()
 	if addr := os.Getenv(descriptorsEnv); addr != "" {
 		withoutDescriptors(t, addr)
 		return

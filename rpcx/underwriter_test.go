@@ -238,8 +238,7 @@ func TestStuckWriteIsEndedBeforeClose(t *testing.T) {
 		"conviction": func(c *rpcx.Client, called <-chan error) { <-called; c.Close() },
 	} {
 		for kind, codec := range map[string]func(io.ReadWriteCloser) rpc.ClientCodec{"gob": nil, "foreign": stdjson.NewClientCodec} {
-			t.Run(name+"/"+kind, func(t *testing.T) {
-				leak.Check(t)
+			inBubble(t, name+"/"+kind, func(t *testing.T) {
 				conn := newLonely(true)
 				c := newClient(t, rpcx.Dialer{Codec: codec, DetectionTime: 400 * time.Millisecond}, conn)
 				called := make(chan error, 2)
