@@ -55,9 +55,13 @@ const waiting = 8
 
 // Main is for TestMain: it runs the tests of a package and exits, with a
 // failure if they passed but left goroutines of the module behind.
-func Main(m *testing.M) {
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main for a TestMain that has something to do afterwards: it returns the
+// status with which to exit.
+func Run(m *testing.M) int {
 	Prepare()
-	os.Exit(run(m, os.Stderr))
+	return run(m, os.Stderr)
 }
 
 // Prepare lets tests wait less. It raises the number of parallel tests that run
