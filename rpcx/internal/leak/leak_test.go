@@ -2,8 +2,11 @@ package leak
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"net"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -135,4 +138,13 @@ func TestCheckReal(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done) }()
 	<-done
+}
+
+func TestPrepare(t *testing.T) {
+	t.Setenv("GORACE", "halt_on_error=1")
+	Prepare()
+	require.Equal(t, "halt_on_error=1 atexit_sleep_ms=0", os.Getenv("GORACE"))
+	n, err := strconv.Atoi(flag.Lookup("test.parallel").Value.String())
+	require.NoError(t, err)
+	require.Positive(t, n)
 }
