@@ -78,22 +78,25 @@ func TestOutOfDescriptors(t *testing.T) {
 		withoutDescriptors(t, addr)
 		return
 	}
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer lis.Close()
-	u := new(Usher)
-	go u.serve(lis)
-	defer u.HangUp(0, nil) //nolint:errcheck // it has none
-	exe, err := os.Executable()
-	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(lis.Addr().String())
-	require.NoError(t, err)
 	for _, host := range []string{"127.0.0.1", "localhost"} { // a name takes descriptors, too
-		cmd := exec.Command(exe, "-test.run=^TestOutOfDescriptors$", "-test.v")
-		cmd.Env = append(os.Environ(), descriptorsEnv+"="+net.JoinHostPort(host, port))
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		require.Contains(t, string(out), "--- PASS: TestOutOfDescriptors", "%s", out)
+		t.Run(host, func(t *testing.T) {
+			t.Parallel()
+			lis, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			defer lis.Close()
+			u := new(Usher)
+			go u.serve(lis)
+			defer u.HangUp(0, nil) //nolint:errcheck // it has none
+			exe, err := os.Executable()
+			require.NoError(t, err)
+			_, port, err := net.SplitHostPort(lis.Addr().String())
+			require.NoError(t, err)
+			cmd := exec.Command(exe, "-test.run=^TestOutOfDescriptors$", "-test.v")
+			cmd.Env = append(os.Environ(), descriptorsEnv+"="+net.JoinHostPort(host, port))
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			require.Contains(t, string(out), "--- PASS: TestOutOfDescriptors", "%s", out)
+		})
 	}
 }
 
