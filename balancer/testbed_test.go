@@ -35,7 +35,7 @@ type queued struct {
 const queuedWorkers = 4
 
 func testbed(t testing.TB, reports bool) *sim {
-	const n, end = 100, 15 * time.Second
+	const n, end = 100, 10 * time.Second
 	s := newSim(t, n, nil, 1)
 	servers := make([]*queued, n)
 	for i := range servers {

@@ -12,12 +12,14 @@ const (
 	// one, up to keepMost, is kept if one of the last keepFrames frames has needed it.
 	// So one large frame does not hold its memory as long as the connection lasts.
 	keepBuffer = 256 << 10
-	keepMost   = 8 << 20
 	keepFrames = 16
 	// maxMethod is the length of the longest name of a method. It is limited because
 	// net/rpc's server keeps the last name in each of its request structures.
 	maxMethod = 4 << 10
 )
+
+// keepMost is a variable so that tests need not send messages of more than 8 MB.
+var keepMost = 8 << 20
 
 // keeper decides whether a buffer is kept.
 type keeper struct {

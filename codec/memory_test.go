@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	hugeSize  = 9 << 20 // no buffer of this size is kept
+	hugeSize  = codec.KeepMost * 3 / 2 // no buffer of this size is kept
 	mayRemain = 1 << 20
+	maxFrame  = 3 * hugeSize // of the connections
 )
 
 // heap returns the bytes that can be reached.
@@ -59,7 +60,7 @@ func errands(text string) map[string]errand {
 		"error text":           {method: "A.B", arg: 1, failure: text},
 		"unencodable argument": {method: "A.B", arg: Clumsy{text, Bad{"error"}}, unsent: true},
 		"panicking argument":   {method: "A.B", arg: Clumsy{text, Bad{"panic"}}, unsent: true},
-		"frame too large":      {method: "A.B", arg: strings.Repeat("x", 65<<20), unsent: true},
+		"frame too large":      {method: "A.B", arg: strings.Repeat("x", maxFrame+1), unsent: true},
 		"unencodable result":   {method: "A.B", arg: 1, result: Clumsy{text, Bad{"error"}}},
 	}
 }
@@ -69,9 +70,9 @@ func errands(text string) map[string]errand {
 func TestIdleConnectionsAreSmall(t *testing.T) {
 	text := strings.Repeat("x", hugeSize)
 	for name, x := range map[string]ends{
-		"gob":      {newClient: codec.NewGobClient, newServer: codec.NewGobServer},
-		"json 1.0": {newClient: codec.NewJSONClient, newServer: codec.NewJSONServer},
-		"json 2.0": {newClient: codec.NewJSON2Client, newServer: codec.JSON2{MaxBatch: -1}.NewServer},
+		"gob":      {newClient: codec.Gob{MaxFrame: maxFrame}.NewClient, newServer: codec.NewGobServer},
+		"json 1.0": {newClient: codec.JSON{MaxFrame: maxFrame}.NewClient, newServer: codec.NewJSONServer},
+		"json 2.0": {newClient: codec.JSON2{MaxFrame: maxFrame}.NewClient, newServer: codec.JSON2{MaxBatch: -1}.NewServer},
 	} {
 		for what, e := range errands(text) {
 			// JSON has no encoder that remembers types, and its versions have the same buffers.
@@ -222,7 +223,7 @@ func TestIdleJSONIsSmall(t *testing.T) {
 		"id":            `{"jsonrpc":"2.0","method":"A.B","params":[1],"id":"` + text + `"}`,
 		"nested":        request(nested),
 		"batch":         batch(request(`["`+text[:hugeSize/4]+`"]`), 4),
-		"batch of many": batch(request(`["`+text[:200]+`"]`), 40_000),
+		"batch of many": batch(request(`["`+text[:200]+`"]`), 15_000),
 		"empty batch":   "[" + strings.Repeat(" ", hugeSize) + "]",
 		"no request":    `{"x":"` + text + `"}`,
 	} {
@@ -255,7 +256,7 @@ func TestIdleJSONIsSmall(t *testing.T) {
 
 // TestIdleAfterMany: a connection on which very many requests have waited at once.
 func TestIdleAfterMany(t *testing.T) {
-	const many = 60_000
+	const many = 30_000
 	conn := new(piecewise)
 	conn.add(strings.Repeat(`{"jsonrpc":"2.0","method":"A.B","id":1}`, many))
 	before := heap()

@@ -254,7 +254,8 @@ func TestMetaSizes(t *testing.T) {
 		require.NoError(t, s.WriteResponse(&rpc.Response{Seq: request(t, s).Seq}, 1))
 		return here.in.Len()
 	}
-	require.Equal(t, 34, answered(true)-answered(false))
+	// The number of a type is longer if many types of other tests have come before.
+	require.InDelta(t, 34, answered(true)-answered(false), 1)
 	for name, want := range map[string]struct{ definition, deadline, trace, both int }{
 		"gob":  {67, 7, 27, 34},
 		"json": {0, 31, 81, 103},

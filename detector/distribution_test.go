@@ -24,7 +24,7 @@ func TestMixtureOracle(t *testing.T) {
 		return -math.Log10((1-x.tail)*sum + x.tail*tail)
 	}
 	r := rand.New(rand.NewPCG(4, 4))
-	for range 60 {
+	for range 20 {
 		x := mixture{
 			period: 1e8, sd: 1e8 * math.Pow(10, -4*r.Float64()), first: r.Float64() * r.Float64(),
 			again: 0.9 * r.Float64(), tail: 0.001 + 0.2*r.Float64(), scale: 1e7 * (0.1 + r.Float64()),

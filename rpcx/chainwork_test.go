@@ -136,9 +136,10 @@ func TestRetriesOfAChainDoNotMultiply(t *testing.T) {
 // The last service of a chain works no longer than the first caller waits, if all
 // servers tell the next one.
 func TestWorkOfAChainEndsAtTheDeadline(t *testing.T) {
+	leak.Check(t)
 	for kind, c := range chains {
 		t.Run(kind, func(t *testing.T) {
-			leak.Check(t)
+			t.Parallel()
 			layers, client := chainOf(t, kind, rpcx.Dialer{})
 			last := layers[2]
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

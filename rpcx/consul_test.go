@@ -14,6 +14,7 @@ import (
 
 // Real sockets, once.
 func TestConsulsLoopOverTCP(t *testing.T) {
+	t.Parallel()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer lis.Close()

@@ -73,26 +73,30 @@ func (u *Usher) serve(lis net.Listener) {
 // A process that runs out of file descriptors keeps using the connections that it has,
 // and says so of those that it cannot make (kubernetes#24322).
 func TestOutOfDescriptors(t *testing.T) {
+	t.Parallel()
 	if addr := os.Getenv(descriptorsEnv); addr != "" {
 		withoutDescriptors(t, addr)
 		return
 	}
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer lis.Close()
-	u := new(Usher)
-	go u.serve(lis)
-	defer u.HangUp(0, nil) //nolint:errcheck // it has none
-	exe, err := os.Executable()
-	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(lis.Addr().String())
-	require.NoError(t, err)
 	for _, host := range []string{"127.0.0.1", "localhost"} { // a name takes descriptors, too
-		cmd := exec.Command(exe, "-test.run=^TestOutOfDescriptors$", "-test.v")
-		cmd.Env = append(os.Environ(), descriptorsEnv+"="+net.JoinHostPort(host, port))
-		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		require.Contains(t, string(out), "--- PASS: TestOutOfDescriptors", "%s", out)
+		t.Run(host, func(t *testing.T) {
+			t.Parallel()
+			lis, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			defer lis.Close()
+			u := new(Usher)
+			go u.serve(lis)
+			defer u.HangUp(0, nil) //nolint:errcheck // it has none
+			exe, err := os.Executable()
+			require.NoError(t, err)
+			_, port, err := net.SplitHostPort(lis.Addr().String())
+			require.NoError(t, err)
+			cmd := exec.Command(exe, "-test.run=^TestOutOfDescriptors$", "-test.v")
+			cmd.Env = append(os.Environ(), descriptorsEnv+"="+net.JoinHostPort(host, port))
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			require.Contains(t, string(out), "--- PASS: TestOutOfDescriptors", "%s", out)
+		})
 	}
 }
 
@@ -140,7 +144,7 @@ func withoutDescriptors(t *testing.T, addr string) {
 	require.Eventually(t, full, 10*time.Second, 10*time.Millisecond)
 
 	hangUp(0)
-	for range 100 {
+	for range 20 { // each of them waits for its repetitions
 		var ce *rpcx.CallError
 		require.ErrorAs(t, nod(), &ce)
 		require.Equal(t, rpcx.NotSent, ce.Sent)

@@ -122,7 +122,8 @@ func TestRequestWhoseEndNeverLeftIsNotSent(t *testing.T) {
 			if err != nil {
 				return
 			}
-			io.CopyN(io.Discard, conn, 1<<20)
+			conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+			io.CopyN(io.Discard, conn, 256<<10)
 			conn.(*net.TCPConn).SetLinger(0)
 			conn.Close()
 		}
@@ -131,9 +132,16 @@ func TestRequestWhoseEndNeverLeftIsNotSent(t *testing.T) {
 		"gob": codec.Gob{MaxFrame: -1}.NewClient, "json": codec.JSON{MaxFrame: -1}.NewClient, "json2": codec.JSON2{MaxFrame: -1}.NewClient,
 	} {
 		d := rpcx.Dialer{Codec: make, Heartbeat: -1}
+		d.NetDial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err == nil {
+				err = conn.(*net.TCPConn).SetWriteBuffer(64 << 10)
+			}
+			return conn, err
+		}
 		c, err := d.Dial("tcp", lis.Addr().String())
 		require.NoError(t, err)
-		err = c.CallContext(t.Context(), "Once.Only", strings.Repeat("x", 16<<20), new(int))
+		err = c.CallContext(t.Context(), "Once.Only", strings.Repeat("x", 2<<20), new(int))
 		require.Equal(t, rpcx.NotSent, callError(t, err).Sent, name)
 		require.NoError(t, c.Close())
 	}

@@ -9,6 +9,7 @@ import (
 	stdjson "net/rpc/jsonrpc"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -99,15 +100,14 @@ func TestEndOfReadingLeavesWhatWasGiven(t *testing.T) {
 // A peer that is convicted costs the calls, and not what was given.
 func TestConvictionLeavesWhatWasGiven(t *testing.T) {
 	for _, way := range ways[:2] {
-		t.Run(way.name, func(t *testing.T) {
-			leak.Check(t)
+		inBubble(t, way.name, func(t *testing.T) {
 			near, far := net.Pipe()
 			go io.Copy(io.Discard, far) // it reads and says nothing
 			g := &given{ReadWriteCloser: near}
 			c := way.client(t, g, time.Second)
 			require.ErrorIs(t, c.Call("A.B", 1, new(int)), rpcx.ErrUnresponsive)
 			require.Equal(t, rpcx.ErrShutdown, c.Call("A.B", 1, new(int)))
-			time.Sleep(20 * time.Millisecond) // for a Close that must not come
+			time.Sleep(time.Minute) // for a Close that must not come
 			require.Zero(t, g.closed.Load())
 			require.Equal(t, errOwners, c.Close())
 			require.EqualValues(t, 1, g.closed.Load())
@@ -149,7 +149,10 @@ func (r *reading) Read(p []byte) (int, error) {
 
 // What stays open after a conviction is read no further.
 func TestConvictionEndsTheReader(t *testing.T) {
-	leak.Check(t)
+	synctest.Test(t, convictionEndsTheReader)
+}
+
+func convictionEndsTheReader(t *testing.T) {
 	near, far := net.Pipe()
 	go io.Copy(io.Discard, far)
 	conn := &reading{Conn: near}

@@ -65,7 +65,7 @@ func TestImpatienceWithOneMethodIsNotTheEndpoints(t *testing.T) {
 					time.Sleep(time.Second)
 					where(t, c, 100)
 					defer hurry(t, c, tt.callers, tt.patience, always(tt.takes))()
-					for range 400 {
+					for range 200 {
 						where(t, c, 1)
 						time.Sleep(50 * time.Millisecond)
 					}
@@ -109,7 +109,7 @@ func TestSlowEndpointIsFound(t *testing.T) {
 		time.Sleep(time.Second)
 		where(t, c, 300)
 		f.Delay("a:1", time.Second)
-		for range 3 {
+		for range 2 {
 			failed := 0
 			for range 3000 {
 				ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)

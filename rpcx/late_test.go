@@ -17,7 +17,15 @@ import (
 	"resilientrpc/rpcx/internal/leak"
 )
 
-var lateCalls = flag.Int("late", 20_000, "calls that TestLateRepliesAreLeftAlone gives up")
+var long = flag.Bool("long", false, "repeat more often what meets a race by chance")
+
+// lateCalls is how many calls TestLateRepliesAreLeftAlone gives up.
+func lateCalls() int {
+	if *long {
+		return 50_000
+	}
+	return 6_000
+}
 
 // Lazy answers when the caller has gone, mostly.
 type Lazy struct{}
@@ -50,7 +58,7 @@ func TestLateRepliesAreLeftAlone(t *testing.T) {
 	for range callers {
 		wg.Go(func() {
 			var reply int // the same for all calls
-			for n := range *lateCalls / callers {
+			for n := range lateCalls() / callers {
 				ctx, cancel := context.WithCancel(t.Context())
 				stop := time.AfterFunc(time.Duration(n%8)*300*time.Microsecond, cancel)
 				err := client.CallContext(ctx, "Lazy.Answer", n+1, &reply)

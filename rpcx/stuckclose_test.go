@@ -8,6 +8,7 @@ import (
 	"net/rpc"
 	stdjson "net/rpc/jsonrpc"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -64,6 +65,11 @@ var odds = map[string]odd{
 	"Write hangs and there are no deadlines": {read: hangs, write: hangs, deadline: refuses, close: hangs},
 }
 
+// inBubble runs a subtest in virtual time.
+func inBubble(t *testing.T, name string, test func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
+}
+
 // overOdd runs a test with the clients over one, by how they are made.
 func overOdd(t *testing.T, o odd, d rpcx.Dialer, test func(kind string, c *rpcx.Client)) {
 	d.Retry.MaxAttempts = -1
@@ -93,8 +99,7 @@ func callsOf(t *testing.T, c *rpcx.Client) <-chan error {
 // after 40 s, when yamux gave up waiting: net/rpc's reader was all that told them.
 func TestConvictionEndsCallsWhateverCloseDoes(t *testing.T) {
 	for name, o := range odds {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		inBubble(t, name, func(t *testing.T) {
 			// The peer has never shown that it answers pings, so it takes twelve times as long.
 			overOdd(t, o, rpcx.Dialer{DetectionTime: 200 * time.Millisecond}, func(kind string, c *rpcx.Client) {
 				ends := callsOf(t, c)
@@ -122,8 +127,7 @@ func TestConvictionEndsCallsWhateverCloseDoes(t *testing.T) {
 // Close ends the calls as well, and itself.
 func TestCloseEndsCallsWhateverItsConnectionDoes(t *testing.T) {
 	for name, o := range odds {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		inBubble(t, name, func(t *testing.T) {
 			overOdd(t, o, rpcx.Dialer{Heartbeat: -1}, func(kind string, c *rpcx.Client) {
 				ends := callsOf(t, c)
 				closed := make(chan error, 1)

@@ -130,7 +130,7 @@ func TestServerDiesUnderADeflatedConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
 			address, kill := deflating(t)
-			for range 10 {
+			for range 6 {
 				c := dial(t, address)
 				stop := busy(t, c)
 				kill()
@@ -147,7 +147,7 @@ func TestCallThenCloseOfADeflatedConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
 			address, _ := deflating(t)
-			for range 100 {
+			for range 30 {
 				c := dial(t, address)
 				require.NoError(t, c.Call("Parrot.Int", 7, new(int)))
 				require.NoError(t, c.Close())
@@ -162,7 +162,7 @@ func TestCloseAmongCallsOfADeflatedConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
 			address, _ := deflating(t)
-			for range 10 {
+			for range 6 {
 				c := dial(t, address)
 				stop := busy(t, c)
 				c.Close()
@@ -238,8 +238,7 @@ func TestStuckWriteIsEndedBeforeClose(t *testing.T) {
 		"conviction": func(c *rpcx.Client, called <-chan error) { <-called; c.Close() },
 	} {
 		for kind, codec := range map[string]func(io.ReadWriteCloser) rpc.ClientCodec{"gob": nil, "foreign": stdjson.NewClientCodec} {
-			t.Run(name+"/"+kind, func(t *testing.T) {
-				leak.Check(t)
+			inBubble(t, name+"/"+kind, func(t *testing.T) {
 				conn := newLonely(true)
 				c := newClient(t, rpcx.Dialer{Codec: codec, DetectionTime: 400 * time.Millisecond}, conn)
 				called := make(chan error, 2)

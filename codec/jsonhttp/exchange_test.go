@@ -118,6 +118,7 @@ func bad() map[string]http.HandlerFunc {
 func TestOneExchangeFailsOneCall(t *testing.T) {
 	for what := range bad() {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			s := newScript(bad())
 			transport := new(http.Transport)
 			c, _ := start(t, s, jsonhttp.Config{MaxFrame: 1 << 16, Client: &http.Client{Transport: transport, Timeout: limitOf(what)}})

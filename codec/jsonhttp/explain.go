@@ -79,9 +79,12 @@ func explanation(err error, secure bool) string {
 	return ""
 }
 
-// hungUp reports whether the server has ended the connection. It is net.ErrClosed if
-// net/http has seen that before it wrote.
+// hungUp reports whether the server has ended the connection. It is net.ErrClosed, or an
+// error without a type, if net/http has seen that before it wrote.
 func hungUp(err error) bool {
+	if strings.Contains(err.Error(), "server closed idle connection") {
+		return true
+	}
 	for _, end := range [...]error{
 		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE,
 		syscall.Errno(10053), syscall.Errno(10054), // Windows' WSAECONNABORTED and WSAECONNRESET

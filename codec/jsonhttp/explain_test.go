@@ -174,3 +174,20 @@ func TestJSON1OverHTTP(t *testing.T) {
 		}
 	}
 }
+
+// closedIdle is what net/http says of a server that hangs up before the request is written.
+type closedIdle struct{}
+
+func (closedIdle) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("http: server closed idle connection")
+}
+
+// The error of a server that hung up at once had no explanation on a busy machine.
+func TestServerThatHangsUpBeforeTheRequestIsExplained(t *testing.T) {
+	conn, err := jsonhttp.NewConn(jsonhttp.Config{URL: "http://a.example", Client: &http.Client{Transport: closedIdle{}}})
+	require.NoError(t, err)
+	defer conn.Close()
+	end := fails(t, codec.NewJSON2Client(conn), 0, "A.B")
+	require.Equal(t, codec.NoAnswer, end.Answer)
+	require.ErrorContains(t, end, "closed idle connection; the server has never answered")
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"os"
 	"os/exec"
 	"regexp"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
+
+var long = flag.Bool("long", false, "show the demo with each codec and server")
 
 // demoCommand is the demo as a process of its own, with its temporary files and
 // thereby its replicas' arguments marked by dir.
@@ -28,6 +31,9 @@ var secondly = regexp.MustCompile(`(?m)^ +\d+ s  plain \d+/s  rpcx \d+/s  A .*  
 // kept its promise; the table must say the same.
 func TestDemo(t *testing.T) {
 	for name, w := range wires {
+		if !*long && name != "gob" && name != "jsonrpc Serve" { // the tests of processes have all of them
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()

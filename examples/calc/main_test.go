@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,15 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if err := os.Setenv(runMain, "1"); err != nil {
+		panic(err)
+	}
+	// The demos wait for the clock, and a replica with the race detector would take a
+	// second to exit.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		panic(err)
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())

@@ -57,6 +57,7 @@ func TestLoadThroughProcesses(t *testing.T) {
 	for name, w := range wires {
 		for _, client := range []string{"", "-plain"} {
 			t.Run(name+client, func(t *testing.T) {
+				t.Parallel()
 				f := startReplicas(t, w, "A", "B")
 				var stdout, stderr bytes.Buffer
 				args := append([]string{"load", "-servers", strings.Join(f.addrs(), ","), "-for", "300ms"}, w.args()...)
@@ -161,6 +162,7 @@ func (stuck) Call(string, any, any) error { select {} }
 func (stuck) Close() error                { return errors.New("no") }
 
 func TestCallThatNeverReturnsCountsAsHung(t *testing.T) {
+	t.Parallel()
 	l := newLoad("stuck", stuck{}, loadConfig{workers: 2, rate: 1000, bound: time.Millisecond})
 	ctx, cancel := context.WithCancel(context.Background())
 	l.start(ctx)

@@ -34,7 +34,7 @@ func run(m *testing.M) int {
 	if binary, err = process.Build(dir); err != nil {
 		panic(err)
 	}
-	return m.Run()
+	return leak.Run(m)
 }
 
 // A server is a real etcd that can be killed and started again with what it knew.
@@ -45,7 +45,7 @@ type server struct {
 
 func startServer(t *testing.T) *server {
 	t.Helper()
-	leak.Check(t)
+	t.Parallel() // it mostly waits
 	p, err := process.New(binary, t.TempDir())
 	require.NoError(t, err)
 	s := &server{t, p}

@@ -109,6 +109,7 @@ const overlaps = `(() => {
 
 // Whatever an endpoint's figures are, nothing covers anything else, on any screen.
 func TestPageHasRoomForEveryFigure(t *testing.T) {
+	t.Parallel()
 	b := newTab(t)
 	long := time.Now().Add(-14*time.Hour - 32*time.Minute)
 	cause := "the probe failed (first opened: tls: failed to verify certificate: x509: certificate is valid for calc-1.example.internal, not calc-2.example.internal)"
@@ -153,6 +154,7 @@ func TestPageHasRoomForEveryFigure(t *testing.T) {
 // However often an endpoint is probed in vain, its row stays in its place, says since when
 // the endpoint is down, and shows nothing of the time before as if it were of now.
 func TestPageShowsAnOutageAsOne(t *testing.T) {
+	t.Parallel()
 	b := newTab(t)
 	began := time.Now().Add(-72 * time.Second)
 	url, _ := serve(t, &script{frames: func(n int) map[string]any {

@@ -13,7 +13,6 @@ import (
 	"resilientrpc/breaker"
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/chaos"
-	"resilientrpc/rpcx/internal/leak"
 )
 
 // load calls the client until the function that it returns is called.
@@ -67,8 +66,8 @@ const inState = `[...document.querySelectorAll("#rows .row")].some((r) => r.quer
 
 // Real processes are killed, frozen, and brought back, and the page says so.
 func TestPageFollowsRealProcesses(t *testing.T) {
+	t.Parallel()
 	b := newTab(t)
-	leak.Check(t)
 	var servers []*chaos.Server
 	var addrs []string
 	for range 4 {

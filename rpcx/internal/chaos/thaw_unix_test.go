@@ -25,14 +25,14 @@ func TestThaw(t *testing.T) {
 	leak.Check(t)
 	trusting := rpcx.Dialer{DetectionTime: time.Minute, Balancer: balancer.RoundRobin()}
 	trusting.Breaker.Disabled = true
-	many := int(100 * hold.Seconds() / 5)
+	many := int(50 * hold.Seconds() / 5)
 	t.Run("together", func(t *testing.T) {
 		for _, kind := range []struct {
 			name          string
 			clients, some int
 			dialer        rpcx.Dialer
 		}{
-			{"a trusting client", 1, int(20 * hold.Seconds()), trusting},
+			{"a trusting client", 1, int(10 * hold.Seconds()), trusting},
 			{"default clients", many, many / 8, rpcx.Dialer{}},
 		} {
 			for _, server := range []string{"stock", "Serve"} {
@@ -41,7 +41,7 @@ func TestThaw(t *testing.T) {
 						t.Parallel()
 						r := chaos.RunThaw(t, chaos.Thaw{
 							Serve: server == "Serve", JSON: format == "JSON", Clients: kind.clients,
-							Rate: 200, Live: *hold / 5, Hold: *hold, Dialer: kind.dialer,
+							Rate: 100, Live: *hold / 5, Hold: *hold, Dialer: kind.dialer,
 						})
 						t.Log(r)
 						require.Greater(t, r.PiledUp, kind.some)

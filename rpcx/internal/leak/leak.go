@@ -7,10 +7,12 @@
 package leak
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +28,8 @@ var grace = 2 * time.Second
 // Check fails t if goroutines of the module that are not there now are left
 // when t and the cleanups registered after Check are done. They have two
 // seconds to end by themselves. Call it first in the test, and not in one that
-// runs in parallel with others, whose goroutines look the same. A test that
+// runs in parallel with others, whose goroutines look the same: those are left
+// to [Main]. A test that
 // has failed already is not checked: what it leaks is a consequence.
 func Check(t testing.TB) {
 	t.Helper()
@@ -45,10 +48,39 @@ func Check(t testing.TB) {
 	})
 }
 
+// waiting is how many of a package's parallel tests run at the same time, unless
+// the flag -parallel says otherwise: they wait for the clock or for processes,
+// so there may be more of them than processors.
+const waiting = 8
+
 // Main is for TestMain: it runs the tests of a package and exits, with a
 // failure if they passed but left goroutines of the module behind.
-func Main(m *testing.M) {
-	os.Exit(run(m, os.Stderr))
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main for a TestMain that has something to do afterwards: it returns the
+// status with which to exit.
+func Run(m *testing.M) int {
+	Prepare()
+	return run(m, os.Stderr)
+}
+
+// Prepare lets tests wait less. It raises the number of parallel tests that run
+// at the same time, and processes that they start and that have the race detector
+// exit at once rather than after a second. Main calls it; a TestMain without Main
+// can.
+func Prepare() {
+	if err := os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0")); err != nil {
+		panic(err)
+	}
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return
+	}
+	if err := flag.Set("test.parallel", strconv.Itoa(max(waiting, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
+	}
 }
 
 func run(m interface{ Run() int }, stderr io.Writer) int {

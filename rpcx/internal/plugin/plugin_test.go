@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/leak"
 )
 
 const socketVar = "PLUGIN_SOCKET"
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	leak.Main(m)
 }
 
 // Greeter is the plugin's service.
@@ -115,6 +116,7 @@ func plug(t *testing.T, session *yamux.Session) *rpc.Client {
 
 // A plugin of unmodified code is called through ours, over several streams at once.
 func TestPluginOverYamux(t *testing.T) {
+	t.Parallel()
 	session, _ := host(t)
 	var wg sync.WaitGroup
 	for range 3 {
@@ -149,6 +151,7 @@ func TestPluginThatFreezesOrDies(t *testing.T) {
 		"dies":    {syscall.SIGKILL, 5 * time.Second, func(t *testing.T, err error) { require.ErrorContains(t, err, "EOF") }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			session, process := host(t)
 			std := plug(t, session)
 			done := make(chan *rpc.Call, 4)

@@ -107,9 +107,10 @@ func stopped(t *testing.T, pid int, d time.Duration, meanwhile func()) {
 // came to a process that was stopped, once it has been answered.
 func TestThawedServerRefusesWhatIsLate(t *testing.T) {
 	const late = 200
+	leak.Check(t)
 	for format, c := range codecs {
 		t.Run(format, func(t *testing.T) {
-			leak.Check(t)
+			t.Parallel() // it waits
 			pid, addr := thawServer(t, format)
 			conn, err := net.Dial("tcp", addr)
 			require.NoError(t, err)

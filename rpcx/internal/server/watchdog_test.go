@@ -60,7 +60,7 @@ func inEachCodec(t *testing.T, f func(t *testing.T, v *Varied, lis *tracked, c *
 // to another one for each request. On a busy machine, the watchdog may find that a run has
 // taken a millisecond, whatever the method does.
 func TestShortRequestRunsWhereItWasRead(t *testing.T) {
-	const calls, few = 500, 50
+	const calls, few = 200, 50
 	inEachCodec(t, func(t *testing.T, v *Varied, lis *tracked, c *rpc.Client) {
 		times := func(n int, f func()) func() {
 			return func() {
@@ -240,7 +240,7 @@ func (buffered) Close() error { return nil }
 // A client that does not read its replies keeps a worker in its write, and gets them all
 // once it reads.
 func TestShortRequestsWithoutRoomForReplies(t *testing.T) {
-	const requests, size = 20_000, 1 << 10
+	const requests, size = 4_000, 8 << 10 // more than sockets hold
 	leak.Check(t)
 	lis, bulk := listen(t), newBulk(size)
 	stop := serve(lis, config(t, bulk))
@@ -265,12 +265,13 @@ func TestShortRequestsWithoutRoomForReplies(t *testing.T) {
 // Over real sockets, with methods that wait and that compute.
 func TestSurprisesDoNotHoldUpRequests(t *testing.T) {
 	leak.Check(t)
-	lis := listen(t)
-	stop := serve(lis, config(t, newVaried()))
-	c, err := rpc.Dial("tcp", lis.Addr().String())
-	require.NoError(t, err)
 	for _, what := range []string{"sleep", "compute"} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel() // it waits, or leaves a processor to the others
+			lis := listen(t)
+			stop := serve(lis, config(t, newVaried()))
+			c, err := rpc.Dial("tcp", lis.Addr().String())
+			require.NoError(t, err)
 			for range 3 {
 				train(t, c)
 				begin := time.Now()
@@ -281,10 +282,10 @@ func TestSurprisesDoNotHoldUpRequests(t *testing.T) {
 				require.Less(t, time.Since(begin), time.Second/2)
 				require.NoError(t, (<-long.Done).Error)
 			}
+			require.NoError(t, c.Close())
+			require.NoError(t, stop())
 		})
 	}
-	require.NoError(t, c.Close())
-	require.NoError(t, stop())
 }
 
 // Many connections keep their reading, and the watchdog ends with the last of them.
@@ -294,7 +295,7 @@ func TestWatchdogOfManyConnections(t *testing.T) {
 		cfg := config(t, v)
 		stop := serve(network.Listen("s:1"), cfg)
 		var clients []*rpc.Client
-		for range 50 {
+		for range 20 {
 			c := rpc.NewClient(dial(t, network))
 			clients = append(clients, c)
 			train(t, c)
