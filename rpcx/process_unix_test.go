@@ -48,6 +48,7 @@ func TestThawedProcess(t *testing.T) {
 // A lone caller, which reads its own reply, leaves a frozen process as soon as that is suspect, and
 // the reply that comes late is not mistaken for another one.
 func TestCallsLeaveAFrozenProcess(t *testing.T) {
+	t.Parallel()
 	for name, call := range map[string]func(c *rpcx.Client, slip, reply *chaos.Slip) error{
 		"Call": func(c *rpcx.Client, slip, reply *chaos.Slip) error { return c.Call("Vault.Peek", *slip, reply) },
 		"CallContext": func(c *rpcx.Client, slip, reply *chaos.Slip) error {
@@ -60,7 +61,7 @@ func TestCallsLeaveAFrozenProcess(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			leak.Check(t)
+			t.Parallel()
 			a, b := chaos.StartServer(t, "127.0.0.1"), chaos.StartServer(t, "127.0.0.1")
 			d := rpcx.Dialer{Methods: idempotent("*")}
 			c, err := d.Dial("tcp", a.Addr, b.Addr)

@@ -62,7 +62,9 @@ func (r *replica) start(ctx context.Context) error {
 	select {
 	case addr := <-said:
 		if addr != "" {
-			r.addr = addr
+			if addr != r.addr { // on its old port, other goroutines may look at it
+				r.addr = addr
+			}
 			return nil
 		}
 		err = fmt.Errorf("replica %s ended before it listened on %s", r.name, r.addr)
