@@ -41,7 +41,7 @@ func (c *conn) expect(now time.Time) {
 // mayTakeLong reports whether a request of the method may be answered later than a
 // silence becomes suspicious, for all that is known of the method.
 func (c *conn) mayTakeLong(method string) bool {
-	if !c.ep.pings || method == pingMethod || c.outstanding() < c.ep.beside.Load() {
+	if !c.ep.pings || method == pingMethod || method == protocol.WelcomeMethod || c.outstanding() < c.ep.beside.Load() {
 		return false // a silence beside it is suspicious in any case
 	}
 	usual := c.ep.usual(method)

@@ -37,6 +37,14 @@ type ServeConfig struct {
 	StopTimeout time.Duration
 	// CrashOnPanic lets a method that panics end the process, as it does in net/rpc.
 	CrashOnPanic bool
+	// KeepAnswers is how many bytes of answers are kept for clients that ask for them after
+	// their connection broke: see "Lost answers" in the package documentation. An answer
+	// counts with its length on the wire and 256 bytes. The oldest are dropped first, and an answer that
+	// has arrived as soon as its client says so. Zero means 16 MiB; negative means none.
+	KeepAnswers int
+	// KeepAnswersFor is how long they are kept, and a connection is known after its end.
+	// Zero means 30 s.
+	KeepAnswersFor time.Duration
 	// Logger gets panics, of failing accepts, of connections that are closed because
 	// their client does not go on, and, at most once a second, of those beyond MaxConns.
 	// Nil means slog.Default().
@@ -112,12 +120,22 @@ func (cfg *ServeConfig) Serve(ctx context.Context, lis net.Listener, server *rpc
 	if rescue.IsNil(lis) {
 		return errors.New("rpcx: Serve is given no listener")
 	}
+	if cfg.KeepAnswersFor < 0 {
+		return errors.Join(fmt.Errorf("rpcx: ServeConfig.KeepAnswersFor is %v; want a positive duration, or 0 for 30s", cfg.KeepAnswersFor), lis.Close())
+	}
 	if cfg.MaxConns < 0 {
 		return errors.Join(fmt.Errorf("rpcx: ServeConfig.MaxConns is %d; want a positive number, or 0 for any number", cfg.MaxConns), lis.Close())
 	}
 	c := internal.Config{
 		Server: server, NewCodec: newCodec,
 		MaxConns: cfg.MaxConns, StopTimeout: cfg.StopTimeout, CrashOnPanic: cfg.CrashOnPanic, Logger: cfg.Logger,
+	}
+	c.KeepAnswers, c.KeepAnswersFor = int64(max(0, cfg.KeepAnswers)), cfg.KeepAnswersFor
+	if cfg.KeepAnswers == 0 {
+		c.KeepAnswers = 16 << 20
+	}
+	if c.KeepAnswersFor == 0 {
+		c.KeepAnswersFor = 30 * time.Second
 	}
 	if cfg.Stats != nil {
 		c.Counters = &cfg.Stats.counters

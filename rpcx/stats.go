@@ -20,7 +20,11 @@ type Stats struct {
 	Hedges   uint64    // second attempts of calls that took long: see Dialer.Hedge
 	// HedgesWon counts those whose answer came first.
 	HedgesWon uint64
-	InFlight  int // calls that have begun and not ended
+	// DoubtsResolved counts the calls whose connection broke and whose server then said what
+	// became of them; DoubtsUnresolved those whose server keeps answers and could not say:
+	// see "Lost answers" in the package documentation.
+	DoubtsResolved, DoubtsUnresolved uint64
+	InFlight                         int // calls that have begun and not ended
 	// Budget is how many repetitions may be made now: see Retry.Budget. It is -1
 	// without a limit.
 	Budget    float64
@@ -85,6 +89,7 @@ func (c *Client) Stats() Stats {
 	s := Stats{
 		At: now, Calls: c.calls.Load(), Failures: c.failures.Load(), Retries: c.retries.Load(),
 		Hedges: c.hedges.Load(), HedgesWon: c.hedgesWon.Load(),
+		DoubtsResolved: c.resolved.Load(), DoubtsUnresolved: c.unresolved.Load(),
 		InFlight: int(c.underway.calls.Load()), Budget: c.budget.Level(), Listed: len(c.balancer.Nodes()),
 	}
 	all := c.endpoints()

@@ -27,6 +27,9 @@ type request struct {
 	said     codec.ResponseMeta
 	trace    *traced // nil if there are no hooks, or no method runs
 
+	record   *record         // nil if it is not remembered
+	question protocol.Recall // if it is one
+
 	times *runTimes // of the method; nil if there is none
 	began int64     // when the method was called: see stream.now
 	took  int64     // until the reply was written, if it was
@@ -64,6 +67,7 @@ func (q *request) ReadRequestHeader(r *rpc.Request) error {
 		q.counters.Late.Add(1)
 		q.refuse(protocol.ErrLate)
 	}
+	q.remember()
 	if q.refused != nil {
 		r.ServiceMethod = protocol.RefusedMethod
 	}
@@ -80,17 +84,24 @@ func (q *request) ReadRequestHeader(r *rpc.Request) error {
 // ReadRequestBody implements rpc.ServerCodec. No body is asked for if there is no method
 // to run.
 func (q *request) ReadRequestBody(body any) error {
-	err := q.codec.ReadRequestBody(body)
+	into := body
+	if body == nil && q.method == protocol.RecallMethod {
+		into = &q.question
+	}
+	err := q.codec.ReadRequestBody(into)
 	q.decoded = true
 	q.stream.partial.Store(0)
 	q.followed = q.ahead != nil && q.ahead.ReadAhead()
 	runs := body != nil && err == nil
+	if err != nil {
+		q.memory.cancel(q.record)
+	}
 	if runs {
 		q.times = q.methods.of(q.method)
-		q.caller.seq = q.seq
+		q.caller.seq, q.caller.kept = q.seq, q.record != nil
 		q.caller.begin(body) // before another worker may read that it is canceled
 	}
-	if q.ahead != nil && !q.followed && (!runs || q.times.short()) {
+	if q.ahead != nil && !q.followed && (!runs || q.times.short()) && !q.question.Wait {
 		q.reading = readingHere
 		q.keepReading(q)
 	} else {
@@ -112,6 +123,11 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 		r.Error = q.refused.Error()
 	case q.method == codec.PingMethod && r.Error != "":
 		r.Error, body = "", protocol.Health{Running: q.load(), Meta: q.metas != nil}
+	case q.metas == nil || r.Error == "":
+	case q.method == protocol.WelcomeMethod:
+		r.Error, body = "", q.memory.welcome(q.conn)
+	case q.method == protocol.RecallMethod && q.memory != nil:
+		body = q.recall(r, body)
 	}
 	q.trace.returned(r.Error)
 	q.answered = true
@@ -121,7 +137,8 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 // reply writes a reply. If it is the last one that is due, it carries it to the
 // connection itself; a reply that others may join is left to them, or to a flusher.
 func (q *request) reply(r *rpc.Response, body any) error {
-	err := q.write(r, q.replyMeta(), body, q.refused != nil)
+	size, err := q.write(r, q.replyMeta(), body, q.refused != nil)
+	q.memory.finish(q.record, r.Error, body, size)
 	q.took = q.stream.now() - q.began
 	if q.method != codec.PingMethod {
 		q.calls.Add(-1)
@@ -141,6 +158,11 @@ func (q *request) end() {
 	q.caller.end()
 	if !q.returned && !q.cfg.CrashOnPanic {
 		q.rescue(recover())
+	}
+	if q.decoded {
+		q.memory.finish(q.record, ErrPanicked.Error(), struct{}{}, 0) // unless it has an answer
+	} else {
+		q.memory.cancel(q.record)
 	}
 	q.endTrace()
 	if q.reading == readingHere && !q.resumeReading(q) {

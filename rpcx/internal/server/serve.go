@@ -50,6 +50,10 @@ type Config struct {
 	StopTimeout time.Duration
 	// CrashOnPanic lets a method that panics end the process.
 	CrashOnPanic bool
+	// KeepAnswers is how many bytes of answers are kept, and KeepAnswersFor for how long, for
+	// clients that ask for them after their connection broke. 0 bytes is none.
+	KeepAnswers    int64
+	KeepAnswersFor time.Duration
 	// Logger gets panics and connections that are closed or refused.
 	Logger *slog.Logger
 	// Counters are counted up. Nil means none.
@@ -62,6 +66,7 @@ type Config struct {
 // closes lis.
 func Serve(ctx context.Context, lis net.Listener, cfg Config) error {
 	s := &serving{cfg: cfg, log: cfg.Logger, freed: make(chan struct{}, 1), conns: make(map[*conn]struct{})}
+	s.memory = newMemory(cfg.KeepAnswers, cfg.KeepAnswersFor)
 	if s.counters = cfg.Counters; s.counters == nil {
 		s.counters = new(Counters)
 	}
@@ -96,6 +101,7 @@ type serving struct {
 	methods  methods
 	watchdog watchdog
 	counters *Counters
+	memory   *memory // nil if answers are not kept
 
 	mu       sync.Mutex // protects following
 	conns    map[*conn]struct{}
