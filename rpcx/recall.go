@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"resilientrpc/codec"
@@ -88,7 +89,7 @@ func (c *conn) mustGreet() bool {
 	case codec.MetaUnderstood:
 		return true
 	case codec.MetaUnknown:
-		return c.ep.remembers.Load()
+		return c.ep.remembers.Load() > 0
 	}
 	return false
 }
@@ -112,17 +113,30 @@ func (c *conn) greet(ctx context.Context) {
 	out := c.Do(ctx, x)
 	s, ok := said.Names()
 	switch {
-	case out.Cause == transport.Replied && ok:
+	case out.Cause == transport.Replied && ok && s != (protocol.Session{}):
 		c.EnableMeta()
 		c.Remember()
-		c.ep.remembers.Store(true)
+		c.ep.remembers.Store(welcomeTries)
 		c.welcome.Store(&s)
-	case out.Cause == transport.Replied && len(said.Session) == 0, out.Cause == transport.MethodFailed && c.Metadata() != codec.MetaUnderstood:
-		c.ep.remembers.Store(false)
+	case out.Cause == transport.Replied && ok, c.isStock(out):
+		c.ep.remembers.Store(0)
 		c.welcome.Store(new(protocol.Session))
 	case out.Cause == transport.Replied, out.Cause == transport.MethodFailed, out.Cause == transport.ReplyUnreadable:
 		c.Fail(errDisorder)
 	}
+}
+
+// welcomeTries is how many connections in a row must have another answer than a welcome before
+// an endpoint that has remembered calls is taken for another kind of server, unless the answer
+// names the method: bits may have changed on the way.
+const welcomeTries = 3
+
+// isStock reports whether the answer to a greeting is that of a server which keeps no answers.
+func (c *conn) isStock(out transport.Outcome) bool {
+	if out.Cause != transport.MethodFailed || c.Metadata() == codec.MetaUnderstood {
+		return false
+	}
+	return strings.Contains(out.Err.Error(), protocol.WelcomeMethod) || c.ep.remembers.Add(-1) <= 0
 }
 
 // errDisorder ends a connection on which an answer is none to its request.
@@ -152,6 +166,9 @@ type recalling struct {
 // and returns what the end of the attempt is then.
 func (cl *call) recall(ctx context.Context, res result) result {
 	if res.number == 0 {
+		if res.sent == MaybeSent {
+			cl.recalled = NotRecalled
+		}
 		return res
 	}
 	started := time.Now()
@@ -221,7 +238,8 @@ func (r *recalling) ask(ctx context.Context) result {
 	limited := ctx
 	if !r.wait {
 		var cancel context.CancelFunc
-		limited, cancel = context.WithDeadline(ctx, r.limit)
+		try := time.Now().Add(r.call.client.dialer.DialTimeout)
+		limited, cancel = context.WithDeadline(ctx, earlier(try, r.limit))
 		defer cancel()
 	}
 	c, now, err := r.lost.ep.connection(limited, time.Now())

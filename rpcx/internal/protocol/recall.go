@@ -32,16 +32,17 @@ type Welcome struct {
 	Sum     uint32 // finds changed bits
 }
 
-// NewWelcome returns the welcome to a session.
-func NewWelcome(s Session) Welcome { return Welcome{s[:], crc32.ChecksumIEEE(s[:])} }
+// NewWelcome returns the welcome to a session, or to none.
+func NewWelcome(session []byte) Welcome { return Welcome{session, ^crc32.ChecksumIEEE(session)} }
 
-// Names returns the session. It reports false if there is none, or if bits of it have changed
-// on the way.
+// Names returns the session, the zero value if the server gives none. It reports false if the
+// welcome is not as it was sent.
 func (w Welcome) Names() (s Session, ok bool) {
-	if len(w.Session) != len(s) || w.Sum != crc32.ChecksumIEEE(w.Session) {
+	if n := len(w.Session); n != 0 && n != len(s) || w.Sum != ^crc32.ChecksumIEEE(w.Session) {
 		return s, false
 	}
-	return Session(w.Session), true
+	copy(s[:], w.Session)
+	return s, true
 }
 
 // Recall is the question of what became of a call.

@@ -19,6 +19,7 @@ import (
 //	record    event                                            next
 //	none      the request is read                              running
 //	none      the request is read, and refused                 not run
+//	none      it is read, and its number is wrong              not run
 //	none      it is read, and the session was asked about      none; the request is refused
 //	running   its arguments cannot be read                     not run
 //	running   the method ends                                  answered
@@ -39,8 +40,8 @@ import (
 //	the session is not known           forgotten; another server's if it is not one of ours
 //
 // The number is the position among all requests of the connection, so a request that was
-// read counts even if its metadata were damaged. One whose number is not its position ends
-// the connection.
+// read counts even if its metadata were damaged. One whose number is not its position is not
+// run, and ends the connection.
 //
 // A session is forgotten keep after its connection has ended. Methods whose caller may still
 // ask are not told that the connection is lost before graceTicks looks have found no other.
@@ -60,7 +61,7 @@ type memory struct {
 type session struct {
 	id    protocol.Session
 	conn  *conn  // nil once its last worker has ended
-	read  uint64 // requests, if conn is nil
+	read  uint64 // requests; valid if asked, or if conn is nil
 	acked uint64 // the client has the answers up to this one
 	calls map[uint64]*record
 	lost  bool // the connection has ended
@@ -118,7 +119,7 @@ func newMemory(limit int64, keep time.Duration) *memory {
 // welcome names the session of a connection, if there is to be one.
 func (m *memory) welcome(c *conn) protocol.Welcome {
 	if m == nil {
-		return protocol.Welcome{}
+		return protocol.NewWelcome(nil)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -129,7 +130,7 @@ func (m *memory) welcome(c *conn) protocol.Welcome {
 		c.session = s
 		m.sessions[s.id] = s
 	}
-	return protocol.NewWelcome(c.session.id)
+	return protocol.NewWelcome(c.session.id[:])
 }
 
 // errDisorder ends a connection on which a request has another number than its position.
@@ -141,18 +142,21 @@ func (m *memory) begin(q *request) (r *record, err error) {
 	defer m.mu.Unlock()
 	position, meta, s := q.count.Add(1), &q.caller.meta, q.session
 	switch {
-	case s == nil || meta.Call-meta.Pending != position || meta.Pending >= position:
+	case s == nil:
 		return nil, errDisorder
 	case s.asked:
 		return nil, protocol.ErrGivenUp
+	case meta.Call-meta.Pending != position || meta.Pending >= position:
+		err = errDisorder
+	default:
+		m.acknowledge(s, position-meta.Pending-1)
 	}
-	m.acknowledge(s, position-meta.Pending-1)
 	r = &record{session: s, call: position, caller: q.caller, seq: q.seq}
 	s.calls[position] = r
-	if q.refused != nil {
+	if q.refused != nil || err != nil {
 		m.settle(r, recordNotRun, 0)
 	}
-	return r, nil
+	return r, err
 }
 
 // acknowledge forgets the answers up to a call. The caller holds mu.
@@ -246,7 +250,16 @@ func (m *memory) close(c *conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s := c.session; s != nil {
-		s.conn, s.read = nil, c.count.Load()
+		s.count()
+		s.conn = nil
+	}
+}
+
+// count notes how many requests were read, unless a question has fixed that: what comes later
+// is not run. The caller holds memory.mu.
+func (s *session) count() {
+	if s.conn != nil && !s.asked {
+		s.read = s.conn.count.Load()
 	}
 }
 
@@ -291,11 +304,11 @@ func (m *memory) recall(q *protocol.Recall, asker *conn) (r *record, done <-chan
 // end sees to it that no further request of the session runs, and returns the connection that
 // is to be closed, if there is one. The caller holds memory.mu.
 func (s *session) end() *conn {
-	s.asked = true
 	if s.conn != nil { // a request without a record counts itself, and then looks at retired
 		s.conn.retired.CompareAndSwap(nil, protocol.ErrGivenUp)
-		s.read = s.conn.count.Load()
 	}
+	s.count()
+	s.asked = true
 	return s.conn
 }
 
