@@ -65,6 +65,7 @@ type session struct {
 	acked uint64 // the client has the answers up to this one
 	calls map[uint64]*record
 	lost  bool // the connection has ended
+	gone  bool // the session is forgotten
 	asked bool // no further request may run
 }
 
@@ -199,7 +200,7 @@ func (m *memory) settle(r *record, state recordState, size int64) {
 	if r.done != nil {
 		close(r.done)
 	}
-	if s := r.session; r.call <= s.acked || m.sessions[s.id] != s { // nothing will be asked
+	if s := r.session; r.call <= s.acked || s.gone { // nothing will be asked
 		delete(s.calls, r.call)
 		return
 	}
@@ -222,6 +223,7 @@ func (m *memory) forget(r *record) {
 	r.prev.next, r.next.prev = r.next, r.prev
 	m.bytes -= r.size
 	if r.call == 0 {
+		r.session.gone = true
 		delete(m.sessions, r.session.id)
 	} else {
 		delete(r.session.calls, r.call)

@@ -20,8 +20,12 @@ type metadata struct {
 	clock   peerclock.Clock
 
 	remembers atomic.Bool // the server does
-	oldest    uint64      // no exchange in flight has a smaller number; guarded by Conn.mu
+	oldest    uint64      // no exchange in flight has a smaller number; guarded by Conn.mu, as the next one
+	first     uint64      // none has a smaller position, as far as is known
 }
+
+// lookEvery is how often the oldest exchange in flight is looked for, while there are several.
+const lookEvery = 8
 
 func (m *metadata) init(inner any) {
 	if m.codec, _ = inner.(codec.MetaClient); m.codec != nil {
@@ -93,10 +97,16 @@ func (c *Conn) number(x *Exchange) {
 	if x.kept = x.Keep && m.remembers.Load(); !x.kept {
 		return
 	}
-	for m.oldest < x.seq && c.inflight[m.oldest] == nil {
-		m.oldest++
+	switch {
+	case len(c.inflight) == 1:
+		m.oldest, m.first = x.seq, x.position
+	case x.position%lookEvery == 0:
+		for c.inflight[m.oldest] == nil {
+			m.oldest++
+		}
+		m.first = c.inflight[m.oldest].position
 	}
-	m.pending = x.position - c.inflight[m.oldest].position
+	m.pending = x.position - max(m.first, 1)
 }
 
 // understood reports whether the server is known to understand metadata.
