@@ -182,8 +182,12 @@ func (cl *call) recall(ctx context.Context, res result) result {
 		got.lost, res = nil, got
 	case answer == RecallNotRun:
 		res.end, res.sent = notSent, NotSent
-	case ctx.Err() != nil:
-		res.end, res.err = leftFor(ctx.Err()), &lastError{ctx.Err(), res.err}
+	case isLate(ctx, res):
+		why := ctx.Err()
+		if why == nil {
+			why = context.DeadlineExceeded
+		}
+		res.end, res.err = leftFor(why), &lastError{why, res.err}
 	case got.end == clientClosed:
 		res.end, res.err = clientClosed, ErrShutdown
 	}

@@ -38,7 +38,6 @@ type gate struct{ hold chan struct{} }
 
 type relayed struct {
 	client, server net.Conn
-	late           chan struct{} // closed when nothing of this link's requests is held any more
 }
 
 func newMiddle(network *simnet.Network, addr, target string) *middle {
@@ -127,6 +126,15 @@ func (r *middle) open(g *gate) {
 	}
 }
 
+// swap opens a gate for what comes from now on, and returns what opens it for what it holds.
+func (r *middle) swap(g *gate) (hold chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	hold = g.hold
+	g.hold = nil
+	return hold
+}
+
 // breakClients ends the clients' ends of all connections there are. The server's ends live
 // until what is on its way has arrived.
 func (r *middle) breakClients() {
@@ -169,6 +177,7 @@ type shop struct {
 	stops   map[string]func()
 	relays  []*middle
 	dialer  rpcx.Dialer
+	extra   any // a service beside Till, of servers started from then on; nil for none
 }
 
 func inShop(t *testing.T, servers int, cfg rpcx.ServeConfig, json bool, f func(*testing.T, *shop)) {
@@ -209,6 +218,9 @@ func (s *shop) addr(i int) string { return fmt.Sprint("relay:", i) }
 func (s *shop) start(i int) {
 	server := rpc.NewServer()
 	require.NoError(s.t, server.Register(&Till{s.ledger}))
+	if s.extra != nil {
+		require.NoError(s.t, server.Register(s.extra))
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cfg, ended, addr := s.cfg, make(chan struct{}), fmt.Sprint("server:", i)
 	cfg.StopTimeout = time.Nanosecond

@@ -110,7 +110,7 @@ func (r *rig) report(before int) Report {
 func (r *rig) explain(t *Tally, l *load) {
 	t.Doubts = len(l.doubts)
 	for _, d := range l.doubts {
-		killed := slices.ContainsFunc(r.kills[d.endpoint], func(at time.Time) bool { return at.After(d.began) && at.Before(d.end) })
+		killed := slices.ContainsFunc(r.kills[d.endpoint], func(k kill) bool { return k.done.After(d.began) && k.began.Before(d.end) })
 		if killed {
 			continue
 		}

@@ -50,7 +50,7 @@ const grace = 8 * time.Second
 func Run(tb testing.TB, cfg Config) Report {
 	tb.Helper()
 	before := runtime.NumGoroutine()
-	r := &rig{tb: tb, cfg: cfg, kills: make(map[string][]time.Time)}
+	r := &rig{tb: tb, cfg: cfg, kills: make(map[string][]kill)}
 	defer r.close()
 	r.open()
 	r.start()
@@ -84,9 +84,12 @@ type rig struct {
 	once    sync.Once
 	victims [replicas]sync.Mutex // each held while it has a fault
 
-	mu    sync.Mutex             // protects following
-	kills map[string][]time.Time // by the replica's address
+	mu    sync.Mutex        // protects following
+	kills map[string][]kill // by the replica's address
 }
+
+// kill is when a server was killed, and when it was dead and its proxy deaf.
+type kill struct{ began, done time.Time }
 
 func (r *rig) open() {
 	r.tb.Helper()
@@ -221,12 +224,20 @@ func (r *rig) inflict(s Step) error {
 	case Freeze:
 		server.Freeze()
 	case Kill:
-		r.mu.Lock()
-		r.kills[r.addr(s.Victim)] = append(r.kills[r.addr(s.Victim)], time.Now())
-		r.mu.Unlock()
-		server.Kill()
+		return r.kill(s.Victim)
 	}
 	return r.proxies[s.Victim].Set(s.Fault)
+}
+
+func (r *rig) kill(victim int) error {
+	k := kill{began: time.Now()}
+	r.servers[victim].Kill()
+	err := r.proxies[victim].Set(Kill)
+	k.done = time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kills[r.addr(victim)] = append(r.kills[r.addr(victim)], k)
+	return err
 }
 
 func (r *rig) heal(s Step) error {
