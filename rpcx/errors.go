@@ -27,7 +27,8 @@ const (
 	// process, or not to its end, without which no server runs it; or it was refused, as by
 	// a server that is being stopped.
 	NotSent Sent = iota
-	// MaybeSent means that the call left and no answer came: it may have run.
+	// MaybeSent means that the call left and no answer came: it may have run. If the server is
+	// one of [Serve], [CallError].Recall says why it could not tell.
 	MaybeSent
 	// Executed means that the server answered, so the method ran; only its
 	// reply could not be used.

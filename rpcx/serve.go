@@ -39,8 +39,9 @@ type ServeConfig struct {
 	CrashOnPanic bool
 	// KeepAnswers is how many bytes of answers are kept for clients that ask for them after
 	// their connection broke: see "Lost answers" in the package documentation. An answer
-	// counts with its length on the wire and 256 bytes. The oldest are dropped first, and an answer that
-	// has arrived as soon as its client says so. Zero means 16 MiB; negative means none.
+	// counts with its length on the wire and 256 bytes, and a connection that has ended with
+	// 512. The oldest are dropped first, and an answer that has arrived as soon as its client
+	// says so. Zero means 16 MiB; negative means none.
 	KeepAnswers int
 	// KeepAnswersFor is how long they are kept, and a connection is known after its end.
 	// Zero means 30 s.
@@ -100,6 +101,12 @@ func (s *ServeStats) Counts() ServeCounts {
 // that was stopped for a while does not run what has piled up for callers that have left. The
 // time that it was stopped for counts, and the clocks of the two machines need not agree.
 // A method learns that its caller has left by [ContextOf], which also continues its trace.
+//
+// The answers to calls that are not idempotent are kept for a while, for clients of this package
+// whose connection breaks before the answer has arrived: see "Lost answers" in the package
+// documentation. Therefore a method must not change its reply, nor what that refers to, once it
+// has returned. Since gob and JSON are encoded when the method returns, a change would be a
+// data race in net/rpc's server only if it came at once; here it may be one later.
 //
 // A client that sends requests and does not read the replies costs no more than a few
 // megabytes, or replies: beyond 1 MB, no further request of its connection is read, and

@@ -49,8 +49,8 @@ type EndpointStats struct {
 	Phi        float64       // the detector's level now
 	Pings      PingSupport   // how it takes pings
 	Connected  bool          // an attempt would find a connection
-	// MetaSupport says whether the server understands deadlines, cancellations and traces,
-	// as one of Serve does, with the codecs of this module.
+	// MetaSupport says whether the server understands deadlines, cancellations and traces, and
+	// may say what became of a call, as one of Serve does, with the codecs of this module.
 	MetaSupport codec.MetaSupport
 	Conns       int           // connections that are open, retired ones included
 	InFlight    int           // attempts under way here, those that wait for a connection included
