@@ -321,3 +321,24 @@ func TestRecallsHaveNames(t *testing.T) {
 	}
 	require.Equal(t, []string{"not asked", "answered", "not run", "forgotten", "server gone", "unanswered", fmt.Sprint("Recall(", len(names)-1, ")")}, names)
 }
+
+// Both ends count the same requests: notifications, too, and not what could not be encoded.
+func TestBothEndsCountTheSameRequests(t *testing.T) {
+	for _, json := range []bool{false, true} {
+		inShop(t, 1, rpcx.ServeConfig{}, json, func(t *testing.T, s *shop) {
+			asked := s.asked()
+			c := s.dial()
+			defer c.Close()
+			for id := 1; id <= 2; id++ {
+				if err := c.Notify(t.Context(), "Till.Ring", &Sale{ID: -100 - id}); !json {
+					require.Error(t, err)
+				}
+				ce := callError(t, c.CallContext(t.Context(), "Till.Ring", func() {}, new(string)))
+				require.Equal(t, rpcx.NotSent, ce.Sent)
+				require.NoError(t, c.CallContext(rpcx.WithIdempotent(t.Context()), "Till.Ring", &Sale{ID: -1000 - id}, new(string)))
+				require.NoError(t, c.Call("Till.Ring", &Sale{ID: id}, new(string)))
+			}
+			require.Empty(t, *asked, "a connection has ended")
+		})
+	}
+}
