@@ -230,9 +230,6 @@ func (r *recalling) run(ctx context.Context) (result, Recall) {
 		case <-r.call.client.ctx.Done():
 		}
 		timer.Stop()
-		if ctx.Err() != nil || !time.Now().Before(r.limit) {
-			return res, RecallUnanswered
-		}
 		pause = min(2*pause, lastRecallPause)
 	}
 }

@@ -1,6 +1,7 @@
 package rpcx_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -341,4 +342,31 @@ func TestBothEndsCountTheSameRequests(t *testing.T) {
 			require.Empty(t, *asked, "a connection has ended")
 		})
 	}
+}
+
+// The answer to a question may be lost as well, on a connection that lives.
+func TestLostAnswerToAQuestion(t *testing.T) {
+	inShop(t, 1, rpcx.ServeConfig{}, true, func(t *testing.T, s *shop) {
+		c := s.dial()
+		defer c.Close()
+		lost := 0
+		r := s.relays[0]
+		r.mu.Lock()
+		r.loses = func(reply []byte) bool {
+			if lost > 1 || !bytes.Contains(reply, []byte("sale 1")) {
+				return false
+			}
+			lost++ // the reply, and the answer to the first question
+			return true
+		}
+		r.mu.Unlock()
+		s.breaksAt(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var receipt string
+		require.NoError(t, c.CallContext(ctx, "Till.Ring", &Sale{ID: 1}, &receipt))
+		require.Equal(t, "sale 1", receipt)
+		require.Equal(t, 1, s.ledger.count(1))
+		require.Equal(t, 2, lost)
+	})
 }

@@ -31,6 +31,7 @@ type middle struct {
 	mu       sync.Mutex // protects following
 	up, down gate
 	links    []*relayed
+	loses    func(reply []byte) bool // what does not arrive; nil for nothing
 }
 
 // gate is one direction; it is open while hold is nil, and hold is closed when it opens.
@@ -90,6 +91,12 @@ func (r *middle) pump(dst, src net.Conn, g *gate) {
 	defer dst.Close()
 	for p := range pieces {
 		r.wait(g)
+		r.mu.Lock()
+		lost := r.loses != nil && g == &r.down && r.loses(p.b)
+		r.mu.Unlock()
+		if lost {
+			continue
+		}
 		if _, err := dst.Write(p.b); err != nil || p.err != nil {
 			return
 		}
