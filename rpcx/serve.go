@@ -104,9 +104,8 @@ func (s *ServeStats) Counts() ServeCounts {
 //
 // The answers to calls that are not idempotent are kept for a while, for clients of this package
 // whose connection breaks before the answer has arrived: see "Lost answers" in the package
-// documentation. Therefore a method must not change its reply, nor what that refers to, once it
-// has returned. Since gob and JSON are encoded when the method returns, a change would be a
-// data race in net/rpc's server only if it came at once; here it may be one later.
+// documentation. A method must not change its reply, nor what that refers to, once it has
+// returned: the reply may be encoded again later.
 //
 // A client that sends requests and does not read the replies costs no more than a few
 // megabytes, or replies: beyond 1 MB, no further request of its connection is read, and

@@ -43,8 +43,9 @@ import (
 // read counts even if its metadata were damaged. One whose number is not its position is not
 // run, and ends the connection.
 //
-// A session is forgotten keep after its connection has ended. Methods whose caller may still
-// ask are not told that the connection is lost before graceTicks looks have found no other.
+// A session is forgotten keep after its connection and all methods on it have ended. Methods
+// whose caller may still ask are not told that the connection is lost before graceTicks looks
+// have found no other.
 type memory struct {
 	limit  int64 // bytes
 	keep   time.Duration
@@ -64,7 +65,7 @@ type session struct {
 	read  uint64 // requests; valid if asked, or if conn is nil
 	acked uint64 // the client has the answers up to this one
 	calls map[uint64]*record
-	lost  bool // the connection has ended
+	lost  bool // the connection has ended, and methods may still run
 	gone  bool // the session is forgotten
 	asked bool // no further request may run
 }
@@ -237,9 +238,8 @@ func (m *memory) lose(c *conn) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s := c.session; s != nil && !s.lost {
+	if s := c.session; s != nil {
 		s.lost = true
-		m.age(&record{session: s}, sessionSize)
 	}
 }
 
@@ -248,12 +248,12 @@ func (m *memory) close(c *conn) {
 	if m == nil {
 		return
 	}
-	m.lose(c)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s := c.session; s != nil {
+	if s := c.session; s != nil && s.conn != nil {
 		s.count()
 		s.conn = nil
+		m.age(&record{session: s}, sessionSize)
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 
 const keepFor = time.Minute
 
-// ward is a memory with one session, beside what is true of its calls.
-type ward struct {
+// scenario is a memory with one session, beside what is true of its calls.
+type scenario struct {
 	t       *testing.T
 	m       *memory
 	session protocol.Session
@@ -38,12 +38,11 @@ type ward struct {
 	proof   map[uint64]bool    // calls of which it was said that they do not run
 	asked   bool
 	dropped bool // something may have been forgotten for want of room or time
-	lost    bool
 	closed  bool
 }
 
-func newWard(t *testing.T, limit int64) *ward {
-	w := &ward{
+func newScenario(t *testing.T, limit int64) *scenario {
+	w := &scenario{
 		t: t, m: newMemory(limit, keepFor), begun: make(map[uint64]*record), ended: make(map[uint64]bool),
 		refused: make(map[uint64]bool), proof: make(map[uint64]bool),
 	}
@@ -57,7 +56,7 @@ func newWard(t *testing.T, limit int64) *ward {
 	return w
 }
 
-func (w *ward) open() *conn {
+func (w *scenario) open() *conn {
 	near, far := net.Pipe()
 	far.Close()
 	s := &serving{memory: w.m, counters: new(Counters), log: slog.New(slog.DiscardHandler)}
@@ -66,7 +65,7 @@ func (w *ward) open() *conn {
 
 // read reads a request; remembered says that it is to be, and pending how many before it the
 // client has no answer to.
-func (w *ward) read(remembered bool, pending uint64) {
+func (w *scenario) read(remembered bool, pending uint64) {
 	w.sent++
 	q := &request{conn: w.conn, caller: &caller{conn: w.conn}}
 	if !remembered {
@@ -92,7 +91,7 @@ func (w *ward) read(remembered bool, pending uint64) {
 }
 
 // damaged reads a request whose number has changed on the way.
-func (w *ward) damaged() {
+func (w *scenario) damaged() {
 	w.sent++
 	q := &request{conn: w.conn, caller: &caller{conn: w.conn}}
 	q.caller.meta.Call = w.sent + 1
@@ -102,7 +101,7 @@ func (w *ward) damaged() {
 }
 
 // finish ends the method of the oldest call that runs.
-func (w *ward) finish() {
+func (w *scenario) finish() {
 	for n := uint64(1); n <= w.sent; n++ {
 		if r := w.begun[n]; r != nil && !w.ended[n] {
 			w.ended[n] = true
@@ -113,7 +112,7 @@ func (w *ward) finish() {
 }
 
 // ask asks about a call, and checks the answer beside the truth.
-func (w *ward) ask(n uint64) {
+func (w *scenario) ask(n uint64) {
 	q := protocol.NewRecall(w.session, n, false)
 	r, done, why := w.m.recall(&q, w.asker)
 	require.Nil(w.t, done)
@@ -144,38 +143,38 @@ func (w *ward) ask(n uint64) {
 	}
 }
 
-func (w *ward) sweep(d time.Duration) {
+func (w *scenario) sweep(d time.Duration) {
 	w.now = w.now.Add(d)
 	w.m.sweep(w.now)
 	w.dropped = w.dropped || w.now.Sub(w.start) > keepFor
 }
 
 // events are what may happen, in any order.
-var wardEvents = []struct {
+var scenarioEvents = []struct {
 	name string
-	do   func(w *ward)
+	do   func(w *scenario)
 }{
-	{"read", func(w *ward) { w.read(true, 100) }},
-	{"read, acknowledging", func(w *ward) { w.read(true, 0) }},
-	{"read, acknowledging some", func(w *ward) { w.read(true, 1) }},
-	{"read what is not remembered", func(w *ward) { w.read(false, 0) }},
-	{"read with a wrong number", (*ward).damaged},
-	{"finish", (*ward).finish},
-	{"ask for the last", func(w *ward) { w.ask(max(w.sent, 1)) }},
-	{"ask for the first", func(w *ward) { w.ask(1) }},
-	{"ask for the next", func(w *ward) { w.ask(w.sent + 1) }},
-	{"the connection ends", func(w *ward) { w.m.lose(w.conn) }},
-	{"the last worker ends", func(w *ward) { w.m.close(w.conn); w.closed = true }},
-	{"time passes", func(w *ward) { w.sweep(keepFor / 2) }},
-	{"much time passes", func(w *ward) { w.sweep(2 * keepFor) }},
+	{"read", func(w *scenario) { w.read(true, 100) }},
+	{"read, acknowledging", func(w *scenario) { w.read(true, 0) }},
+	{"read, acknowledging some", func(w *scenario) { w.read(true, 1) }},
+	{"read what is not remembered", func(w *scenario) { w.read(false, 0) }},
+	{"read with a wrong number", (*scenario).damaged},
+	{"finish", (*scenario).finish},
+	{"ask for the last", func(w *scenario) { w.ask(max(w.sent, 1)) }},
+	{"ask for the first", func(w *scenario) { w.ask(1) }},
+	{"ask for the next", func(w *scenario) { w.ask(w.sent + 1) }},
+	{"the connection ends", func(w *scenario) { w.m.lose(w.conn) }},
+	{"the last worker ends", func(w *scenario) { w.m.close(w.conn); w.closed = true }},
+	{"time passes", func(w *scenario) { w.sweep(keepFor / 2) }},
+	{"much time passes", func(w *scenario) { w.sweep(2 * keepFor) }},
 }
 
-func playWard(t *testing.T, limit int64, events []int) {
-	w := newWard(t, limit)
+func playScenario(t *testing.T, limit int64, events []int) {
+	w := newScenario(t, limit)
 	defer func() {
 		if t.Failed() {
 			for _, e := range events {
-				t.Log(wardEvents[e].name)
+				t.Log(scenarioEvents[e].name)
 			}
 		}
 	}()
@@ -183,7 +182,7 @@ func playWard(t *testing.T, limit int64, events []int) {
 		if w.closed && e <= 4 { // nothing is read behind the last worker
 			continue
 		}
-		wardEvents[e].do(w)
+		scenarioEvents[e].do(w)
 		require.LessOrEqual(t, w.m.bytes, limit)
 		require.GreaterOrEqual(t, w.m.bytes, int64(0))
 	}
@@ -201,13 +200,13 @@ func playWard(t *testing.T, limit int64, events []int) {
 // Every order of a few events: no answer is a lie, and none is worse than it must be.
 func TestEveryOrderOfAFewEvents(t *testing.T) {
 	const length = 4
-	for n := range int(pow(len(wardEvents), length)) {
+	for n := range int(pow(len(scenarioEvents), length)) {
 		events := make([]int, length)
 		for i := range events {
-			events[i] = n % len(wardEvents)
-			n /= len(wardEvents)
+			events[i] = n % len(scenarioEvents)
+			n /= len(scenarioEvents)
 		}
-		playWard(t, 1<<20, events)
+		playScenario(t, 1<<20, events)
 	}
 }
 
@@ -224,15 +223,15 @@ func TestManyEventsByTheDice(t *testing.T) {
 	for range 20_000 {
 		events := make([]int, 5+rng.IntN(20))
 		for i := range events {
-			events[i] = rng.IntN(len(wardEvents) - rng.IntN(3))
+			events[i] = rng.IntN(len(scenarioEvents) - rng.IntN(3))
 		}
-		playWard(t, []int64{1 << 20, 1000}[rng.IntN(2)], events)
+		playScenario(t, []int64{1 << 20, 1000}[rng.IntN(2)], events)
 	}
 }
 
 // The oldest answers are dropped first.
 func TestOldestAnswersAreDroppedFirst(t *testing.T) {
-	w := newWard(t, 3*(recordSize+100))
+	w := newScenario(t, 3*(recordSize+100))
 	for range 5 {
 		w.read(true, 100)
 		w.finish()
@@ -249,7 +248,7 @@ func TestOldestAnswersAreDroppedFirst(t *testing.T) {
 
 // A question of another session's server, a damaged one, and one of a connection about itself.
 func TestQuestionsThatHaveNoAnswer(t *testing.T) {
-	w := newWard(t, 1<<20)
+	w := newScenario(t, 1<<20)
 	w.read(true, 0)
 	ask := func(q protocol.Recall, by *conn) error {
 		_, _, why := w.m.recall(&q, by)

@@ -11,6 +11,8 @@
 //   - A client that does not read its replies, or does not complete a request, costs a
 //     bounded amount of memory, and in the end its connection.
 //   - A request that is refused did not run; one whose deadline has passed is refused.
+//   - A client whose connection broke can ask over another one what became of a request, and
+//     the answer is final: see memory.
 //   - A method can ask for a context that ends with the wait of its caller. One that does
 //     not ask pays for it with no lock and no allocation.
 //
