@@ -159,6 +159,7 @@ func (e *endpoint) heardHealth(c *conn, said *protocol.Health) {
 	if !said.Meta {
 		return
 	}
+	e.remembers.CompareAndSwap(0, welcomeTries) // it may be: the next connection is to ask
 	c.EnableMeta()
 	for _, other := range e.pool.all() {
 		other.EnableMeta()

@@ -89,7 +89,7 @@ func (c *conn) mustGreet() bool {
 	case codec.MetaUnderstood:
 		return true
 	case codec.MetaUnknown:
-		return c.ep.remembers.Load() > 0
+		return c.ep.remembers.Load() > 0 // the server that was there before did
 	}
 	return false
 }

@@ -133,7 +133,7 @@ func TestRecallOfAServerThatIsGone(t *testing.T) {
 				defer c.Close()
 				time.AfterFunc(500*time.Millisecond, func() {
 					if s.restart(0); stock {
-						s.stops["server:0"]()
+						s.stop("server:0")
 						s.startStock()
 					}
 				})
@@ -163,7 +163,7 @@ func (s *shop) startStock() {
 			}
 		}
 	}()
-	s.stops["server:0"] = func() { lis.Close() }
+	s.stopBy("server:0", func() { lis.Close() })
 }
 
 func TestForgottenCall(t *testing.T) {

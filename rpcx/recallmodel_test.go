@@ -181,10 +181,28 @@ type shop struct {
 	ledger  *ledger
 	cfg     rpcx.ServeConfig
 	json    bool
-	stops   map[string]func()
 	relays  []*middle
 	dialer  rpcx.Dialer
 	extra   any // a service beside Till, of servers started from then on; nil for none
+
+	mu    sync.Mutex // protects following
+	stops map[string]func()
+}
+
+// stop kills the server at an address.
+func (s *shop) stop(addr string) {
+	s.mu.Lock()
+	stop := s.stops[addr]
+	delete(s.stops, addr)
+	s.mu.Unlock()
+	stop()
+}
+
+// stopBy says how to kill the server at an address.
+func (s *shop) stopBy(addr string, stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stops[addr] = stop
 }
 
 func inShop(t *testing.T, servers int, cfg rpcx.ServeConfig, json bool, f func(*testing.T, *shop)) {
@@ -207,8 +225,8 @@ func inShop(t *testing.T, servers int, cfg rpcx.ServeConfig, json bool, f func(*
 			s.relays = append(s.relays, newMiddle(s.network, addr, fmt.Sprint("server:", i)))
 		}
 		defer func() {
-			for _, stop := range s.stops {
-				stop()
+			for i := range s.relays {
+				s.stop(fmt.Sprint("server:", i))
 			}
 			for _, r := range s.relays {
 				r.open(&r.up)
@@ -237,16 +255,16 @@ func (s *shop) start(i int) {
 		defer close(ended)
 		cfg.Serve(ctx, lis, server, newCodec) //nolint:errcheck // it is killed
 	}()
-	s.stops[addr] = func() {
+	s.stopBy(addr, func() {
 		s.network.Cut(addr)
 		cancel()
 		<-ended
-	}
+	})
 }
 
 // restart kills a server and starts another one at its address.
 func (s *shop) restart(i int) {
-	s.stops[fmt.Sprint("server:", i)]()
+	s.stop(fmt.Sprint("server:", i))
 	s.start(i)
 }
 
