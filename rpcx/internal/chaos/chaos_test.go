@@ -60,7 +60,7 @@ func run(t *testing.T, plan chaos.Plan, d rpcx.Dialer, alone bool) chaos.Report 
 func runWith(t *testing.T, plan chaos.Plan, cfg chaos.Config) chaos.Report {
 	t.Helper()
 	plan.Seed = *seed
-cfg.Seed, cfg.Workers, cfg.Pause, cfg.Deposits, cfg.Alone = *seed, *workers, *pause, *share, cfg.Alone || *lone
+	cfg.Seed, cfg.Workers, cfg.Pause, cfg.Deposits, cfg.Alone = *seed, *workers, *pause, *share, cfg.Alone || *lone
 	cfg.Bound, cfg.Patience = max(bound, cfg.Live+time.Second), 10*time.Second
 	if *long > 0 {
 		plan.Length, plan.Hold, plan.Gap, plan.Settle, plan.Down = *long, 8*time.Second, 3*time.Second, *settle, *down
