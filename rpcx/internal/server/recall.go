@@ -3,7 +3,6 @@ package server
 import (
 	"crypto/rand"
 	"errors"
-	"net/rpc"
 	"sync"
 	"time"
 
@@ -380,54 +379,4 @@ func (s *session) lonely(to []*record) []*record {
 		}
 	}
 	return to
-}
-
-// remember makes a record of the request if its client asks for one.
-func (q *request) remember() {
-	if q.memory == nil || q.caller.meta.Call == 0 {
-		return
-	}
-	r, err := q.memory.begin(q)
-	if err == nil {
-		q.record = r
-		return
-	}
-	if q.refused == nil {
-		q.refuse(protocol.ErrGivenUp)
-	}
-	if err == errDisorder { //nolint:errorlint // it is never wrapped
-		q.log.Warn("connection closed: "+errDisorder.Error(), "remote", q.nc.RemoteAddr())
-		q.abort(wire.ErrClosed)
-	}
-}
-
-// recall answers a question about a call.
-func (q *request) recall(r *rpc.Response, body any) any {
-	found, done, why := q.memory.recall(&q.question, q.conn)
-	if why != nil {
-		q.refuse(why)
-		r.ServiceMethod, r.Error = protocol.RefusedMethod, why.Error()
-		return body
-	}
-	if done != nil {
-		q.await(found, done)
-	}
-	if found.state == recordNotRun {
-		why = q.question.NotRun()
-		q.refuse(why)
-		r.ServiceMethod, r.Error = protocol.RefusedMethod, why.Error()
-		return body
-	}
-	r.Error = found.failure
-	return found.body
-}
-
-// await waits until a method of another connection has ended. If the question is canceled
-// meanwhile, so is the method.
-func (q *request) await(r *record, done <-chan struct{}) {
-	q.caller.seq, q.caller.kept, q.caller.instead = q.seq, true, r
-	q.caller.begin(&q.question)
-	<-done
-	q.caller.end()
-	q.caller.instead = nil
 }
