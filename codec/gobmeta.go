@@ -12,8 +12,8 @@ type (
 		Deadline      uint64 // microseconds
 		Trace         []byte // TraceID, SpanID and Flags
 		State         string
-		Session       []byte
 		Call          uint64
+		Pending       uint64
 	}
 	gobResponse struct {
 		ServiceMethod string
@@ -47,10 +47,10 @@ func metaRole(name []byte, id int64) headerField {
 		role, want = metaTrace, gobBytes
 	case "State":
 		role, want = metaState, gobString
-	case "Session":
-		role, want = metaSession, gobBytes
 	case "Call":
 		role = metaCall
+	case "Pending":
+		role = metaPending
 	case "Running":
 		role = metaRunning
 	case "Clock":
@@ -92,12 +92,10 @@ func (m *gobMeta) read(c *cursor, role headerField) {
 		m.request.Trace.setID(c.bytes())
 	case metaState:
 		m.request.Trace.State = traceState(c.bytes())
-	case metaSession:
-		if b := c.bytes(); len(b) == len(m.request.Session) {
-			m.request.Session = [16]byte(b)
-		}
 	case metaCall:
 		m.request.Call = c.uint()
+	case metaPending:
+		m.request.Pending = c.uint()
 	case metaRunning:
 		m.response.Running = int(min(c.uint(), 1<<31-1)) //nolint:gosec // it is in range
 	case metaClock:
@@ -123,11 +121,8 @@ func (m *RequestMeta) fields(h *gobFields) {
 		h.b = append(append(append(h.b, m.Trace.TraceID[:]...), m.Trace.SpanID[:]...), m.Trace.Flags)
 		h.string(6, traceState(m.Trace.State))
 	}
-	if m.Session != [16]byte{} {
-		h.field(7)
-		h.b = append(appendUint(h.b, uint64(len(m.Session))), m.Session[:]...)
-	}
-	h.uint(8, m.Call)
+	h.uint(7, m.Call)
+	h.uint(8, m.Pending)
 }
 
 // fields appends the metadata of a reply to a header.

@@ -87,8 +87,8 @@ const (
 	metaDeadline
 	metaTrace
 	metaState
-	metaSession
 	metaCall
+	metaPending
 	metaRunning
 	metaClock
 )

@@ -13,8 +13,8 @@ import (
 //	          retry        true
 //	          traceparent  a string, as in HTTP's header of that name
 //	          tracestate   likewise
-//	          session      a string of 32 hexadecimal digits
 //	          call         a number
+//	          pending      a number
 //	reply     noretry      true
 //	          running      a number
 //	          clock        microseconds
@@ -34,10 +34,8 @@ func (w *jsonWriter) requestMeta(m *RequestMeta) {
 		w.quote(m.Trace.parent())
 		o.string("tracestate", traceState(m.Trace.State))
 	}
-	if m.Session != [16]byte{} {
-		o.string("session", hex.EncodeToString(m.Session[:]))
-	}
 	o.number("call", m.Call)
+	o.number("pending", m.Pending)
 	o.end()
 }
 
@@ -100,12 +98,10 @@ func (m *RequestMeta) readJSON(object []byte) {
 			m.Trace.setParent(jsonString(value))
 		case "tracestate":
 			m.Trace.State = traceState(jsonString(value))
-		case "session":
-			if b, err := hex.DecodeString(jsonString(value)); err == nil && len(b) == len(m.Session) {
-				m.Session = [16]byte(b)
-			}
 		case "call":
 			m.Call = jsonUint(value)
+		case "pending":
+			m.Pending = jsonUint(value)
 		}
 	}
 }

@@ -26,11 +26,15 @@ type RequestMeta struct {
 	Retry bool
 	// Trace is the request's trace context.
 	Trace Trace
-	// Session is a random identifier of the client; zero means none.
-	Session [16]byte
-	// Call is the number of the call in the session, the same for all attempts of a
-	// call. 0 means none.
+	// Call says that the server is to remember its answer until the client has it: the
+	// position of the request among all that were written to the connection, from 1, plus
+	// Pending. The server knows the position, too: so a changed bit in either does not go
+	// unnoticed. 0 means that nothing is to be remembered.
 	Call uint64
+	// Pending is how far back the oldest request is whose reply the client has not read:
+	// 0 if there is none before this one. The server may forget the answers to all
+	// requests before that.
+	Pending uint64
 }
 
 // Trace is a W3C trace context, version 00. If TraceID or SpanID is zero, there is none.

@@ -31,8 +31,8 @@ func fullMeta() codec.RequestMeta {
 			TraceID: [16]byte{15: 7}, SpanID: [8]byte{0: 200}, Flags: 1,
 			State: `a=1,b="\<>&é`[:11],
 		},
-		Session: [16]byte{0: 255, 15: 1},
 		Call:    1 << 40,
+		Pending: 300,
 	}
 }
 

@@ -46,8 +46,8 @@ func TestMalformedJSONMeta(t *testing.T) {
 		`{"deadline":"1","retry":1,"call":3.5}`:                   {},
 		`{"deadline":18446744073709551615,"retry":true}`:          {Retry: true},
 		`{"deadline":99999999999999999999,"call":2,"call":3}`:     {Call: 3},
-		`{"session":"00","traceparent":5,"tracestate":[]}`:        {},
-		`{"session":"` + strings.Repeat("zz", 16) + `"}`:          {},
+		`{"pending":"00","traceparent":5,"tracestate":[]}`:        {},
+		`{"pending":-1,"call":18446744073709551616}`:              {},
 		`{"traceparent":"` + parent + `-x"}`:                      {},
 		`{"traceparent":"ff` + parent[2:] + `"}`:                  {},
 		`{"traceparent":"00-` + strings.Repeat("-", 52) + `"}`:    {},
@@ -77,7 +77,7 @@ func TestMalformedJSONMeta(t *testing.T) {
 // Fields of a header are no metadata if their type differs, or if the header has no field
 // Meta.
 func TestForeignGobFieldsAreNoMeta(t *testing.T) {
-	type session struct{ ID, Deadline string }
+	type pending struct{ ID, Deadline string }
 	for _, header := range []any{
 		struct {
 			ServiceMethod string
@@ -89,17 +89,17 @@ func TestForeignGobFieldsAreNoMeta(t *testing.T) {
 			ServiceMethod string
 			Seq           uint64
 			Meta          string
-			Session       session
-		}{"A.B", 1, "meta", session{"a", "b"}},
+			Pending       pending
+		}{"A.B", 1, "meta", pending{"a", "b"}},
 		struct {
 			Meta          uint64
 			ServiceMethod string
 			Deadline      []string
 			Trace         []byte
 			Seq           uint64
-			Session       session
+			Pending       pending
 			Call          float64
-		}{0, "A.B", []string{"x"}, []byte{1, 2}, 1, session{"a", "b"}, 4},
+		}{0, "A.B", []string{"x"}, []byte{1, 2}, 1, pending{"a", "b"}, 4},
 	} {
 		s, _ := metaServer(codec.NewGobServer(play(frames(header, 7, header, 8))))
 		for range 2 {

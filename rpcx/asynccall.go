@@ -167,7 +167,7 @@ func (a *asyncCall) sendHedged(try *attempt) bool {
 // sendNow sends the attempt if nothing has to be waited for.
 func (a *asyncCall) sendNow(try *attempt) bool {
 	c := try.endpoint.ready(try.Started)
-	if c == nil {
+	if c == nil || try.Keep && c.mustGreet() {
 		return false
 	}
 	if !a.pay() {
@@ -198,6 +198,10 @@ func (a *asyncCall) sendLater(try *attempt) {
 	ctx, cancel := a.context()
 	defer cancel()
 	c, now, err := try.endpoint.connection(ctx, time.Now())
+	if err == nil && try.Keep && c.mustGreet() {
+		c.greet(ctx)
+		now, err = time.Now(), ctx.Err()
+	}
 	if err != nil {
 		a.attemptDone(try, unconnected(err))
 		return
@@ -226,8 +230,20 @@ func (a *asyncCall) sendLater(try *attempt) {
 func (a *asyncCall) attemptDone(try *attempt, res result) { a.conclude(a.client.conclude(try, res)) }
 
 // conclude ends the call with the result of an attempt, or sees to it that there is
-// another one.
+// another one. If the server is to be asked what became of it, that takes a goroutine.
 func (a *asyncCall) conclude(res result) {
+	if res.number == 0 {
+		a.concludeKnown(res)
+		return
+	}
+	go func() {
+		ctx, cancel := a.context()
+		defer cancel()
+		a.concludeKnown(a.recall(ctx, res))
+	}()
+}
+
+func (a *asyncCall) concludeKnown(res result) {
 	a.attemptEnded(res)
 	switch {
 	case res.end == replied:

@@ -44,6 +44,7 @@ type call struct {
 	spent    bool      // all the attempts that there may be were made, here or behind the server
 	endpoint string    // of the last attempt
 	sent     Sent      // the doubt over all attempts
+	recalled Recall    // what the server of the last one that was lost has said of it
 	last     error     // the last error that says something of a server
 	at       time.Time // when the last attempt ended
 }
@@ -140,7 +141,7 @@ func (cl *call) attempt(ctx context.Context, now time.Time) (res result) {
 	ticket, now, err := cl.pickEndpoint(ctx, now)
 	a, res := cl.allow(ctx, now, ticket, err, false)
 	if a != nil {
-		res = cl.exchangeHedged(ctx, now, a)
+		res = cl.recall(ctx, cl.exchangeHedged(ctx, now, a))
 	}
 	cl.attemptEnded(res)
 	return res
@@ -171,6 +172,7 @@ func (cl *call) allow(ctx context.Context, now time.Time, ticket balancer.Ticket
 	a := c.attempts.get(cl.args, cl.reply)
 	a.ctx, a.Method, a.number, a.Started, a.ticket, a.endpoint = ctx, cl.method, cl.attempts, now, ticket, e
 	a.hedge, a.hedgeable = hedge, cl.options.hedge
+	a.Keep = !cl.options.idempotent && !cl.notify
 	hook := c.dialer.Trace.AttemptStart
 	if hook != nil {
 		a.ctx = hook(ctx, a.info())
@@ -207,6 +209,10 @@ func (cl *call) exchangeHedged(ctx context.Context, now time.Time, a *attempt) r
 // endpoint becomes suspect.
 func (cl *call) exchange(now time.Time, a *attempt) (res result, suspected bool) {
 	c, now, err := a.endpoint.connection(a.ctx, now)
+	if err == nil && a.Keep && c.mustGreet() {
+		c.greet(a.ctx)
+		now, err = time.Now(), a.ctx.Err()
+	}
 	switch {
 	case err != nil:
 		return unconnected(err), false
@@ -297,7 +303,11 @@ func (cl *call) refuse(err error) error {
 }
 
 func (cl *call) failure(err error) error {
-	return &CallError{Method: cl.method, Endpoint: cl.endpoint, Attempts: cl.attempts, Sent: cl.sent, Err: err}
+	e := &CallError{Method: cl.method, Endpoint: cl.endpoint, Attempts: cl.attempts, Sent: cl.sent, Err: err}
+	if e.Sent == MaybeSent {
+		e.Recall = cl.recalled
+	}
+	return e
 }
 
 // finish is the end of every call.

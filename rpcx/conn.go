@@ -34,6 +34,9 @@ type conn struct {
 	before        atomic.Int64 // sent when the last ping was
 	unsure        atomic.Int64 // requests of methods whose usual latency is no short one, or not known
 
+	greeting chan struct{}                    // has room for one: held while the server is asked for the session
+	welcome  atomic.Pointer[protocol.Session] // what it has said, zero if it has none; nil before
+
 	// The prober's.
 	ping      *transport.Exchange // on its way, nil if none
 	said      protocol.Health     // the reply to it
@@ -46,7 +49,7 @@ type conn struct {
 // newConn starts a connection over rwc with Dialer.Codec. An error is that function's, and
 // leaves rwc to the caller.
 func newConn(ep *endpoint, rwc io.ReadWriteCloser) (*conn, error) {
-	c := &conn{ep: ep, born: time.Now()}
+	c := &conn{ep: ep, born: time.Now(), greeting: make(chan struct{}, 1)}
 	makeCodec := func(w io.ReadWriteCloser) (rpc.ClientCodec, error) { return ep.client.dialer.newCodec(w, rwc) }
 	if err := c.Open(rwc, makeCodec, c.config()); err != nil {
 		return nil, err
@@ -125,7 +128,7 @@ func (c *conn) result(out transport.Outcome) result {
 		r.end = gaveUp // the method was cut short, and its error says nothing
 	}
 	if out.Cause == transport.ConnectionLost && !c.Takes() {
-		r.lost = c
+		r.lost, r.number = c, out.Call
 	}
 	return r
 }

@@ -17,7 +17,8 @@ import (
 //	}
 //
 // The context has the caller's deadline. It also ends when the caller cancels the call, when
-// the connection is lost, when the method still runs ServeConfig.StopTimeout after the serving
+// the connection is lost (about five seconds later if the client may ask for the answer over
+// another one: see "Lost answers" in the package documentation), when the method still runs ServeConfig.StopTimeout after the serving
 // was to stop, and when the method returns; [context.Cause] says which. Only a Client of this
 // package sends deadlines and cancellations. With any other client, the context ends when the
 // connection is lost.

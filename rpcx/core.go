@@ -57,6 +57,7 @@ type core struct {
 	underway                 drain
 	calls, failures, retries atomic.Uint64
 	hedges, hedgesWon        atomic.Uint64
+	resolved, unresolved     atomic.Uint64 // doubts about calls, by their servers' answers
 }
 
 // drain counts the calls under way, so that a graceful close can wait for them. A

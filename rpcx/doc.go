@@ -112,8 +112,8 @@
 //	refused by a server that drains         ignored   yes, elsewhere
 //	no connection; or provably not sent     failure¹  yes, elsewhere
 //	a fault on this side                    ignored¹  yes, elsewhere
-//	sent, and the connection broke          failure²  if idempotent
-//	sent, and the peer was convicted        failure²  if idempotent
+//	sent, and the connection broke          failure²  if idempotent⁵
+//	sent, and the peer was convicted        failure²  if idempotent⁵
 //	the deadline passed without an answer   failure³  if idempotent⁴
 //	the caller gave up                      ignored   no
 //	the client was closed                   ignored   no
@@ -136,6 +136,9 @@
 // (4) A call is not tried again after its own deadline. This row is for an attempt whose
 // deadline, set by [ClientTrace].AttemptStart, is earlier.
 //
+// (5) If the server is one of [Serve], it is asked first what became of a call that is not
+// idempotent: see "Lost answers". What it has not run is tried again, elsewhere.
+//
 // "Provably not sent" means that the end of the request cannot have left this process: no
 // server runs a request before it has all of it. Such a call moves to an endpoint not yet
 // tried at once, without a pause and free of charge. Any other repetition waits for
@@ -148,6 +151,49 @@
 // codec/jsonhttp), which is a connection of its own: it fails one call, and a call that
 // is given up ends its exchange. Which statuses prove that the method did not run is documented
 // at jsonhttp.StatusError, to which errors.As leads.
+//
+// # Lost answers
+//
+// When a connection breaks, its client knows only that a call may have run. A server of
+// [Serve] that lives knows more, and with the codecs of package codec the client asks it, over
+// a new connection:
+//
+//	answer          what follows                                       [CallError].Recall
+//	the method's    it is the answer to the call                       –
+//	it runs         the call waits for it over the new connection      –
+//	not run         proof: the call may go to any endpoint             –
+//	forgotten       the call fails, and may have run                   RecallForgotten
+//	another server  the same: the one that had the call has died       RecallServerGone
+//	none in time    the same                                           RecallUnanswered
+//
+// Before it answers, the server closes the old connection, and runs nothing more that arrives
+// by it. So the answer is final, whatever is still on its way in a buffer or a proxy, and the
+// question can be asked again if its connection breaks, too.
+//
+// This is how they know what they talk about. A new connection's first request asks the server
+// for its session: a random name of the connection, which includes one of the server's process,
+// and which only the two ends know. Calls that are not idempotent wait for that. On the
+// connection, both ends count the requests. A call that is not idempotent carries its number,
+// and how many requests before it have no answer yet; that is 2 to 6 bytes in gob. The server keeps its answer
+// until a later request shows that it has arrived. An idempotent call carries nothing, since it
+// is repeated, and a connection to any other server is as if there were no such thing; so are
+// the first calls of a client, until the first answer shows what kind of server it is.
+//
+// The question is asked again until there is an answer, but not beyond the call's deadline; without
+// one, not for longer than Dialer.DialTimeout, beside the time for which the method runs. A
+// call without a deadline may therefore last that much longer than the detector needs, and one
+// with a deadline until that. If nothing listens at the server's address for a second, the
+// client gives up.
+//
+// The server's memory is bounded by ServeConfig.KeepAnswers and KeepAnswersFor. It costs an allocation
+// and about a third of a microsecond a call, and about 150 bytes a connection; an answer that has not
+// arrived costs about 300 bytes beside itself. That is little beside a call, so it is on unless KeepAnswers is
+// negative. The answer is kept as the value that the method has set: a method must not change its
+// reply, nor what that refers to, once it has returned. It is lost with the process: there is
+// no "exactly once" (RIFL, SOSP '15, has that, with a memory that survives the server).
+//
+// [ContextOf] takes part: the context of a method whose client may come back does not end when
+// its connection is lost, but only when the client has not come back for about five seconds.
 //
 // # Hedges
 //
@@ -166,7 +212,8 @@
 // An error of the method is a [ServerError], or a [*codec.Error] where JSON-RPC
 // sent an error object, and after Close every call returns [ErrShutdown]; they
 // come bare, as net/rpc's users compare them. Every other error of
-// [Client.CallContext] is a [*CallError], which says whether the call may have run.
+// [Client.CallContext] is a [*CallError], which says whether the call may have run, and if
+// so, why its server could not say more.
 // [Client.Call] and [Client.Go] return the error of a connection, a dial or a codec
 // bare, too, as net/rpc does:
 //

@@ -39,6 +39,7 @@ type endpoint struct {
 	lookEarly atomic.Bool       // the prober is to look soon, or about to
 	running   atomic.Int64      // how many requests the server has said last that it runs, and one; 0 if it does not say
 	takesMeta atomic.Bool       // metadata, as the server has said in its last answer to a ping
+	remembers atomic.Int32      // positive if it may keep answers, as far as it has said: see greet
 	latencies latency.Histogram // of successful attempts, since core.born
 	paces     latency.Paces     // likewise
 	judged    atomic.Uint64     // attempts whose end has told something of the endpoint

@@ -27,7 +27,8 @@ const (
 	// process, or not to its end, without which no server runs it; or it was refused, as by
 	// a server that is being stopped.
 	NotSent Sent = iota
-	// MaybeSent means that the call left and no answer came: it may have run.
+	// MaybeSent means that the call left and no answer came: it may have run. If the server is
+	// one of [Serve], [CallError].Recall says why it could not tell.
 	MaybeSent
 	// Executed means that the server answered, so the method ran; only its
 	// reply could not be used.
@@ -72,7 +73,10 @@ type CallError struct {
 	Attempts int    // how many times an endpoint was tried, 0 if none was available
 	// Sent is the doubt over all attempts: NotSent only if each of them was not sent.
 	Sent Sent
-	Err  error // the cause: the last error that says something of a server
+	// Recall says what the server of the last attempt has answered when it was asked what
+	// became of it; NotRecalled unless Sent is MaybeSent.
+	Recall Recall
+	Err    error // the cause: the last error that says something of a server
 }
 
 // Error returns, for example,
@@ -93,7 +97,7 @@ func (e *CallError) story() string {
 	case NotSent:
 		ran = "did not run"
 	case MaybeSent:
-		ran = "may have run"
+		ran = "may have run" + e.Recall.why()
 	default:
 		ran = "ran"
 	}
@@ -201,7 +205,7 @@ func isOurs(err error) bool {
 		return true
 	}
 	for _, own := range [...]error{
-		wire.ErrClosed, errLeft, errPanicked, errSpent, transport.ErrWithdrawn, transport.ErrStrayReply, dialing.ErrStray, codec.ErrRetired, ErrUnresponsive,
+		wire.ErrClosed, errLeft, errPanicked, errSpent, errDisorder, transport.ErrWithdrawn, transport.ErrStrayReply, dialing.ErrStray, codec.ErrRetired, ErrUnresponsive,
 	} {
 		if errors.Is(err, own) {
 			return true

@@ -26,6 +26,7 @@ func logTrace(log *slog.Logger) *ClientTrace {
 		Retry:           l.retry,
 		BudgetExhausted: l.budgetExhausted,
 		Hedge:           l.hedge,
+		Recall:          l.recall,
 		ConnDone:        l.connDone,
 		BreakerChanged:  l.breakerChanged,
 		Suspicion:       l.suspicion,
@@ -50,6 +51,15 @@ func (l *eventLog) budgetExhausted(ctx context.Context, i RetryInfo) {
 func (l *eventLog) hedge(ctx context.Context, i HedgeInfo) {
 	l.Tell(ctx, slog.LevelDebug, eventlog.Subject{Event: "hedge", Method: i.Method}, "", "call is hedged",
 		slog.String("method", i.Method), slog.String("first", i.First), slog.String("endpoint", i.Endpoint), slog.Duration("delay", i.Delay))
+}
+
+func (l *eventLog) recall(ctx context.Context, i RecallInfo) {
+	level := slog.LevelWarn
+	if i.Answer.Resolved() {
+		level = slog.LevelDebug
+	}
+	l.Tell(ctx, level, eventlog.Subject{Event: "recall " + i.Answer.String(), Endpoint: i.Endpoint}, "", "connection broke; the server was asked what became of the call",
+		slog.String("method", i.Method), slog.String("endpoint", i.Endpoint), slog.String("answer", i.Answer.String()), slog.Duration("took", i.Duration))
 }
 
 func (l *eventLog) connDone(i ConnInfo) {

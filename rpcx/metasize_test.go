@@ -31,8 +31,8 @@ func bytesOf(t *testing.T, ctx context.Context, c *rpcx.Client) callBytes { //no
 
 // metaBytes are the bytes that metadata add to a call, in gob and in JSON.
 var metaBytes = map[bool]map[string]callBytes{
-	false: {"nothing": {0, 2}, "deadline": {6, 2}, "trace": {27, 2}, "both": {33, 2}},
-	true:  {"nothing": {0, 0}, "deadline": {29, 21}, "trace": {81, 21}, "both": {101, 21}},
+	false: {"nothing": {0, 2}, "kept": {2, 2}, "deadline": {6, 2}, "trace": {27, 2}, "both": {33, 2}},
+	true:  {"nothing": {0, 0}, "kept": {20, 21}, "deadline": {29, 21}, "trace": {81, 21}, "both": {101, 21}},
 }
 
 // What metadata cost on the wire, once a connection is in use. The documentation has
@@ -46,22 +46,23 @@ func TestBytesOfMetadata(t *testing.T) {
 		stock := toStock.ourClient(t, addr)
 		defer stock.Close()
 		_, addr = toServe.start(t)
-		c := toServe.ourClient(t, addr)
-		defer c.Close()
 
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		idempotent := rpcx.WithIdempotent(t.Context()) // so that no answer is kept
+		ctx, cancel := context.WithTimeout(idempotent, time.Minute)
 		defer cancel()
 		plain := bytesOf(t, t.Context(), stock)
 		for name, ctx := range map[string]context.Context{
-			"nothing": t.Context(), "deadline": ctx,
-			"trace": rpcx.WithTrace(t.Context(), trace), "both": rpcx.WithTrace(ctx, trace),
+			"nothing": idempotent, "kept": t.Context(), "deadline": ctx,
+			"trace": rpcx.WithTrace(idempotent, trace), "both": rpcx.WithTrace(ctx, trace),
 		} {
+			c := toServe.ourClient(t, addr) // whose numbers are as long as the other's
 			got := bytesOf(t, ctx, c)
+			require.NoError(t, c.Close())
 			want := metaBytes[json][name]
 			require.Equal(t, want.reply, got.reply-plain.reply, name)
 			if name == "nothing" || name == "trace" {
 				require.Equal(t, want.request, got.request-plain.request, name)
-			} else { // a deadline later in the life of a connection is a longer number
+			} else { // later in the life of a connection, a number is longer
 				require.InDelta(t, want.request, got.request-plain.request, 3, name)
 			}
 		}

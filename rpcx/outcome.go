@@ -116,6 +116,8 @@ type result struct {
 	// lost is the connection whose end this is, nil if it is not one's. All attempts
 	// on it have the same end.
 	lost *conn
+	// number is the one by which the server of lost remembers the attempt; 0 if it does not.
+	number uint64
 }
 
 // isAnswer reports whether the method has returned an error.

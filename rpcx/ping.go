@@ -41,7 +41,7 @@ func (c *conn) expect(now time.Time) {
 // mayTakeLong reports whether a request of the method may be answered later than a
 // silence becomes suspicious, for all that is known of the method.
 func (c *conn) mayTakeLong(method string) bool {
-	if !c.ep.pings || method == pingMethod || c.outstanding() < c.ep.beside.Load() {
+	if !c.ep.pings || method == pingMethod || method == protocol.WelcomeMethod || c.outstanding() < c.ep.beside.Load() {
 		return false // a silence beside it is suspicious in any case
 	}
 	usual := c.ep.usual(method)
@@ -159,6 +159,7 @@ func (e *endpoint) heardHealth(c *conn, said *protocol.Health) {
 	if !said.Meta {
 		return
 	}
+	e.remembers.CompareAndSwap(0, welcomeTries) // it may be: the next connection is to ask
 	c.EnableMeta()
 	for _, other := range e.pool.all() {
 		other.EnableMeta()

@@ -11,6 +11,7 @@ import (
 
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/chaos"
+	"resilientrpc/rpcx/internal/leak"
 )
 
 func TestFrozenProcess(t *testing.T) {

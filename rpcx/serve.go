@@ -37,6 +37,15 @@ type ServeConfig struct {
 	StopTimeout time.Duration
 	// CrashOnPanic lets a method that panics end the process, as it does in net/rpc.
 	CrashOnPanic bool
+	// KeepAnswers is how many bytes of answers are kept for clients that ask for them after
+	// their connection broke: see "Lost answers" in the package documentation. An answer
+	// counts with its length on the wire and 256 bytes, and a connection that has ended with
+	// 512. The oldest are dropped first, and an answer that has arrived as soon as its client
+	// says so. Zero means 16 MiB; negative means none.
+	KeepAnswers int
+	// KeepAnswersFor is how long they are kept, and a connection is known after its end.
+	// Zero means 30 s.
+	KeepAnswersFor time.Duration
 	// Logger gets panics, of failing accepts, of connections that are closed because
 	// their client does not go on, and, at most once a second, of those beyond MaxConns.
 	// Nil means slog.Default().
@@ -93,6 +102,11 @@ func (s *ServeStats) Counts() ServeCounts {
 // time that it was stopped for counts, and the clocks of the two machines need not agree.
 // A method learns that its caller has left by [ContextOf], which also continues its trace.
 //
+// The answers to calls that are not idempotent are kept for a while, for clients of this package
+// whose connection breaks before the answer has arrived: see "Lost answers" in the package
+// documentation. A method must not change its reply, nor what that refers to, once it has
+// returned: the reply may be encoded again later.
+//
 // A client that sends requests and does not read the replies costs no more than a few
 // megabytes, or replies: beyond 1 MB, no further request of its connection is read, and
 // a method's reply waits. A connection is closed if it takes no byte of a reply for twenty
@@ -112,12 +126,22 @@ func (cfg *ServeConfig) Serve(ctx context.Context, lis net.Listener, server *rpc
 	if rescue.IsNil(lis) {
 		return errors.New("rpcx: Serve is given no listener")
 	}
+	if cfg.KeepAnswersFor < 0 {
+		return errors.Join(fmt.Errorf("rpcx: ServeConfig.KeepAnswersFor is %v; want a positive duration, or 0 for 30s", cfg.KeepAnswersFor), lis.Close())
+	}
 	if cfg.MaxConns < 0 {
 		return errors.Join(fmt.Errorf("rpcx: ServeConfig.MaxConns is %d; want a positive number, or 0 for any number", cfg.MaxConns), lis.Close())
 	}
 	c := internal.Config{
 		Server: server, NewCodec: newCodec,
 		MaxConns: cfg.MaxConns, StopTimeout: cfg.StopTimeout, CrashOnPanic: cfg.CrashOnPanic, Logger: cfg.Logger,
+	}
+	c.KeepAnswers, c.KeepAnswersFor = int64(max(0, cfg.KeepAnswers)), cfg.KeepAnswersFor
+	if cfg.KeepAnswers == 0 {
+		c.KeepAnswers = 16 << 20
+	}
+	if c.KeepAnswersFor == 0 {
+		c.KeepAnswersFor = 30 * time.Second
 	}
 	if cfg.Stats != nil {
 		c.Counters = &cfg.Stats.counters

@@ -20,7 +20,11 @@ type Stats struct {
 	Hedges   uint64    // second attempts of calls that took long: see Dialer.Hedge
 	// HedgesWon counts those whose answer came first.
 	HedgesWon uint64
-	InFlight  int // calls that have begun and not ended
+	// DoubtsResolved counts the calls whose connection broke and whose server then said what
+	// became of them; DoubtsUnresolved those whose server keeps answers and could not say:
+	// see "Lost answers" in the package documentation.
+	DoubtsResolved, DoubtsUnresolved uint64
+	InFlight                         int // calls that have begun and not ended
 	// Budget is how many repetitions may be made now: see Retry.Budget. It is -1
 	// without a limit.
 	Budget    float64
@@ -45,8 +49,8 @@ type EndpointStats struct {
 	Phi        float64       // the detector's level now
 	Pings      PingSupport   // how it takes pings
 	Connected  bool          // an attempt would find a connection
-	// MetaSupport says whether the server understands deadlines, cancellations and traces,
-	// as one of Serve does, with the codecs of this module.
+	// MetaSupport says whether the server understands deadlines, cancellations and traces, and
+	// may say what became of a call, as one of Serve does, with the codecs of this module.
 	MetaSupport codec.MetaSupport
 	Conns       int           // connections that are open, retired ones included
 	InFlight    int           // attempts under way here, those that wait for a connection included
@@ -85,6 +89,7 @@ func (c *Client) Stats() Stats {
 	s := Stats{
 		At: now, Calls: c.calls.Load(), Failures: c.failures.Load(), Retries: c.retries.Load(),
 		Hedges: c.hedges.Load(), HedgesWon: c.hedgesWon.Load(),
+		DoubtsResolved: c.resolved.Load(), DoubtsUnresolved: c.unresolved.Load(),
 		InFlight: int(c.underway.calls.Load()), Budget: c.budget.Level(), Listed: len(c.balancer.Nodes()),
 	}
 	all := c.endpoints()

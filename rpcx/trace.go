@@ -59,6 +59,11 @@ type ClientTrace struct {
 	// connection ends before it is sent is no hedge: AttemptDone alone tells of it.
 	Hedge func(context.Context, HedgeInfo)
 
+	// Recall is called when the connection of a call has broken and its server, of [Serve], was
+	// asked what became of it: between AttemptDone, which says MaybeSent, and what follows from
+	// the answer.
+	Recall func(context.Context, RecallInfo)
+
 	// ConnStart is called before a dial.
 	ConnStart func(ConnInfo)
 	// ConnDone is called when a dial ended, well or not.
@@ -105,6 +110,7 @@ func (t *ClientTrace) Join(u *ClientTrace) *ClientTrace {
 		Retry:           hook.JoinOfCall(t.Retry, u.Retry),
 		BudgetExhausted: hook.JoinOfCall(t.BudgetExhausted, u.BudgetExhausted),
 		Hedge:           hook.JoinOfCall(t.Hedge, u.Hedge),
+		Recall:          hook.JoinOfCall(t.Recall, u.Recall),
 		ConnStart:       hook.Join(t.ConnStart, u.ConnStart),
 		ConnDone:        hook.Join(t.ConnDone, u.ConnDone),
 		ConnClosed:      hook.Join(t.ConnClosed, u.ConnClosed),
@@ -129,6 +135,7 @@ func (t *ClientTrace) guarded(log *slog.Logger) *ClientTrace {
 		Retry:           hook.GuardOfCall(log, t.Retry),
 		BudgetExhausted: hook.GuardOfCall(log, t.BudgetExhausted),
 		Hedge:           hook.GuardOfCall(log, t.Hedge),
+		Recall:          hook.GuardOfCall(log, t.Recall),
 		ConnStart:       hook.Guard(log, t.ConnStart),
 		ConnDone:        hook.Guard(log, t.ConnDone),
 		ConnClosed:      hook.Guard(log, t.ConnClosed),
@@ -185,6 +192,15 @@ type HedgeInfo struct {
 	Endpoint string        // where it goes
 	First    string        // where the first one went
 	Delay    time.Duration // how long that one has had
+}
+
+// RecallInfo is the answer to the question of what became of a call.
+type RecallInfo struct {
+	Method   string
+	Endpoint string
+	Attempt  int // whose connection broke, counted from 1
+	Answer   Recall
+	Duration time.Duration // since the connection broke
 }
 
 // ConnInfo tells of a connection.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/rpc"
 	"reflect"
 	"slices"
 	"strings"
@@ -44,7 +45,7 @@ func hookNames() []string {
 // options: each event in a bubble of its own, since the race detector bears only so many
 // timers in one.
 func everything(t *testing.T, set func(*rpcx.Dialer)) {
-	for _, event := range []func(*testing.T, *fleet){outage, resolution, hedge, hangUp, grayFailure, spentBudget} {
+	for _, event := range []func(*testing.T, *fleet){outage, resolution, hedge, hangUp, grayFailure, spentBudget, lostAnswer} {
 		inFleet(t, 2, func(t *testing.T, f *fleet) {
 			set(&f.dialer)
 			event(t, f)
@@ -101,6 +102,24 @@ func hangUp(t *testing.T, f *fleet) {
 	require.NoError(t, c.Close())
 }
 
+// lostAnswer has a server that keeps answers, and a connection that breaks.
+func lostAnswer(t *testing.T, f *fleet) {
+	server := rpc.NewServer()
+	require.NoError(t, server.RegisterName("Bank", &Bank{name: "keeps:1", ledger: f.ledger}))
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	lis := f.Listen("keeps:1")
+	go func() { ended <- rpcx.Serve(ctx, lis, server, nil) }()
+	c, err := f.dialer.Dial("tcp", "keeps:1")
+	require.NoError(t, err)
+	require.NoError(t, c.Call("Bank.Where", struct{}{}, new(string)))
+	time.AfterFunc(time.Second, func() { f.Cut("keeps:1") })
+	require.NoError(t, c.Call("Bank.Sleep", 2*time.Second, new(string)))
+	require.NoError(t, c.Close())
+	stop()
+	require.NoError(t, <-ended)
+}
+
 func grayFailure(t *testing.T, f *fleet) {
 	f.dialer.Breaker.Disabled = true
 	c, err := f.dialer.Dial("tcp", f.addrs[0])
@@ -153,7 +172,7 @@ func TestPanickingHooksAreStopped(t *testing.T) {
 	for _, name := range hookNames() {
 		told := log.with(`panic="from ` + name + `"`)
 		require.NotEmpty(t, told, name)
-		require.LessOrEqual(t, len(told), 6, "once for each of six clients")
+		require.LessOrEqual(t, len(told), 7, "once for each of seven clients")
 	}
 }
 

@@ -28,6 +28,7 @@ type demo struct {
 	fleet   fleet
 	clients []*contestant // plain and rpcx
 	rpcx    *contestant   // the one that makes a promise
+	settled func() uint64 // how many of its deposits a replica was asked about, with an answer
 	page    *page
 	screen  *screen
 	faults  []fault
@@ -124,6 +125,7 @@ func (d *demo) connect(stdout io.Writer) error {
 		fmt.Fprintf(stdout, "The live page of rpcx: %s\n\n", d.page.url)
 	}
 	plain := newContestant("plain", newPlain(d.wire, d.fleet.addrs()), d.load)
+	d.settled = func() uint64 { return client.Stats().DoubtsResolved }
 	d.rpcx = newContestant("rpcx", resilient{client}, d.load)
 	d.clients = []*contestant{plain, d.rpcx}
 	v := newViewer(d.fleet.nameOf, client, plain.load, d.rpcx.load)
@@ -190,6 +192,9 @@ func (d *demo) judge(stdout io.Writer) error {
 	if err := rpcx.verdict(); err != nil {
 		return err
 	}
+	if n := d.settled(); n > 0 {
+		fmt.Fprintln(stdout, wrap("", resolved(n)))
+	}
 	if n := rpcx.onceFailed[maybeDone]; n > 0 {
 		fmt.Fprintln(stdout, wrap("", inDoubt(n)))
 	}
@@ -205,5 +210,15 @@ func inDoubt(n int) string {
 		was, it, fate = "were", "they", "their"
 	}
 	return fmt.Sprintf(`%d %s failed with "maybe executed": %s %s under way on a replica that died or froze, and rpcx
-		cannot know %s fate. It does not repeat what may have been executed.`, n, plural(n, "deposit"), it, was, fate)
+		could not learn %s fate in time. It does not repeat what may have been executed.`, n, plural(n, "deposit"), it, was, fate)
+}
+
+// resolved explains what became of deposits whose connections broke.
+func resolved(n uint64) string {
+	was, fate := "was", "its fate"
+	if n != 1 {
+		was, fate = "were", "their fates"
+	}
+	return fmt.Sprintf(`%d %s %s under way on a connection that broke. rpcx asked the replica over a new one, and learned %s.`,
+		n, plural(int(n), "deposit"), was, fate) //nolint:gosec // it is small
 }

@@ -38,10 +38,11 @@ func (c *loadConfig) check() error {
 	return positive("bound", c.bound)
 }
 
-// dialer is w's with the heartbeat asked for. No call takes longer than it may.
+// dialer is w's with the heartbeat asked for. No call takes longer than it may, with a little
+// for the machine.
 func (c *loadConfig) dialer(w wire) *rpcx.Dialer {
 	d := w.dialer()
-	d.Heartbeat, d.CallTimeout = c.heartbeat, c.bound
+	d.Heartbeat, d.CallTimeout = c.heartbeat, c.bound-c.bound/20
 	return d
 }
 

@@ -86,6 +86,8 @@ func cells(text string) map[string][]string {
 }
 
 func TestDepositsInDoubt(t *testing.T) {
+	require.Contains(t, resolved(1), "1 deposit was under way on a connection that broke")
+	require.Contains(t, resolved(2), "2 deposits were under way")
 	require.Contains(t, inDoubt(1), `1 deposit failed with "maybe executed": it was under way`)
 	require.Contains(t, inDoubt(2), `2 deposits failed with "maybe executed": they were under way`)
 }

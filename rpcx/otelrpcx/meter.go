@@ -17,6 +17,7 @@ import (
 const (
 	breakerState = attribute.Key("rpcx.breaker.state")
 	verdict      = attribute.Key("rpcx.verdict")
+	answer       = attribute.Key("rpcx.recall.answer")
 )
 
 // buckets begin where calls within a machine are; the conventions' begin at 5 ms,
@@ -35,6 +36,7 @@ type meter struct {
 	retries metric.Int64Counter
 	spent   metric.Int64Counter
 	hedges  metric.Int64Counter
+	recalls metric.Int64Counter
 	dials   metric.Int64Counter
 	changes metric.Int64Counter
 	doubts  metric.Int64Counter
@@ -59,6 +61,7 @@ func newMeter(c Config) (*meter, error) {
 	m.failed = counter("rpcx.client.attempt.failures", "{attempt}", "Attempts of calls that failed.")
 	m.retries = counter("rpcx.client.retries", "{retry}", "Attempts that follow another one of the same call that failed.")
 	m.hedges = counter("rpcx.client.hedges", "{attempt}", "Attempts beside another one of the same call that takes long.")
+	m.recalls = counter("rpcx.client.recalls", "{call}", "Calls whose connection broke and whose server was asked what became of them.")
 	m.spent = counter("rpcx.client.budget_exhausted", "{call}", "Calls that were not tried again because the retry budget was spent.")
 	m.dials = counter("rpcx.client.dials", "{dial}", "Dials that ended.")
 	m.changes = counter("rpcx.client.breaker.changes", "{change}", "Changes of circuit breakers.")
@@ -81,6 +84,9 @@ func (m *meter) hooks() *rpcx.ClientTrace {
 			m.spent.Add(ctx, 1, m.method(i.Method))
 		},
 		Hedge: func(ctx context.Context, i rpcx.HedgeInfo) { m.hedges.Add(ctx, 1, m.method(i.Method)) },
+		Recall: func(ctx context.Context, i rpcx.RecallInfo) {
+			m.recalls.Add(ctx, 1, m.method(i.Method), metric.WithAttributes(answer.String(i.Answer.String())))
+		},
 		ConnDone: func(i rpcx.ConnInfo) {
 			var result []attribute.KeyValue
 			if i.Err != nil {

@@ -62,6 +62,7 @@
 //	rpcx.client.attempt.failures    counter        by rpc.method and error.type
 //	rpcx.client.retries             counter        by rpc.method
 //	rpcx.client.hedges              counter        by rpc.method
+//	rpcx.client.recalls             counter        by rpc.method and rpcx.recall.answer
 //	rpcx.client.budget_exhausted    counter        by rpc.method
 //	rpcx.client.dials               counter        by error.type
 //	rpcx.client.breaker.changes     counter        by rpcx.breaker.state, which was entered

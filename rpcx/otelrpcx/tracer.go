@@ -48,6 +48,7 @@ func (t *tracer) hooks() *rpcx.ClientTrace {
 		Retry:           t.retry,
 		BudgetExhausted: t.budgetExhausted,
 		Hedge:           t.hedge,
+		Recall:          t.recall,
 	}
 }
 
@@ -133,6 +134,12 @@ func (t *tracer) budgetExhausted(ctx context.Context, i rpcx.RetryInfo) {
 func (t *tracer) hedge(ctx context.Context, i rpcx.HedgeInfo) {
 	if span := t.span(ctx); span != nil {
 		span.AddEvent("hedge", trace.WithAttributes(attempt.Int(i.Attempt), wait.Float64(i.Delay.Seconds())))
+	}
+}
+
+func (t *tracer) recall(ctx context.Context, i rpcx.RecallInfo) {
+	if span := t.span(ctx); span != nil {
+		span.AddEvent("recall", trace.WithAttributes(attempt.Int(i.Attempt), answer.String(i.Answer.String()), wait.Float64(i.Duration.Seconds())))
 	}
 }
 

@@ -29,6 +29,7 @@ var (
 	only    = flag.String("chaos.faults", "", "the faults, separated by commas; empty for all that fit the test")
 	down    = flag.Int("chaos.down", 2, "how many replicas may be out of order at a time, if the chaos is long")
 	logs    = flag.Bool("chaos.log", false, "log the breakers and the convictions too")
+	stock   = flag.Bool("chaos.stock", false, "have TestChaosServe run against stock servers, to compare")
 	plans   = flag.Bool("chaos.plan", false, "log the schedule too")
 )
 
@@ -53,8 +54,14 @@ const bound = 6 * time.Second
 // run runs a plan, logs the report, and returns it.
 func run(t *testing.T, plan chaos.Plan, d rpcx.Dialer, alone bool) chaos.Report {
 	t.Helper()
+	return runWith(t, plan, chaos.Config{Dialer: d, Alone: alone})
+}
+
+func runWith(t *testing.T, plan chaos.Plan, cfg chaos.Config) chaos.Report {
+	t.Helper()
 	plan.Seed = *seed
-	cfg := chaos.Config{Seed: *seed, Workers: *workers, Pause: *pause, Deposits: *share, Bound: bound, Patience: 10 * time.Second, Dialer: d, Alone: alone || *lone}
+	cfg.Seed, cfg.Workers, cfg.Pause, cfg.Deposits, cfg.Alone = *seed, *workers, *pause, *share, cfg.Alone || *lone
+	cfg.Bound, cfg.Patience = max(bound, cfg.Live+time.Second), 10*time.Second
 	if *long > 0 {
 		plan.Length, plan.Hold, plan.Gap, plan.Settle, plan.Down = *long, 8*time.Second, 3*time.Second, *settle, *down
 	} else {
@@ -109,6 +116,30 @@ func TestChaos(t *testing.T) {
 		require.Positive(t, r.Idempotent, r.Client)
 		require.Positive(t, r.Deposits, r.Client)
 		require.Empty(t, r.Broken())
+	}
+}
+
+// With rpcx.Serve at the other end, only a call whose server was killed meanwhile may be one
+// that has perhaps run.
+func TestChaosServe(t *testing.T) {
+	leak.Check(t)
+	faults := chaos.Honest()
+	report := runWith(t, chaos.Plan{
+		Length: 11 * time.Second, Faults: faults, Down: 1,
+		Hold: 900 * time.Millisecond, Gap: 300 * time.Millisecond, Settle: 300 * time.Millisecond,
+	}, chaos.Config{Serve: !*stock, Live: 20 * time.Second, Alone: true})
+	require.Zero(t, report.Unknown)
+	require.Zero(t, report.Goroutines)
+	for _, r := range report.Ours() {
+		require.Positive(t, r.Deposits, r.Client)
+		if strings.Contains(*only, "corrupt") { // then answers may be wrong
+			require.Zero(t, r.Duplicates+r.NotSentRan, r.Client)
+		} else {
+			require.Empty(t, r.Broken())
+		}
+		if !*stock {
+			require.Zero(t, r.Unexplained, r.Client)
+		}
 	}
 }
 

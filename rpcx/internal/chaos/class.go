@@ -55,6 +55,9 @@ func classOf(err error) Class {
 	var ce *rpcx.CallError
 	if errors.As(err, &ce) {
 		c.Sent = ce.Sent.String()
+		if ce.Recall != rpcx.NotRecalled {
+			c.Kind += " (" + ce.Recall.String() + ")"
+		}
 	}
 	return c
 }

@@ -38,6 +38,14 @@ type load struct {
 	mu       sync.Mutex // protects following
 	classes  []Class    // the classes there were; workers keep indices
 	failures []Failure  // of idempotent calls, the first of each class with a text
+	doubts   []doubt    // of those that are not
+}
+
+// A doubt is a call that may have run.
+type doubt struct {
+	endpoint   string
+	began, end time.Time
+	text       string
 }
 
 // A Failure is an idempotent call's.
@@ -101,6 +109,7 @@ func (l *load) work(index int) {
 		class, code := classOf(err), uint8(0)
 		if err != nil {
 			code = l.code(class)
+			l.noteDoubt(err, begin, begin.Add(took))
 			if idempotent(l.method(n)) && class.Kind != kindRefused {
 				l.keep(Failure{begin.Sub(l.began), took, slip.ID, class, attempts(err), err.Error()})
 			}
@@ -133,6 +142,19 @@ func (l *load) code(c Class) uint8 {
 		l.classes = append(l.classes, c)
 	}
 	return uint8(i)
+}
+
+// noteDoubt keeps a call of which its caller does not know whether it has run.
+func (l *load) noteDoubt(err error, began, end time.Time) {
+	var ce *rpcx.CallError
+	if !errors.As(err, &ce) || ce.Sent != rpcx.MaybeSent || idempotent(ce.Method) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.doubts) < maxFailures {
+		l.doubts = append(l.doubts, doubt{ce.Endpoint, began, end, err.Error()})
+	}
 }
 
 func (l *load) keep(f Failure) {

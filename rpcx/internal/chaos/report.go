@@ -32,6 +32,8 @@ type Tally struct {
 	Duplicates       int     // deposits executed more than once
 	DoneNotRun       int     // reported as done, or as run, and never ran
 	NotSentRan       int     // reported as not sent, and ran
+	Doubts           int     // deposits reported as perhaps executed
+	Unexplained      int     // of these, those whose server was not killed meanwhile
 	Amplification    float64 // executions for each idempotent call that was done
 	Hung             int     // took longer than the bound, or had to be cut off
 	CutOff           int
@@ -95,11 +97,27 @@ func (r *rig) report(before int) Report {
 		}
 	}
 	for i, l := range r.loads {
-		out.Tallies = append(out.Tallies, l.tally(runs[i], r.cfg))
+		t := l.tally(runs[i], r.cfg)
+		r.explain(&t, l)
+		out.Tallies = append(out.Tallies, t)
 	}
 	out.Reacts = react(r.watches)
 	out.Goroutines = max(0, settled(before)-before)
 	return out
+}
+
+// explain counts the doubts about calls, and those that no kill explains.
+func (r *rig) explain(t *Tally, l *load) {
+	t.Doubts = len(l.doubts)
+	for _, d := range l.doubts {
+		killed := slices.ContainsFunc(r.kills[d.endpoint], func(k kill) bool { return k.done.After(d.began) && k.began.Before(d.end) })
+		if killed {
+			continue
+		}
+		if t.Unexplained++; t.Unexplained <= 8 {
+			r.tb.Logf("%s: no kill explains, %v after the beginning: %s", t.Client, d.began.Sub(l.began).Round(time.Millisecond), d.text)
+		}
+	}
 }
 
 // settled is the number of goroutines, once those that are about to end have had
@@ -266,8 +284,8 @@ func (t Tally) write(b *strings.Builder) {
 	round := func(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 	fmt.Fprintf(b, "%s: idempotent %d, failed %d; not idempotent %d, failed %d\n",
 		t.Client, t.Idempotent, t.IdempotentFailed, t.Deposits, t.DepositsFailed)
-	fmt.Fprintf(b, "  duplicates %d; done but not run %d; not sent but run %d; hung %d, cut off %d\n",
-		t.Duplicates, t.DoneNotRun, t.NotSentRan, t.Hung, t.CutOff)
+	fmt.Fprintf(b, "  duplicates %d; done but not run %d; not sent but run %d; perhaps executed %d, %d without a kill; hung %d, cut off %d\n",
+		t.Duplicates, t.DoneNotRun, t.NotSentRan, t.Doubts, t.Unexplained, t.Hung, t.CutOff)
 	fmt.Fprintf(b, "  p50 %v, p99 %v, p99.9 %v, longest %v; executions for each idempotent call done %.4f\n",
 		round(t.P50), round(t.P99), round(t.P999), round(t.Longest), t.Amplification)
 	writeCounts(b, t.Failures)

@@ -28,6 +28,10 @@ type Config struct {
 	Bound time.Duration
 	// Patience is how long net/rpc's clients wait for an answer; 0 is for ever.
 	Patience time.Duration
+	// Serve has the servers serve with rpcx.Serve; else they are stock servers.
+	Serve bool
+	// Live is from the beginning of a call of the rpcx clients to its deadline; 0 is none.
+	Live time.Duration
 	// Alone leaves net/rpc's clients out.
 	Alone bool
 	// Cut, if not nil, takes the proxies' place: each server has a host address of
@@ -46,7 +50,7 @@ const grace = 8 * time.Second
 func Run(tb testing.TB, cfg Config) Report {
 	tb.Helper()
 	before := runtime.NumGoroutine()
-	r := &rig{tb: tb, cfg: cfg}
+	r := &rig{tb: tb, cfg: cfg, kills: make(map[string][]kill)}
 	defer r.close()
 	r.open()
 	r.start()
@@ -79,7 +83,13 @@ type rig struct {
 	wg      sync.WaitGroup
 	once    sync.Once
 	victims [replicas]sync.Mutex // each held while it has a fault
+
+	mu    sync.Mutex        // protects following
+	kills map[string][]kill // by the replica's address
 }
+
+// kill is when a server was killed, and when it was dead and its proxy deaf.
+type kill struct{ began, done time.Time }
 
 func (r *rig) open() {
 	r.tb.Helper()
@@ -88,7 +98,7 @@ func (r *rig) open() {
 		if r.cfg.Cut != nil {
 			host = fmt.Sprintf("127.0.0.%d", 2+i)
 		}
-		s := StartServer(r.tb, host)
+		s := startServer(r.tb, host, map[bool]string{true: either}[r.cfg.Serve])
 		r.servers = append(r.servers, s)
 		if r.cfg.Cut != nil {
 			continue
@@ -145,10 +155,19 @@ func (r *rig) add(name string, c caller) {
 }
 
 // knowing is a client whose errors say what is known of the call.
-type knowing struct{ *rpcx.Client }
+type knowing struct {
+	*rpcx.Client
+	live time.Duration
+}
 
 func (k knowing) Call(serviceMethod string, args, reply any) error {
-	return k.CallContext(context.Background(), serviceMethod, args, reply)
+	ctx := context.Background()
+	if k.live > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, k.live)
+		defer cancel()
+	}
+	return k.CallContext(ctx, serviceMethod, args, reply)
 }
 
 func (r *rig) dial(newCodec func(io.ReadWriteCloser) rpc.ClientCodec) knowing {
@@ -162,7 +181,7 @@ func (r *rig) dial(newCodec func(io.ReadWriteCloser) rpc.ClientCodec) knowing {
 	if err != nil {
 		r.tb.Fatal(err)
 	}
-	return knowing{c}
+	return knowing{c, r.cfg.Live}
 }
 
 // play runs the schedule.
@@ -205,9 +224,20 @@ func (r *rig) inflict(s Step) error {
 	case Freeze:
 		server.Freeze()
 	case Kill:
-		server.Kill()
+		return r.kill(s.Victim)
 	}
 	return r.proxies[s.Victim].Set(s.Fault)
+}
+
+func (r *rig) kill(victim int) error {
+	k := kill{began: time.Now()}
+	r.servers[victim].Kill()
+	err := r.proxies[victim].Set(Kill)
+	k.done = time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kills[r.addr(victim)] = append(r.kills[r.addr(victim)], k)
+	return err
 }
 
 func (r *rig) heal(s Step) error {

@@ -36,6 +36,24 @@ const (
 var serverCodecs = map[string]func(io.ReadWriteCloser) rpc.ServerCodec{
 	"gob":  codec.NewGobServer,
 	"json": codec.NewJSONServer,
+	either: newEither,
+}
+
+// either is the format of a server that serves both with rpcx.Serve.
+const either = "gob or json"
+
+// newEither returns the codec of the format that the client speaks.
+func newEither(rwc io.ReadWriteCloser) rpc.ServerCodec {
+	r := bufio.NewReader(rwc)
+	first, _ := r.Peek(1) //nolint:errcheck // the codec gets it again
+	both := struct {
+		io.Reader
+		io.WriteCloser
+	}{r, rwc}
+	if len(first) > 0 && first[0] == '{' {
+		return codec.NewJSONServer(both)
+	}
+	return codec.NewGobServer(both)
 }
 
 // Child reports whether this process is a server that a test has started. If so
@@ -173,7 +191,7 @@ type Server struct {
 	Addr    string
 	tb      testing.TB
 	journal string
-	orderly string // see orderlyEnv: its only format; empty for a stock server, which has both
+	orderly string // see orderlyEnv: its format, or either; empty for a stock server, which has both
 	cmd     *exec.Cmd
 	in      io.Closer // its end, when this process ends, ends the child
 }

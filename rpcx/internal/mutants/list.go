@@ -38,6 +38,9 @@ const (
 	caller    = "rpcx/internal/server/caller.go"
 	meta      = "rpcx/internal/server/meta.go"
 	hooks     = "rpcx/internal/server/trace.go"
+	asking    = "rpcx/recall.go"
+	memory    = "rpcx/internal/server/recall.go"
+	numbers   = "rpcx/internal/transport/meta.go"
 	gobMeta   = "codec/gob.go"
 	jsonMeta  = "codec/jsonmeta.go"
 	latency   = "balancer/latency.go"
@@ -217,4 +220,40 @@ var mutants = []mutant{
 	{"an overloaded fleet needs a node that fails half of its calls", fleet, "1-excess*excess*excess", "1-excess"},
 	{"an overloaded fleet avoids a node that fails all calls", fleet, "1-excess*excess*excess", "1"},
 	{"a call that has ended is not a pick less", tally, "c.word.Add(^uint64(0))", "c.word.Add(-(onePick + 1) & (1<<64 - 1))"},
+
+	// What became of a call.
+	{"no request runs once its connection was asked about", memory, "\tcase s.asked:", "\tcase false:"},
+	{"nor does one that is not remembered", memory, "s.conn.retired.CompareAndSwap(nil, protocol.ErrGivenUp)", "_ = 0"},
+	{"the answer is final: what comes later does not count", memory, "if s.conn != nil && !s.asked {", "if s.conn != nil {"},
+	{"a connection is closed before its calls are told of", memory, "if c != nil {\n\t\tc.abort(wire.ErrClosed)", "if c != nil {\n\t\t_ = 0"},
+	{"only what lies beyond the requests read has not run", memory, "q.Call > s.read", "q.Call >= s.read"},
+	{"what was forgotten may have run", memory, "case r == nil:\n\t\treturn nil, protocol.ErrForgotten", "case r == nil:\n\t\treturn nil, q.NotRun()"},
+	{"a request that is not remembered counts", meta, "q.count.Add(1) // before", "// before"},
+	{"a request with a wrong number does not run", memory, "case meta.Call-meta.Pending != position ||", "case"},
+	{"no more is forgotten than was acknowledged", memory, "m.acknowledge(s, position-meta.Pending-1)", "m.acknowledge(s, position-1)"},
+	{"the oldest answer is forgotten first", memory, "m.forget(m.aging.next)\n\t}\n}", "m.forget(m.aging.prev)\n\t}\n}"},
+	{"an answer that has come is forgotten", memory, "r != nil && r.state != recordRunning {", "false {"},
+	{"answers are forgotten in time", memory, "now.Sub(r.at) > m.keep", "false"},
+	{"a session is forgotten in time", memory, "m.age(&record{session: s}, sessionSize)", "_ = 0"},
+	{"a damaged question has no answer", memory, "if !q.IsValid() {", "if false {"},
+	{"another server's session is not forgotten, but unknown", memory, "case [8]byte(id[:8]) != m.server:", "case false:"},
+	{"a connection cannot ask about itself", memory, "case s != nil && s.conn == asker:", "case false:"},
+	{"what cannot be decoded has not run", request, "if err != nil {\n\t\tq.memory.cancel(q.record)\n\t}\n", ""},
+	{"a method whose client may come back is not told of the loss", caller, "return !c.kept ||", "return true ||"},
+	{"a method whose client does not come back is told", memory, "r.lone == graceTicks", "false"},
+	{"who cancels over another connection cancels the method", caller, "if instead != nil {", "if false {"},
+	{"a method that runs is waited for", memory, "case r.state == recordRunning && !q.Wait:", "case r.state == recordRunning:"},
+	{"only the server that had the call is asked", asking, "case !s.SameServer(r.session):", "case !s.SameServer(r.session) && false:"},
+	{"what never came is not sent", asking, "res.end, res.sent = notSent, NotSent", "res.end = connLost"},
+	{"a question ends with its time", asking, ", !time.Now().Before(r.limit) && !r.wait:", ":"},
+	{"one attempt of a question does not take all its time", asking, "time.Now().Add(r.call.client.dialer.DialTimeout)\n\t\tlimited", "r.limit\n\t\tlimited"},
+	{"a server that is not there is given up", asking, "case time.Since(r.refused) >= refusedFor:", "case false:"},
+	{"a connection that breaks while a method is waited for is not the end", asking, "\t\tr.wait = false\n", "\t\treturn RecallUnanswered, false\n"},
+	{"a call that is to be remembered waits for the welcome", call, "a.Keep && c.mustGreet()", "false"},
+	{"so does one of Go", async, "if c == nil || try.Keep && c.mustGreet() {", "if c == nil {"},
+	{"an idempotent call is not remembered", call, "a.Keep = !cl.options.idempotent && !cl.notify", "a.Keep = !cl.notify"},
+	{"requests are counted as they are written", send, "\t\tc.meta.written++\n", ""},
+	{"so are notifications", "rpcx/internal/transport/notify.go", "\tc.meta.written++\n", ""},
+	{"no answer is acknowledged that is pending", numbers, "m.first = c.inflight[m.oldest].position", "m.first = x.position"},
+	{"a lost request has its number", transport, "if out.Sent == MaybeSent && x.kept {", "if false {"},
 }

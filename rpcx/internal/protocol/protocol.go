@@ -1,5 +1,6 @@
 // Package protocol has the extensions of net/rpc's protocol between rpcx's Client and Serve:
-// refusals, and the health of a server. Both ends use its constants.
+// refusals, the health of a server, and the question of what became of a call. Both ends use
+// its constants.
 //
 // It has no state, and imports only the standard library.
 package protocol
@@ -25,7 +26,7 @@ var (
 )
 
 // Retires reports whether the server refuses all further requests on the connection, too.
-func (r *Refusal) Retires() bool { return r != ErrLate }
+func (r *Refusal) Retires() bool { return r == ErrDraining || r == ErrMaxConns }
 
 // RefusalOf returns the refusal with the given text, or nil if there is none.
 func RefusalOf(text string) *Refusal {
@@ -37,7 +38,7 @@ func RefusalOf(text string) *Refusal {
 	case ErrMaxConns.text:
 		return ErrMaxConns
 	}
-	return nil
+	return answerOf(text)
 }
 
 // Health is Serve's reply to a ping, a call of codec.PingMethod.

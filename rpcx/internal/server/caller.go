@@ -49,9 +49,11 @@ type caller struct {
 	slot *slot // where running has it; the worker's
 
 	// Is set before key, and not changed while key is set.
-	seq  uint64
-	args any               // keeps the address from being used again
-	meta codec.RequestMeta // of the request; zero if it has none
+	seq     uint64
+	args    any               // keeps the address from being used again
+	meta    codec.RequestMeta // of the request; zero if it has none
+	kept    bool              // its client may ask for the answer over another connection
+	instead *record           // whose method is to be canceled, if it is a question; else nil
 
 	mu     sync.Mutex // protects following
 	ctx    context.Context
@@ -142,7 +144,7 @@ func (c *caller) makeContext() {
 		}
 	}
 	if c.cause == nil {
-		if lost := c.conn.lost.Load(); lost != nil {
+		if lost := c.conn.lost.Load(); lost != nil && c.loses(*lost) {
 			c.cause = *lost
 		}
 	}
@@ -160,13 +162,23 @@ func (c *caller) abandon(cause error, wanted func() bool) bool {
 		return false
 	}
 	c.cause = cause
-	cancel := c.cancel
+	cancel, instead := c.cancel, c.instead
 	c.mu.Unlock()
+	if instead != nil {
+		c.conn.memory.abandon(instead, cause)
+		return true
+	}
 	c.conn.counters.Canceled.Add(1)
 	if cancel != nil {
 		cancel(cause)
 	}
 	return true
+}
+
+// loses reports whether the end of the connection, for the given cause, ends the context. A
+// client that may ask for the answer over another connection still waits.
+func (c *caller) loses(cause error) bool {
+	return !c.kept || cause == errStopped //nolint:errorlint // it is never wrapped
 }
 
 // timeOf is a time of the connection as that of this process.

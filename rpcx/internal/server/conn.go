@@ -37,6 +37,8 @@ type conn struct {
 	first   int64                 // when the first request was read, which begins the time of the connection: see stream.now; the reader's
 	clocked atomic.Int64          // the last time of it that a reply has had
 	lost    atomic.Pointer[error] // why nobody waits for the replies; nil if somebody may
+	count   atomic.Uint64         // requests read, pings included
+	session *session              // nil if its client has not asked for it; protected by memory.mu
 
 	admitted  bool // it counts against MaxConns; protected by serving.mu
 	idleLooks int  // looks in a row that saw nothing to do; protected by serving.mu
@@ -118,19 +120,20 @@ func (c *conn) done() {
 // busy reports whether anything but pings has not been answered.
 func (c *conn) busy() bool { return c.calls.Load() > 0 }
 
-// write waits for room first: replies that wait for it are not encoded.
-func (c *conn) write(r *rpc.Response, m *codec.ResponseMeta, body any, refused bool) error {
+// write waits for room first: replies that wait for it are not encoded. It returns the size
+// of the reply, if that is known.
+func (c *conn) write(r *rpc.Response, m *codec.ResponseMeta, body any, refused bool) (size int64, err error) {
 	c.lockRoom()
 	defer c.sending.Unlock()
-	c.stream.BeginFrame()
-	defer c.stream.EndFrame()
+	from := c.stream.BeginFrame()
+	defer func() { size = max(0, c.stream.EndFrame()-from) }()
 	if refused && c.refuser != nil {
-		return c.refuser.Refuse(r)
+		return 0, c.refuser.Refuse(r)
 	}
 	if m != nil {
-		return c.metas.WriteResponseMeta(r, m, body)
+		return 0, c.metas.WriteResponseMeta(r, m, body)
 	}
-	return c.codec.WriteResponse(r, body)
+	return 0, c.codec.WriteResponse(r, body)
 }
 
 // lockRoom locks sending when there is room for a reply. It does not wait under the lock.
@@ -185,6 +188,7 @@ func (c *conn) abort(err error) {
 // every request has been answered.
 func (c *conn) finish() {
 	c.close()
+	c.memory.close(c)
 	c.remove(c)
 	c.wg.Done()
 }

@@ -41,6 +41,9 @@ func (q *request) readMeta() {
 	} else if q.caller.meta != (codec.RequestMeta{}) {
 		q.caller.meta = codec.RequestMeta{}
 	}
+	if q.memory == nil || q.caller.meta.Call == 0 {
+		q.count.Add(1) // before begin looks at retired; else memory.begin does it
+	}
 }
 
 // isLate reports whether the deadline of the request has passed. Time that this process was
@@ -78,13 +81,21 @@ func (c *conn) cancel(seq uint64) {
 	})
 }
 
-// lose ends the contexts of all methods of the connection, once.
+// lose ends the contexts of the methods of the connection, once, but for those whose callers
+// may come back: only errStopped ends these, too.
 func (c *conn) lose(cause error) {
-	if !c.lost.CompareAndSwap(nil, &cause) || c.running.Load() == 0 {
+	if c.lost.CompareAndSwap(nil, &cause) {
+		c.memory.lose(c)
+	} else if cause != errStopped { //nolint:errorlint // it is never wrapped
+		return
+	} else {
+		c.lost.Store(&cause)
+	}
+	if c.running.Load() == 0 {
 		return
 	}
 	running.each(c, func(r *caller) bool {
-		r.abandon(cause, func() bool { return true })
+		r.abandon(cause, func() bool { return r.loses(cause) })
 		return true
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"resilientrpc/codec"
 	"resilientrpc/rpcx/internal/protocol"
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // request is the codec that net/rpc's server sees for one request. A worker has one,
@@ -26,6 +27,9 @@ type request struct {
 	answers  bool              // its client takes metadata of the reply
 	said     codec.ResponseMeta
 	trace    *traced // nil if there are no hooks, or no method runs
+
+	record   *record         // nil if it is not remembered
+	question protocol.Recall // if it is one
 
 	times *runTimes // of the method; nil if there is none
 	began int64     // when the method was called: see stream.now
@@ -64,6 +68,7 @@ func (q *request) ReadRequestHeader(r *rpc.Request) error {
 		q.counters.Late.Add(1)
 		q.refuse(protocol.ErrLate)
 	}
+	q.remember()
 	if q.refused != nil {
 		r.ServiceMethod = protocol.RefusedMethod
 	}
@@ -80,17 +85,24 @@ func (q *request) ReadRequestHeader(r *rpc.Request) error {
 // ReadRequestBody implements rpc.ServerCodec. No body is asked for if there is no method
 // to run.
 func (q *request) ReadRequestBody(body any) error {
-	err := q.codec.ReadRequestBody(body)
+	into := body
+	if body == nil && q.method == protocol.RecallMethod {
+		into = &q.question
+	}
+	err := q.codec.ReadRequestBody(into)
 	q.decoded = true
 	q.stream.partial.Store(0)
 	q.followed = q.ahead != nil && q.ahead.ReadAhead()
 	runs := body != nil && err == nil
+	if err != nil {
+		q.memory.cancel(q.record)
+	}
 	if runs {
 		q.times = q.methods.of(q.method)
-		q.caller.seq = q.seq
+		q.caller.seq, q.caller.kept = q.seq, q.record != nil
 		q.caller.begin(body) // before another worker may read that it is canceled
 	}
-	if q.ahead != nil && !q.followed && (!runs || q.times.short()) {
+	if q.ahead != nil && !q.followed && (!runs || q.times.short()) && !q.question.Wait {
 		q.reading = readingHere
 		q.keepReading(q)
 	} else {
@@ -112,6 +124,11 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 		r.Error = q.refused.Error()
 	case q.method == codec.PingMethod && r.Error != "":
 		r.Error, body = "", protocol.Health{Running: q.load(), Meta: q.metas != nil}
+	case q.metas == nil || r.Error == "":
+	case q.method == protocol.WelcomeMethod:
+		r.Error, body = "", q.memory.welcome(q.conn)
+	case q.method == protocol.RecallMethod && q.memory != nil:
+		body = q.recall(r, body)
 	}
 	q.trace.returned(r.Error)
 	q.answered = true
@@ -121,7 +138,8 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 // reply writes a reply. If it is the last one that is due, it carries it to the
 // connection itself; a reply that others may join is left to them, or to a flusher.
 func (q *request) reply(r *rpc.Response, body any) error {
-	err := q.write(r, q.replyMeta(), body, q.refused != nil)
+	size, err := q.write(r, q.replyMeta(), body, q.refused != nil)
+	q.memory.finish(q.record, r.Error, body, size)
 	q.took = q.stream.now() - q.began
 	if q.method != codec.PingMethod {
 		q.calls.Add(-1)
@@ -141,6 +159,11 @@ func (q *request) end() {
 	q.caller.end()
 	if !q.returned && !q.cfg.CrashOnPanic {
 		q.rescue(recover())
+	}
+	if q.decoded {
+		q.memory.finish(q.record, ErrPanicked.Error(), struct{}{}, 0) // unless it has an answer
+	} else {
+		q.memory.cancel(q.record)
 	}
 	q.endTrace()
 	if q.reading == readingHere && !q.resumeReading(q) {
@@ -176,4 +199,54 @@ func (q *request) rescue(reason any) {
 	}
 	r := &rpc.Response{ServiceMethod: q.method, Seq: q.seq, Error: ErrPanicked.Error()}
 	q.reply(r, struct{}{}) //nolint:errcheck // what keeps it from being written ends the connection
+}
+
+// remember makes a record of the request if its client asks for one.
+func (q *request) remember() {
+	if q.memory == nil || q.caller.meta.Call == 0 {
+		return
+	}
+	r, err := q.memory.begin(q)
+	if err == nil {
+		q.record = r
+		return
+	}
+	if q.refused == nil {
+		q.refuse(protocol.ErrGivenUp)
+	}
+	if err == errDisorder { //nolint:errorlint // it is never wrapped
+		q.log.Warn("connection closed: "+errDisorder.Error(), "remote", q.nc.RemoteAddr())
+		q.abort(wire.ErrClosed)
+	}
+}
+
+// recall answers a question about a call.
+func (q *request) recall(r *rpc.Response, body any) any {
+	found, done, why := q.memory.recall(&q.question, q.conn)
+	if why != nil {
+		q.refuse(why)
+		r.ServiceMethod, r.Error = protocol.RefusedMethod, why.Error()
+		return body
+	}
+	if done != nil {
+		q.await(found, done)
+	}
+	if found.state == recordNotRun {
+		why = q.question.NotRun()
+		q.refuse(why)
+		r.ServiceMethod, r.Error = protocol.RefusedMethod, why.Error()
+		return body
+	}
+	r.Error = found.failure
+	return found.body
+}
+
+// await waits until a method of another connection has ended. If the question is canceled
+// meanwhile, so is the method.
+func (q *request) await(r *record, done <-chan struct{}) {
+	q.caller.seq, q.caller.kept, q.caller.instead = q.seq, true, r
+	q.caller.begin(&q.question)
+	<-done
+	q.caller.end()
+	q.caller.instead = nil
 }

@@ -11,6 +11,8 @@
 //   - A client that does not read its replies, or does not complete a request, costs a
 //     bounded amount of memory, and in the end its connection.
 //   - A request that is refused did not run; one whose deadline has passed is refused.
+//   - A client whose connection broke can ask over another one what became of a request, and
+//     the answer is final: see memory.
 //   - A method can ask for a context that ends with the wait of its caller. One that does
 //     not ask pays for it with no lock and no allocation.
 //
@@ -50,6 +52,10 @@ type Config struct {
 	StopTimeout time.Duration
 	// CrashOnPanic lets a method that panics end the process.
 	CrashOnPanic bool
+	// KeepAnswers is how many bytes of answers are kept, and KeepAnswersFor for how long, for
+	// clients that ask for them after their connection broke. 0 bytes is none.
+	KeepAnswers    int64
+	KeepAnswersFor time.Duration
 	// Logger gets panics and connections that are closed or refused.
 	Logger *slog.Logger
 	// Counters are counted up. Nil means none.
@@ -62,6 +68,7 @@ type Config struct {
 // closes lis.
 func Serve(ctx context.Context, lis net.Listener, cfg Config) error {
 	s := &serving{cfg: cfg, log: cfg.Logger, freed: make(chan struct{}, 1), conns: make(map[*conn]struct{})}
+	s.memory = newMemory(cfg.KeepAnswers, cfg.KeepAnswersFor)
 	if s.counters = cfg.Counters; s.counters == nil {
 		s.counters = new(Counters)
 	}
@@ -96,6 +103,7 @@ type serving struct {
 	methods  methods
 	watchdog watchdog
 	counters *Counters
+	memory   *memory // nil if answers are not kept
 
 	mu       sync.Mutex // protects following
 	conns    map[*conn]struct{}

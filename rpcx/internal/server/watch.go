@@ -39,6 +39,7 @@ func (s *serving) watch(ended <-chan struct{}) {
 		for _, c := range s.all() {
 			c.look()
 		}
+		s.memory.sweep(time.Now())
 		s.logRefused()
 	}
 }

@@ -54,6 +54,11 @@ func toServe(w wire) dialer {
 	return func(a *addresses) (client, error) { return dialRPCX(a, w, a.Serve[w]) }
 }
 
+// toForgetful connects rpcx's client to rpcx.Serve that keeps no answers.
+func toForgetful(w wire) dialer {
+	return func(a *addresses) (client, error) { return dialRPCX(a, w, a.Forgets[w]) }
+}
+
 func dialRPCX(a *addresses, w wire, addr string) (*rpcx.Client, error) {
 	var d rpcx.Dialer
 	switch w {

@@ -3,7 +3,7 @@ package main
 import "time"
 
 // rows are the lines of the table, in order. The first subject is net/rpc's client with
-// net/rpc's server, but for the rows of deadlines, the second is rpcx with its default settings.
+// net/rpc's server, but for the rows of deadlines and answers, the second is rpcx with its default settings.
 var rows = []row{
 	calls("1 caller, stock server, gob", netRPC(gobTCP), toStock(gobTCP), callers(1), 0.70),
 	calls("1 caller with a timeout per call, stock server, gob", netRPC(gobTCP), withTimeout(gobTCP), callers(1), 0.85),
@@ -34,6 +34,11 @@ var rows = []row{
 	calls("1 caller with a timeout per call beside one without, Serve, gob", toServe(gobTCP), withTimeoutToServe(gobTCP), callers(1), 0),
 	calls("16 callers with a timeout per call beside 16 without, Serve, gob", toServe(gobTCP), withTimeoutToServe(gobTCP), callers(16), 0),
 	calls("128 callers with a timeout per call beside 128 without, Serve, gob", toServe(gobTCP), withTimeoutToServe(gobTCP), callers(128), 0),
+
+	calls("1 caller, answers kept, beside 1 without, Serve, gob", toForgetful(gobTCP), toServe(gobTCP), callers(1), 1.05),
+	calls("16 callers, answers kept, beside 16 without, Serve, gob", toForgetful(gobTCP), toServe(gobTCP), callers(16), 1.05),
+	calls("128 callers, answers kept, beside 128 without, Serve, gob", toForgetful(gobTCP), toServe(gobTCP), callers(128), 1.05),
+	calls("16 callers, answers kept, beside 16 without, Serve, JSON", toForgetful(jsonTCP), toServe(jsonTCP), callers(16), 0),
 
 	allocs("allocations per call, gob", toStock(gobTCP), 3),
 	allocs("allocations per call with a timeout, gob", withTimeout(gobTCP), 9),

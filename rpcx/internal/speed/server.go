@@ -33,7 +33,7 @@ const (
 // client uses all of by default.
 const idlers = 60
 
-// A server is the child that serves every wire twice, with net/rpc's server and with
+// A server is the child that serves every wire three times, with net/rpc's server and with
 // rpcx.Serve.
 type server struct {
 	*process
@@ -44,8 +44,10 @@ type server struct {
 type addresses struct {
 	Stock [wires]string // net/rpc's server
 	Serve [wires]string // rpcx.Serve
-	Idle  []string      // net/rpc's server, gob
-	Cert  []byte        // of the TLS servers
+	// Forgets is rpcx.Serve that keeps no answers.
+	Forgets [wires]string
+	Idle    []string // net/rpc's server, gob
+	Cert    []byte   // of the TLS servers
 }
 
 func startServer() (*server, error) {
@@ -69,7 +71,10 @@ func serverRole(orders *json.Decoder, answers *json.Encoder) error {
 		if a.Stock[w], err = listen(w, cert, acceptAll); err != nil {
 			return err
 		}
-		if a.Serve[w], err = listen(w, cert, serveAll); err != nil {
+		if a.Serve[w], err = listen(w, cert, serveAll(0)); err != nil {
+			return err
+		}
+		if a.Forgets[w], err = listen(w, cert, serveAll(-1)); err != nil {
 			return err
 		}
 	}
@@ -114,13 +119,16 @@ func acceptAll(w wire, lis net.Listener, s *rpc.Server) {
 	}
 }
 
-// serveAll is rpcx's server.
-func serveAll(w wire, lis net.Listener, s *rpc.Server) {
-	var newCodec func(io.ReadWriteCloser) rpc.ServerCodec // gob
-	if w == jsonTCP {
-		newCodec = codec.NewJSONServer
+// serveAll is rpcx's server, with ServeConfig.KeepAnswers.
+func serveAll(keep int) func(wire, net.Listener, *rpc.Server) {
+	return func(w wire, lis net.Listener, s *rpc.Server) {
+		var newCodec func(io.ReadWriteCloser) rpc.ServerCodec // gob
+		if w == jsonTCP {
+			newCodec = codec.NewJSONServer
+		}
+		cfg := rpcx.ServeConfig{KeepAnswers: keep}
+		cfg.Serve(context.Background(), lis, s, newCodec) //nolint:errcheck // it ends with the process
 	}
-	rpcx.Serve(context.Background(), lis, s, newCodec) //nolint:errcheck // it ends with the process
 }
 
 // newCertificate makes a certificate of 127.0.0.1, signed by itself.

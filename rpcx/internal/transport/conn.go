@@ -261,7 +261,11 @@ func (c *Conn) abort() {
 	c.inflight, c.live = nil, 0
 	c.mu.Unlock()
 	for _, x := range lost {
-		c.finish(x, Outcome{Cause: ConnectionLost, Err: c.cause, Sent: c.doubt(x)}, true)
+		out := Outcome{Cause: ConnectionLost, Err: c.cause, Sent: c.doubt(x)}
+		if out.Sent == MaybeSent && x.kept {
+			out.Call = x.position
+		}
+		c.finish(x, out, true)
 	}
 }
 

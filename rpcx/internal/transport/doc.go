@@ -40,6 +40,12 @@
 //	open      closed     Fail
 //	retiring  closed     Fail, or the end of the last exchange
 //
+// # Numbers of requests
+//
+// Both ends of a connection count the requests that are written, and notifications. A request
+// that the server is to remember carries its number; if its answer is lost with the connection,
+// [Outcome].Call has it, and the server can be asked over another connection.
+//
 // The package imports no breaker, balancer, detector, server or Client. It reports to an
 // [Observer].
 package transport

@@ -55,6 +55,9 @@ type Outcome struct {
 	Err   error // nil if and only if Cause is Replied or Notified
 	Sent  Sent
 	At    time.Time // when the reply came; zero if none did
+	// Call is the number by which the server remembers a request of which nothing else is
+	// known; 0 if it does not.
+	Call uint64
 	// Canceled says that the server was told, before the reply came, that it is of no use.
 	Canceled bool
 	// NoRetry says that the server asks not to repeat the request: see codec.ResponseMeta.
@@ -86,6 +89,9 @@ type Exchange struct {
 	Deadline time.Time
 	Retry    bool
 	Trace    *codec.Trace
+	// Keep says that the server is to remember the request, and its answer until that has
+	// come, if it does such a thing: see Conn.Remember.
+	Keep bool
 	// Background says that it is no call of a user: a ping.
 	Background bool
 	// Unsure is the Observer's.
@@ -102,10 +108,12 @@ type Exchange struct {
 	aside   reflect.Type    // of what a foreign codec decodes into; nil for Reply itself
 	raw     bool            // Reply is a codec.RawReply, which a foreign codec does not know
 
-	seq       uint64 // guarded by Conn.mu, as the next three
+	seq       uint64 // guarded by Conn.mu, as the next five
 	issued    bool   // seq is valid: the codec was given the request
 	uncounted bool   // it is not one of Conn.live any more
 	canceled  bool   // the server was told that its answer is of no use
+	position  uint64 // among the requests written, from 1
+	kept      bool   // the server remembers it
 
 	from int64        // its offset in the wire
 	to   atomic.Int64 // the end of that; 0 while it is unknown

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"sync/atomic"
 	"time"
 
 	"resilientrpc/codec"
@@ -12,10 +13,19 @@ import (
 type metadata struct {
 	codec codec.MetaClient // nil if the connection carries none
 
-	request codec.RequestMeta // the writer's, as the next one
-	begun   bool              // a request was; the writer's
+	request codec.RequestMeta // the writer's, as the next ones
+	begun   bool              // a request was
+	written uint64            // requests and notifications
+	pending uint64            // of the request that is being written: see codec.RequestMeta
 	clock   peerclock.Clock
+
+	remembers atomic.Bool // the server does
+	oldest    uint64      // no exchange in flight has a smaller number; guarded by Conn.mu, as the next one
+	first     uint64      // none has a smaller position, as far as is known
 }
+
+// lookEvery is how often the oldest exchange in flight is looked for, while there are several.
+const lookEvery = 8
 
 func (m *metadata) init(inner any) {
 	if m.codec, _ = inner.(codec.MetaClient); m.codec != nil {
@@ -25,10 +35,13 @@ func (m *metadata) init(inner any) {
 
 // of returns the metadata of a request that is about to be written, or nil.
 func (m *metadata) of(x *Exchange) *codec.RequestMeta {
-	if x.Deadline.IsZero() && !x.Retry && x.Trace == nil {
+	if x.Deadline.IsZero() && !x.Retry && x.Trace == nil && !x.kept {
 		return nil
 	}
 	m.request = codec.RequestMeta{Retry: x.Retry}
+	if x.kept {
+		m.request.Call, m.request.Pending = x.position+m.pending, m.pending
+	}
 	if !x.Deadline.IsZero() {
 		m.request.Deadline = m.clock.Deadline(x.Deadline)
 	}
@@ -67,6 +80,33 @@ func (c *Conn) heardMeta(x *Exchange, r *reply) {
 		}
 		c.cfg.Observer.Loaded(running, r.at)
 	}
+}
+
+// Remember says that the server remembers requests with Keep, and has said by what name of the
+// connection it can be asked about them.
+func (c *Conn) Remember() { c.meta.remembers.Store(true) }
+
+// number gives a request its position. If the server is to remember it, it also finds out what
+// is pending: the other answers it may forget. The caller holds writing and mu.
+func (c *Conn) number(x *Exchange) {
+	m := &c.meta
+	if m.codec == nil {
+		return
+	}
+	x.position = m.written + 1
+	if x.kept = x.Keep && m.remembers.Load(); !x.kept {
+		return
+	}
+	switch {
+	case len(c.inflight) == 1:
+		m.oldest, m.first = x.seq, x.position
+	case x.position%lookEvery == 0:
+		for c.inflight[m.oldest] == nil {
+			m.oldest++
+		}
+		m.first = c.inflight[m.oldest].position
+	}
+	m.pending = x.position - max(m.first, 1)
 }
 
 // understood reports whether the server is known to understand metadata.

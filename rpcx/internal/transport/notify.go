@@ -53,5 +53,6 @@ func (c *Conn) notify(notifier codec.Notifier, x *Exchange, untouched func() boo
 	if err := write(func() error { return notifier.Notify(x.Method, x.Args) }); err != nil {
 		return notTaken(err, untouched())
 	}
+	c.meta.written++
 	return Outcome{Cause: Notified, Sent: MaybeSent}
 }

@@ -219,6 +219,7 @@ func (c *Conn) issue(x *Exchange, mayRead bool) (crowded bool, err error) {
 	x.seq, x.issued = c.seq, true
 	c.seq++
 	c.inflight[x.seq] = x
+	c.number(x)
 	c.live++
 	c.chooseReader(x, mayRead && !crowded)
 	return crowded, nil
@@ -246,6 +247,7 @@ func (c *Conn) encode(x *Exchange) error {
 	})
 	x.Args = nil
 	if err == nil {
+		c.meta.written++
 		c.cfg.Observer.Wrote(x)
 	}
 	return err

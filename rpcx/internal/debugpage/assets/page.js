@@ -124,6 +124,10 @@ function drawSummary() {
   if (s.Hedges !== undefined) tiles.push(["hedges/s", count(rate("Hedges")), "Second attempts of calls that took long"]);
   tiles.push(["in flight", count(s.InFlight), "Calls that have begun and not ended"]);
   if (s.Budget >= 0) tiles.push(["retry budget", budget(s.Budget), "Retries that may be made now; calls fill it up again"]);
+  if (s.DoubtsResolved + s.DoubtsUnresolved > 0) {
+    tiles.push(["lost answers", `${count(s.DoubtsResolved)} of ${count(s.DoubtsResolved + s.DoubtsUnresolved)} resolved`,
+      "Calls whose connection broke, and whose server said what became of them", s.DoubtsUnresolved > 0 && "bad"]);
+  }
   if (s.Listed > all) tiles.push(["listed", count(s.Listed), "Endpoints in the set, of which this client uses a part"]);
   drawTiles($("summary"), tiles);
   drawStates(groups);
