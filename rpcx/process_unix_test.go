@@ -11,7 +11,6 @@ import (
 
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/chaos"
-	"resilientrpc/rpcx/internal/leak"
 )
 
 func TestFrozenProcess(t *testing.T) {
