@@ -25,9 +25,9 @@ func (cl *call) alarmOf(a *attempt) <-chan struct{} {
 
 // outrun sends a second attempt, if it can, and waits for the end of the two.
 func (cl *call) outrun(ctx context.Context, a *attempt) result {
-	p := pair{call: cl, under: [2]*attempt{a, cl.hedgeNow(ctx, a)}}
+	p := pair{client: cl.client, reply: cl.reply, under: [2]*attempt{a, cl.hedgeNow(ctx, a)}}
 	if b := p.under[1]; b != nil {
-		p.reply = b.Reply
+		p.own = b.Reply
 	}
 	return p.wait(a.ctx)
 }
@@ -62,12 +62,13 @@ func (cl *call) hedgeNow(ctx context.Context, a *attempt) *attempt {
 
 // pair is an attempt at an endpoint that has become suspect, and the one that may outrun it.
 type pair struct {
-	call  *call
-	under [2]*attempt // nil once ended, or if there is none
-	reply any         // the second's own
-	won   bool        // by the second
-	over  bool        // res is the result
-	res   result      // until then, of those that have failed
+	client *core
+	reply  any         // the caller's
+	own    any         // the second's
+	under  [2]*attempt // nil once ended, or if there is none
+	won    bool        // by the second
+	over   bool        // res is the result
+	res    result      // until then, of those that have failed
 }
 
 // wait returns the result of the two. An attempt that loses is given up.
@@ -84,8 +85,8 @@ func (p *pair) wait(ctx context.Context) result {
 	}
 	p.abandon(context.Canceled) // before the reply is written
 	if p.won {
-		reflect.ValueOf(p.call.reply).Elem().Set(reflect.ValueOf(p.reply).Elem())
-		p.call.client.hedgesWon.Add(1)
+		reflect.ValueOf(p.reply).Elem().Set(reflect.ValueOf(p.own).Elem())
+		p.client.hedgesWon.Add(1)
 	}
 	return p.res
 }
@@ -102,7 +103,7 @@ func (p *pair) ended(i int) <-chan struct{} {
 func (p *pair) end(i int) {
 	a := p.under[i]
 	p.under[i] = nil
-	res := p.call.client.conclude(a, a.conn.result(a.Outcome()))
+	res := p.client.conclude(a, a.conn.result(a.Outcome()))
 	switch {
 	case p.over:
 	case res.end == replied || i == 0 && !res.mayRepeat(true):

@@ -153,7 +153,8 @@ const (
 
 // recalling is the question of what became of an attempt.
 type recalling struct {
-	call    *call
+	client  *core
+	reply   any
 	lost    *conn // of the attempt
 	session protocol.Session
 	number  uint64
@@ -172,7 +173,7 @@ func (cl *call) recall(ctx context.Context, res result) result {
 		return res
 	}
 	started := time.Now()
-	r := &recalling{call: cl, lost: res.lost, number: res.number}
+	r := &recalling{client: cl.client, reply: cl.reply, lost: res.lost, number: res.number}
 	r.session, _ = res.lost.session()
 	got, answer := r.run(ctx)
 	cl.recalled = answer
@@ -210,7 +211,7 @@ func (cl *call) tellRecall(ctx context.Context, r *recalling, answer Recall, too
 // run asks until there is an answer, or none can be expected any more. If the method has
 // answered, the result is that.
 func (r *recalling) run(ctx context.Context) (result, Recall) {
-	r.limit = time.Now().Add(r.call.client.dialer.DialTimeout)
+	r.limit = time.Now().Add(r.client.dialer.DialTimeout)
 	if deadline, ok := ctx.Deadline(); ok {
 		r.limit = deadline
 	}
@@ -227,7 +228,7 @@ func (r *recalling) run(ctx context.Context) (result, Recall) {
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
-		case <-r.call.client.ctx.Done():
+		case <-r.client.ctx.Done():
 		}
 		timer.Stop()
 		pause = min(2*pause, lastRecallPause)
@@ -239,7 +240,7 @@ func (r *recalling) ask(ctx context.Context) result {
 	limited := ctx
 	if !r.wait {
 		var cancel context.CancelFunc
-		try := time.Now().Add(r.call.client.dialer.DialTimeout)
+		try := time.Now().Add(r.client.dialer.DialTimeout)
 		limited, cancel = context.WithDeadline(ctx, earlier(try, r.limit))
 		defer cancel()
 	}
@@ -260,7 +261,7 @@ func (r *recalling) ask(ctx context.Context) result {
 		return result{end: draining, err: protocol.ErrOtherServer}
 	}
 	x := &transport.Exchange{
-		Method: protocol.RecallMethod, Args: protocol.NewRecall(r.session, r.number, r.wait), Reply: r.call.reply, Started: now,
+		Method: protocol.RecallMethod, Args: protocol.NewRecall(r.session, r.number, r.wait), Reply: r.reply, Started: now,
 	}
 	res := c.ask(limited, now, x)
 	if why := refusalOf(res); why != nil && why.SaysNotRun() && !errors.Is(why, r.notRun()) {
@@ -306,7 +307,7 @@ func (r *recalling) judge(ctx context.Context, res result) (answer Recall, again
 	if r.wait { // and the connection broke meanwhile
 		r.wait = false
 		if _, ok := ctx.Deadline(); !ok {
-			r.limit = time.Now().Add(r.call.client.dialer.DialTimeout)
+			r.limit = time.Now().Add(r.client.dialer.DialTimeout)
 		}
 	}
 	switch {
