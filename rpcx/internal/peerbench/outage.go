@@ -289,7 +289,8 @@ func outageAims(o outage, survivors []survivor) []aim {
 			seconds = 1000
 		}
 		aims = append(aims,
-			aim{"attempts for each call of rpcx, " + o.name, 1.1, s.amplification(), true},
+			// A replica is to be back after a quarter of the time away: about 20 trials in 8 s.
+			aim{"attempts for each call of rpcx, " + o.name, 2, s.amplification(), true},
 			aim{"seconds until rpcx recovers, " + o.name, 3, seconds, true})
 	}
 	return aims
