@@ -170,14 +170,15 @@
 // by it. So the answer is final, whatever is still on its way in a buffer or a proxy, and the
 // question can be asked again if its connection breaks, too.
 //
-// This is how they know what they talk about. A new connection's first request asks the server
-// for its session: a random name of the connection, which includes one of the server's process,
-// and which only the two ends know. Calls that are not idempotent wait for that. On the
-// connection, both ends count the requests. A call that is not idempotent carries its number,
-// and how many requests before it have no answer yet; that is 2 to 6 bytes in gob. The server keeps its answer
-// until a later request shows that it has arrived. An idempotent call carries nothing, since it
-// is repeated, and a connection to any other server is as if there were no such thing; so are
-// the first calls of a client, until the first answer shows what kind of server it is.
+// The two name a call by its session and its number. The session is a random name of the
+// connection, which includes one of the server's process; the first request of a connection asks
+// the server for it, and calls that are not idempotent wait for that. The number is the position
+// among the requests of the connection, which both ends count. A call that is not idempotent
+// carries its number, and how many requests before it have no answer yet: 2 to 6 bytes in gob.
+// The server keeps its answer until a later request shows that the answer has arrived. An
+// idempotent call carries nothing, since it is repeated. To any other server nothing of this
+// is sent, nor with the first calls of a client, before an answer has shown what kind of server
+// it is.
 //
 // The question is asked again until there is an answer, but not beyond the call's deadline; without
 // one, not for longer than Dialer.DialTimeout, beside the time for which the method runs. A
@@ -185,12 +186,13 @@
 // with a deadline until that. If nothing listens at the server's address for a second, the
 // client gives up.
 //
-// The server's memory is bounded by ServeConfig.KeepAnswers and KeepAnswersFor. It costs an allocation
-// and about a third of a microsecond a call, and about 150 bytes a connection; an answer that has not
-// arrived costs about 300 bytes beside itself. That is little beside a call, so it is on unless KeepAnswers is
-// negative. The answer is kept as the value that the method has set: a method must not change its
-// reply, nor what that refers to, once it has returned. It is lost with the process: there is
-// no "exactly once" (RIFL, SOSP '15, has that, with a memory that survives the server).
+// The server's memory is bounded by ServeConfig.KeepAnswers and KeepAnswersFor. It costs an
+// allocation and about a third of a microsecond a call, and about 150 bytes a connection; an
+// answer that has not arrived costs about 300 bytes beside itself. That is little beside a call,
+// so it is on unless KeepAnswers is negative. The answer is kept as the value that the method
+// has set: a method must not change its reply, nor what that refers to, once it has returned.
+// It is lost with the process: there is no "exactly once" (RIFL, SOSP '15, has that, with a
+// memory that survives the server).
 //
 // [ContextOf] takes part: the context of a method whose client may come back does not end when
 // its connection is lost, but only when the client has not come back for about five seconds.

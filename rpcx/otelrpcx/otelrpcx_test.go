@@ -318,3 +318,19 @@ func (o *observed) collect(t *testing.T) map[string]float64 {
 	}
 	return seen
 }
+
+func TestRecallIsRecorded(t *testing.T) {
+	o := &observed{spans: tracetest.NewInMemoryExporter(), metrics: sdkmetric.NewManualReader()}
+	hooks, err := otelrpcx.New(otelrpcx.Config{
+		TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSyncer(o.spans)),
+		MeterProvider:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(o.metrics)),
+	})
+	require.NoError(t, err)
+	ctx := hooks.CallStart(context.Background(), rpcx.CallInfo{Method: "Nap.Take", Started: time.Now()})
+	hooks.Recall(ctx, rpcx.RecallInfo{Method: "Nap.Take", Endpoint: "a:1", Attempt: 1, Answer: rpcx.RecallAnswered, Duration: time.Second})
+	hooks.CallDone(ctx, rpcx.CallInfo{Method: "Nap.Take", Attempts: 1, Started: time.Now()})
+	require.EqualValues(t, 1, o.collect(t)["rpcx.client.recalls{rpc.method=Nap.Take,rpc.system.name=go_net_rpc,rpcx.recall.answer=answered}"])
+	calls := o.named("Nap.Take")
+	require.Len(t, calls, 1)
+	require.Equal(t, "recall", calls[0].Events[0].Name)
+}
