@@ -246,7 +246,7 @@ var mutants = []mutant{
 	{"only the server that had the call is asked", asking, "case !s.SameServer(r.session):", "case !s.SameServer(r.session) && false:"},
 	{"what never came is not sent", asking, "res.end, res.sent = notSent, NotSent", "res.end = connLost"},
 	{"a question ends with its time", asking, ", !time.Now().Before(r.limit) && !r.wait:", ":"},
-	{"one attempt of a question does not take all its time", asking, "time.Now().Add(r.call.client.dialer.DialTimeout)\n\t\tlimited", "r.limit\n\t\tlimited"},
+	{"one attempt of a question does not take all its time", asking, "time.Now().Add(r.client.dialer.DialTimeout)\n\t\tlimited", "r.limit\n\t\tlimited"},
 	{"a server that is not there is given up", asking, "case time.Since(r.refused) >= refusedFor:", "case false:"},
 	{"a connection that breaks while a method is waited for is not the end", asking, "\t\tr.wait = false\n", "\t\treturn RecallUnanswered, false\n"},
 	{"a call that is to be remembered waits for the welcome", call, "a.Keep && c.mustGreet()", "false"},
