@@ -54,9 +54,10 @@ type ClientTrace struct {
 	BudgetExhausted func(context.Context, RetryInfo)
 
 	// Hedge is called when a call that takes long, or whose endpoint has become suspect, has
-	// been sent to a second endpoint, before that attempt ends. The hooks of its two attempts may run at the same time,
-	// and AttemptDone of the one that comes late after CallDone. A second attempt whose
-	// connection ends before it is sent is no hedge: AttemptDone alone tells of it.
+	// been sent to a second endpoint, before that attempt ends. The hooks of its two attempts
+	// may run at the same time, and AttemptDone of the one that comes late after CallDone. A
+	// second attempt whose connection ends before it is sent is no hedge: AttemptDone alone
+	// tells of it.
 	Hedge func(context.Context, HedgeInfo)
 
 	// Recall is called when the connection of a call has broken and its server, of [Serve], was
