@@ -197,11 +197,7 @@ func (a *asyncCall) post(c *conn, try *attempt, now time.Time) error {
 func (a *asyncCall) sendLater(try *attempt) {
 	ctx, cancel := a.context()
 	defer cancel()
-	c, now, err := try.endpoint.connection(ctx, time.Now())
-	if err == nil && try.Keep && c.mustGreet() {
-		c.greet(ctx)
-		now, err = time.Now(), ctx.Err()
-	}
+	c, now, err := try.connection(ctx, time.Now())
 	if err != nil {
 		a.attemptDone(try, unconnected(err))
 		return

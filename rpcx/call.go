@@ -208,11 +208,7 @@ func (cl *call) exchangeHedged(ctx context.Context, now time.Time, a *attempt) r
 // exchange sends an attempt and waits for its end, or, if the call may be hedged, until the
 // endpoint becomes suspect.
 func (cl *call) exchange(now time.Time, a *attempt) (res result, suspected bool) {
-	c, now, err := a.endpoint.connection(a.ctx, now)
-	if err == nil && a.Keep && c.mustGreet() {
-		c.greet(a.ctx)
-		now, err = time.Now(), a.ctx.Err()
-	}
+	c, now, err := a.connection(a.ctx, now)
 	switch {
 	case err != nil:
 		return unconnected(err), false

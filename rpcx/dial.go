@@ -65,8 +65,8 @@ func NewClient(conn io.ReadWriteCloser) *Client {
 // starts reading at once. It is net/rpc's client with contexts, and little else: the peer
 // is not pinged, since nothing is known of it, so that a call to one that hangs waits for
 // its context; calls that are made together do not leave together, which is half of
-// the speed with many callers; and what the codec was given counts as sent. Who has the
-// connection has all of that with
+// the speed with many callers; and what the codec was given counts as sent. If you have the
+// connection, you get all of that with
 //
 //	d := rpcx.Dialer{Codec: jsonrpc.NewClientCodec} // or any other codec
 //	client, err := d.NewClient(conn)

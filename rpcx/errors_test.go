@@ -74,8 +74,8 @@ func TestErrorOfAFleetThatIsDown(t *testing.T) {
 	}
 }
 
-// The caller is told of the server that it had an answer from, and not only of its own
-// deadline or a refusal.
+// An error names the last failure of a server, and not only the caller's deadline or a refusal
+// by this client.
 func TestLastErrorOfAServerIsKept(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Methods = idempotent("Bank.Sleep")

@@ -8,6 +8,7 @@ import (
 	"resilientrpc/rpcx/internal/config"
 	"resilientrpc/rpcx/internal/latency"
 	"resilientrpc/rpcx/internal/retry"
+	"resilientrpc/rpcx/internal/transport"
 )
 
 // Hedge says when a call is sent to a second endpoint because the first one takes
@@ -86,6 +87,11 @@ func (c *core) learn(a *attempt, at time.Time) {
 	}
 }
 
+// mayHedge reports whether the call may have a second attempt beside its next one.
+func (cl *call) mayHedge() bool {
+	return cl.options.hedge && !cl.hedged && len(cl.client.balancer.Nodes()) > 1 && transport.IsFresh(cl.reply)
+}
+
 // hedgeAfter is how long the next attempt has before it is hedged, 0 if it is not.
 func (cl *call) hedgeAfter() time.Duration {
 	h := cl.client.hedger
@@ -143,6 +149,18 @@ func (c *core) refundHedge() {
 		h.budget.Refund()
 	}
 	c.budget.Refund()
+}
+
+// announce counts and reports a hedge, which has been sent. The first attempt, at another
+// endpoint, began at a given time.
+func (cl *call) announce(ctx context.Context, hedge *attempt, first string, began time.Time) {
+	cl.hedged = true
+	cl.client.hedges.Add(1)
+	if hook := cl.client.dialer.Trace.Hedge; hook != nil {
+		hook(ctx, HedgeInfo{
+			Method: hedge.Method, Attempt: hedge.number, Endpoint: hedge.endpoint.addr, First: first, Delay: hedge.Started.Sub(began),
+		})
+	}
 }
 
 // secondAttempt begins an attempt at another endpoint than that of first, with the

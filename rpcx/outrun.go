@@ -4,8 +4,6 @@ import (
 	"context"
 	"reflect"
 	"time"
-
-	"resilientrpc/rpcx/internal/transport"
 )
 
 // This file is the hedge by suspicion: a call that waits on an endpoint that becomes suspect
@@ -52,11 +50,7 @@ func (cl *call) hedgeNow(ctx context.Context, a *attempt) *attempt {
 		c.refundHedge()
 		return nil
 	}
-	cl.hedged = true
-	c.hedges.Add(1)
-	if hook := c.dialer.Trace.Hedge; hook != nil {
-		hook(ctx, HedgeInfo{Method: b.Method, Attempt: b.number, Endpoint: b.endpoint.addr, First: first, Delay: b.Started.Sub(a.Started)})
-	}
+	cl.announce(ctx, b, first, a.Started)
 	return b
 }
 
@@ -98,15 +92,14 @@ func (p *pair) ended(i int) <-chan struct{} {
 	return nil
 }
 
-// end takes the result of an attempt. An answer stands, and so does an error of the first
-// attempt that any other would end with, too.
+// end takes the result of an attempt.
 func (p *pair) end(i int) {
 	a := p.under[i]
 	p.under[i] = nil
 	res := p.client.conclude(a, a.conn.result(a.Outcome()))
 	switch {
 	case p.over:
-	case res.end == replied || i == 0 && !res.mayRepeat(true):
+	case res.stands(i == 1):
 		p.over, p.won, p.res = true, i == 1, res
 	default:
 		p.res = p.res.and(res)
@@ -121,9 +114,4 @@ func (p *pair) abandon(cause error) {
 			p.end(i)
 		}
 	}
-}
-
-// mayHedge reports whether the call may have a second attempt beside its next one.
-func (cl *call) mayHedge() bool {
-	return cl.options.hedge && !cl.hedged && len(cl.client.balancer.Nodes()) > 1 && transport.IsFresh(cl.reply)
 }

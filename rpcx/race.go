@@ -19,8 +19,9 @@ type race struct {
 	deadline time.Time       // zero if there is none
 	done     func(result)    // called once at the end, with no lock held
 
-	client *core
-	node   *balancer.Node // of the first attempt
+	client  *core
+	node    *balancer.Node // of the first attempt
+	started time.Time      // likewise
 
 	mu       sync.Mutex  // protects following
 	timer    *time.Timer // starts the hedge; nil while there is nothing to hedge
@@ -55,7 +56,7 @@ func (x *race) start(a *attempt) bool {
 	if !x.call.pay() {
 		return false
 	}
-	x.client, x.node, x.sending = x.call.client, a.ticket.Node(), true
+	x.client, x.node, x.started, x.sending = x.call.client, a.ticket.Node(), a.Started, true
 	x.enter(a, c)
 	if c.post(a, a.Started, x.deadline) != nil {
 		a.owner, a.conn, a.Owner, a.Reply = nil, nil, nil, x.call.reply
@@ -144,19 +145,9 @@ func (x *race) second() bool {
 		return false
 	}
 	x.posted()
-	x.announce(a, first)
+	x.call.announce(x.ctx, a, first, x.started) // its end waits for Release, however fast the answer is
 	c.Release(&a.Exchange)
 	return true
-}
-
-// announce counts and reports the hedge. It has been sent, and has not ended: that waits
-// for Release, however fast the answer is.
-func (x *race) announce(a *attempt, first string) {
-	x.call.hedged = true
-	x.client.hedges.Add(1)
-	if hook := x.client.dialer.Trace.Hedge; hook != nil {
-		hook(x.ctx, HedgeInfo{Method: a.Method, Attempt: a.number, Endpoint: a.endpoint.addr, First: first, Delay: x.delay})
-	}
 }
 
 // attemptDone implements owner.
@@ -189,18 +180,23 @@ func (x *race) remove(a *attempt) runner {
 	return r
 }
 
-// add takes the result of an attempt. An answer stands, and so does an error of the
-// first attempt that any other would end with, too; one of the hedge may be its endpoint's
-// alone. The caller holds mu.
+// add takes the result of an attempt. The caller holds mu.
 func (x *race) add(r runner, res result) {
 	x.under--
 	switch {
 	case x.answered:
-	case res.end == replied || !r.hedge && !res.mayRepeat(true):
+	case res.stands(r.hedge):
 		x.answered, x.winner, x.res = true, r, res
 	default:
 		x.res = x.res.and(res)
 	}
+}
+
+// stands reports whether the result of one of two attempts is that of both: an answer, and an
+// error of the first attempt that any other would end with, too. One of the hedge may be its
+// endpoint's alone.
+func (r result) stands(hedge bool) bool {
+	return r.end == replied || !hedge && !r.mayRepeat(true)
 }
 
 // and is the failure of two attempts: the doubt over both, and the error that says

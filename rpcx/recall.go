@@ -94,6 +94,17 @@ func (c *conn) mustGreet() bool {
 	return false
 }
 
+// connection returns the connection for an attempt, as endpoint.connection does, and greets the
+// server before it if it is to remember the attempt.
+func (a *attempt) connection(ctx context.Context, now time.Time) (*conn, time.Time, error) {
+	c, now, err := a.endpoint.connection(ctx, now)
+	if err != nil || !a.Keep || !c.mustGreet() {
+		return c, now, err
+	}
+	c.greet(ctx)
+	return c, time.Now(), ctx.Err()
+}
+
 // greet asks for the session of the connection. It returns early if ctx or the connection ends.
 func (c *conn) greet(ctx context.Context) {
 	select {

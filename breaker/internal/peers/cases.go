@@ -31,7 +31,7 @@ var hardCases = []hardCase{
 	{20, "the callback calls back, or panics", nil, true},
 	{21, "the clock runs back", clockBack, false},
 	{22, "open intervals in step, or never growing", openIntervals, false},
-	{23, "all open: who is back first?", allOpen, false},
+	{23, "all open: which one is back first?", allOpen, false},
 	{24, "a failed dial is the probe's result", failedDial, false},
 	{25, "rejections fed back", rejectionsFedBack, false},
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // A Message is the argument and the reply of every method, in all formats the same:
-// a number and a text. Replica says who has answered, from 1.
+// a number and a text. Replica is the number of the server that has answered, from 1.
 type Message struct {
 	N       uint64
 	Text    string

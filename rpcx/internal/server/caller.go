@@ -34,7 +34,7 @@ func ContextOf(args any) context.Context {
 	return context.Background()
 }
 
-// A caller is who waits for the request that a worker runs. Each worker has one. For a method
+// A caller is the client's side of the request that a worker runs. Each worker has one. For a method
 // that does not ask for its context, and is not canceled, it takes a few atomic operations:
 //
 //	key           state                                  what ends it

@@ -116,7 +116,7 @@ func TestRepliesHaveTheLoad(t *testing.T) {
 		}
 		require.Equal(t, 5, clocks)
 		require.NoError(t, p.Close())
-		require.NoError(t, stop(), "the methods have learned that nobody waits")
+		require.NoError(t, stop(), "the contexts of the methods have ended")
 		for range waiting {
 			require.Equal(t, errLost, <-a.causes)
 		}

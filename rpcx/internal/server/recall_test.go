@@ -197,7 +197,7 @@ func playScenario(t *testing.T, limit int64, events []int) {
 	require.Equal(t, &w.m.aging, w.m.aging.next)
 }
 
-// Every order of a few events: no answer is a lie, and none is worse than it must be.
+// Every order of a few events: each answer is true, and none is less certain than it could be.
 func TestEveryOrderOfAFewEvents(t *testing.T) {
 	const length = 4
 	for n := range int(pow(len(scenarioEvents), length)) {

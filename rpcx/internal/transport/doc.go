@@ -10,7 +10,7 @@
 //     connection do.
 //   - What an exchange that was given up leaves behind holds neither arguments nor reply.
 //
-// # Who reads
+// # The reader
 //
 // A connection has one read token. Its holder reads the replies of all exchanges:
 //

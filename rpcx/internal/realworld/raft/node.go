@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// none is nobody's number.
+// none is the number of no node.
 const none = -1
 
 const (

@@ -1,0 +1,89 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// An alarm wakes a caller that reads its own reply. The exchange goes on, and so does the
+// connection.
+func TestAlarmWakesALoneCaller(t *testing.T) {
+	for name := range codecs {
+		for _, early := range []bool{false, true} {
+			for _, leaves := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s early %t, with a context %t", name, early, leaves), func(t *testing.T) {
+					o, _ := dial(t, name)
+					ctx := context.Background()
+					if leaves {
+						withCancel, cancel := context.WithCancel(ctx)
+						defer cancel()
+						ctx = withCancel
+					}
+					for n := range 4 {
+						o.lone(t)
+						alarm := make(chan struct{})
+						ring := func() {
+							close(alarm)
+							o.Disturb()
+						}
+						reply := -1
+						x := &Exchange{Method: "Echo.Slow", Args: 50_000 + n, Reply: &reply}
+						if early {
+							ring()
+						} else {
+							time.AfterFunc(10*time.Millisecond, ring)
+						}
+						began := time.Now()
+						_, alarmed := o.Watch(ctx, x, alarm)
+						require.True(t, alarmed)
+						require.Less(t, time.Since(began), 50*time.Millisecond)
+						if n%2 == 0 {
+							require.NoError(t, o.Await(ctx, x).Err)
+						} else {
+							<-x.Ended()
+							require.NoError(t, x.Outcome().Err)
+						}
+						require.Equal(t, 50_000+n, reply)
+					}
+					n, out := back(o, ctx, 7)
+					require.NoError(t, out.Err)
+					require.Equal(t, 7, n)
+				})
+			}
+		}
+	}
+}
+
+// An alarm that comes with the reply, or behind it, harms nothing.
+func TestAlarmBesideTheReply(t *testing.T) {
+	o, _ := dial(t, "gob")
+	for n := range 2000 {
+		if n%100 == 0 {
+			o.lone(t)
+		}
+		alarm := make(chan struct{})
+		var rung sync.WaitGroup
+		rung.Go(func() {
+			for range n % 50 {
+				runtime.Gosched()
+			}
+			close(alarm)
+			o.Disturb()
+		})
+		reply := -1
+		x := &Exchange{Method: "Echo.Back", Args: n, Reply: &reply}
+		out, alarmed := o.Watch(context.Background(), x, alarm)
+		if alarmed {
+			out = o.Await(context.Background(), x)
+		}
+		require.NoError(t, out.Err)
+		require.Equal(t, n, reply)
+		rung.Wait()
+	}
+}
