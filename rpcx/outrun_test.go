@@ -42,10 +42,16 @@ func TestStuckCallGoesElsewhere(t *testing.T) {
 				inFleet(t, 3, func(t *testing.T, f *fleet) {
 					f.dialer.Methods = idempotent("*")
 					f.dialer.DetectionTime = tt.detection
+					var mu sync.Mutex // protects following
+					var hedged rpcx.HedgeInfo
+					longest := time.Duration(0)
+					f.dialer.Trace = &rpcx.ClientTrace{Hedge: func(_ context.Context, i rpcx.HedgeInfo) {
+						mu.Lock()
+						defer mu.Unlock()
+						hedged = i
+					}}
 					c := f.dial()
 					defer c.Close()
-					var mu sync.Mutex
-					longest := time.Duration(0)
 					load := func(d time.Duration) {
 						end := time.Now().Add(d)
 						var all sync.WaitGroup
@@ -75,6 +81,8 @@ func TestStuckCallGoesElsewhere(t *testing.T) {
 					t.Log(callers, "callers: longest", longest, "hedges", s.Hedges, "won", s.HedgesWon, "retries", s.Retries)
 					require.LessOrEqual(t, longest, tt.most)
 					require.Positive(t, s.HedgesWon)
+					require.Equal(t, "b:1", hedged.First)
+					require.InDelta(t, longest, hedged.Delay, float64(50*time.Millisecond))
 				})
 			})
 		}
