@@ -34,8 +34,8 @@ speed: ## compare rpcx with net/rpc, the server in a process of its own
 	go run ./rpcx/internal/speed
 
 .PHONY: peers
-peers: ## compare rpcx with net/rpc, grpc-go, connect-go and others
-	cd rpcx/internal/peerbench && go run .
+peers: ## compare rpcx with net/rpc, grpc-go, connect-go and others; FLAGS=-write for the documents
+	cd rpcx/internal/peerbench && go run . $(FLAGS)
 
 .PHONY: long
 long: ## run whole programs under faults, and what else is too long for the gate

@@ -120,7 +120,11 @@ func connected(c client) (client, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), whole)
 	defer cancel()
 	for range 2 * tries { // more than once for each replica
-		if _, err := c.call(ctx, echo, Message{}); err != nil {
+		out, err := c.call(ctx, echo, Message{})
+		if err == nil && !echo.right(Message{}, out) {
+			err = errWrong
+		}
+		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
 	}

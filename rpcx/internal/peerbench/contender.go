@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"resilientrpc/codec"
-	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/jsonrpc"
 )
 
@@ -27,6 +26,8 @@ type contender struct {
 	wire wire
 	// alone says that it knows one replica only, and gets the first.
 	alone bool
+	// sticks says that it knows more than one replica, and calls one until that fails.
+	sticks bool
 	// same names the contender whose code it shares but for what a fault brings
 	// out; it has no speed of its own.
 	same string
@@ -66,17 +67,21 @@ var contenders = []contender{
 	{name: baseline, wire: gobWire, alone: true, dial: dialPlain(rpc.NewClient)},
 	{name: "net/rpc/jsonrpc", wire: jsonWire, alone: true, dial: dialPlain(newJSONClient)},
 	{name: "net/rpc by hand", wire: gobWire, dial: dialByHand(dialNetRPC)},
+	{name: "net/rpc pool", wire: yamuxWire, sticks: true, dial: dialPools},
 	{name: "gobreaker+backoff", wire: gobWire, dial: dialGobreaker},
 	{name: "failsafe-go", wire: gobWire, dial: dialFailsafe},
 	{name: "grpc-go", wire: grpcWire, dial: dialGRPC(plainConfig)},
 	{name: "grpc-go+outlier", wire: grpcWire, same: "grpc-go", dial: dialGRPC(outlierConfig)},
 	{name: "connect-go", wire: connectWire, dial: dialConnect},
 	{name: "jrpc2 by hand", wire: jrpc2Wire, dial: dialByHand(dialJRPC2)},
-	{name: "rpcx", wire: gobWire, dial: dialOurs(nil, nil)},
-	{name: "rpcx hedged", wire: gobWire, same: "rpcx", dial: dialOurs(nil, new(rpcx.Hedge))},
-	{name: "rpcx both ends", wire: gobServe, dial: dialOurs(nil, nil)},
-	{name: "rpcx JSON", wire: jsonWire, dial: dialOurs(jsonrpc.NewClientCodec, nil)},
-	{name: "rpcx JSON-RPC 2 both ends", wire: json2Serve, dial: dialOurs(codec.NewJSON2Client, nil)},
+	{name: "rpcx", wire: gobWire, dial: dialOurs()},
+	{name: "rpcx configured", wire: gobWire, same: "rpcx", dial: dialOurs(configured)},
+	{name: "rpcx hedged", wire: gobWire, same: "rpcx", dial: dialOurs(hedging)},
+	{name: "rpcx StandardClient", wire: gobWire, dial: dialStandard},
+	{name: "rpcx both ends", wire: gobServe, dial: dialOurs()},
+	{name: "rpcx both ends configured", wire: gobServe, same: "rpcx both ends", dial: dialOurs(configured)},
+	{name: "rpcx JSON", wire: jsonWire, dial: dialOurs(speaking(jsonrpc.NewClientCodec))},
+	{name: "rpcx JSON-RPC 2 both ends", wire: json2Serve, dial: dialOurs(speaking(codec.NewJSON2Client))},
 }
 
 // find returns the contender of the name.

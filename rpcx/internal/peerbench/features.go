@@ -12,6 +12,7 @@ import (
 var columns = [...]struct{ contender, head string }{
 	{baseline, "net/rpc"},
 	{"net/rpc by hand", "by hand"},
+	{"net/rpc pool", "pool"},
 	{"gobreaker+backoff", "gobreaker"},
 	{"failsafe-go", "failsafe-go"},
 	{"grpc-go", "grpc-go"},
@@ -36,7 +37,7 @@ func runFeatures(ctx context.Context, out *output) error {
 	if out.quick {
 		limits = quickLimits
 	}
-	t := &table{title: "Columns two to four, and jrpc2's, are by hand but for what the library does.", head: []string{""}}
+	t := &table{title: "Columns two to five, and jrpc2's, are by hand but for what the library does.", head: []string{""}}
 	for _, c := range columns {
 		t.head = append(t.head, c.head)
 	}
@@ -51,6 +52,7 @@ func runFeatures(ctx context.Context, out *output) error {
 		}
 	}
 	t.print(out)
+	out.report["features"] = t.markdown()
 	return nil
 }
 
@@ -111,8 +113,8 @@ var questions = []question{
 	},
 	{
 		text: "Does one reply that does not fit end the other calls of its connection?", probe: probePoison,
-		answers: same("", "grpc-go: no", "connect-go: no", "jrpc2: no"),
-		source:  "the others decode each reply on its own",
+		answers: same("", "pool: no", "grpc-go: no", "connect-go: no", "jrpc2: no"),
+		source:  "the others decode each reply on its own, and the pool has a stream for each call",
 	},
 	{
 		text:    "Is there a circuit breaker for each replica?",
@@ -121,8 +123,8 @@ var questions = []question{
 	},
 	{
 		text:    "Is a dead replica found while there are no calls?",
-		answers: same("no", "grpc-go: yes", "connect-go: yes", "rpcx: yes"),
-		source:  "grpc-go: keepalive with PermitWithoutStream; connect-go: net/http's HTTP2Config.SendPingTimeout; rpcx: Dialer.Heartbeat",
+		answers: same("no", "pool: yes", "grpc-go: yes", "connect-go: yes", "rpcx: yes"),
+		source:  "pool: yamux's keepalive; grpc-go: keepalive with PermitWithoutStream; connect-go: net/http's HTTP2Config.SendPingTimeout; rpcx: Dialer.Heartbeat",
 	},
 	{
 		text:    "Does a client avoid a replica that is slow?",
@@ -131,13 +133,13 @@ var questions = []question{
 	},
 	{
 		text:    "Is a replica left that answers each call with an error?",
-		answers: same("no", "grpc-go: outliers", "rpcx: avoided"),
-		source:  "net/rpc's errors are texts, so that one of the method and one of a broken replica look the same; rpcx: balancer.P2C, if the others return far fewer; see the scenario failing",
+		answers: same("no", "grpc-go: outliers", "rpcx: yes"),
+		source:  "net/rpc's errors are texts, so that one of the method and one of a broken replica look the same; rpcx: Dialer.Classify, and without it balancer.P2C, if the others return far fewer; see the scenario failing",
 	},
 	{
 		text:    "Can calls wait for a connection when none is up?",
-		answers: same("no", "grpc-go: yes"),
-		source:  "grpc-go: waitForReady; see the scenario all down",
+		answers: same("no", "pool: by hand", "grpc-go: yes", "rpcx: yes"),
+		source:  "grpc-go: waitForReady; rpcx: Dialer.WaitForReady; see the scenario all down",
 	},
 	{
 		text:    "Can calls be hedged?",
@@ -166,13 +168,13 @@ var questions = []question{
 	},
 	{
 		text:    "Does the deadline of a call reach the server?",
-		answers: same("no", "grpc-go: yes", "connect-go: yes"),
-		source:  "net/rpc's wire has no place for it",
+		answers: same("no", "grpc-go: yes", "connect-go: yes", "rpcx: with Serve"),
+		source:  "rpcx: ContextOf; a stock server of net/rpc knows no deadlines",
 	},
 	{
 		text:    "Does the server learn that a call was given up?",
-		answers: same("no", "grpc-go: yes", "connect-go: yes", "jrpc2: by hand"),
-		source:  "jrpc2: Server.CancelRequest, to be called by a method of one's own (creachadair/jrpc2#104)",
+		answers: same("no", "grpc-go: yes", "connect-go: yes", "jrpc2: by hand", "rpcx: with Serve"),
+		source:  "jrpc2: Server.CancelRequest, to be called by a method of one's own (creachadair/jrpc2#104); rpcx: ContextOf",
 	},
 	{
 		text:    "Do errors have codes?",
@@ -186,8 +188,8 @@ var questions = []question{
 	},
 	{
 		text:    "Are there interceptors?",
-		answers: same("no", "grpc-go: yes", "connect-go: yes", "rpcx: hooks"),
-		source:  "rpcx.ClientTrace sees calls, and changes none",
+		answers: same("no", "grpc-go: yes", "connect-go: yes", "rpcx: yes"),
+		source:  "rpcx: Dialer.Intercept, and hooks that see all and change nothing",
 	},
 	{
 		text:    "Are there clients and servers in other languages?",
@@ -196,7 +198,7 @@ var questions = []question{
 	},
 	{
 		text:    "Do servers of net/rpc stay as they are?",
-		answers: same("yes", "grpc-go: no", "connect-go: no", "jrpc2: no"),
+		answers: same("yes", "pool: no", "grpc-go: no", "connect-go: no", "jrpc2: no"),
 	},
 	{
 		text:    "Is there no code to generate?",

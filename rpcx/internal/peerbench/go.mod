@@ -7,6 +7,7 @@ require (
 	github.com/cenkalti/backoff/v4 v4.3.0
 	github.com/creachadair/jrpc2 v1.3.6
 	github.com/failsafe-go/failsafe-go v0.9.8
+	github.com/hashicorp/yamux v0.1.2
 	github.com/sony/gobreaker/v2 v2.4.0
 	github.com/stretchr/testify v1.12.1
 	gonum.org/v1/plot v0.17.0

@@ -37,7 +37,7 @@ func runIdle(ctx context.Context, out *output) error {
 	if out.quick {
 		clients = 20
 	}
-	fmt.Fprintf(out, "\n== Idle: %d clients of each contender, each connected to all replicas that it can use, of three; in the client's process ==\n", clients)
+	fmt.Fprintf(out, "\n== Idle: %d clients of each contender, each connected to all replicas that it uses, of three; in the client's process ==\n", clients)
 	f, err := startFleet(3)
 	if err != nil {
 		return err
@@ -49,8 +49,13 @@ func runIdle(ctx context.Context, out *output) error {
 	idlers := make([]idler, len(contenders))
 	errs := make([]error, len(contenders))
 	var wg sync.WaitGroup
+	slots := make(chan struct{}, runtime.NumCPU())
 	for i, c := range contenders { // side by side, for they are not timed
-		wg.Go(func() { idlers[i], errs[i] = idleElsewhere(ctx, idleOrder{c.name, f.addrs(c.wire), clients}) })
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			idlers[i], errs[i] = idleElsewhere(ctx, idleOrder{c.name, f.addrs(c.wire), clients})
+		})
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -62,6 +67,7 @@ func runIdle(ctx context.Context, out *output) error {
 		chart.add(c.name, (i.Heap+i.Stacks)/(1<<10))
 	}
 	t.print(out)
+	out.report["idle"] = t.markdown()
 	return chart.save(out.plots, "idle")
 }
 
@@ -119,7 +125,7 @@ func idle(c contender, addrs []string, clients int) (_ idler, err error) {
 	}()
 	settle(&after)
 	i := idler{Endpoints: clients * len(addrs)}
-	if c.alone {
+	if c.alone || c.sticks {
 		i.Endpoints = clients
 	}
 	n := float64(i.Endpoints)

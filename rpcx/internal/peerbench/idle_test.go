@@ -7,6 +7,7 @@ import (
 )
 
 func TestIdle(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 3)
 	for _, name := range []string{baseline, "grpc-go", "rpcx"} {
 		c := find(name)

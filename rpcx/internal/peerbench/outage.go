@@ -23,7 +23,7 @@ type storm struct {
 }
 
 var (
-	fullStorm  = storm{clients: 50, rate: 4, lead: 2 * time.Second, hold: 8 * time.Second, tail: 8 * time.Second}
+	fullStorm  = storm{clients: 50, rate: 4, lead: time.Second, hold: 8 * time.Second, tail: 6 * time.Second}
 	quickStorm = storm{clients: 10, rate: 4, lead: 500 * time.Millisecond, hold: 1500 * time.Millisecond, tail: 3 * time.Second, together: true}
 )
 
@@ -76,30 +76,31 @@ func runOutage(ctx context.Context, out *output) error {
 Attempts for each call begun while all was down: connections tried, counted where they are made, and executions that
 reached the servers after all, counted in their journals. Recovery: until %.0f %% of the calls of half a second succeed.
 `, st.clients, st.rate, st.hold, turns, 100*windowOK)
-	var aims []aim
 	chart := newChart("Attempts for each call while all replicas are down", "")
 	for _, o := range outages {
 		survivors, err := st.playAll(ctx, o, crowd())
 		if err != nil {
 			return fmt.Errorf("%s: %w", o.name, err)
 		}
-		outageTable(o, survivors).print(out)
-		aims = append(aims, outageAims(o, survivors)...)
+		t := outageTable(o, survivors)
+		t.print(out)
+		out.report["outage"] += fmt.Sprintf("%s, %d clients, %v:\n\n%s\n", o.name, st.clients, st.hold, t.markdown())
+		out.aim(outageAims(o, survivors)...)
 		chart.groups = append(chart.groups, o.name)
 		for _, s := range survivors {
 			chart.add(s.name, s.amplification())
 		}
 	}
-	printAims(out, aims)
 	return chart.save(out.plots, "outage")
 }
 
-// crowd are the contenders that come back at all, and of rpcx the one with stock
-// servers, which is harder.
+// crowd are the contenders that come back at all, and of rpcx those with stock servers,
+// which is harder.
 func crowd() []contender {
 	var out []contender
-	for _, c := range fast() {
-		if !c.alone && (c.name == "rpcx" || !strings.HasPrefix(c.name, "rpcx")) {
+	for _, c := range contenders {
+		ours := strings.HasPrefix(c.name, "rpcx")
+		if !c.alone && !ours && c.same == "" || c.name == "rpcx" || c.name == "rpcx configured" {
 			out = append(out, c)
 		}
 	}
@@ -290,8 +291,14 @@ func outageAims(o outage, survivors []survivor) []aim {
 		}
 		aims = append(aims,
 			// A replica is to be back after a quarter of the time away: about 20 trials in 8 s.
-			aim{"attempts for each call of rpcx, " + o.name, 2, s.amplification(), true},
-			aim{"seconds until rpcx recovers, " + o.name, 3, seconds, true})
+			aim{
+				"attempts for each call of rpcx, " + o.name, 2, s.amplification(), true,
+				"The first probes come soonest, and idempotent calls leave a suspect replica for another: the shorter the outage, the more for a call.",
+			},
+			aim{
+				"seconds until rpcx recovers, " + o.name, 3, seconds, true,
+				"Pings probe a replica that was away, 1 s apart at most if its host answers.",
+			})
 	}
 	return aims
 }

@@ -9,15 +9,17 @@ import (
 )
 
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	st := storm{clients: 2, rate: 20, lead: 100 * time.Millisecond, hold: 300 * time.Millisecond, tail: 200 * time.Millisecond}
-	survivors, err := st.play(t.Context(), outages[0], crowd())
+	who := crowd()
+	survivors, err := st.play(t.Context(), outages[0], who)
 	require.NoError(t, err)
-	require.Len(t, survivors, len(crowd()))
+	require.Len(t, survivors, len(who))
 	for _, s := range survivors {
 		require.Positive(t, s.calls, s.name)
 		require.LessOrEqual(t, s.failed, s.calls, s.name)
 		if s.name == "net/rpc by hand" {
-			require.Greater(t, s.dials, 1.0, "by hand every call tries every replica")
+			require.Positive(t, s.dials, "by hand every call dials")
 		}
 	}
 	require.Len(t, outageTable(outages[0], survivors).rows, len(survivors))

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // An outcome is the result of one contender's calls in a scenario.
 type outcome struct {
@@ -42,14 +39,6 @@ func (m moment) String() string {
 		return "never"
 	}
 	return "-"
-}
-
-// worse compares moments; one that there was no need for is the best.
-func (m moment) worse(n moment, slack time.Duration) bool {
-	if m.kind == some && n.kind == some {
-		return m.after > n.after+slack
-	}
-	return m.kind > n.kind && (m.kind == never || m.after > slack)
 }
 
 // lateness is how near to a fault's end calls must be harmed for a contender to have
@@ -114,47 +103,4 @@ func (o outcome) success() float64 {
 		return 0
 	}
 	return 100 * float64(o.idempotent-o.failed) / float64(o.idempotent)
-}
-
-// behind says in what o is not as good as the best of the others. In speed of
-// reaction only those compete that let no more calls fail, for to fail at once is
-// easy; so much slack as the machine's own unrest is granted. In the return those do
-// not compete that have never left.
-func (o outcome) behind(others []outcome) []string {
-	const slack = 100 * time.Millisecond
-	var out []string
-	seen := make(map[string]bool)
-	lag := func(what string, mine, theirs any, by outcome) {
-		if !seen[what] {
-			seen[what] = true
-			out = append(out, fmt.Sprintf("%s: %v, %s %v", what, mine, by.name, theirs))
-		}
-	}
-	for _, p := range others {
-		if o.failed > p.failed {
-			lag("failed idempotent calls", o.failed, p.failed, p)
-		}
-		if o.duplicates > p.duplicates {
-			lag("duplicates", o.duplicates, p.duplicates, p)
-		}
-		if o.hung > p.hung {
-			lag("hung", o.hung, p.hung, p)
-		}
-		if p.failed > o.failed || p.hung > 0 {
-			continue
-		}
-		if o.othersFailed > p.othersFailed {
-			lag("failed others", o.othersFailed, p.othersFailed, p)
-		}
-		if o.longest > p.longest+slack {
-			lag("longest call", span(o.longest), span(p.longest), p)
-		}
-		if o.divert.worse(p.divert, slack) {
-			lag("divert", o.divert, p.divert, p)
-		}
-		if p.divert.kind != never && o.back.worse(p.back, slack) { // who stays has nowhere to return from
-			lag("return", o.back, p.back, p)
-		}
-	}
-	return out
 }

@@ -47,7 +47,7 @@ func (c *chart) save(dir, file string) error {
 		if err != nil {
 			return err
 		}
-		bars.Color, bars.LineStyle.Width = colorOf(name), 0
+		bars.Color, bars.LineStyle.Width = colors[name], 0
 		bars.Offset = width * vg.Length(float64(i)-float64(len(c.names)-1)/2)
 		p.Add(bars)
 		p.Legend.Add(name, bars)
@@ -57,36 +57,25 @@ func (c *chart) save(dir, file string) error {
 	return p.Save(vg.Length(inches)*vg.Inch, 5*vg.Inch, filepath.Join(dir, strings.ReplaceAll(file, " ", "-")+".png"))
 }
 
-// colorOf tells rpcx, net/rpc and the others apart: blue, red and orange, and green,
-// violet and gray.
-func colorOf(name string) color.Color {
-	switch name {
-	case "net/rpc":
-		return color.RGBA{0x8b, 0x00, 0x00, 0xff}
-	case "net/rpc/jsonrpc":
-		return color.RGBA{0xd5, 0x5e, 0x00, 0xff}
-	case "net/rpc by hand":
-		return color.RGBA{0xe6, 0x9f, 0x00, 0xff}
-	case "gobreaker+backoff":
-		return color.RGBA{0xf0, 0xc8, 0x60, 0xff}
-	case "failsafe-go":
-		return color.RGBA{0xf0, 0xe4, 0x42, 0xff}
-	case "grpc-go":
-		return color.RGBA{0x00, 0x6b, 0x4f, 0xff}
-	case "grpc-go+outlier":
-		return color.RGBA{0x00, 0x9e, 0x73, 0xff}
-	case "connect-go":
-		return color.RGBA{0xcc, 0x79, 0xa7, 0xff}
-	case "jrpc2 by hand":
-		return color.RGBA{0x99, 0x99, 0x99, 0xff}
-	case "rpcx":
-		return color.RGBA{0x00, 0x3f, 0x88, 0xff}
-	case "rpcx hedged":
-		return color.RGBA{0x5b, 0x3f, 0xb0, 0xff}
-	case "rpcx both ends":
-		return color.RGBA{0x00, 0x72, 0xb2, 0xff}
-	case "rpcx JSON":
-		return color.RGBA{0x56, 0xb4, 0xe9, 0xff}
-	}
-	return color.RGBA{0x9a, 0xd0, 0xf0, 0xff}
+// colors tell rpcx, net/rpc and the others apart: blue, red and orange, and green, violet
+// and gray.
+var colors = map[string]color.RGBA{
+	"net/rpc":                   {0x8b, 0x00, 0x00, 0xff},
+	"net/rpc/jsonrpc":           {0xd5, 0x5e, 0x00, 0xff},
+	"net/rpc by hand":           {0xe6, 0x9f, 0x00, 0xff},
+	"net/rpc pool":              {0xff, 0x7f, 0x50, 0xff},
+	"gobreaker+backoff":         {0xf0, 0xc8, 0x60, 0xff},
+	"failsafe-go":               {0xf0, 0xe4, 0x42, 0xff},
+	"grpc-go":                   {0x00, 0x6b, 0x4f, 0xff},
+	"grpc-go+outlier":           {0x00, 0x9e, 0x73, 0xff},
+	"connect-go":                {0xcc, 0x79, 0xa7, 0xff},
+	"jrpc2 by hand":             {0x99, 0x99, 0x99, 0xff},
+	"rpcx":                      {0x00, 0x3f, 0x88, 0xff},
+	"rpcx configured":           {0x1f, 0x57, 0xd6, 0xff},
+	"rpcx hedged":               {0x5b, 0x3f, 0xb0, 0xff},
+	"rpcx StandardClient":       {0x87, 0x6f, 0xd9, 0xff},
+	"rpcx both ends":            {0x00, 0x72, 0xb2, 0xff},
+	"rpcx both ends configured": {0x2f, 0x9f, 0xdf, 0xff},
+	"rpcx JSON":                 {0x56, 0xb4, 0xe9, 0xff},
+	"rpcx JSON-RPC 2 both ends": {0x9a, 0xd0, 0xf0, 0xff},
 }

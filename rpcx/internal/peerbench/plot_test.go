@@ -27,11 +27,13 @@ func TestChart(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// Contenders have colors of their own, but for the last, which has the default.
+// Contenders have colors of their own.
 func TestColors(t *testing.T) {
 	seen := make(map[any]string)
 	for _, c := range contenders {
-		require.Empty(t, seen[colorOf(c.name)], c.name)
-		seen[colorOf(c.name)] = c.name
+		require.Contains(t, colors, c.name)
+		require.Empty(t, seen[colors[c.name]], c.name)
+		seen[colors[c.name]] = c.name
 	}
+	require.Len(t, colors, len(contenders))
 }

@@ -78,6 +78,15 @@ func (l *lane) Close() error {
 	return errors.Join(errs...)
 }
 
+// call makes a call. A wrong reply is an error.
+func (l *lane) call(ctx context.Context, m method, in Message) (Message, error) {
+	out, err := l.client.call(ctx, m, in)
+	if err == nil && !m.right(in, out) {
+		err = errWrong
+	}
+	return out, err
+}
+
 // start makes a call, whose end comes through the channel.
 func (l *lane) start(ctx context.Context, m method, n uint64) <-chan error {
 	done := make(chan error, 1)
@@ -206,7 +215,7 @@ type typed interface {
 
 // probePoison reads one reply into a type that it does not fit while another call is
 // under way. The hand-made clients and the glue use net/rpc's connection.
-func probePoison(_ context.Context, c contender, _ limits) (_ string, err error) {
+func probePoison(ctx context.Context, c contender, _ limits) (_ string, err error) {
 	if c.wire != gobWire {
 		return "", nil
 	}
@@ -215,21 +224,40 @@ func probePoison(_ context.Context, c contender, _ limits) (_ string, err error)
 		return "", err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	var client typed
+	dial := func(addr string) (typed, error) { return rpc.Dial("tcp", addr) }
 	if strings.HasPrefix(c.name, "rpcx") {
-		client, err = rpcx.Dial("tcp", f.addrs(gobWire)[0])
-	} else {
-		client, err = rpc.Dial("tcp", f.addrs(gobWire)[0])
+		dial = func(addr string) (typed, error) { return rpcx.Dial("tcp", addr) }
 	}
-	if err != nil {
-		return "", err
+	for ctx.Err() == nil {
+		client, err := dial(f.addrs(gobWire)[0])
+		if err != nil {
+			return "", err
+		}
+		answer, err := poison(client)
+		client.Close() //nolint:errcheck // it may have ended
+		if answer != "" || err != nil {
+			return answer, err
+		}
 	}
-	defer client.Close()
+	return "", ctx.Err()
+}
+
+// poison says whether the other call has ended by the reply that did not fit, and ""
+// if it had its own reply before.
+func poison(client typed) (string, error) {
 	other := client.Go(string(square), Message{N: 2}, new(Message), nil)
 	if err := client.Call(string(echo), Message{N: 1}, new(struct{ N string })); err == nil {
 		return "", errors.New("a number was read as a text")
 	}
-	if (<-other.Done).Error != nil {
+	select {
+	case <-other.Done:
+		if other.Error == nil {
+			return "", nil
+		}
+	default:
+		<-other.Done
+	}
+	if other.Error != nil {
 		return "yes", nil
 	}
 	return "no", nil

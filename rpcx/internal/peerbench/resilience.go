@@ -4,9 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 )
+
+// A trial is a scenario that was played, with the results by contender.
+type trial struct {
+	scenario
+	outcomes []outcome
+}
 
 // runResilience plays every scenario, and prints a table for each.
 func runResilience(ctx context.Context, out *output) error {
@@ -23,7 +29,8 @@ there are deadlines, an attempt waits for %v, and a fault lasts %v. "Harmed" are
 end and harmed. Return: from its end to the first answer of the replica that had it. Duplicates are counted in the
 servers' journals. Between the restarts of a rolling restart there are %v.
 `, t.rate, work, whole, patience, t.hold, harm, t.hung, t.settle)
-	var behind []string
+	var trials []trial
+	var behind []lag
 	lost, longest := newChart("Idempotent calls that failed", "%"), newChart("Longest call", "s")
 	for _, s := range scenarios {
 		outcomes, err := play(ctx, s, t, contenders)
@@ -31,38 +38,19 @@ servers' journals. Between the restarts of a rolling restart there are %v.
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		resilienceTable(s, outcomes).print(out)
+		trials, behind = append(trials, trial{s, outcomes}), append(behind, lags(s.name, outcomes)...)
 		lost.groups, longest.groups = append(lost.groups, s.name), append(longest.groups, s.name)
 		for _, o := range outcomes {
 			lost.add(o.name, 100-o.success())
 			longest.add(o.name, o.longest.Seconds())
 		}
-		for _, lag := range lags(outcomes) {
-			behind = append(behind, s.name+": "+lag)
-		}
 	}
-	fmt.Fprintf(out, "\nWhere rpcx (stock server) is not as good as the best of the others (in reaction, of those that let no more calls fail):\n\n")
-	if len(behind) == 0 {
-		behind = []string{"nowhere"}
-	}
-	for _, b := range behind {
-		fmt.Fprintln(out, "  "+b)
-	}
+	where := lagTable(behind)
+	where.print(out)
+	out.aim(lagAim(behind))
+	out.report["faults"], out.report["reactions"] = byScenario(trials, suffered).markdown(), byScenario(trials, reacted).markdown()
+	out.report["behind"], out.report["frozen"] = where.markdown(), frozenTable(trials).markdown()
 	return errors.Join(lost.save(out.plots, "resilience failed"), longest.save(out.plots, "resilience longest"))
-}
-
-// lags compares rpcx with stock servers to those that are not rpcx.
-func lags(outcomes []outcome) []string {
-	var mine outcome
-	var others []outcome
-	for _, o := range outcomes {
-		switch {
-		case o.name == "rpcx":
-			mine = o
-		case !strings.HasPrefix(o.name, "rpcx"):
-			others = append(others, o)
-		}
-	}
-	return mine.behind(others)
 }
 
 func resilienceTable(s scenario, outcomes []outcome) *table {
@@ -75,6 +63,75 @@ func resilienceTable(s scenario, outcomes []outcome) *table {
 			fmt.Sprint(o.duplicates), fmt.Sprint(o.hung), span(o.longest.Round(time.Millisecond)), fmt.Sprint(o.harmed), o.divert.String(), o.back.String())
 	}
 	return t
+}
+
+// byScenario has a row for each contender, and a column for each scenario.
+func byScenario(trials []trial, text func(outcome) string) *table {
+	t := &table{head: []string{""}}
+	for _, c := range trials {
+		t.head = append(t.head, c.name)
+	}
+	for i, o := range trials[0].outcomes {
+		row := []string{o.name}
+		for _, c := range trials {
+			row = append(row, text(c.outcomes[i]))
+		}
+		t.add(row...)
+	}
+	return t
+}
+
+// suffered says what became of calls.
+func suffered(o outcome) string {
+	text := share(o.failed, o.idempotent) + ", " + share(o.othersFailed, o.others) + ", " + span(o.longest)
+	if o.hung > 0 {
+		text += fmt.Sprintf(", %d hung", o.hung)
+	}
+	if o.duplicates > 0 {
+		text += fmt.Sprintf(", %d twice", o.duplicates)
+	}
+	return text
+}
+
+// reacted says how long a fault was felt.
+func reacted(o outcome) string { return fmt.Sprintf("%d, %v, %v", o.harmed, o.divert, o.back) }
+
+// shown are the contenders of the short table of the README, and their names there.
+var shown = [][2]string{
+	{"net/rpc by hand", "net/rpc by hand"},
+	{"net/rpc pool", "pool over yamux"},
+	{"gobreaker+backoff", "gobreaker + backoff"},
+	{"failsafe-go", "failsafe-go"},
+	{"grpc-go+outlier", "grpc-go"},
+	{"connect-go", "connect-go"},
+	{"rpcx", "rpcx"},
+}
+
+// frozenTable has the shares of calls that fail while a replica is frozen.
+func frozenTable(trials []trial) *table {
+	c := trials[slices.IndexFunc(trials, func(c trial) bool { return c.name == "freeze" })]
+	t := &table{head: []string{""}}
+	idempotent, others := []string{"idempotent"}, []string{"others"}
+	for _, s := range shown {
+		o := c.outcomes[slices.IndexFunc(c.outcomes, func(o outcome) bool { return o.name == s[0] })]
+		t.head = append(t.head, s[1])
+		idempotent, others = append(idempotent, share(o.failed, o.idempotent)), append(others, share(o.othersFailed, o.others))
+	}
+	t.add(idempotent...)
+	t.add(others...)
+	return t
+}
+
+// share is a part in percent, with two digits.
+func share(part, all int) string {
+	x := 100 * float64(part) / float64(max(1, all))
+	switch {
+	case part == 0:
+		return "0"
+	case x < 9.95:
+		return fmt.Sprintf("%.1f %%", max(x, 0.1)) // a few are not none
+	}
+	return fmt.Sprintf("%.0f %%", x)
 }
 
 // percent does not round up to 100 what is less.

@@ -21,6 +21,7 @@ func TestScenarios(t *testing.T) {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			outcomes, err := play(t.Context(), s, briefly, contenders)
 			require.NoError(t, err)
 			require.Len(t, outcomes, len(contenders))
@@ -40,6 +41,7 @@ func TestScenarios(t *testing.T) {
 }
 
 func TestRollingRestart(t *testing.T) {
+	t.Parallel()
 	i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == "rolling" })
 	ours := find("rpcx both ends")
 	outcomes, err := play(t.Context(), scenarios[i], briefly, []contender{ours})
@@ -73,15 +75,79 @@ func TestOutcome(t *testing.T) {
 	require.Equal(t, never, r.outcome("x", records[:4]).back.kind)
 }
 
-func TestBehind(t *testing.T) {
-	fine := outcome{name: "fine", idempotent: 10, divert: moment{time.Second, some}}
-	require.Empty(t, fine.behind([]outcome{fine}))
-	slow := fine
-	slow.divert.kind = never
-	require.Len(t, slow.behind([]outcome{fine}), 1)
-	quick := outcome{name: "quick to fail", idempotent: 10, failed: 10}
-	require.Empty(t, fine.behind([]outcome{quick}), "to fail at once is no merit")
-	require.Len(t, quick.behind([]outcome{fine}), 1)
+// A peer is better if chance does not explain it, and in reaction only if it lets no more
+// calls fail.
+func TestLags(t *testing.T) {
+	fine := outcome{name: "rpcx", idempotent: 1000, divert: moment{time.Second, some}, back: moment{time.Second, some}}
+	peer := fine
+	peer.name = "peer"
+	set := fine
+	set.name = "rpcx configured"
+	lagsOf := func(outcomes ...outcome) (names []string) {
+		for _, l := range lags("kill", outcomes) {
+			names = append(names, l.measure)
+		}
+		return names
+	}
+	require.Empty(t, lagsOf(peer, fine))
+	for _, c := range []struct {
+		spoil func(*outcome)
+		want  string
+	}{
+		{func(o *outcome) { o.failed = 5 }, failedIdempotent},
+		{func(o *outcome) { o.failed = 4 }, ""}, // by chance
+		{func(o *outcome) { o.duplicates = 1 }, duplicated},
+		{func(o *outcome) { o.hung = 1 }, hung},
+		{func(o *outcome) { o.othersFailed = 5 }, failedOthers},
+		{func(o *outcome) { o.longest = time.Second }, longestCall},
+		{func(o *outcome) { o.longest = 100 * time.Millisecond }, ""},
+		{func(o *outcome) { o.divert.kind = never }, divert},
+		{func(o *outcome) { o.back.kind = never }, comeback},
+	} {
+		mine := fine
+		c.spoil(&mine)
+		got := lags("kill", []outcome{peer, mine, set})
+		if c.want == "" {
+			require.Empty(t, got)
+			continue
+		}
+		require.Len(t, got, 1, c.want)
+		require.Equal(t, c.want, got[0].measure)
+		require.Equal(t, "peer", got[0].by)
+		require.Equal(t, []string{"rpcx configured"}, got[0].level)
+		hasty := peer // to fail at once is easy
+		hasty.failed = 100
+		if c.want == duplicated || c.want == hung {
+			require.Equal(t, []string{c.want}, lagsOf(hasty, mine))
+		} else {
+			require.Empty(t, lagsOf(hasty, mine), c.want)
+		}
+	}
+	mine, stayed := fine, peer
+	mine.back.kind, stayed.divert.kind = never, never
+	require.Empty(t, lagsOf(stayed, mine), "a client that has never left has nowhere to return from")
+
+	aim := lagAim([]lag{{reason: "why"}, {}})
+	require.False(t, aim.met())
+	require.Equal(t, 1.0, aim.got)
+	require.True(t, lagAim(nil).met())
+}
+
+// Duplicates and hung calls have no excuse. Everything else that can be worse has one.
+func TestReasons(t *testing.T) {
+	for _, s := range scenarios {
+		for _, m := range criteria {
+			excused := m.name != duplicated && m.name != hung
+			require.Equal(t, excused, reasonFor(s.name, m.name) != "", "%s %s", s.name, m.name)
+		}
+	}
+	names := make(map[string]bool)
+	for _, s := range scenarios {
+		names[s.name] = true
+	}
+	for key := range reasons {
+		require.True(t, key[0] == "" || names[key[0]], key[0])
+	}
 }
 
 // A contender whose replies are wrong has no outcome.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/creachadair/jrpc2"
 	"github.com/creachadair/jrpc2/channel"
+	"github.com/hashicorp/yamux"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
@@ -38,6 +39,7 @@ const (
 	grpcWire
 	connectWire
 	jrpc2Wire
+	yamuxWire // stock net/rpc, over streams of yamux
 	wires
 )
 
@@ -150,6 +152,9 @@ func servers(c *calc) [wires]func(context.Context, net.Listener) {
 				jrpc2.NewServer(jrpc2Calc(c), &jrpc2.ServerOptions{Concurrency: 1024}).Start(channel.Line(conn, conn)).Wait() //nolint:errcheck // the client is gone
 			})
 		},
+		yamuxWire: func(ctx context.Context, lis net.Listener) {
+			accept(ctx, lis, func(conn net.Conn) { serveStreams(conn, stock) })
+		},
 	}
 }
 
@@ -164,6 +169,24 @@ func accept(ctx context.Context, lis net.Listener, serve func(net.Conn)) {
 			return
 		}
 		go serve(conn)
+	}
+}
+
+// serveStreams serves each stream of a connection.
+func serveStreams(conn net.Conn, s *rpc.Server) {
+	config := yamux.DefaultConfig()
+	config.LogOutput = io.Discard
+	session, err := yamux.Server(conn, config)
+	if err != nil {
+		panic(err) // out of reach: the configuration is fit
+	}
+	defer session.Close()
+	for {
+		stream, err := session.Accept()
+		if err != nil {
+			return
+		}
+		go s.ServeConn(stream)
 	}
 }
 

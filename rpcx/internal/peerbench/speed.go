@@ -16,15 +16,23 @@ import (
 
 // A grid is what the speed is measured of.
 type grid struct {
+	fields []field
+	rounds int
+	length time.Duration // of one contender's part of a round
+}
+
+// A field is a size of messages, and the numbers of callers that it is measured with.
+type field struct {
+	size    int
 	callers []int
-	sizes   []int
-	rounds  int
-	length  time.Duration // of one contender's part of a round
 }
 
 var (
-	fullGrid  = grid{callers: []int{1, 16, 128, 1024}, sizes: []int{64, 1 << 10, 64 << 10}, rounds: 7, length: 500 * time.Millisecond}
-	quickGrid = grid{callers: []int{1, 128}, sizes: []int{64}, rounds: 3, length: 100 * time.Millisecond}
+	fullGrid = grid{
+		fields: []field{{64, []int{1, 16, 128, 1024}}, {1 << 10, []int{1, 16, 128}}, {64 << 10, []int{1, 16, 128}}},
+		rounds: 7, length: 200 * time.Millisecond,
+	}
+	quickGrid = grid{fields: []field{{64, []int{1, 128}}}, rounds: 3, length: 100 * time.Millisecond}
 )
 
 // A sample is what a call took in one round.
@@ -40,6 +48,7 @@ type sample struct {
 type cell struct {
 	contender
 	samples []sample
+	wire    float64 // bytes of a call and its reply on the socket
 }
 
 // median returns the middle of a value over the rounds.
@@ -80,33 +89,49 @@ func runSpeed(ctx context.Context, out *output) error {
 	if out.quick {
 		g = quickGrid
 	}
-	fmt.Fprintf(out, "\n== Speed and cost: one server process, one client process, an echo; medians of %d rounds of %v each, contenders by turns ==\n", g.rounds, g.length)
+	fmt.Fprintf(out, "\n== Speed and cost: one server process, one client process, an echo; medians of %d rounds of %v each, contenders by turns; bytes on the wire in both directions ==\n", g.rounds, g.length)
 	f, err := startFleet(1)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	var aims []aim
-	for _, size := range g.sizes {
-		chart := newChart("Throughput, echo of "+sized(size), "in relation to net/rpc")
-		for _, callers := range g.callers {
-			cells, err := measure(ctx, f, g, callers, size)
+	all := &table{head: []string{"time for a call, net/rpc's is 1"}}
+	for _, field := range g.fields {
+		chart := newChart("Throughput, echo of "+sized(field.size), "in relation to net/rpc")
+		for _, callers := range field.callers {
+			cells, err := measure(ctx, f, g, callers, field.size)
 			if err != nil {
 				return err
 			}
-			speedTable(callers, size, cells).print(out)
-			aims = append(aims, aimsOf(callers, size, cells)...)
+			speedTable(callers, field.size, cells).print(out)
+			out.aim(aimsOf(callers, field.size, cells)...)
+			all.addTimes(counted(callers)+", "+sized(field.size), cells)
 			chart.groups = append(chart.groups, counted(callers))
 			for _, c := range cells {
 				chart.add(c.name, 1/c.against(cells[0]))
 			}
 		}
-		if err := chart.save(out.plots, "speed "+sized(size)); err != nil {
+		if err := chart.save(out.plots, "speed "+sized(field.size)); err != nil {
 			return err
 		}
 	}
-	printAims(out, aims)
+	out.report["speed"] = all.markdown()
 	return nil
+}
+
+// addTimes adds a column with the cells' times, and before the first one what a call
+// takes of the network and of memory.
+func (t *table) addTimes(head string, cells []cell) {
+	if t.rows == nil {
+		t.head = append(t.head, "bytes on the wire", "client allocs")
+		for _, c := range cells {
+			t.add(c.name, number(c.wire), number(c.median(func(s sample) float64 { return s.allocs })))
+		}
+	}
+	t.head = append(t.head, head)
+	for i, c := range cells {
+		t.rows[i] = append(t.rows[i], ratio(c.against(cells[0])))
+	}
 }
 
 // fast are the contenders that have a speed of their own.
@@ -135,7 +160,11 @@ func measure(ctx context.Context, f *fleet, g grid, callers, size int) (cells []
 		}
 	}()
 	for i, c := range clients {
-		cells = append(cells, cell{contender: who[i]})
+		wire, err := wireBytes(ctx, who[i], f.addrs(who[i].wire), callers, size, g.length/10)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", who[i].name, err)
+		}
+		cells = append(cells, cell{contender: who[i], wire: wire})
 		if _, err := round(ctx, c, f, callers, size, g.length/10); err != nil { // to warm up
 			return nil, fmt.Errorf("%s: %w", who[i].name, err)
 		}
@@ -163,7 +192,7 @@ func round(ctx context.Context, c client, f *fleet, callers, size int, length ti
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	cpu, began := processCPU(), time.Now()
-	calls, err := drive(ctx, c, callers, strings.Repeat("x", size), length)
+	calls, err := drive(ctx, c, callers, size, length)
 	wall := time.Since(began)
 	cpu = processCPU() - cpu
 	runtime.ReadMemStats(&after)
@@ -181,8 +210,9 @@ func round(ctx context.Context, c client, f *fleet, callers, size int, length ti
 var errWrong = errors.New("wrong reply")
 
 // drive returns the number of calls that the callers made in the time, or the first
-// error or wrong reply.
-func drive(ctx context.Context, c client, callers int, text string, length time.Duration) (int64, error) {
+// error or wrong reply. A caller makes one call at least.
+func drive(ctx context.Context, c client, callers, size int, length time.Duration) (int64, error) {
+	text := strings.Repeat("x", size)
 	var (
 		wg    sync.WaitGroup
 		calls atomic.Int64
@@ -195,7 +225,7 @@ func drive(ctx context.Context, c client, callers int, text string, length time.
 		wg.Go(func() {
 			n := uint64(i) << 32
 			defer func() { calls.Add(int64(n - uint64(i)<<32)) }()
-			for !over.Load() && ctx.Err() == nil {
+			for first := true; (first || !over.Load()) && ctx.Err() == nil; first = false {
 				in := Message{N: n, Text: text}
 				out, err := c.call(ctx, echo, in)
 				if err == nil && !echo.right(in, out) {
@@ -229,11 +259,11 @@ func counted(callers int) string {
 func speedTable(callers, size int, cells []cell) *table {
 	t := &table{
 		title: counted(callers) + ", " + sized(size),
-		head:  []string{"", "ns/call", "time against net/rpc", "calls/s", "client CPU ns", "server CPU ns", "client allocs", "client bytes"},
+		head:  []string{"", "ns/call", "time against net/rpc", "calls/s", "wire bytes", "client CPU ns", "server CPU ns", "client allocs", "client bytes"},
 	}
 	for _, c := range cells {
 		wall := c.median(wallOf)
-		t.add(c.name, number(wall), ratio(c.against(cells[0])), number(1e9/wall),
+		t.add(c.name, number(wall), ratio(c.against(cells[0])), number(1e9/wall), number(c.wire),
 			number(c.median(func(s sample) float64 { return s.client })), number(c.median(func(s sample) float64 { return s.server })),
 			number(c.median(func(s sample) float64 { return s.allocs })), number(c.median(func(s sample) float64 { return s.bytes })))
 	}
