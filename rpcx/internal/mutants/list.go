@@ -177,6 +177,7 @@ var mutants = []mutant{
 	{"a refusal has the peer's own mark", reply, "if c.marked(&r.head) {", "if true {"},
 	{"what is refused did not run", request, "r.ServiceMethod = protocol.RefusedMethod", "_ = 0"},
 	{"what is late is not run", request, "q.refused == nil && q.isLate()", "false"},
+	{"a deadline that is far away is not past", "rpcx/internal/peerclock/peerclock.go", "return math.MaxInt64\n", "_ = math.MaxInt64\n"},
 	{"what is late is late on this connection only", meta, "q.stream.now()-q.first > int64(deadline)", "q.stream.now() > int64(deadline)"},
 	{"a stock client is sent net/rpc's header", gobMeta, "s.answersMeta.Store(s.in.meta.declared)", "s.answersMeta.Store(true)"},
 	{"JSON metadata answer metadata only", jsonMeta, "return m, s.answersMeta\n", "return m, true\n"},

@@ -7,6 +7,7 @@
 package peerclock
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -64,10 +65,14 @@ func (c *Clock) least(now time.Time) time.Duration {
 }
 
 // Deadline converts a deadline to the server's time, for codec.RequestMeta.Deadline. It
-// returns at least 1 µs, the least deadline that can be sent. Begin must have been called.
+// returns at least 1 µs, the least deadline that can be sent. One that is too far away for a
+// time.Duration becomes the largest, which is none on the wire. Begin must have been called.
 func (c *Clock) Deadline(deadline time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// The clocks drift until the deadline.
-	return max(time.Microsecond, deadline.Sub(c.began)-c.least(deadline))
+	left, least := deadline.Sub(c.began), c.least(deadline) // the clocks drift until the deadline
+	if least < 0 && left > math.MaxInt64+least {
+		return math.MaxInt64
+	}
+	return max(time.Microsecond, max(0, left)-least)
 }

@@ -1,6 +1,7 @@
 package peerclock
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -20,6 +21,19 @@ func TestFirstRequest(t *testing.T) {
 	c.Begin(at(time.Second))
 	require.Equal(t, 2*time.Second+2*time.Millisecond, c.Deadline(at(2*time.Second)), "the first one counts")
 	require.Equal(t, time.Microsecond, c.Deadline(at(-time.Hour)))
+}
+
+// A deadline for which there is no time.Duration does not become an early one.
+func TestDeadlineThatIsTooFarAway(t *testing.T) {
+	var c Clock
+	c.Begin(at(0))
+	for _, clock := range []time.Duration{0, time.Millisecond, time.Hour} {
+		c.Observe(at(time.Minute), clock)
+		for _, far := range []time.Time{at(math.MaxInt64), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(1<<60, 0)} {
+			require.Greater(t, c.Deadline(far), time.Duration(math.MaxInt64/2))
+		}
+		require.Equal(t, time.Microsecond, c.Deadline(time.Unix(-1<<60, 0)))
+	}
 }
 
 // If the server was stopped as the first request came, its time is behind; the first reply

@@ -183,5 +183,5 @@ func (c *caller) loses(cause error) bool {
 
 // timeOf is a time of the connection as that of this process.
 func (c *conn) timeOf(at time.Duration) time.Time {
-	return c.stream.born.Add(time.Duration(c.first) + at)
+	return c.stream.born.Add(time.Duration(c.first)).Add(at) // their sum may be too large for a Duration
 }
