@@ -46,6 +46,16 @@ type gobClient struct {
 // WholeFrames implements the interface of the same name.
 func (c *gobClient) WholeFrames() {}
 
+// CutShort returns why the stream ended within the body of the reply whose header was read
+// last. It returns nil if it did not, or ended because the body is too large.
+func (c *gobClient) CutShort() error {
+	var frame *FrameError
+	if errors.As(c.in.bodyErr, &frame) {
+		return nil
+	}
+	return c.in.bodyErr
+}
+
 // Retired reports whether every further WriteRequest fails with ErrRetired.
 func (c *gobClient) Retired() bool { return c.out.retired != nil }
 

@@ -66,6 +66,7 @@ type Conn struct {
 	whole    bool       // the codec reads whole frames: decoding does not wait for the network
 	errors   codec.ErrorReader
 	refusals codec.RefusalReader
+	cut      interface{ CutShort() error } // nil if the codec returns no header of a reply that is cut short
 	canceler codec.Canceler
 	prefetch codec.Prefetcher // nil if a caller must not read
 	peeks    bool             // there may be no reader while no exchange is in flight
@@ -141,6 +142,7 @@ func (c *Conn) start(inner rpc.ClientCodec) {
 	c.errors, _ = inner.(codec.ErrorReader)
 	c.canceler, _ = inner.(codec.Canceler)
 	c.refusals, _ = inner.(codec.RefusalReader)
+	c.cut, _ = inner.(interface{ CutShort() error })
 	if c.wire != nil && c.whole && c.wire.CanPeek() {
 		c.prefetch, c.peeks = inner.(codec.Prefetcher)
 	}

@@ -36,6 +36,10 @@ func (c *Conn) readReply(own *Exchange) error {
 	}
 	if r.head.Error != "" {
 		r.failure = c.failure(r)
+	} else if c.cut != nil {
+		if err := c.cut.CutShort(); err != nil {
+			return err // there is no reply: the exchange ends with the connection
+		}
 	}
 	c.arrived(r)
 	x, last, err := c.take(r.head.Seq)
@@ -185,7 +189,7 @@ func failed(r *reply) Outcome {
 }
 
 // decoded is the outcome of an exchange whose reply came, with the error of reading it: of
-// this reply, or of the stream, which has ended within it.
+// this reply, or of the stream, if a foreign codec read on, or the reply is too large.
 func decoded(r *reply, err error) Outcome {
 	if err != nil {
 		return Outcome{Cause: ReplyUnreadable, Err: &BodyError{readError(err)}, Sent: Executed, At: r.at}
