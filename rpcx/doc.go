@@ -181,7 +181,8 @@
 // it is.
 //
 // The question is asked again until there is an answer, but not beyond the call's deadline; without
-// one, not for longer than Dialer.DialTimeout, beside the time for which the method runs. A
+// one, not for longer than Dialer.DialTimeout, beside the time for which the method runs, or a
+// long answer arrives. An answer that is larger than the client takes is not asked for again. A
 // call without a deadline may therefore last that much longer than the detector needs, and one
 // with a deadline until that. If nothing listens at the server's address for a second, the
 // client gives up.

@@ -30,7 +30,8 @@ const (
 	// RecallServerGone: another process answers at the endpoint's address. What the one knew
 	// that had the call is lost.
 	RecallServerGone
-	// RecallUnanswered: the server could not be asked in time.
+	// RecallUnanswered: the server could not be asked in time, or its answer is larger than the
+	// client takes.
 	RecallUnanswered
 )
 
@@ -248,12 +249,14 @@ func (r *recalling) run(ctx context.Context) (result, Recall) {
 
 // ask asks once.
 func (r *recalling) ask(ctx context.Context) result {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	limited := ctx
 	if !r.wait {
-		var cancel context.CancelFunc
+		var stop context.CancelFunc
 		try := time.Now().Add(r.client.dialer.DialTimeout)
-		limited, cancel = context.WithDeadline(ctx, earlier(try, r.limit))
-		defer cancel()
+		limited, stop = context.WithDeadline(ctx, earlier(try, r.limit))
+		defer stop()
 	}
 	c, now, err := r.lost.ep.connection(limited, time.Now())
 	if err != nil {
@@ -274,12 +277,34 @@ func (r *recalling) ask(ctx context.Context) result {
 	x := &transport.Exchange{
 		Method: protocol.RecallMethod, Args: protocol.NewRecall(r.session, r.number, r.wait), Reply: r.reply, Started: now,
 	}
-	res := c.ask(limited, now, x)
+	if !r.wait {
+		deadline, _ := limited.Deadline()
+		cancelUnlessItComes(ctx, cancel, c, time.Until(deadline))
+	}
+	res := c.ask(ctx, now, x)
 	if why := refusalOf(res); why != nil && why.SaysNotRun() && !errors.Is(why, r.notRun()) {
 		c.Fail(errDisorder) // it is the answer to another question
 		return result{end: notSent, err: errDisorder}
 	}
 	return res
+}
+
+// leastOfAnswer is how many bytes of an answer have to come for a try to go on: more than the
+// answers to pings.
+const leastOfAnswer = 1 << 10
+
+// cancelUnlessItComes cancels a try after a time in which no part of a long answer has come.
+func cancelUnlessItComes(ctx context.Context, cancel context.CancelFunc, c *conn, try time.Duration) {
+	before := c.Wire().Received()
+	time.AfterFunc(try, func() {
+		switch {
+		case ctx.Err() != nil:
+		case c.Wire().Received()-before < leastOfAnswer:
+			cancel()
+		default:
+			cancelUnlessItComes(ctx, cancel, c, c.ep.client.dialer.DialTimeout)
+		}
+	})
 }
 
 // notRun is the answer that the call was not run.
@@ -313,6 +338,8 @@ func (r *recalling) judge(ctx context.Context, res result) (answer Recall, again
 		r.wait = true
 		return NotRecalled, true
 	case ctx.Err() != nil, res.end == clientClosed, errors.Is(res.err, errLeft), !time.Now().Before(r.limit) && !r.wait:
+		return RecallUnanswered, false
+	case errors.As(res.err, new(*codec.FrameError)): // the answer is too large, and ends each connection
 		return RecallUnanswered, false
 	}
 	if r.wait { // and the connection broke meanwhile
