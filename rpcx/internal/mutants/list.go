@@ -244,6 +244,8 @@ var mutants = []mutant{
 	{"a method whose client may come back is not told of the loss", caller, "return !c.kept ||", "return true ||"},
 	{"a method whose client does not come back is canceled", memory, "r.lone == graceTicks", "false"},
 	{"a cancellation over another connection reaches the method", caller, "if instead != nil {", "if false {"},
+	{"a later question takes the place of an earlier one", memory, "if r.asker != asker {", "if r.asker == nil {"},
+	{"a question is answered beyond MaxConns", served, "asks && refused.Retires()", "false"},
 	{"a method that runs is waited for", memory, "case r.state == recordRunning && !q.Wait:", "case r.state == recordRunning:"},
 	{"only the server that had the call is asked", asking, "case !s.SameServer(r.session):", "case !s.SameServer(r.session) && false:"},
 	{"what never came is not sent", asking, "res.end, res.sent = notSent, NotSent", "res.end = connLost"},

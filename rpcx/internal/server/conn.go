@@ -96,12 +96,16 @@ func (c *conn) recoverCodec(doing string) {
 	}
 }
 
-// begin counts a request that was just read, and returns the reason if it is refused.
-func (c *conn) begin() (refused *protocol.Refusal) {
+// begin counts a request that was just read, and returns the reason if it is refused. Questions
+// about calls are answered as long as the connection is read: they may free its place.
+func (c *conn) begin(asks bool) (refused *protocol.Refusal) {
 	c.pending.Add(1)
 	c.running.Add(1) // before looking, so that retire sees this request or this sees the reason
 	c.serving.running.Add(1)
-	if refused = c.retired.Load(); refused != nil {
+	if refused = c.retired.Load(); refused != nil && asks && refused.Retires() {
+		return nil
+	}
+	if refused != nil {
 		c.counters.Refused.Add(1)
 		c.done()
 	}

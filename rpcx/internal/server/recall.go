@@ -78,7 +78,7 @@ type record struct {
 	seq     uint64  // of its request, for caller
 
 	asker *conn         // that waits for the answer, if any
-	done  chan struct{} // closed at the end; nil if that is not waited for
+	done  chan struct{} // closed at the end, or when asker changes; nil if nothing waits
 	lone  int           // looks in a row that found no connection to a caller
 
 	failure    string // the error of the method
@@ -265,7 +265,8 @@ func (s *session) count() {
 }
 
 // recall ends the session that a question is about, and returns the record of the call, or
-// what else is the answer. If the record is still running, done is closed at the end of that.
+// what else is the answer. If the record is still running, done is closed at the end of that, or
+// when the same is asked over another connection.
 func (m *memory) recall(q *protocol.Recall, asker *conn) (r *record, done <-chan struct{}, why *protocol.Refusal) {
 	if !q.IsValid() {
 		return nil, nil, protocol.ErrMalformed
@@ -289,10 +290,13 @@ func (m *memory) recall(q *protocol.Recall, asker *conn) (r *record, done <-chan
 	c := s.end()
 	r, why = s.find(q)
 	if why == nil && r.state == recordRunning {
-		r.asker, r.lone = asker, 0
-		if r.done == nil {
+		if r.asker != asker { // the client has given up the connection of an earlier question
+			if r.done != nil {
+				close(r.done)
+			}
 			r.done = make(chan struct{})
 		}
+		r.asker, r.lone = asker, 0
 		done = r.done
 	}
 	m.mu.Unlock()
@@ -325,6 +329,13 @@ func (s *session) find(q *protocol.Recall) (*record, *protocol.Refusal) {
 		return nil, protocol.ErrRuns
 	}
 	return r, nil
+}
+
+// runs reports whether a method still runs.
+func (m *memory) runs(r *record) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return r.state == recordRunning
 }
 
 // sweep forgets what is old, and ends the contexts of methods that no caller has asked about.

@@ -64,7 +64,7 @@ func (q *request) ReadRequestHeader(r *rpc.Request) error {
 	}
 	q.read, q.seq, q.method = true, r.Seq, r.ServiceMethod
 	q.readMeta()
-	if q.refused = q.begin(); q.refused == nil && q.isLate() {
+	if q.refused = q.begin(q.asks()); q.refused == nil && q.isLate() {
 		q.counters.Late.Add(1)
 		q.refuse(protocol.ErrLate)
 	}
@@ -80,6 +80,11 @@ func (q *request) ReadRequestHeader(r *rpc.Request) error {
 		q.serving.pings.Add(1)
 	}
 	return nil
+}
+
+// asks reports whether the request is part of a question about a call, which runs nothing.
+func (q *request) asks() bool {
+	return q.memory != nil && (q.method == protocol.WelcomeMethod || q.method == protocol.RecallMethod)
 }
 
 // ReadRequestBody implements rpc.ServerCodec. No body is asked for if there is no method
@@ -231,8 +236,13 @@ func (q *request) recall(r *rpc.Response, body any) any {
 	if done != nil {
 		q.await(found, done)
 	}
-	if found.state == recordNotRun {
+	switch {
+	case done != nil && q.memory.runs(found): // and the client asks over another connection
+		why = protocol.ErrRuns
+	case found.state == recordNotRun:
 		why = q.question.NotRun()
+	}
+	if why != nil {
 		q.refuse(why)
 		r.ServiceMethod, r.Error = protocol.RefusedMethod, why.Error()
 		return body
