@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/rpc"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"resilientrpc/codec"
 	"resilientrpc/rpcx"
 )
 
@@ -67,6 +69,9 @@ func (c snippedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// foreign is a codec of which no more is known than of one that is not of this module.
+type foreign struct{ rpc.ClientCodec }
+
 // A connection that ends within a reply is a lost connection as any other: the call is
 // repeated if that may be done, else the server is asked for the answer, and else it may have
 // run.
@@ -84,10 +89,17 @@ func TestConnectionEndsWithinAReply(t *testing.T) {
 		"no room for the answer": {keep: 1, runs: 1, err: io.ErrUnexpectedEOF},
 	} {
 		for how := range 2 {
-			for _, json := range []bool{false, true} {
-				t.Run(name, func(t *testing.T) {
-					inShop(t, 1, rpcx.ServeConfig{KeepAnswers: tt.keep}, json, func(t *testing.T, s *shop) {
+			for kind, makeCodec := range map[string]func(io.ReadWriteCloser) rpc.ClientCodec{
+				"gob": nil, "json": codec.NewJSONClient,
+				"foreign": func(rwc io.ReadWriteCloser) rpc.ClientCodec { return foreign{codec.NewGobClient(rwc)} },
+			} {
+				if kind == "foreign" && name == "asked for" {
+					continue
+				}
+				t.Run(name+"/"+kind, func(t *testing.T) {
+					inShop(t, 1, rpcx.ServeConfig{KeepAnswers: tt.keep}, kind == "json", func(t *testing.T, s *shop) {
 						p := s.press(size)
+						s.dialer.Codec = makeCodec
 						s.dialer.Methods = tt.methods
 						var by snipper
 						s.wrap(func(conn net.Conn) net.Conn { return snippedConn{conn, &by} })

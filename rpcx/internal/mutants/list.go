@@ -124,6 +124,7 @@ var mutants = []mutant{
 	{"half a request ends the connection", send, "if c.hasRetired() || !untouched && !(c.whole && isEncodeError(err)) {", "if c.hasRetired() {"},
 	{"a refused argument ends one call only", send, "if c.hasRetired() || !untouched && !(c.whole && isEncodeError(err)) {", "if true {"},
 	{"a reply that is cut short is none", reply, "c.cut != nil", "false"},
+	{"nor is one of a foreign codec", foreign, "c.wire.ReadFailed()", "false"},
 	{"a reply that cannot be read was executed", reply, "Err: &BodyError{readError(err)}, Sent: Executed", "Err: &BodyError{readError(err)}, Sent: MaybeSent"},
 	{"a method's error was executed", reply, "Cause: MethodFailed, Err: r.failure, Sent: Executed", "Cause: MethodFailed, Err: r.failure, Sent: MaybeSent"},
 	{"a draining server has not run it", reply, "out.Cause, out.Sent = Refused, NotSent", "out.Cause, out.Sent = Refused, MaybeSent"},

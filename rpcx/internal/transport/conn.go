@@ -263,12 +263,17 @@ func (c *Conn) abort() {
 	c.inflight, c.live = nil, 0
 	c.mu.Unlock()
 	for _, x := range lost {
-		out := Outcome{Cause: ConnectionLost, Err: c.cause, Sent: c.doubt(x)}
-		if out.Sent == MaybeSent && x.kept {
-			out.Call = x.position
-		}
-		c.finish(x, out, true)
+		c.lose(x)
 	}
+}
+
+// lose ends an exchange with the connection, which has ended.
+func (c *Conn) lose(x *Exchange) {
+	out := Outcome{Cause: ConnectionLost, Err: c.cause, Sent: c.doubt(x)}
+	if out.Sent == MaybeSent && x.kept {
+		out.Call = x.position
+	}
+	c.finish(x, out, true)
 }
 
 // forget removes an exchange from those in flight. The caller holds mu.

@@ -86,6 +86,10 @@ func (c *Conn) decodeAside(x *Exchange, r *reply) (mine bool, err error) {
 	}
 	aside := reflect.New(x.aside)
 	err = c.readBody(aside.Interface())
+	if err != nil && c.wire != nil && c.wire.ReadFailed() {
+		r.cut = true
+		return false, err
+	}
 	if mine = x.answer(); mine {
 		if err == nil {
 			reflect.ValueOf(x.Reply).Elem().Set(aside.Elem())

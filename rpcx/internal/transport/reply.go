@@ -21,6 +21,7 @@ type reply struct {
 	nothing  bool  // nothing has come: it is the end of an exchange
 	canceled bool  // the server was told that the reply is of no use
 	noRetry  bool  // the server asks not to repeat the request
+	cut      bool  // the connection has ended within it
 }
 
 // ErrStrayReply is why a connection ends on which a reply has a number that no request had.
@@ -51,6 +52,10 @@ func (c *Conn) readReply(own *Exchange) error {
 	}
 	c.heardMeta(x, r)
 	mine, err := c.decode(x, r)
+	if r.cut {
+		c.takeBack(x)
+		return err
+	}
 	refused := r.refused
 	c.cfg.Observer.Received(x, r.at, !r.nothing, !mine && !refused && !r.nothing && !r.canceled)
 	if mine && x != own {
@@ -126,6 +131,20 @@ func (c *Conn) take(seq uint64) (x *Exchange, last bool, err error) {
 	return x, c.state == retiring && c.live == 0, nil
 }
 
+// takeBack makes an exchange whose reply was cut short one in flight again, which ends with the
+// connection.
+func (c *Conn) takeBack(x *Exchange) {
+	c.mu.Lock()
+	over := c.state == closed
+	if !over {
+		c.inflight[x.seq] = x
+	}
+	c.mu.Unlock()
+	if over {
+		c.lose(x)
+	}
+}
+
 // discard reads the body of a reply that is not wanted.
 func (c *Conn) discard() error { return c.readBody(nil) }
 
@@ -189,7 +208,7 @@ func failed(r *reply) Outcome {
 }
 
 // decoded is the outcome of an exchange whose reply came, with the error of reading it: of
-// this reply, or of the stream, if a foreign codec read on, or the reply is too large.
+// this reply, or of the stream, if a foreign codec was decoding in place, or it is too large.
 func decoded(r *reply, err error) Outcome {
 	if err != nil {
 		return Outcome{Cause: ReplyUnreadable, Err: &BodyError{readError(err)}, Sent: Executed, At: r.at}

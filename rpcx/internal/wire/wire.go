@@ -49,12 +49,13 @@ type Wire struct {
 	kernel bool
 	peeker *peeker // nil if conn cannot be peeked at
 
-	armed    bool         // a write deadline is set; the flusher's
-	lastRead time.Time    // the reader's
-	read     atomic.Int64 // offset up to which the peer has surely read
-	queued   atomic.Int64 // bytes ever written into buf; changed under mu
-	received atomic.Int64 // bytes that ever came
-	sent     atomic.Int64 // bytes that the connection has taken
+	armed      bool         // a write deadline is set; the flusher's
+	lastRead   time.Time    // the reader's
+	readFailed bool         // the last one has; the reader's
+	read       atomic.Int64 // offset up to which the peer has surely read
+	queued     atomic.Int64 // bytes ever written into buf; changed under mu
+	received   atomic.Int64 // bytes that ever came
+	sent       atomic.Int64 // bytes that the connection has taken
 
 	coalescing atomic.Bool   // a writer is in coalesce, and sends soon
 	framing    atomic.Bool   // a frame is being written: it leaves whole
@@ -101,6 +102,7 @@ func New(conn io.ReadWriteCloser, cfg Config) *Wire {
 // Read reads from the connection; the codec's reader is its only caller.
 func (w *Wire) Read(p []byte) (int, error) {
 	if !w.reader.CompareAndSwap(readerOut, readerIn) {
+		w.readFailed = true
 		return 0, ErrClosed
 	}
 	n, err := w.conn.Read(p)
@@ -114,8 +116,12 @@ func (w *Wire) Read(p []byte) (int, error) {
 		w.lastRead = time.Now()
 		w.cfg.Heard(w.lastRead)
 	}
+	w.readFailed = err != nil
 	return n, err
 }
+
+// ReadFailed reports whether the last read has failed. The reader may ask.
+func (w *Wire) ReadFailed() bool { return w.readFailed }
 
 // LastRead is when the last bytes came. The reader may ask.
 func (w *Wire) LastRead() time.Time { return w.lastRead }
