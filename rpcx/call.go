@@ -141,7 +141,8 @@ func (cl *call) attempt(ctx context.Context, now time.Time) (res result) {
 	ticket, now, err := cl.pickEndpoint(ctx, now)
 	a, res := cl.allow(ctx, now, ticket, err, false)
 	if a != nil {
-		res = cl.recall(ctx, cl.exchangeHedged(ctx, now, a))
+		limited := a.ctx // AttemptStart may have set a deadline
+		res = cl.recall(limited, cl.exchangeHedged(ctx, now, a))
 	}
 	cl.attemptEnded(res)
 	return res

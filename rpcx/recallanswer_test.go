@@ -1,6 +1,7 @@
 package rpcx_test
 
 import (
+	"context"
 	"net"
 	"testing"
 	"time"
@@ -67,4 +68,25 @@ func TestAnswerThatIsTooLarge(t *testing.T) {
 			require.LessOrEqual(t, s.network.Dials(s.addr(0))-dials, 2)
 		})
 	}
+}
+
+// A question is a part of its attempt, and ends with the deadline that AttemptStart has set for
+// that.
+func TestQuestionEndsWithItsAttempt(t *testing.T) {
+	inShop(t, 1, rpcx.ServeConfig{}, false, func(t *testing.T, s *shop) {
+		limit := time.Minute
+		s.dialer.Trace = &rpcx.ClientTrace{AttemptStart: func(ctx context.Context, _ rpcx.AttemptInfo) context.Context {
+			ctx, cancel := context.WithTimeout(ctx, limit)
+			context.AfterFunc(ctx, cancel)
+			return ctx
+		}}
+		c := s.dial()
+		defer c.Close()
+		limit = 3 * time.Second
+		begin := time.Now()
+		ce := doubtful(t, s, c, t.Context(), time.Minute)
+		require.Equal(t, limit, time.Since(begin))
+		require.ErrorIs(t, ce, context.DeadlineExceeded)
+		require.Equal(t, rpcx.RecallUnanswered, ce.Recall)
+	})
 }

@@ -254,6 +254,7 @@ var mutants = []mutant{
 	{"one attempt of a question does not take all its time", asking, "time.Now().Add(r.client.dialer.DialTimeout)\n\t\tlimited", "r.limit\n\t\tlimited"},
 	{"a long answer is waited for", asking, "< leastOfAnswer:", "< 1<<40:"},
 	{"an answer that is too large is not asked for again", asking, "case errors.As(res.err, new(*codec.FrameError)):", "case false:"},
+	{"a question ends with its attempt", call, "cl.recall(limited,", "cl.recall(context.WithoutCancel(limited),"},
 	{"a server that is not there is given up", asking, "case time.Since(r.refused) >= refusedFor:", "case false:"},
 	{"a connection that breaks while a method is waited for is not the end", asking, "\t\tr.wait = false\n", "\t\treturn RecallUnanswered, false\n"},
 	{"a call that is to be remembered waits for the welcome", asking, "!a.Keep || !c.mustGreet()", "true"},
