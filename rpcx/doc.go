@@ -163,7 +163,8 @@
 //	it runs         the call waits for it over the new connection      –
 //	not run         proof: the call may go to any endpoint             –
 //	forgotten       the call fails, and may have run                   RecallForgotten
-//	another server  the same: the one that had the call has died       RecallServerGone
+//	another server  the same: the one with the call has died, or the   RecallServerGone
+//	                address leads to several
 //	none in time    the same                                           RecallUnanswered
 //
 // Before it answers, the server closes the old connection, and runs nothing more that arrives

@@ -27,8 +27,8 @@ const (
 	RecallNotRun
 	// RecallForgotten: the server has read the request, and no longer has the answer.
 	RecallForgotten
-	// RecallServerGone: another process answers at the endpoint's address. What the one knew
-	// that had the call is lost.
+	// RecallServerGone: another process answers at the endpoint's address: the one that had the
+	// call has died, or the address leads to several.
 	RecallServerGone
 	// RecallUnanswered: the server could not be asked in time, or its answer is larger than the
 	// client takes.
@@ -64,7 +64,7 @@ func (r Recall) why() string {
 	case RecallForgotten:
 		return ": the server has forgotten the call"
 	case RecallServerGone:
-		return ": the server has died, and another one answers at its address"
+		return ": another server answers at its address"
 	case RecallUnanswered:
 		return ": the server could not be asked"
 	}
