@@ -38,6 +38,12 @@ func TestSpentBudgetEndsACallWithoutAWait(t *testing.T) {
 			require.Error(t, (<-call.Done).Error)
 			require.Less(t, time.Since(cut), 500*time.Millisecond)
 		}
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			f.Cut("a:1")
+		}()
+		err := c.CallContext(t.Context(), "Bank.Sleep", 300*time.Millisecond, new(string))
+		require.ErrorContains(t, err, "(1 attempt, may have run; the retry budget is spent)")
 	})
 }
 

@@ -41,6 +41,7 @@ type call struct {
 	waited   int           // how often it has, and found one that did not
 	policy   backoff.BackOff
 	asked    bool      // the policy was, how long to wait
+	unpaid   bool      // it ends because Retry.Budget is spent
 	spent    bool      // all the attempts that there may be were made, here or behind the server
 	endpoint string    // of the last attempt
 	sent     Sent      // the doubt over all attempts
@@ -300,7 +301,7 @@ func (cl *call) refuse(err error) error {
 }
 
 func (cl *call) failure(err error) error {
-	e := &CallError{Method: cl.method, Endpoint: cl.endpoint, Attempts: cl.attempts, Sent: cl.sent, Err: err}
+	e := &CallError{Method: cl.method, Endpoint: cl.endpoint, Attempts: cl.attempts, Sent: cl.sent, Err: err, unpaid: cl.unpaid}
 	if e.Sent == MaybeSent {
 		e.Recall = cl.recalled
 	}

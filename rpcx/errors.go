@@ -77,6 +77,8 @@ type CallError struct {
 	// became of it; NotRecalled unless Sent is MaybeSent.
 	Recall Recall
 	Err    error // the cause: the last error that says something of a server
+
+	unpaid bool // Retry.Budget did not allow a further attempt
 }
 
 // Error returns, for example,
@@ -100,6 +102,9 @@ func (e *CallError) story() string {
 		ran = "may have run" + e.Recall.why()
 	default:
 		ran = "ran"
+	}
+	if e.unpaid {
+		ran += "; the retry budget is spent"
 	}
 	switch e.Attempts {
 	case 0:

@@ -186,8 +186,9 @@ func (cl *call) policyEnds() <-chan struct{} {
 	return nil
 }
 
-// exhausted reports that the call ends because Retry.Budget is spent.
+// exhausted notes that the call ends because Retry.Budget is spent.
 func (cl *call) exhausted(ctx context.Context, err error) {
+	cl.unpaid = true
 	if hook := cl.client.dialer.Trace.BudgetExhausted; hook != nil {
 		hook(ctx, RetryInfo{Method: cl.method, Attempt: cl.attempts, Err: err})
 	}
