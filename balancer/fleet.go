@@ -5,13 +5,14 @@ import "sync/atomic"
 // A fleet has the means over all nodes. A new node begins with them, an idle node drifts
 // to them, and errors count as far as they exceed them.
 type fleet struct {
-	_         [64]byte // keeps these words off the cache lines of other fields
-	latency   ewma     // mean latency in nanoseconds, weighted by calls
-	errors    ewma     // share of failed calls
-	healthy   ewma     // share of failed calls among those to healthy nodes
-	appErrors ewma     // share of calls that ended with AppError
-	others    ewma     // mean of the reported calls of other clients, per unit of weight
-	_         [24]byte
+	_         [64]byte     // keeps these words off the cache lines of other fields
+	latency   ewma         // mean latency in nanoseconds, weighted by calls
+	errors    ewma         // share of failed calls
+	healthy   ewma         // share of failed calls among those to healthy nodes
+	appErrors ewma         // share of calls that ended with AppError
+	others    ewma         // mean of the reported calls of other clients, per unit of weight
+	spent     atomic.Int64 // trials that have failed, in calls; see trialCost
+	_         [16]byte
 	total     atomic.Int64 // calls in flight; counted only if the policy needs it
 	_         [56]byte
 }

@@ -24,11 +24,12 @@ type Node struct {
 
 	appErrors ewma // share of calls that ended with AppError
 	others    ewma // calls of other clients, by the server's last report
+	spell     spell
 	id        string
 	endpoint  atomic.Pointer[Endpoint]
 	removed   bool     // guarded by owner.mu
 	suspended bool     // Suspend has set it to Down; guarded by owner.mu
-	_         [22]byte // makes it 128 bytes, a multiple of a cache line
+	_         [14]byte // makes it 128 bytes, a multiple of a cache line
 }
 
 // NodeStats is a copy of a node's statistics.
@@ -128,7 +129,7 @@ const (
 // so that latencies still decide if all nodes have errors (a bad request, a common
 // database). A ratio to the fleet's errors would fail in small fleets: a dead node that
 // gets most of the calls determines the fleet's error rate.
-func (n *Node) cost(t int64, fleet norm, inflight int64) float64 {
+func (n *Node) cost(t int64, v *View, fleet norm, inflight int64) float64 {
 	tick := tickOf(t)
 	c := n.level(tick, fleet)
 	if inflight > 0 {
@@ -136,11 +137,11 @@ func (n *Node) cost(t int64, fleet norm, inflight int64) float64 {
 		// is avoided before its first call times out.
 		c = max(c, float64(t-n.progress.Load()))
 	}
-	if excess := n.errors.at(tick, fleet.forget(), fleet.errors) - fleet.errors; excess > chance {
+	if excess := n.errors.at(tick, fleet.forget(), fleet.errors) - fleet.errors; excess > chance && !v.forgives(n, tick, fleet, inflight) {
 		c *= fleet.penalty(excess)
 	}
 	if rate := n.owner.fleet.appErrorRate(); rate > 0 {
-		if excess := n.appErrors.at(tick, errorRate, rate) - rate; excess > appErrorChance {
+		if excess := n.appErrors.at(tick, errorRate, rate) - rate; excess > appErrorChance && !v.forgives(n, tick, fleet, inflight) {
 			c *= 1 + appErrorPenalty*(excess-appErrorChance)
 		}
 	}
@@ -152,23 +153,23 @@ func (n *Node) cost(t int64, fleet norm, inflight int64) float64 {
 
 // score returns the load of n, of which less is better, and n's cost. The load is the cost
 // times one more than the calls in flight, own and reported, per weight relative to the
-// mean weight unit. more is added to the calls in flight.
+// view's mean. more is added to the calls in flight.
 //
 // The weight of an idle node has no effect on its score. Otherwise the heaviest node of
 // an idle fleet would get every call. There, weights have an effect by the probability
 // with which nodes are drawn.
-func (n *Node) score(t int64, fleet norm, unit, more float64) (score, cost float64) {
+func (n *Node) score(t int64, v *View, fleet norm, more float64) (score, cost float64) {
 	inflight, weight := n.calls.inflight(), float64(n.weight.Load())
 	if n.warming.Load() != 0 {
 		weight *= n.share(t)
 	}
-	cost = n.cost(t, fleet, inflight)
-	load := 1 + more + float64(inflight)*unit/weight
+	cost = n.cost(t, v, fleet, inflight)
+	load := 1 + more + float64(inflight)*v.unit/weight
 	if reports := fleet.reports(); reports > 0 {
 		// Slow start is for this client's calls only, so other clients' calls have the
 		// full weight. The remains of an old report must not decide between idle nodes.
 		if others := n.otherCalls(tickOf(t), fleet); others >= leastOthers {
-			load += reports * others * unit / float64(n.weight.Load())
+			load += reports * others * v.unit / float64(n.weight.Load())
 		}
 	}
 	return cost * load, cost
@@ -204,14 +205,15 @@ func (n *Node) end(start, t int64, o Outcome) {
 	case Success:
 		n.live(t)
 		n.answered(start, took, tick)
-		n.count(0, tick)
-		n.countAppError(0, tick)
+		n.count(0, tickOf(start), tick)
+		n.countAppError(0, tickOf(start), tick)
+		n.owner.fleet.earn(n.calls.picks())
 	case AppError:
 		n.live(t)
 		n.raise(start, took, tick)
-		n.countAppError(1, tick)
+		n.countAppError(1, tickOf(start), tick)
 	case Failure:
-		n.count(1, tick)
+		n.count(1, tickOf(start), tick)
 	case Canceled:
 		n.raise(start, took, tick)
 	}
@@ -220,32 +222,48 @@ func (n *Node) end(start, t int64, o Outcome) {
 // count adds one call to the error rates: x is 1 if the call failed, and else 0. Whether
 // the node is healthy depends on its error rate after its last call, without decay. So
 // a failing node does not count as healthy when it fails again after a pause.
-func (n *Node) count(x float64, tick uint32) {
+func (n *Node) count(x float64, start, tick uint32) {
 	f := &n.owner.fleet
 	if x == 0 && f.errors.word.Load() == 0 {
 		return // none has failed yet
 	}
 	norm := f.norm()
 	before, _ := unpack(n.errors.word.Load())
+	healthy := before-norm.errors <= chance
 	n.errors.count(x, errorGain, norm.errors, norm.forget(), tick)
+	n.tried(x, start, tick, !healthy, norm.strain)
 	f.errors.share(x, tick)
-	if before-norm.errors <= chance {
+	if healthy {
 		f.healthy.share(x, tick)
 	}
 }
 
 // countAppError adds one call to the rates of application errors: x is 1 if the call ended
 // with AppError, and else 0.
-func (n *Node) countAppError(x float64, tick uint32) {
+func (n *Node) countAppError(x float64, start, tick uint32) {
 	f := &n.owner.fleet
 	if x == 0 && f.appErrors.word.Load() == 0 {
 		return // there was none yet
 	}
 	rate := f.appErrorRate()
 	excess := n.appErrors.at(tick, errorRate, rate) - rate
+	if x == 0 || excess > appErrorChance {
+		n.tried(x, start, tick, excess > appErrorChance, f.norm().strain)
+	}
 	n.appErrors.count(x, appErrorGain, rate, errorRate, tick)
 	if excess <= appErrorChance { // else a bad node with most of the calls would determine the mean
 		f.appErrors.share(x, tick)
+	}
+}
+
+// tried adds one call to the spell: x is 1 if the call failed, and else 0. failing says whether
+// the node failed calls before.
+func (n *Node) tried(x float64, start, tick uint32, failing bool, strain float64) {
+	switch {
+	case x == 0 && failing:
+		n.spell.succeed(start)
+	case x > 0 && n.spell.fail(start, tick):
+		n.owner.fleet.spend(strain)
 	}
 }
 
@@ -266,6 +284,7 @@ func (n *Node) renew(t int64) {
 		n.latency.set(fleet.latency, tick)
 	}
 	n.errors.clear()
+	n.spell.clear()
 	n.appErrors.clear()
 	n.others.clear()
 	n.live(t)

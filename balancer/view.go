@@ -46,7 +46,7 @@ func (v *View) admit(t int64, n *Node) bool {
 // Score returns the load of n; less is better. It is the score in the package comment, in
 // nanoseconds. Scores are comparable if they are of the same View and time.
 func (v *View) Score(now time.Time, n *Node) float64 {
-	score, _ := n.score(v.owner.nanos(now), v.owner.fleet.norm(), v.unit, 0)
+	score, _ := n.score(v.owner.nanos(now), v, v.owner.fleet.norm(), 0)
 	return score
 }
 
@@ -56,9 +56,9 @@ func (v *View) Score(now time.Time, n *Node) float64 {
 // never pick a node with ten times the handicap.
 func (v *View) weigh(t int64, n *Node, fleet norm) (score, cost float64) {
 	if n.warming.Load() != 0 && !v.admit(t, n) {
-		return n.score(t, fleet, v.unit, handicap)
+		return n.score(t, v, fleet, handicap)
 	}
-	return n.score(t, fleet, v.unit, 0)
+	return n.score(t, v, fleet, 0)
 }
 
 // usable reports whether n has the view's state or a better one, has not been tried, and is

@@ -48,6 +48,7 @@ const (
 	ewma      = "balancer/ewma.go"
 	fleet     = "balancer/fleet.go"
 	tally     = "balancer/tally.go"
+	trials    = "balancer/trial.go"
 )
 
 var mutants = []mutant{
@@ -222,6 +223,16 @@ var mutants = []mutant{
 	{"an idle node's latency drifts before its next call", ewma, "max(rest+(v-rest)*keep, sample)", "v"},
 	{"an overloaded fleet needs a node that fails half of its calls", fleet, "1-excess*excess*excess", "1-excess"},
 	{"an overloaded fleet avoids a node that fails all calls", fleet, "1-excess*excess*excess", "1"},
+	{"a node is tried after a quarter of its fault", trials, "trialPart = 1.0 / 4", "trialPart = 1.0"},
+	{"trials become rare as a fault lasts", trials, "trialPart = 1.0 / 4", "trialPart = 0.0"},
+	{"a trial has no second call in flight", trials, "return inflight == 0 && ticks", "return ticks"},
+	{"a trial that succeeds ends the effect of errors", trials, "s.word.CompareAndSwap(w, w|recovered)", "s.word.CompareAndSwap(w, w)"},
+	{"trials of all nodes are counted", trials, "spent < allTrials:", "true:"},
+	{"trials wait for the full quarter when most are spent", trials, "spent < earlyTrials:", "spent < allTrials:"},
+	{"calls earn further trials", trials, "f.spent.Add(-trialBatch)", "_ = 0"},
+	{"an overloaded fleet spends no trials", trials, "trialCost * (1 - strain)", "trialCost"},
+	{"trials are a part of a node's fair share", trials, "v.compared(fleet) < trialShare", "v.compared(fleet) < 1e9"},
+	{"a later fault is another spell", trials, "ticks(first, last)+spellGapTicks {", "1e9 {"},
 	{"a call that has ended is not a pick less", tally, "c.word.Add(^uint64(0))", "c.word.Add(-(onePick + 1) & (1<<64 - 1))"},
 
 	// What became of a call.
