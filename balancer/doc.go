@@ -76,20 +76,14 @@
 //
 // A node that fails calls is avoided, and so only a call can show that it works again. P2C
 // sends it one, a trial, after a quarter of the time for which it has failed calls, but not
-// before 0.25 s. If the trial succeeds, the node has its share again at once; if it fails, the
+// before 0.6 s. If the trial succeeds, the node has its share again at once; if it fails, the
 // next wait is longer. There is never a second call in flight in a trial.
 //
-// A client has 17 trials that may fail, and another one for each 2000 calls. While it has
-// spent less than 10, trials do not wait longer than a second; when it has spent all, they wait
-// for 15 s. So one failing node of several costs a client at most 17 calls and one in 2000. Its
-// return, measured on 3 nodes with 200 and 2000 calls a second, for a fault of
-//
-//	                   1 s      5 s      20 s      60 s
-//	200 calls/s     0.14 s    0.6 s     2.2 s     5.3 s
-//	2000 calls/s    0.06 s    0.3 s     0.2 s     0.4 s
-//
-// Without trials it would be 2 to 10 s after any of them. With few calls to a node, trials
-// are rarer: they are at most a quarter of its share.
+// A client has 13 trials that may fail, and another one for each 2000 calls. While it has
+// spent less than 5 of them, a trial waits for a second at most; when it has spent all, it
+// waits for 15 s. So a node that fails costs a client with many calls at most 13 of them and
+// one in 2000. With few calls to a node, trials are rarer: they are at most a quarter of its
+// share of the calls.
 //
 // # Slow start
 //

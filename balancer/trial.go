@@ -10,22 +10,23 @@ import (
 // A trial that succeeds ends the effect of past failures. One that fails makes the next wait
 // longer, so that the number of calls lost to a fault grows with the logarithm of its length.
 //
-// Trials cost calls, so a client has 17 in advance, and another one for each 2000 calls. When
-// it has spent 10 of them, a trial waits for the full quarter, and when it has spent all,
+// Trials cost calls, so a client has 13 in advance, and another one for each 2000 calls. When
+// it has spent 5 of them, a trial waits for the full quarter, and when it has spent all,
 // for 15 s.
 
 const (
 	// trialPart is the part of a spell after which a trial is due.
 	trialPart = 1.0 / 4
 	// minTrialWait is the least time from a failure to a trial. The others are the most, by
-	// the number of trials that the client has spent.
-	minTrialWait   = 250 * time.Millisecond
+	// the number of trials that the client has spent. With a smaller minTrialWait, a fault
+	// of 20 s costs a client with 500 calls a second more than one call in a thousand.
+	minTrialWait   = 600 * time.Millisecond
 	earlyTrialWait = time.Second
 	lateTrialWait  = 15 * time.Second
 	// trialCost is the number of calls for which the client has another trial.
 	trialCost   = 2000
-	earlyTrials = 10 * trialCost
-	allTrials   = 17 * trialCost
+	earlyTrials = 5 * trialCost
+	allTrials   = 13 * trialCost
 	// trialBatch is the number of calls that the fleet counts at once, so that processors
 	// seldom contend for the count.
 	trialBatch = 64
