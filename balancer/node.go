@@ -141,7 +141,7 @@ func (n *Node) cost(t int64, v *View, fleet norm, inflight int64) float64 {
 		c *= fleet.penalty(excess)
 	}
 	if rate := n.owner.fleet.appErrorRate(); rate > 0 {
-		if excess := n.appErrors.at(tick, errorRate, rate) - rate; excess > appErrorChance && !v.forgives(n, tick, fleet, inflight) {
+		if excess := n.appErrors.at(tick, errorRate, rate) - rate; excess > appErrorChance {
 			c *= 1 + appErrorPenalty*(excess-appErrorChance)
 		}
 	}
@@ -206,12 +206,11 @@ func (n *Node) end(start, t int64, o Outcome) {
 		n.live(t)
 		n.answered(start, took, tick)
 		n.count(0, tickOf(start), tick)
-		n.countAppError(0, tickOf(start), tick)
-		n.owner.fleet.earn(n.calls.picks())
+		n.countAppError(0, tick)
 	case AppError:
 		n.live(t)
 		n.raise(start, took, tick)
-		n.countAppError(1, tickOf(start), tick)
+		n.countAppError(1, tick)
 	case Failure:
 		n.count(1, tickOf(start), tick)
 	case Canceled:
@@ -231,7 +230,11 @@ func (n *Node) count(x float64, start, tick uint32) {
 	before, _ := unpack(n.errors.word.Load())
 	healthy := before-norm.errors <= chance
 	n.errors.count(x, errorGain, norm.errors, norm.forget(), tick)
-	n.tried(x, start, tick, !healthy, norm.strain)
+	if x > 0 {
+		n.failed(start, tick, norm)
+	} else {
+		n.succeeded(start, healthy)
+	}
 	f.errors.share(x, tick)
 	if healthy {
 		f.healthy.share(x, tick)
@@ -240,30 +243,16 @@ func (n *Node) count(x float64, start, tick uint32) {
 
 // countAppError adds one call to the rates of application errors: x is 1 if the call ended
 // with AppError, and else 0.
-func (n *Node) countAppError(x float64, start, tick uint32) {
+func (n *Node) countAppError(x float64, tick uint32) {
 	f := &n.owner.fleet
 	if x == 0 && f.appErrors.word.Load() == 0 {
 		return // there was none yet
 	}
 	rate := f.appErrorRate()
 	excess := n.appErrors.at(tick, errorRate, rate) - rate
-	if x == 0 || excess > appErrorChance {
-		n.tried(x, start, tick, excess > appErrorChance, f.norm().strain)
-	}
 	n.appErrors.count(x, appErrorGain, rate, errorRate, tick)
 	if excess <= appErrorChance { // else a bad node with most of the calls would determine the mean
 		f.appErrors.share(x, tick)
-	}
-}
-
-// tried adds one call to the spell: x is 1 if the call failed, and else 0. failing says whether
-// the node failed calls before.
-func (n *Node) tried(x float64, start, tick uint32, failing bool, strain float64) {
-	switch {
-	case x == 0 && failing:
-		n.spell.succeed(start)
-	case x > 0 && n.spell.fail(start, tick):
-		n.owner.fleet.spend(strain)
 	}
 }
 

@@ -123,17 +123,21 @@ func (v *View) compared(fleet norm) float64 {
 	return float64(fleet.maxSamples(n))
 }
 
-// spend counts a trial that failed. Under strain all nodes fail calls, and failures are not
-// those of trials.
-func (f *fleet) spend(strain float64) {
-	if f.spent.Load() < allTrials {
-		f.spent.Add(int64(trialCost * (1 - strain)))
+// failed adds the failure of a call to the spell, and counts a failed trial. Under strain all
+// nodes fail calls, and failures are not those of trials.
+func (n *Node) failed(start, tick uint32, fleet norm) {
+	if spent := &n.owner.fleet.spent; n.spell.fail(start, tick) && spent.Load() < allTrials {
+		spent.Add(int64(trialCost * (1 - fleet.strain)))
 	}
 }
 
-// earn counts a call, given the number of its node's picks.
-func (f *fleet) earn(picks uint64) {
-	if picks%trialBatch == 0 && f.spent.Load() > 0 {
-		f.spent.Add(-trialBatch)
+// succeeded adds the success of a call to the spell, and to the calls that earn further
+// trials.
+func (n *Node) succeeded(start uint32, healthy bool) {
+	if !healthy {
+		n.spell.succeed(start)
+	}
+	if spent := &n.owner.fleet.spent; n.calls.picks()%trialBatch == 0 && spent.Load() > 0 {
+		spent.Add(-trialBatch)
 	}
 }

@@ -3,7 +3,7 @@
 //
 //	go run .                 the published measurements, ours and theirs
 //	go run . -only A,B       some of them
-//	go run . -grid           every fleet, fault and load
+//	go run . -grid           every fleet, fault and load; -sizes, -loads, -only and -seeds take a part
 //	go run . -loopback       the simulation beside real server processes: faults, and one busy with others
 //	go run . -out DIR        also draw the results as PNG files
 //
@@ -30,6 +30,7 @@ type options struct {
 	seeds   int
 	out     string
 	sizes   string
+	loads   string
 	workers int
 }
 
@@ -41,9 +42,10 @@ func main() {
 	flag.BoolVar(&o.grid, "grid", false, "run the grid of fleets, faults and loads instead")
 	flag.BoolVar(&o.loop, "loopback", false, "run 11 real server processes and their simulation instead")
 	flag.StringVar(&o.only, "only", "", "comma-separated names of the experiments or faults to run; empty means all")
-	flag.IntVar(&o.seeds, "seeds", 20, "how often each experiment is run")
+	flag.IntVar(&o.seeds, "seeds", 20, "how often each experiment is run; cells of the grid at most so often")
 	flag.StringVar(&o.out, "out", "", "directory for PNG files; empty means none")
 	flag.StringVar(&o.sizes, "sizes", "3,11,100,1000,10000", "fleet sizes of the grid")
+	flag.StringVar(&o.loads, "loads", "0.5,0.7,0.9,1.1", "loads of the grid")
 	flag.IntVar(&o.workers, "j", runtime.GOMAXPROCS(0), "runs at once")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -94,6 +96,10 @@ func run(o options) error {
 
 func (o options) wants(name string) bool {
 	return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)
+}
+
+func (o options) wantsLoad(load float64) bool {
+	return slices.Contains(strings.Split(o.loads, ","), strconv.FormatFloat(load, 'f', 1, 64))
 }
 
 func (o options) wantsSize(servers int) bool {
