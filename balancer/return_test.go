@@ -61,6 +61,9 @@ func TestReturn(t *testing.T) {
 		for _, n := range []int{3, 11} {
 			for _, perSecond := range []float64{1, 20, 200, 2000} {
 				for _, seconds := range []float64{1, 5, 20, 60} {
+					if share < 1 && seconds == 60 {
+						continue // the same as for 20 s, and three times the work
+					}
 					t.Run(fmt.Sprint(share, " of ", n, " at ", perSecond, " for ", seconds), func(t *testing.T) {
 						checkReturn(t, share, n, perSecond, seconds)
 					})
@@ -71,7 +74,7 @@ func TestReturn(t *testing.T) {
 }
 
 func checkReturn(t *testing.T, share float64, n int, perSecond, seconds float64) {
-	const seeds = 3
+	const seeds = 2
 	failed, first, fair := 0.0, 0.0, 0.0
 	for seed := range uint64(seeds) {
 		c := comeBack(t, n, perSecond, share, time.Duration(seconds*float64(time.Second)), seed+1)
