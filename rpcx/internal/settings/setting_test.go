@@ -24,33 +24,20 @@ var byDefault = value{"default", func(*rpcx.Dialer) {}}
 var hedged = value{"p95 (default)", func(d *rpcx.Dialer) { d.Hedge = &rpcx.Hedge{} }}
 
 var settings = []setting{
+	{"nothing", []value{byDefault, {"again", func(*rpcx.Dialer) {}}}}, // shows what is chance
 	{"Breaker.ConsecutiveFailures", []value{
 		byDefault,
 		ofBreaker("2", func(b *breaker.Config) { b.ConsecutiveFailures = 2 }),
 		ofBreaker("20", func(b *breaker.Config) { b.ConsecutiveFailures = 20 }),
 	}},
-	{"Breaker.FailureRatio", []value{
-		byDefault,
-		ofBreaker("0.1", func(b *breaker.Config) { b.FailureRatio = 0.1 }),
-		ofBreaker("0.25", func(b *breaker.Config) { b.FailureRatio = 0.25 }),
-		ofBreaker("0.8", func(b *breaker.Config) { b.FailureRatio = 0.8 }),
-	}},
-	{"Breaker.MinCalls", []value{
-		byDefault,
-		ofBreaker("5", func(b *breaker.Config) { b.MinCalls = 5 }),
-		ofBreaker("100", func(b *breaker.Config) { b.MinCalls = 100 }),
-	}},
+	{"Breaker.FailureRatio", []value{byDefault, ofBreaker("0.25", func(b *breaker.Config) { b.FailureRatio = 0.25 })}},
 	{"Breaker.OpenFor", []value{
 		byDefault,
-		ofBreaker("0.2s to 1s", func(b *breaker.Config) { b.OpenFor, b.MaxOpenFor = time.Second/5, time.Second }),
 		ofBreaker("5s to 30s", func(b *breaker.Config) { b.OpenFor, b.MaxOpenFor = 5*time.Second, 30*time.Second }),
 	}},
-	{"Hedge.Delay", []value{hedged, hedge(10 * ms), hedge(30 * ms), hedge(100 * ms), hedge(300 * ms), hedge(time.Second)}},
-	{"Retry.Budget", []value{byDefault, budget("0.01", 0.01), budget("0.5", 0.5), budget("no limit", -1)}},
-	{"DetectionTime", []value{
-		byDefault, detection(250 * ms), detection(500 * ms), detection(time.Second), detection(2 * time.Second),
-		detection(4 * time.Second), detection(8 * time.Second),
-	}},
+	{"Hedge.Delay", []value{hedged, hedge(30 * ms), hedge(100 * ms), hedge(300 * ms)}},
+	{"Retry.Budget", []value{byDefault, budget("0.02", 0.02), budget("no limit", -1)}},
+	{"DetectionTime", []value{byDefault, detection(250 * ms), detection(time.Second), detection(4 * time.Second)}},
 	{"Hedge", []value{byDefault, hedged}},
 }
 

@@ -4,10 +4,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -31,14 +31,43 @@ type key struct{ value, workload, fault string }
 // scores has a score for each seed. A value of no setting is the default.
 type scores map[key][]float64
 
-// TestTable measures a part of the table, or all of it.
+// TestTable measures the table with -table, and else a few of its cells: those in which it is
+// plain what the best value is.
 func TestTable(t *testing.T) {
-	if !*whole {
-		part := measureAll(t, workloads[:1], faults[2:3], settings[len(settings)-2:len(settings)-1], 1)
-		require.NotPanics(t, func() { part.write(io.Discard, workloads[:1], faults[2:3], settings[len(settings)-2:len(settings)-1]) })
+	if *whole {
+		measureAll(t, workloads, faults, settings, seeds).write(os.Stdout, workloads, faults, settings)
 		return
 	}
-	measureAll(t, workloads, faults, settings, seeds).write(os.Stdout, workloads, faults, settings)
+	lan, frozen := workloads[:1], faults[2:3]
+	detect := settings[len(settings)-2 : len(settings)-1]
+	part := measureAll(t, lan, frozen, detect, 1)
+	score := func(v string) float64 { return part[key{v, lan[0].name, frozen[0].name}][0] }
+	require.Less(t, score("DetectionTime 250ms"), score("DetectionTime 1s"))
+	require.Less(t, score("DetectionTime 1s"), score("default"))
+	require.Less(t, score("default"), 0.2, "one call in 30 waits, and none fails")
+
+	var out strings.Builder
+	part.write(&out, lan, frozen, detect)
+	require.Regexp(t, `\| LAN jitter \| \d{3} % \(250ms\) \|`, out.String())
+	require.Contains(t, out.String(), "| `DetectionTime` | LAN jitter | frozen |")
+	require.Regexp(t, `\| 250ms \| 0\.\d\d \| 0\.\d\d \| 1 \| 0 \|`, out.String())
+}
+
+// A value that is better with some seeds only is no better.
+func TestLoss(t *testing.T) {
+	s := setting{"x", []value{byDefault, {"lucky", nil}, {"good", nil}, {"better", nil}}}
+	all := scores{
+		{"default", "w", "f"}:  {4, 4, 4},
+		{"x lucky", "w", "f"}:  {1, 1, 5},
+		{"x good", "w", "f"}:   {3, 3, 3},
+		{"x better", "w", "f"}: {2, 2, 2},
+	}
+	loss, best := all.loss(s, "w", []fault{{name: "f"}})
+	require.Equal(t, "better", best)
+	require.InDelta(t, 1, loss, 1e-9)
+	loss, best = all.loss(setting{"x", s.values[:2]}, "w", []fault{{name: "f"}})
+	require.Empty(t, best)
+	require.Zero(t, loss)
 }
 
 func named(s setting, v value) string {
@@ -55,41 +84,44 @@ func named(s setting, v value) string {
 func measureAll(t *testing.T, ws []workload, fs []fault, ss []setting, seeds int) scores {
 	all := make(scores)
 	var mu sync.Mutex // protects all
-	t.Run("workloads", func(t *testing.T) {
-		for _, w := range ws {
-			t.Run(w.name, func(t *testing.T) {
-				t.Parallel()
-				for _, f := range fs {
-					cell := measureCell(t, w, f, ss, seeds)
-					mu.Lock()
-					maps.Copy(all, cell)
-					mu.Unlock()
-				}
-			})
-		}
-	})
+	for seed := range seeds {
+		t.Run(fmt.Sprintf("seed %d", seed+1), func(t *testing.T) {
+			for _, w := range ws {
+				t.Run(w.name, func(t *testing.T) {
+					t.Parallel()
+					for _, f := range fs {
+						for name, v := range distinct(ss) {
+							score := measureOne(t, key{name, w.name, f.name}, w, f, v, uint64(seed+1)) //nolint:gosec // small
+							mu.Lock()
+							all[key{name, w.name, f.name}] = append(all[key{name, w.name, f.name}], score)
+							mu.Unlock()
+						}
+					}
+				})
+			}
+		})
+	}
 	return all
 }
 
-func measureCell(t *testing.T, w workload, f fault, ss []setting, seeds int) scores {
-	cell := make(scores)
+// distinct returns the values of all settings by their names.
+func distinct(ss []setting) map[string]value {
+	values := make(map[string]value)
 	for _, s := range ss {
 		for _, v := range s.values {
-			k := key{named(s, v), w.name, f.name}
-			if cell[k] != nil {
-				continue
-			}
-			for seed := range seeds {
-				o := measure(t, w, f, v.set, uint64(seed+1)) //nolint:gosec // small
-				cell[k] = append(cell[k], o.score().Seconds())
-				if *cells {
-					t.Logf("%v, seed %d: p50 %v, p99 %v, p99.9 %v, %d failed, %.3f attempts, score %v",
-						k, seed+1, o.quantile(.5), o.quantile(.99), o.quantile(.999), o.failed, o.attempts, o.score())
-				}
-			}
+			values[named(s, v)] = v
 		}
 	}
-	return cell
+	return values
+}
+
+func measureOne(t *testing.T, k key, w workload, f fault, v value, seed uint64) float64 {
+	o := measure(t, w, f, v.set, seed)
+	if *cells {
+		t.Logf("%v seed %d: p50 %v, p99 %v, p99.9 %v, %d failed, %.3f attempts, score %v",
+			k, seed, o.quantile(.5), o.quantile(.99), o.quantile(.999), o.failed, o.attempts, o.score())
+	}
+	return o.score().Seconds()
 }
 
 // mean is the geometric mean: of figures that differ by orders of magnitude, each counts alike.
