@@ -19,9 +19,9 @@ const usualLatency = 10 * ms
 // New calls leave a replica that freezes by the first tenth of a second for which it owes an
 // answer, beyond its usual latency.
 func TestNewCallsLeaveAFrozenReplica(t *testing.T) {
-	seeds := 2
+	seeds := 1
 	if *long {
-		seeds = 20
+		seeds = 10
 	}
 	for _, detect := range []time.Duration{0, time.Second} {
 		for _, rate := range []int{20, 200, 2000} {
@@ -92,7 +92,7 @@ func newCallsAfterFreeze(t *testing.T, detect time.Duration, rate int, seed uint
 				})
 			}
 		}
-		load(5 * time.Second)
+		load(2 * time.Second)
 		w.Stall(w.addrs[0])
 		mu.Lock()
 		if frozen = true; waiting > 0 {
@@ -100,7 +100,7 @@ func newCallsAfterFreeze(t *testing.T, detect time.Duration, rate int, seed uint
 			last = owed
 		}
 		mu.Unlock()
-		load(5 * time.Second)
+		load(3 * time.Second)
 		w.Resume(w.addrs[0])
 		all.Wait()
 		require.True(t, convicted)

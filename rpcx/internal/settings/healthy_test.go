@@ -16,7 +16,7 @@ import (
 // Healthy replicas have no hedges by suspicion below a phi of 1, however long they are watched,
 // and no idempotent call fails.
 func TestHealthyHours(t *testing.T) {
-	lasts := 10 * time.Minute
+	lasts := 3 * time.Minute
 	if *long {
 		lasts = 10 * time.Hour
 	}

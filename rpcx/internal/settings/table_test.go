@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	long  = flag.Bool("long", false, "run 10 hours instead of 10 minutes of healthy workloads")
+	long  = flag.Bool("long", false, "run for hours, and with more seeds")
 	whole = flag.Bool("table", false, "measure the whole table of TestTable")
 	cells = flag.Bool("cells", false, "print the outcome of each run, too")
 )

@@ -73,6 +73,7 @@ func (w *world) listen(i, seed uint64) {
 	})
 	server := rpc.NewServer()
 	require.NoError(w.t, server.Register(s))
+	require.NoError(w.t, server.Register(new(Counter)))
 	ln := w.Listen(addr)
 	go func() {
 		for {
