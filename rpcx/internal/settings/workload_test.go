@@ -105,12 +105,16 @@ func lossy(p float64) func(*rand.Rand) path {
 
 // gilbert has a bad state, in which it loses half. The state is that of 100 ms.
 func gilbert(r *rand.Rand) path {
-	bad, until := false, time.Duration(0)
-	return path{5 * ms, func(at time.Duration) time.Duration {
-		for ; until <= at; until += 100 * ms {
-			bad = r.Float64() < map[bool]float64{false: 0.01, true: 0.7}[bad]
+	states := []bool{false}
+	bad := func(at time.Duration) bool {
+		i := int(at / (100 * ms))
+		for last := len(states) - 1; last < i; last++ {
+			states = append(states, r.Float64() < map[bool]float64{false: 0.01, true: 0.7}[states[last]])
 		}
-		return exponential(r, 2*ms) + resent(12*ms, func(time.Duration) bool { return bad && r.Float64() < 0.5 })
+		return states[i]
+	}
+	return path{5 * ms, func(at time.Duration) time.Duration {
+		return exponential(r, 2*ms) + resent(12*ms, func(after time.Duration) bool { return bad(at+after) && r.Float64() < 0.5 })
 	}}
 }
 
