@@ -4,7 +4,7 @@
 //
 //	go test ./rpcx/internal/settings -run TestTable -v -timeout 0 -args -table
 //
-// prints the table in docs/tuning.md, in about ten minutes of processor time.
+// prints the tables in docs/tuning.md, in about ten minutes of processor time.
 //
 // # The score
 //
