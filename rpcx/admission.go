@@ -37,11 +37,13 @@ func (cl *call) tryAdmit() bool {
 // admitted notes that the call is one of those under way, until finish.
 func (cl *call) admitted() {
 	cl.counted = cl.client.limit != nil
+	c := cl.client
+	at := cl.started.Sub(c.born)
 	if !cl.options.retry {
-		cl.client.budget.Deposit()
+		c.budget.Deposit(at, c.calls.Load())
 	}
-	if h := cl.client.hedger; h != nil && cl.options.hedge {
-		h.budget.Deposit()
+	if h := c.hedger; h != nil && cl.options.hedge {
+		h.budget.Deposit(at, c.calls.Load())
 	}
 }
 

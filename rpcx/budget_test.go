@@ -85,6 +85,41 @@ func TestOutageLeavesTheBudgetToRetries(t *testing.T) {
 	})
 }
 
+// A server that dies under many calls leaves all of them to others: the budget has grown with
+// the calls.
+func TestDeathUnderManyCallsFailsNone(t *testing.T) {
+	for name, fault := range map[string]func(*fleet, string){
+		"killed": (*fleet).kill,
+		"frozen": func(f *fleet, addr string) { f.Stall(addr) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, 3, func(t *testing.T, f *fleet) {
+				f.dialer.Methods = idempotent("*")
+				c := f.dial()
+				defer c.Close()
+				var calls sync.WaitGroup
+				load := func(d time.Duration) {
+					for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+						calls.Go(func() {
+							if err := c.Call("Bank.Sleep", 150*time.Millisecond, new(string)); err != nil {
+								t.Error(err)
+							}
+						})
+					}
+				}
+				load(2 * time.Second)
+				fault(f, "a:1")
+				load(3 * time.Second)
+				f.Resume("a:1")
+				calls.Wait()
+				s := c.Stats()
+				require.Greater(t, s.Retries+s.Hedges, uint64(20), "of 25 in flight")
+				require.LessOrEqual(t, float64(s.Retries+s.Hedges), 10+float64(s.Calls)/10)
+			})
+		})
+	}
+}
+
 // A policy that ends the call costs nothing, and the budget is not blamed.
 func TestStopIsFree(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {

@@ -37,8 +37,8 @@ type Hedge struct {
 	// late; before 100 have been seen nothing is hedged. Negative is refused.
 	Delay time.Duration
 	// Budget is the share of such calls that may be hedged, up to 1, over the client:
-	// each of them adds this much of a hedge, up to a stock of 10. Zero means 0.05.
-	// Negative is refused. A hedge is charged to Retry.Budget too, so that hedges and
+	// each of them adds this much of a hedge, up to a stock as that of Retry.Budget. Zero
+	// means 0.05. Negative is refused. A hedge is charged to Retry.Budget too, so that hedges and
 	// retries together stay within that.
 	Budget float64
 }

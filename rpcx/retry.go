@@ -40,8 +40,9 @@ type Retry struct {
 	// CallContext, and becomes the error of a call of Go.
 	BackOff func() backoff.BackOff
 	// Budget is the share of calls that may be repeated, over the client: every
-	// call adds this much of a repetition, up to a stock of 10. Zero means 0.1;
-	// negative means no limit. It keeps retries from feeding an overload. Charged
+	// call adds this much of a repetition, up to a stock of 10, or of what the calls of 10 s
+	// add if that is more: the calls that wait when a server dies are all repeated at once. Zero
+	// means 0.1; negative means no limit. It keeps retries from feeding an overload. Charged
 	// to it is what is sent, when it is sent: an attempt that repeats one which a server
 	// was given, and a hedge. Waiting for an endpoint costs nothing, and neither does an
 	// attempt that did not leave. No call is refused its first attempt for the lack of it.

@@ -28,7 +28,7 @@ func TestStatsOfCalls(t *testing.T) {
 		s := c.Stats()
 		require.Equal(t, time.Now(), s.At)
 		require.Equal(t, 1, s.InFlight)
-		require.InDelta(t, 10, s.Budget, .001)
+		require.InDelta(t, 10.1, s.Budget, .001, "of 101 calls in less than ten seconds")
 		require.Equal(t, 2, s.Listed)
 		var share float64
 		for _, e := range s.Endpoints {

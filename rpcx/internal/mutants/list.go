@@ -73,6 +73,7 @@ var mutants = []mutant{
 	{"what repeats refusals of a server is paid for", outcome, "r.end == draining || answerOf", "answerOf"},
 	{"what was not sent is not paid for", call, "cl.client.budget.Refund()", "_ = 0"},
 	{"a spent budget ends a call before it waits", retry, "cl.owes && cl.client.budget.IsSpent()", "false"},
+	{"the stock of repetitions grows with the calls", "rpcx/internal/retry/budget.go", "max(budgetBurst*repetition, p.most, added)", "budgetBurst * repetition"},
 	{"a refused call does not spin", retry, "cl.wait = max(cl.wait, leastWait)", "_ = 0"},
 	{"attempts are bounded", retry, "cl.rounds < cl.client.dialer.Retry.MaxAttempts", "true"},
 	{"a call that is a retry itself is tried once", retry, "if cl.options.retry || asked", "if asked"},

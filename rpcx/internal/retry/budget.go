@@ -10,19 +10,31 @@ package retry
 import (
 	"math"
 	"sync/atomic"
+	"time"
 )
 
 const (
-	budgetBurst = 10 // the most repetitions that a budget has
+	budgetBurst = 10               // the repetitions that a budget has at first
+	earnedFor   = 10 * time.Second // for how long it keeps what calls add
 	// repetition is one repetition in the units of a budget, in which shares are
 	// counted: what is no multiple of a billionth is rounded up to one.
 	repetition = 1_000_000_000
 )
 
-// A Budget is a stock of repetitions, ten at first and at most. It is safe for concurrent use.
+// A Budget is a stock of repetitions, ten at first. It grows to what the calls of ten seconds add,
+// if that is more: a server that dies under many calls leaves more than ten to repeat, though
+// over a longer time they are few. A Budget is safe for concurrent use.
 type Budget struct {
-	stock atomic.Int64 // in billionths of a repetition
-	share int64        // what each call adds; negative for no limit
+	stock  atomic.Int64 // in billionths of a repetition
+	share  int64        // what each call adds; negative for no limit
+	period atomic.Pointer[period]
+}
+
+// period is the time over which calls are counted.
+type period struct {
+	began time.Duration
+	calls uint64 // that there had been
+	most  int64  // what the calls of the period before have added, as if it had taken earnedFor
 }
 
 // NewBudget returns a full budget, to which each call adds share repetitions. A negative share
@@ -33,25 +45,42 @@ func NewBudget(share float64) *Budget {
 		b.share = int64(math.Ceil(share * repetition))
 	}
 	b.stock.Store(budgetBurst * repetition)
+	b.period.Store(&period{})
 	return b
 }
 
-// Deposit adds the share of one call.
-func (b *Budget) Deposit() { b.add(b.share) }
-
-// Refund takes a Withdraw back.
-func (b *Budget) Refund() {
-	if b.share >= 0 {
-		b.add(repetition)
+// Deposit adds the share of one call. It is given the time since the budget was made, and how
+// many calls there have been.
+func (b *Budget) Deposit(at time.Duration, calls uint64) {
+	if b.share <= 0 {
+		return
+	}
+	most := b.most(at, calls)
+	for {
+		old := b.stock.Load()
+		if old >= most || b.stock.CompareAndSwap(old, min(old+b.share, most)) {
+			return
+		}
 	}
 }
 
-func (b *Budget) add(n int64) {
-	for n > 0 {
-		old := b.stock.Load()
-		if old >= budgetBurst*repetition || b.stock.CompareAndSwap(old, min(old+n, budgetBurst*repetition)) {
-			return
+// most is the largest stock that a call adds to.
+func (b *Budget) most(at time.Duration, calls uint64) int64 {
+	p := b.period.Load()
+	added := b.share * int64(max(calls, p.calls)-p.calls) //nolint:gosec // a billion calls in a period
+	if lasted := at - p.began; lasted >= earnedFor {
+		next := &period{began: at, calls: calls, most: int64(float64(added) * float64(earnedFor) / float64(lasted))}
+		if b.period.CompareAndSwap(p, next) {
+			p, added = next, 0
 		}
+	}
+	return max(budgetBurst*repetition, p.most, added)
+}
+
+// Refund takes a Withdraw back. What calls have added meanwhile stays.
+func (b *Budget) Refund() {
+	if b.share >= 0 {
+		b.stock.Add(repetition)
 	}
 }
 

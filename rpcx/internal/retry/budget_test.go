@@ -1,7 +1,9 @@
 package retry
 
 import (
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -13,11 +15,61 @@ func TestSmallBudgetsAreExact(t *testing.T) {
 		for range budgetBurst {
 			require.True(t, b.Withdraw())
 		}
-		for range every - 1 {
-			b.Deposit()
+		for i := range every - 1 {
+			b.Deposit(0, uint64(i+1)) //nolint:gosec // positive
 		}
 		require.False(t, b.Withdraw(), "one in %d", every)
-		b.Deposit()
+		b.Deposit(0, uint64(every)) //nolint:gosec // positive
 		require.True(t, b.Withdraw(), "one in %d", every)
 	}
+}
+
+// The stock grows to what the calls of ten seconds add, no matter how they are spread, and calls
+// that are few again add nothing to it.
+func TestBudgetGrowsWithTheCalls(t *testing.T) {
+	for _, rate := range []int{1, 20, 500} {
+		b, calls := NewBudget(0.1), uint64(0)
+		run := func(from, to time.Duration, rate int) {
+			for at := from; at < to; at += time.Second / time.Duration(rate) {
+				calls++
+				b.Deposit(at, calls)
+			}
+		}
+		run(0, time.Minute, rate)
+		want := max(10, float64(rate))
+		require.InDelta(t, want, b.Level(), want/50)
+		run(time.Minute, 2*time.Minute, 1)
+		require.InDelta(t, want, b.Level(), want/50)
+		for b.Withdraw() { //nolint:revive // until it is spent
+		}
+		run(2*time.Minute, 10*time.Minute, 1)
+		require.InDelta(t, 10, b.Level(), 0.01)
+	}
+}
+
+// What is withdrawn is no more than ten and the share of the calls, whatever happens when.
+func TestBudgetIsNeverOverdrawn(t *testing.T) {
+	const share = 0.1
+	rng := rand.New(rand.NewPCG(1, 2))
+	b, at, calls, drawn := NewBudget(share), time.Duration(0), uint64(0), 0
+	for range 30_000 {
+		switch rng.IntN(6) {
+		case 0:
+			at += time.Duration(rng.IntN(20_000)) * time.Microsecond
+		case 1:
+			if b.Withdraw() {
+				drawn++
+			}
+		case 2:
+			if drawn > 0 && rng.IntN(10) == 0 {
+				b.Refund()
+				drawn--
+			}
+		default:
+			calls++
+			b.Deposit(at-time.Duration(rng.IntN(2))*time.Second, calls)
+		}
+		require.LessOrEqual(t, float64(drawn), 10+share*float64(calls)+1e-6)
+	}
+	require.Greater(t, float64(drawn), 0.9*share*float64(calls))
 }

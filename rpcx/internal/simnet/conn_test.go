@@ -118,6 +118,30 @@ func TestDelay(t *testing.T) {
 	})
 }
 
+func TestReplies(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *simnet.Network) {
+		late := 50 * time.Millisecond
+		further := func() time.Duration { return late }
+		n.Replies(addr, further)
+		n.Delay(addr, 10*time.Millisecond)
+		c, s := connect(t, n)
+		began := time.Now()
+		write(t, c, "one")
+		read(t, s, "one")
+		require.Equal(t, 10*time.Millisecond, time.Since(began), "a request")
+		write(t, s, "one")
+		late = 0
+		write(t, s, "two")
+		read(t, c, "onetwo")
+		require.Equal(t, 70*time.Millisecond, time.Since(began), "none overtakes another")
+		n.Replies(addr, nil)
+		late = time.Hour
+		write(t, s, "three")
+		read(t, c, "three")
+		require.Equal(t, 80*time.Millisecond, time.Since(began))
+	})
+}
+
 func TestDeadline(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *simnet.Network) {
 		c, s := connect(t, n)

@@ -21,6 +21,19 @@ func (n *Network) Delay(address string, d time.Duration) {
 	})
 }
 
+// Replies makes each write of the server's take what further returns at that time, in addition
+// to Delay, from now on. Nil, the default, is nothing. As no byte overtakes another, what follows
+// a late one waits for it. further is called with a lock held and must not use n; calls for
+// several connections may be concurrent.
+func (n *Network) Replies(address string, further func() time.Duration) {
+	n.change(address, func(h *host) {
+		h.replies = further
+		for l := range h.links {
+			l.pipes[1].setFurther(further)
+		}
+	})
+}
+
 // Stall does to address what SIGSTOP does to a server's process: writes fill
 // the buffers, nothing is delivered either way, nothing is accepted, and yet
 // dials succeed as long as the backlog has room. It holds for connections old

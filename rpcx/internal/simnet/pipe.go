@@ -19,6 +19,7 @@ type pipe struct {
 	changed signal
 	flow    flow
 	delay   time.Duration
+	further func() time.Duration // adds to delay, for each write; nil for nothing
 
 	queue   []segment
 	size    int       // bytes in queue
@@ -129,11 +130,19 @@ func (p *pipe) writeLocked(b []byte) (int, error) {
 	if n == 0 {
 		return 0, nil
 	}
-	p.queue = append(p.queue, segment{now.Add(p.delay), append([]byte(nil), b[:n]...)})
+	p.queue = append(p.queue, segment{now.Add(p.takes()), append([]byte(nil), b[:n]...)})
 	p.size += n
 	p.lost = p.lost || p.flow == blackholed
 	p.changed.fire()
 	return n, nil
+}
+
+// takes is how long what is written now is on its way.
+func (p *pipe) takes() time.Duration {
+	if p.further == nil {
+		return p.delay
+	}
+	return p.delay + p.further()
 }
 
 // writeToClosed is the write that finds out that there is no reader any more. If it
@@ -201,6 +210,12 @@ func (p *pipe) setDelay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = d
+}
+
+func (p *pipe) setFurther(further func() time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.further = further
 }
 
 func (p *pipe) setReadDeadline(t time.Time) error {

@@ -8,8 +8,8 @@
 // testing/synctest bubble sees a waiting goroutine as durably blocked and
 // moves its clock on. The package starts no goroutine.
 //
-// Faults are switched per address while connections live: Delay, Stall,
-// Blackhole, Refuse, Cut, and Resume, which ends all but Delay.
+// Faults are switched per address while connections live: Delay, Replies, Stall,
+// Blackhole, Refuse, Cut, and Resume, which ends all but Delay and Replies.
 //
 // A Network that is used in a bubble must be used in that bubble only, and is
 // best closed by a deferred Close: virtual time stands still once the bubble's
@@ -58,6 +58,7 @@ type host struct {
 	flow    flow
 	refuse  bool
 	delay   time.Duration
+	replies func() time.Duration // see Network.Replies; nil for none
 	dials   int
 	ln      *Listener // nil without a listener
 	links   map[*link]struct{}
@@ -174,7 +175,7 @@ func (n *Network) link(h *host, address string) (client, server *Conn) {
 		limit = defaultBuffer
 	}
 	up := &pipe{limit: limit, flow: h.flow, delay: h.delay}
-	down := &pipe{limit: limit, flow: h.flow, delay: h.delay}
+	down := &pipe{limit: limit, flow: h.flow, delay: h.delay, further: h.replies}
 	l := &link{pipes: [2]*pipe{up, down}, ends: 2}
 	h.links[l] = struct{}{}
 	client = &Conn{in: down, out: up, writing: make(chan struct{}, 1), local: here, remote: there}
