@@ -296,11 +296,12 @@ const (
 	AppError Class = iota
 	// EndpointFailure says that the endpoint is out of order, such as a replica that has
 	// lost its database. Its breaker counts a failure, the balancer turns away from it, and
-	// an idempotent call is tried elsewhere, within Retry.
+	// an idempotent call is tried elsewhere, within Retry. It is not for a refusal by a
+	// replica that is overloaded: breakers would open in turn, and give the others its load.
 	EndpointFailure
 	// TryElsewhere says that the endpoint works, but not for this call, such as a replica
-	// that is not the leader. Its breaker counts a success, and an idempotent call is tried
-	// elsewhere, within Retry.
+	// that is not the leader, or is overloaded. Its breaker counts a success, and an idempotent
+	// call is tried elsewhere, within Retry.
 	TryElsewhere
 )
 
