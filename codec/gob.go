@@ -49,11 +49,10 @@ func (c *gobClient) WholeFrames() {}
 // CutShort returns why the stream ended within the body of the reply whose header was read
 // last. It returns nil if it did not, or ended because the body is too large.
 func (c *gobClient) CutShort() error {
-	var frame *FrameError
-	if errors.As(c.in.bodyErr, &frame) {
-		return nil
+	if err := c.in.bodyErr; err != nil && !errors.As(err, new(*FrameError)) {
+		return err
 	}
-	return c.in.bodyErr
+	return nil
 }
 
 // Retired reports whether every further WriteRequest fails with ErrRetired.
