@@ -199,7 +199,11 @@ func playScenario(t *testing.T, limit int64, events []int) {
 
 // Every order of a few events: each answer is true, and none is less certain than it could be.
 func TestEveryOrderOfAFewEvents(t *testing.T) {
-	const length = 4
+	t.Parallel()
+	length := 4
+	if raceDetector {
+		length = 3
+	}
 	for n := range int(pow(len(scenarioEvents), length)) {
 		events := make([]int, length)
 		for i := range events {
@@ -219,8 +223,12 @@ func pow(b, e int) int {
 }
 
 func TestManyEventsByTheDice(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	for range 20_000 {
+	t.Parallel()
+	rng, runs := rand.New(rand.NewPCG(1, 2)), 20_000
+	if raceDetector {
+		runs = 2_000
+	}
+	for range runs {
 		events := make([]int, 5+rng.IntN(20))
 		for i := range events {
 			events[i] = rng.IntN(len(scenarioEvents) - rng.IntN(3))

@@ -58,7 +58,7 @@ func inEachCodec(t *testing.T, f func(t *testing.T, v *Varied, lis *tracked, c *
 // A short method runs on the goroutine that has read its request, and that goes on to
 // read: no other one has to be woken. If the method is new or slow, the reading goes
 // to another one for each request. On a busy machine, the watchdog may find that a run has
-// taken a millisecond, whatever the method does.
+// taken a millisecond, whatever the method does; it is tried again then.
 func TestShortRequestRunsWhereItWasRead(t *testing.T) {
 	const calls, few = 200, 50
 	inEachCodec(t, func(t *testing.T, v *Varied, lis *tracked, c *rpc.Client) {
@@ -73,21 +73,26 @@ func TestShortRequestRunsWhereItWasRead(t *testing.T) {
 		require.GreaterOrEqual(t, switches, longCost, "it is new")
 		train(t, c)
 		here := 0
-		switches = lis.during(times(calls, func() {
+		seldom := func(f func()) {
+			for try := 1; lis.during(times(calls, f)) >= few; try++ {
+				require.Less(t, try, 10)
+				train(t, c)
+				here = 0
+			}
+		}
+		seldom(func() {
 			do(t, c, "")
 			synctest.Wait()
 			if lis.reader == v.ran.Load() {
 				here++
 			}
-		}))
-		require.Less(t, switches, few)
+		})
 		require.Greater(t, here, calls-few)
 
-		switches = lis.during(times(calls, func() { // there is no method to run
+		seldom(func() { // there is no method to run
 			require.ErrorContains(t, c.Call("Varied.Nothing", 1, new(int)), "can't find method")
 			require.NoError(t, c.Call(codec.PingMethod, struct{}{}, new(struct{})))
-		}))
-		require.Less(t, switches, few)
+		})
 
 		slow := func() { require.NoError(t, c.Call("Varied.Slow", 1, new(int))) }
 		switches = lis.during(times(calls, slow))
