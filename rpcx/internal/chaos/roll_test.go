@@ -9,7 +9,6 @@ import (
 
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/chaos"
-	"resilientrpc/rpcx/internal/leak"
 )
 
 var rounds = flag.Int("chaos.rounds", 1, "how often each server is restarted by TestRollingRestart")
@@ -17,9 +16,12 @@ var rounds = flag.Int("chaos.rounds", 1, "how often each server is restarted by 
 // Five servers are restarted one by one under load. With our server no call fails
 // that is idempotent or not; with stock servers none that is idempotent.
 func TestRollingRestart(t *testing.T) {
+	if isShort() {
+		t.Parallel()
+	}
 	for name, orderly := range map[string]bool{"rpcx.Serve": true, "stock": false} {
 		t.Run(name, func(t *testing.T) {
-			leak.Check(t)
+			together(t)
 			cfg := chaos.Config{
 				Workers: *workers, Pause: *pause, Deposits: *share, Bound: bound, Patience: 2 * time.Second,
 				Dialer: rpcx.Dialer{DetectionTime: time.Second},
@@ -31,7 +33,7 @@ func TestRollingRestart(t *testing.T) {
 			report := chaos.RunRoll(t, cfg, roll)
 			t.Log("\n" + report.String())
 			require.Zero(t, report.Unknown)
-			require.Zero(t, report.Goroutines)
+			requireNoneLeft(t, report)
 			for _, r := range report.Ours() {
 				require.Positive(t, r.Idempotent, r.Client)
 				require.Positive(t, r.Deposits, r.Client)
