@@ -85,6 +85,7 @@ func TestHTTPPathThatIsNone(t *testing.T) {
 
 // The same for Static, whose errors came after 10 s of waiting for another set.
 func TestStaticThatCannotBeRight(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		set  []Endpoint
 		want string

@@ -117,6 +117,7 @@ func (f *fleet) stock() *rpc.Client {
 }
 
 func TestAdoptionLostConnection(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		theirs, ours := f.stock(), f.dial()
 		defer theirs.Close()
@@ -133,6 +134,7 @@ func TestAdoptionLostConnection(t *testing.T) {
 }
 
 func TestAdoptionFrozenServer(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		theirs, ours := f.stock(), f.dial()
 		defer theirs.Close()
@@ -154,6 +156,7 @@ func TestAdoptionFrozenServer(t *testing.T) {
 }
 
 func TestAdoptionServerDown(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		theirs, ours := f.stock(), f.dial()
 		defer theirs.Close()
@@ -178,6 +181,7 @@ func TestAdoptionServerDown(t *testing.T) {
 // TestOwnErrorsAreCallErrors.
 
 func TestAdoptionDialTimeout(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := rpcx.Dialer{NetDial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			<-ctx.Done()
@@ -240,6 +244,7 @@ func TestAdoptionPings(t *testing.T) {
 }
 
 func TestAdoptionReplyThatCannotBeDecoded(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		theirs, ours := f.stock(), f.dial()
 		defer theirs.Close()
@@ -260,6 +265,7 @@ func TestAdoptionReplyThatCannotBeDecoded(t *testing.T) {
 // The bound of net/rpc is gob's: 1 GB on 32-bit machines and 8 GB on others. How to raise
 // ours is TestFrameLimitIsAKnob.
 func TestAdoptionSizeOfAMessage(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()

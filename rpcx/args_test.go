@@ -65,6 +65,7 @@ var lateWays = map[string]struct {
 
 // net/rpc's Go has encoded args when it returns, and then they are the caller's again.
 func TestArgsAreTheCallersAfterGo(t *testing.T) {
+	t.Parallel()
 	codecs := map[string]func(*rpcx.Dialer){
 		"gob":           func(*rpcx.Dialer) {},
 		"json":          func(d *rpcx.Dialer) { d.Codec = codec.NewJSONClient },
@@ -113,6 +114,7 @@ func TestArgsAreTheCallersAfterGo(t *testing.T) {
 
 // A hedge is sent from a timer's goroutine.
 func TestHedgeOfSpoiltArgs(t *testing.T) {
+	t.Parallel()
 	inRace(t, 2, nil, func(t *testing.T, h *hedged) {
 		h.answersAfter("a:1", time.Minute)
 		args := newOrder(time.Second)
@@ -130,6 +132,7 @@ func TestHedgeOfSpoiltArgs(t *testing.T) {
 // What cannot be copied is written before Go returns, as by net/rpc's, and then never
 // again.
 func TestGoWaitsForArgsThatCannotBeCopied(t *testing.T) {
+	t.Parallel()
 	for name, way := range lateWays {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
@@ -174,6 +177,7 @@ func TestGoWaitsForArgsThatCannotBeCopied(t *testing.T) {
 // A client of one given connection sends once; only if it has to wait for that, it needs
 // a copy.
 func TestArgsOverOneConnection(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		conn, err := f.DialContext(t.Context(), "tcp", "a:1")
 		require.NoError(t, err)
@@ -214,6 +218,7 @@ func (c slowWriter) WriteRequest(_ *rpc.Request, body any) error {
 // A caller whose time is up leaves, and his args with him, while a codec that hangs has
 // yet to read them.
 func TestArgsOfACallerWhoLeft(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		codec := slowWriter{newFaultyCodec(""), make(chan struct{}), make(chan string, 1)}
 		c := rpcx.NewClientWithCodec(codec)

@@ -13,6 +13,7 @@ import (
 
 // With pings off, too, what comes is connected before a call needs it.
 func TestArrivalWithoutPings(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		f.dialer.Heartbeat = -1
 		c, sets := f.resolve("a:1")
@@ -37,6 +38,7 @@ func TestArrivalWithoutPings(t *testing.T) {
 // No call waits for the connection to an endpoint that has come, while there are
 // others.
 func TestArrivalDelaysNoCall(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.Delay("b:1", 500*time.Millisecond)
 		c, sets := f.resolve("a:1")
@@ -54,6 +56,7 @@ func TestArrivalDelaysNoCall(t *testing.T) {
 // What all clients learn at once, they must not act on at once: that an endpoint has
 // come, that its connections are lost, that its process is gone and is back.
 func TestReturnIsNoStorm(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		event func(*fleet, []feed)
 		at    string // the address that is dialed
@@ -143,6 +146,7 @@ func (l *load) end() (calls int) {
 // Every replica is replaced by another one, whose process starts only when it is
 // listed, and ends soon after it is not: no call fails, none runs twice.
 func TestRollingReplacement(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		c, sets := f.resolve(f.addrs...)
 		defer c.Close()

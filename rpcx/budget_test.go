@@ -32,6 +32,7 @@ func constantly(wait time.Duration) func() backoff.BackOff {
 // A refusal of our own sends nothing: calls that wait out an outage pay for nothing, and
 // all of them come through.
 func TestWaitingOutAnOutageIsFree(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.dialer.Retry.BackOff = constantly(100 * time.Millisecond)
 		f.dialer.CallTimeout = 10 * time.Second
@@ -65,6 +66,7 @@ func TestWaitingOutAnOutageIsFree(t *testing.T) {
 
 // An outage leaves the budget to the calls that come after it.
 func TestOutageLeavesTheBudgetToRetries(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Breaker.Disabled = true
 		f.dialer.Methods = idempotent("*")
@@ -122,6 +124,7 @@ func TestDeathUnderManyCallsFailsNone(t *testing.T) {
 
 // A policy that ends the call costs nothing, and the budget is not blamed.
 func TestStopIsFree(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		var exhausted atomic.Int32
 		f.dialer.Methods = idempotent("*")
@@ -144,6 +147,7 @@ func TestStopIsFree(t *testing.T) {
 // another one of its call. A call that may be repeated, by a policy without end, ends
 // badly only if he has nothing left.
 func TestBudgetAgainstADumbAccountant(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			inFleet(t, 2, func(t *testing.T, f *fleet) {
@@ -223,6 +227,7 @@ func TestBudgetAgainstADumbAccountant(t *testing.T) {
 // A policy without a wait, or with next to none, does not keep a processor busy while
 // there is no endpoint to send to.
 func TestZeroBackOffDoesNotSpin(t *testing.T) {
+	t.Parallel()
 	for name, wait := range map[string]time.Duration{"zero": 0, "negative": -time.Minute, "a microsecond": time.Microsecond} {
 		for _, disabled := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/breaker=%v", name, !disabled), func(t *testing.T) {
@@ -270,6 +275,7 @@ func (p *fragile) Reset()                     { p.breakAt("Reset") }
 
 // The functions of the user's run in goroutines of the client's where the call is Go's.
 func TestPolicyThatPanics(t *testing.T) {
+	t.Parallel()
 	for _, place := range []string{"BackOff", "Reset", "NextBackOff", "NextBackOff, Goexit"} {
 		t.Run(place, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
@@ -321,6 +327,7 @@ func TestPolicyThatPanics(t *testing.T) {
 // cenkalti/backoff#188: the time that has elapsed is that of the call, not that since its
 // first failure.
 func TestElapsedTimeCountsFromTheStart(t *testing.T) {
+	t.Parallel()
 	exponential := func() backoff.BackOff {
 		return backoff.NewExponentialBackOff(backoff.WithInitialInterval(250*time.Millisecond),
 			backoff.WithMultiplier(1), backoff.WithRandomizationFactor(0), backoff.WithMaxElapsedTime(3*time.Second))
@@ -357,6 +364,7 @@ func TestElapsedTimeCountsFromTheStart(t *testing.T) {
 
 // As in backoff's own Retry, the end of the policy's context ends the wait.
 func TestPolicyContextEndsTheWait(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		ctx, cancel := context.WithCancel(t.Context())
 		f.dialer.Retry.BackOff = func() backoff.BackOff {
@@ -375,6 +383,7 @@ func TestPolicyContextEndsTheWait(t *testing.T) {
 
 // What NetDial calls permanent is not dialed again for the call.
 func TestPermanentErrorIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		wrong := errors.New("wrong password")
 		var refuse atomic.Bool

@@ -19,6 +19,7 @@ import (
 // A call whose repetition the budget does not allow ends at once, and not after the wait
 // for it.
 func TestSpentBudgetEndsACallWithoutAWait(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Methods = idempotent("*")
 		f.dialer.Retry = rpcx.Retry{Budget: 1e-9, BackOff: constantly(time.Second)}
@@ -60,6 +61,7 @@ func (c *counted) NextBackOff() time.Duration {
 
 // A call whose time is up asks no policy when to go on.
 func TestTimeThatIsUpAsksNoPolicy(t *testing.T) {
+	t.Parallel()
 	type caller interface {
 		Call(method string, args, reply any) error
 	}
@@ -86,6 +88,7 @@ func TestTimeThatIsUpAsksNoPolicy(t *testing.T) {
 
 // An attempt that waits for room until its time is up is not charged.
 func TestRepetitionThatIsNotSentIsNotPaidFor(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Heartbeat = -1
 		f.dialer.Methods = idempotent("Bank.Sleep")

@@ -31,6 +31,7 @@ var endings = map[string]struct {
 // Wherever a call waits when its context ends, its error matches both the context's and its
 // cause, and names that.
 func TestCauseOfAContextIsKept(t *testing.T) {
+	t.Parallel()
 	for end, ending := range endings {
 		for at, where := range map[string]func(f *fleet){
 			"an answer":       func(f *fleet) {},
@@ -66,6 +67,7 @@ func TestCauseOfAContextIsKept(t *testing.T) {
 
 // Between two attempts, the last error is kept as well.
 func TestCauseStandsBesideTheLastError(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Breaker.Disabled = true
 		f.dialer.Retry = rpcx.Retry{MaxAttempts: 1000, Budget: -1}
@@ -83,6 +85,7 @@ func TestCauseStandsBesideTheLastError(t *testing.T) {
 
 // A context that ended before the call, one of a dial, and one that has no cause.
 func TestCauseAtTheEdges(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -111,6 +114,7 @@ func TestCauseAtTheEdges(t *testing.T) {
 
 // A timeout of the client's own is no cause of the caller's.
 func TestTimeoutOfTheClientHasNoCause(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.CallTimeout = time.Second
 		c := f.dial()

@@ -58,6 +58,7 @@ func byText(_ string, err error) rpcx.Class {
 // A replica that has lost its database answers faster than any other, and gets most of the
 // calls; gray failure's worst case.
 func TestReplicaThatFailsIsLeft(t *testing.T) {
+	t.Parallel()
 	for name, call := range map[string]func(*rpcx.Client) error{
 		"Call": func(c *rpcx.Client) error { return c.Call("Bank.Where", struct{}{}, new(string)) },
 		"Go": func(c *rpcx.Client) error {
@@ -86,6 +87,7 @@ func TestReplicaThatFailsIsLeft(t *testing.T) {
 }
 
 func TestFailingReplicaWithoutClassify(t *testing.T) {
+	t.Parallel()
 	withBroken(t, "the database is gone", func(t *testing.T, f *fleet) {
 		f.dialer.Methods = idempotent("Bank.Where")
 		c := f.dial()
@@ -104,6 +106,7 @@ func TestFailingReplicaWithoutClassify(t *testing.T) {
 
 // A replica that is not the leader is no failure, and the call goes to another one.
 func TestCallGoesElsewhere(t *testing.T) {
+	t.Parallel()
 	withBroken(t, "this is not the leader", func(t *testing.T, f *fleet) {
 		f.dialer.Classify = byText
 		f.dialer.Methods = idempotent("Bank.Where")
@@ -121,6 +124,7 @@ func TestCallGoesElsewhere(t *testing.T) {
 // Idempotency rules: a deposit is not made twice, whatever Classify says, and its error is
 // the server's as it came.
 func TestClassifiedErrorOfADeposit(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{"the database is gone", "this is not the leader"} {
 		withBroken(t, text, func(t *testing.T, f *fleet) {
 			f.dialer.Classify = byText
@@ -142,6 +146,7 @@ func TestClassifiedErrorOfADeposit(t *testing.T) {
 // The last error is the server's as it came when no attempt is left, and CallError's last
 // when the time is up before.
 func TestClassifiedErrorAtTheEnd(t *testing.T) {
+	t.Parallel()
 	withBroken(t, "the database is gone", func(t *testing.T, f *fleet) {
 		f.addrs = f.addrs[:1]
 		f.dialer.Classify = byText
@@ -159,6 +164,7 @@ func TestClassifiedErrorAtTheEnd(t *testing.T) {
 
 // The rule alone, "5 consecutive failures", does not say what is wrong.
 func TestOpenBreakerNamesTheServersError(t *testing.T) {
+	t.Parallel()
 	withBroken(t, "the database is gone", func(t *testing.T, f *fleet) {
 		var log lines
 		f.dialer.Logger = slog.New(slog.NewTextHandler(&log, nil))
@@ -181,6 +187,7 @@ func TestOpenBreakerNamesTheServersError(t *testing.T) {
 }
 
 func TestClassifyThatPanics(t *testing.T) {
+	t.Parallel()
 	withBroken(t, "the database is gone", func(t *testing.T, f *fleet) {
 		var log lines
 		f.dialer.Logger = slog.New(slog.NewTextHandler(&log, nil))

@@ -18,6 +18,7 @@ import (
 )
 
 func TestEveryReplicaIsUsed(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -27,6 +28,7 @@ func TestEveryReplicaIsUsed(t *testing.T) {
 }
 
 func TestRoundRobin(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		f.dialer.Balancer = balancer.RoundRobin()
 		c := f.dial()
@@ -37,6 +39,7 @@ func TestRoundRobin(t *testing.T) {
 }
 
 func TestKeyStaysWithItsReplica(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		f.dialer.Balancer = balancer.Hash()
 		c := f.dial()
@@ -60,6 +63,7 @@ func TestKeyStaysWithItsReplica(t *testing.T) {
 // net/rpc: a Call to a frozen peer hangs for ever.
 
 func TestCallToFrozenServerEndsWithinFiveSeconds(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{1, 2, 3} {
 		for _, warm := range []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, time.Minute} {
 			t.Run(fmt.Sprintf("%d replicas after %v", n, warm), func(t *testing.T) {
@@ -84,6 +88,7 @@ func TestCallToFrozenServerEndsWithinFiveSeconds(t *testing.T) {
 }
 
 func TestCallToBlackholedServerEndsWithinFiveSeconds(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -97,6 +102,7 @@ func TestCallToBlackholedServerEndsWithinFiveSeconds(t *testing.T) {
 }
 
 func TestSlowCallToLiveServerIsNotCut(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -109,6 +115,7 @@ func TestSlowCallToLiveServerIsNotCut(t *testing.T) {
 }
 
 func TestIdempotentCallSurvivesAFrozenReplica(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -129,6 +136,7 @@ func TestIdempotentCallSurvivesAFrozenReplica(t *testing.T) {
 }
 
 func TestCallsMoveAwayFromAKilledReplica(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -145,6 +153,7 @@ func TestCallsMoveAwayFromAKilledReplica(t *testing.T) {
 // A call whose connection broke after it was sent may have run.
 
 func TestContextIsObeyedAtEveryStep(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		before func(*fleet)
 		after  func(*fleet)
@@ -175,6 +184,7 @@ func TestContextIsObeyedAtEveryStep(t *testing.T) {
 }
 
 func TestContextThatIsOverRunsNothing(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -189,6 +199,7 @@ func TestContextThatIsOverRunsNothing(t *testing.T) {
 }
 
 func TestCallTimeoutBoundsAllAttempts(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		f.dialer.CallTimeout = 700 * time.Millisecond
 		f.dialer.Methods = idempotent("*")
@@ -204,6 +215,7 @@ func TestCallTimeoutBoundsAllAttempts(t *testing.T) {
 // After Call has returned, the reply belongs to its caller (golang/go#8236).
 
 func TestLateReplyIsNotDecoded(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -219,6 +231,7 @@ func TestLateReplyIsNotDecoded(t *testing.T) {
 }
 
 func TestServerErrorComesBare(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -233,6 +246,7 @@ func TestServerErrorComesBare(t *testing.T) {
 }
 
 func TestAllDownFailsFastAndSaysWhy(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -292,6 +306,7 @@ func retriesOf200(t *testing.T, budget float64) (retries uint64) {
 }
 
 func TestConcurrentCallersShareOneDial(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -312,6 +327,7 @@ func TestConcurrentCallersShareOneDial(t *testing.T) {
 }
 
 func TestCloseEndsEverything(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		var retries atomic.Int32
 		f.dialer.Trace = &rpcx.ClientTrace{Retry: func(context.Context, rpcx.RetryInfo) { retries.Add(1) }}
@@ -339,6 +355,7 @@ func TestCloseEndsEverything(t *testing.T) {
 }
 
 func TestTracesTellTheStory(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		var story []string
 		tell := func(s string) { story = append(story, s) }

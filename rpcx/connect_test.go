@@ -33,6 +33,7 @@ func (f *fleet) deafen(release <-chan struct{}) (begun, waiting *atomic.Int64) {
 }
 
 func TestDialThatIgnoresItsContext(t *testing.T) {
+	t.Parallel()
 	for _, disabled := range []bool{false, true} {
 		inFleet(t, 1, func(t *testing.T, f *fleet) {
 			release := make(chan struct{})
@@ -71,6 +72,7 @@ func TestDialThatIgnoresItsContext(t *testing.T) {
 }
 
 func TestCloseDuringADialThatIgnoresItsContext(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		release := make(chan struct{})
 		_, waiting := f.deafen(release)
@@ -95,6 +97,7 @@ func TestCloseDuringADialThatIgnoresItsContext(t *testing.T) {
 
 // Others do not wait with it.
 func TestDialThatIgnoresItsContextMovesOn(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		release := make(chan struct{})
 		defer close(release)

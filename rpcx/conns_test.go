@@ -42,6 +42,7 @@ func (f *fleet) aliases(n int) {
 }
 
 func TestConnsShareTheCalls(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.aliases(3)
 		f.dialer.Conns = 3
@@ -61,6 +62,7 @@ func TestConnsShareTheCalls(t *testing.T) {
 
 // The connections are made without being asked for, and lost ones are replaced.
 func TestConnsAreKeptUp(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Conns = 3
 		c := f.dial()
@@ -81,6 +83,7 @@ func TestConnsAreKeptUp(t *testing.T) {
 // The endpoint's other connections prove that the peer lives, but not that this
 // one does.
 func TestOneSilentConnectionOfSeveralIsEnded(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.aliases(10)
 		f.dialer.Conns = 2
@@ -114,6 +117,7 @@ func TestOneSilentConnectionOfSeveralIsEnded(t *testing.T) {
 
 // A retired connection takes no calls, and still must not let one hang.
 func TestRetiredConnectionIsWatched(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.aliases(10)
 		c := f.dial()
@@ -137,6 +141,7 @@ func TestRetiredConnectionIsWatched(t *testing.T) {
 }
 
 func TestFrozenReplicaBesideADeadOneIsConvicted(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -153,6 +158,7 @@ func TestFrozenReplicaBesideADeadOneIsConvicted(t *testing.T) {
 }
 
 func TestDetectWithin(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.dialer.DetectionTime = 400 * time.Millisecond
 		c := f.dial()
@@ -175,6 +181,7 @@ func TestDetectWithin(t *testing.T) {
 
 // Huang and others, HotOS 2017: it answers pings, and fails its callers.
 func TestGrayFailureIsReported(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Breaker.Disabled = true
 		var seen []detector.Comparison
@@ -198,6 +205,7 @@ func TestGrayFailureIsReported(t *testing.T) {
 
 // All at once: the fault is ours, and no endpoint is convicted.
 func TestIsolationConvictsNobody(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 5, func(t *testing.T, f *fleet) {
 		var mu sync.Mutex // protects following
 		verdicts := make(map[rpcx.Verdict]int)
@@ -230,6 +238,7 @@ func TestIsolationConvictsNobody(t *testing.T) {
 }
 
 func TestFrameLimitOfAReply(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Codec = codec.Gob{MaxFrame: 1 << 10}.NewClient
 		c := f.dial()
@@ -246,6 +255,7 @@ func TestFrameLimitOfAReply(t *testing.T) {
 // With no breaker there is nothing to let an endpoint back in, so that a conviction
 // must not take it out.
 func TestConvictionWithoutABreaker(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.dialer.Breaker.Disabled = true
 		f.dialer.Detector.Threshold = 1

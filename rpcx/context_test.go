@@ -27,6 +27,7 @@ func (p *Enduring) Wait(args *int, _ *int) error {
 
 // With any client, a method learns that its caller's connection is lost.
 func TestContextOfWithAStockClient(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		network := simnet.New()
 		defer network.Close()

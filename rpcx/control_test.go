@@ -28,6 +28,7 @@ func state(t *testing.T, c *rpcx.Client, address string) rpcx.EndpointStats {
 
 // A drained endpoint finishes its calls and gets no others, until it is reset.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.dialer.Balancer = balancer.RoundRobin()
 		c := f.dial()
@@ -74,6 +75,7 @@ func TestDrain(t *testing.T) {
 // A tripped endpoint gets no calls for the time given, and a ping that is answered
 // then lets it back in.
 func TestTrip(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -104,6 +106,7 @@ func TestTrip(t *testing.T) {
 
 // What cannot be done is said, and changes nothing.
 func TestControlsRefuse(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -138,6 +141,7 @@ func TestControlsRefuse(t *testing.T) {
 
 // Controls may be used at once, beside calls, and by hooks; the last one holds.
 func TestControlsAtOnce(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		var c *rpcx.Client
 		f.dialer.Trace = &rpcx.ClientTrace{BreakerChanged: func(i rpcx.BreakerInfo) {

@@ -81,6 +81,7 @@ event:
 
 // The figures show a frozen replica and a killed one, and the return of both.
 func TestDebugFiguresTellWhatHappened(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -135,6 +136,7 @@ func TestDebugFiguresTellWhatHappened(t *testing.T) {
 
 // Texts of others are data, and bounded.
 func TestDebugEscapesWhatOthersSay(t *testing.T) {
+	t.Parallel()
 	const script = "<script>alert(1)</script>"
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		dial := f.dialer.NetDial
@@ -169,6 +171,7 @@ func TestDebugEscapesWhatOthersSay(t *testing.T) {
 }
 
 func TestDebugHandlerLeavesOutNilClients(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -183,6 +186,7 @@ func TestDebugHandlerLeavesOutNilClients(t *testing.T) {
 
 // With a token, endpoints can be tripped, drained and reset, which is logged and an event.
 func TestDebugControls(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		var log lines
 		c := f.dial()
@@ -225,6 +229,7 @@ func TestDebugControls(t *testing.T) {
 
 // An order that makes no sense in the present state is refused, with the reason.
 func TestDebugControlsRefuse(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()

@@ -22,6 +22,7 @@ func (f *fleet) pageServer(srv *http.Server, h http.Handler) *http.Client {
 // A stream begins with the whole state and goes on with the changes, whatever time limits
 // its server has.
 func TestDebugStreamSendsChanges(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		f.dialer.Heartbeat = time.Minute // an answered ping changes the figures
 		c := f.dial()
@@ -65,6 +66,7 @@ func TestDebugStreamSendsChanges(t *testing.T) {
 
 // A stream reports endpoints that leave the set, and new ones.
 func TestDebugStreamFollowsTheSet(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		c, sets := f.resolve("a:1", "b:1")
 		defer c.Close()

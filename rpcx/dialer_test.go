@@ -14,6 +14,7 @@ import (
 )
 
 func TestDialFailsIfNobodyIsThere(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.kill("a:1")
 		f.kill("b:1")
@@ -29,6 +30,7 @@ func TestDialFailsIfNobodyIsThere(t *testing.T) {
 }
 
 func TestDialContextBoundsTheDialOnly(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		c, err := f.dialer.DialContext(ctx, "tcp", "a:1")
@@ -105,6 +107,7 @@ func TestDurationsWithoutAUnitAreRefused(t *testing.T) {
 
 // The shortest that make sense are taken.
 func TestShortDurationsAreTaken(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.CallTimeout, f.dialer.QueueTimeout = 5*time.Millisecond, time.Millisecond
 		f.dialer.Hedge = &rpcx.Hedge{Delay: 200 * time.Microsecond}

@@ -15,6 +15,7 @@ import (
 // A request that waits in memory can still be sent after its caller has left, if the peer is
 // alive.
 func TestWhatMayStillLeaveIsInDoubt(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Heartbeat = -1
 		c := f.dial()
@@ -38,6 +39,7 @@ func TestWhatMayStillLeaveIsInDoubt(t *testing.T) {
 
 // Most of the first request may have been read; without its end no server runs it.
 func TestRequestWhoseEndNeverLeftWasNotSent(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		var ends []rpcx.Sent
 		f.dialer.Trace = &rpcx.ClientTrace{AttemptDone: func(_ context.Context, i rpcx.AttemptInfo) {

@@ -15,6 +15,7 @@ import (
 )
 
 func TestCloseContextWaitsForTheCalls(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		start := time.Now()
@@ -38,6 +39,7 @@ func TestCloseContextWaitsForTheCalls(t *testing.T) {
 
 // A call that is tried again is one call, from the beginning to the end.
 func TestCloseContextWaitsForRetries(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		time.Sleep(time.Second)
@@ -56,6 +58,7 @@ func TestCloseContextWaitsForRetries(t *testing.T) {
 }
 
 func TestCloseContextIsBoundedByItsContext(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		call := c.Go("Bank.Sleep", time.Hour, new(string), nil)
@@ -76,6 +79,7 @@ func TestCloseContextIsBoundedByItsContext(t *testing.T) {
 }
 
 func TestCloseBeatsCloseContext(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		call := c.Go("Bank.Sleep", time.Hour, new(string), nil)
@@ -97,6 +101,7 @@ func TestCloseBeatsCloseContext(t *testing.T) {
 // Of several concurrent CloseContext one closes the client. Calls end as they would have
 // without it, also those that begin at the same time.
 func TestCloseContextAmongCalls(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		time.Sleep(time.Second)

@@ -18,6 +18,7 @@ import (
 
 // A retired connection lets those in flight have their answers, and takes no others.
 func TestRetiredConnectionTakesNoCalls(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := simnet.New()
 		defer n.Close()
@@ -51,6 +52,7 @@ func TestRetiredConnectionTakesNoCalls(t *testing.T) {
 // A call may pick an endpoint that has never been in use, and find that it was removed
 // in the same moment.
 func TestEndpointIsRemovedAsItIsPicked(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := simnet.New()
 		defer n.Close()
@@ -80,6 +82,7 @@ func TestEndpointIsRemovedAsItIsPicked(t *testing.T) {
 // Publishing must not ask the breaker: the answer may be the breaker's next event,
 // which is published too.
 func TestPublishDuringATransition(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := simnet.New()
 		defer n.Close()
@@ -105,6 +108,7 @@ func TestPublishDuringATransition(t *testing.T) {
 // An endpoint that has left the subset has no say in the state of its node, which may
 // have another endpoint by now: not its breaker, its prober, its connections, nor its end.
 func TestEndpointThatHasLeftTellsTheBalancerNothing(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := simnet.New()
 		defer n.Close()

@@ -48,6 +48,7 @@ func TestCallErrorTellsTheWholeStory(t *testing.T) {
 // It read "no endpoint is available; ... (last: no endpoint is available; ...)", in 337
 // characters, and without the error that was the cause.
 func TestErrorOfAFleetThatIsDown(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{1, 2, 5} {
 		inFleet(t, n, func(t *testing.T, f *fleet) {
 			f.dialer.Methods = idempotent("Bank.Where")
@@ -77,6 +78,7 @@ func TestErrorOfAFleetThatIsDown(t *testing.T) {
 // An error names the last failure of a server, and not only the caller's deadline or a refusal
 // by this client.
 func TestLastErrorOfAServerIsKept(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Methods = idempotent("Bank.Sleep")
 		f.dialer.Retry.MaxAttempts = 100
@@ -97,6 +99,7 @@ func TestLastErrorOfAServerIsKept(t *testing.T) {
 
 // The text told when the next probe would be, of a probe that was under way.
 func TestErrorWhileAProbeIsUnderWay(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -113,6 +116,7 @@ func TestErrorWhileAProbeIsUnderWay(t *testing.T) {
 
 // With one endpoint, a call went on to the same one at once, beyond Retry.MaxAttempts.
 func TestAttemptsAtOneEndpoint(t *testing.T) {
+	t.Parallel()
 	for most, want := range map[int]int{-1: 1, 1: 1, 2: 2, 0: 3} {
 		synctest.Test(t, func(t *testing.T) {
 			d := rpcx.Dialer{Lazy: true}
@@ -128,6 +132,7 @@ func TestAttemptsAtOneEndpoint(t *testing.T) {
 }
 
 func TestErrorOfADrainedEndpoint(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()

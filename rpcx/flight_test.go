@@ -25,6 +25,7 @@ import (
 // Go has all that Call has: every test of it is one of Call's.
 
 func TestGoIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		f.dialer.Methods = idempotent("*")
 		c := f.dial()
@@ -46,6 +47,7 @@ func TestGoIsTriedAgain(t *testing.T) {
 }
 
 func TestGoRunsAtMostOnce(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		var mu sync.Mutex
 		var sent []rpcx.Sent
@@ -79,6 +81,7 @@ func TestGoRunsAtMostOnce(t *testing.T) {
 }
 
 func TestGoMovesAwayFromAKilledReplica(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -92,6 +95,7 @@ func TestGoMovesAwayFromAKilledReplica(t *testing.T) {
 }
 
 func TestGoEndsAtCallTimeout(t *testing.T) {
+	t.Parallel()
 	for _, choice := range []rpcx.Choice{rpcx.No, rpcx.Yes} {
 		inFleet(t, 3, func(t *testing.T, f *fleet) {
 			f.dialer.CallTimeout = 700 * time.Millisecond
@@ -111,6 +115,7 @@ func TestGoEndsAtCallTimeout(t *testing.T) {
 }
 
 func TestGoToFrozenServerEndsWithinFiveSeconds(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -126,6 +131,7 @@ func TestGoToFrozenServerEndsWithinFiveSeconds(t *testing.T) {
 
 // net/rpc: Go blocks while another write does.
 func TestGoWaitsForNothing(t *testing.T) {
+	t.Parallel()
 	for name, before := range map[string]func(*fleet){
 		"a peer that does not read": func(f *fleet) { f.Stall("a:1") },
 		"a dial":                    func(f *fleet) { f.kill("a:1"); f.Blackhole("a:1") },
@@ -152,6 +158,7 @@ func TestGoWaitsForNothing(t *testing.T) {
 }
 
 func TestGoGoesOnWhenThePeerReadsAgain(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -171,6 +178,7 @@ func TestGoGoesOnWhenThePeerReadsAgain(t *testing.T) {
 }
 
 func TestGoErrorsAreCalls(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -190,6 +198,7 @@ func TestGoErrorsAreCalls(t *testing.T) {
 }
 
 func TestGoAfterClose(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		c.Close()
@@ -201,6 +210,7 @@ func TestGoAfterClose(t *testing.T) {
 }
 
 func TestGoDropsWhatTheChannelCannotHold(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -216,6 +226,7 @@ func TestGoDropsWhatTheChannelCannotHold(t *testing.T) {
 
 // Close finds calls wherever they are, and each is delivered once.
 func TestCloseEndsAsynchronousCalls(t *testing.T) {
+	t.Parallel()
 	for name, during := range map[string]func(*fleet){
 		"at the server":           func(*fleet) {},
 		"in a socket":             func(f *fleet) { f.Stall("a:1") },
@@ -269,6 +280,7 @@ func (c *stuckCodec) Close() error {
 
 // The first call hangs in the codec, as in net/rpc; those behind it do not.
 func TestGoOverACodecThatHangs(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := rpcx.NewClientWithCodec(&stuckCodec{ClientCodec: instant.NewCodec(nil), stuck: make(chan struct{})})
 		done := make(chan *rpcx.Call, 10)

@@ -149,6 +149,7 @@ func (r *reading) Read(p []byte) (int, error) {
 
 // What stays open after a conviction is read no further.
 func TestConvictionEndsTheReader(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, convictionEndsTheReader)
 }
 

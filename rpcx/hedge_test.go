@@ -130,6 +130,7 @@ var bothWays = []way{
 }
 
 func TestHedge(t *testing.T) {
+	t.Parallel()
 	const slow, slower = 500 * time.Millisecond, 800 * time.Millisecond
 	for _, c := range []struct {
 		name   string
@@ -223,6 +224,7 @@ func TestHedge(t *testing.T) {
 
 // An attempt that came late has reported its own end.
 func TestLoserCounts(t *testing.T) {
+	t.Parallel()
 	inRace(t, 2, nil, func(t *testing.T, h *hedged) {
 		h.answersAfter("a:1", time.Second)
 		require.Equal(t, map[string]int{"b:1": 1}, where(t, h.Client, 1))
@@ -253,6 +255,7 @@ func TestLoserCounts(t *testing.T) {
 
 // A server that answers pings and no calls is found out although hedges hide it.
 func TestLoserOpensTheBreaker(t *testing.T) {
+	t.Parallel()
 	for _, way := range bothWays {
 		t.Run(way.name, func(t *testing.T) {
 			inRace(t, 2, func(d *rpcx.Dialer) {
@@ -286,6 +289,7 @@ func TestHedgerAllocatesNothingForOthers(t *testing.T) {
 }
 
 func TestHedgeAfterTheLivePercentile(t *testing.T) {
+	t.Parallel()
 	inRace(t, 2, func(d *rpcx.Dialer) { d.Hedge = &rpcx.Hedge{} }, func(t *testing.T, h *hedged) {
 		h.answersAfter("a:1", 4*time.Millisecond)
 		where(t, h.Client, 100)

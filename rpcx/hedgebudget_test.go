@@ -23,6 +23,7 @@ func (h *hedged) spend(n int) {
 
 // Nothing is charged for a hedge that was not made.
 func TestNoEndpointNoCharge(t *testing.T) {
+	t.Parallel()
 	inRace(t, 2, func(d *rpcx.Dialer) { d.Retry.Budget, d.Hedge.Budget, d.Heartbeat = 1e-3, 1e-3, 0 }, func(t *testing.T, h *hedged) {
 		h.kill("b:1")
 		h.answersAfter("a:1", 100*time.Millisecond)
@@ -36,6 +37,7 @@ func TestNoEndpointNoCharge(t *testing.T) {
 
 // Whatever the latencies, hedges stay within their budget.
 func TestHedgeBudget(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ hedge, retry, least, most float64 }{
 		{0, 0, 0.05, 0.05},
 		{0.5, 0, 0.1, 0.1}, // that of retries
@@ -56,6 +58,7 @@ func TestHedgeBudget(t *testing.T) {
 
 // Hedges and retries together stay within the budget of retries.
 func TestHedgesLeaveNothingToRetries(t *testing.T) {
+	t.Parallel()
 	inRace(t, 2, func(d *rpcx.Dialer) { d.Retry.Budget, d.Breaker.Disabled = 1e-3, true }, func(t *testing.T, h *hedged) {
 		h.spend(budgetBurst)
 		h.kill("a:1")

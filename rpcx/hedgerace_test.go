@@ -17,6 +17,7 @@ import (
 
 // The deadline ends both attempts, and nothing is paid for a call whose time is up.
 func TestDeadlineDuringRace(t *testing.T) {
+	t.Parallel()
 	for _, way := range bothWays {
 		t.Run(way.name, func(t *testing.T) {
 			inRace(t, 2, func(d *rpcx.Dialer) { d.CallTimeout = 300 * time.Millisecond }, func(t *testing.T, h *hedged) {
@@ -35,6 +36,7 @@ func TestDeadlineDuringRace(t *testing.T) {
 
 // A caller that leaves ends both attempts.
 func TestLeavingDuringRace(t *testing.T) {
+	t.Parallel()
 	for _, after := range []time.Duration{hedgeDelay / 2, hedgeDelay, 2 * hedgeDelay} {
 		inRace(t, 2, nil, func(t *testing.T, h *hedged) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -56,6 +58,7 @@ func TestLeavingDuringRace(t *testing.T) {
 
 // The caller leaves, or the first attempt is answered, just as the hedge is being made.
 func TestEndWhileTheHedgeIsMade(t *testing.T) {
+	t.Parallel()
 	for _, leave := range []bool{true, false} {
 		const making = 5 * time.Millisecond
 		cancel := func() {}
@@ -94,6 +97,7 @@ func TestEndWhileTheHedgeIsMade(t *testing.T) {
 
 // The caller leaves before the hedge has its connection.
 func TestCallerLeavesAsTheHedgeBegins(t *testing.T) {
+	t.Parallel()
 	cancel := func() {}
 	inRace(t, 2, func(d *rpcx.Dialer) {
 		d.Trace = d.Trace.Join(&rpcx.ClientTrace{AttemptStart: func(ctx context.Context, i rpcx.AttemptInfo) context.Context {
@@ -181,6 +185,7 @@ func TestHedgeAfterOneThatWasNotSent(t *testing.T) {
 
 // However fast it is, the end of a hedge waits for the hook that tells of it.
 func TestHedgeIsToldOfBeforeItsEnd(t *testing.T) {
+	t.Parallel()
 	inRace(t, 2, func(d *rpcx.Dialer) {
 		slow := rpcx.ClientTrace{Hedge: func(context.Context, rpcx.HedgeInfo) { time.Sleep(hedgeDelay) }}
 		d.Trace = slow.Join(d.Trace)
@@ -192,6 +197,7 @@ func TestHedgeIsToldOfBeforeItsEnd(t *testing.T) {
 }
 
 func TestCloseDuringRace(t *testing.T) {
+	t.Parallel()
 	for _, after := range []time.Duration{hedgeDelay / 2, hedgeDelay, 2 * hedgeDelay} {
 		for _, way := range bothWays {
 			inRace(t, 2, nil, func(t *testing.T, h *hedged) {
@@ -207,6 +213,7 @@ func TestCloseDuringRace(t *testing.T) {
 
 // CloseContext waits for the call and not for the loser.
 func TestCloseContextDuringRace(t *testing.T) {
+	t.Parallel()
 	for _, way := range bothWays {
 		inRace(t, 2, nil, func(t *testing.T, h *hedged) {
 			h.answersAfter("a:1", time.Hour)
@@ -227,6 +234,7 @@ func TestCloseContextDuringRace(t *testing.T) {
 // Args are the caller's again when the call is over: a hedge is written before that,
 // or not at all. The race detector sees one that is late.
 func TestArgsAreTheCallersAgain(t *testing.T) {
+	t.Parallel()
 	for _, way := range bothWays {
 		t.Run(way.name, func(t *testing.T) {
 			inRace(t, 2, func(d *rpcx.Dialer) { d.Hedge.Budget = 1; d.Retry.Budget = -1 }, func(t *testing.T, h *hedged) {
@@ -246,6 +254,7 @@ func TestArgsAreTheCallersAgain(t *testing.T) {
 
 // A reply that came late is decoded aside. The race detector sees one that is not.
 func TestLoserLeavesTheReplyAlone(t *testing.T) {
+	t.Parallel()
 	for _, way := range bothWays {
 		t.Run(way.name, func(t *testing.T) {
 			inRace(t, 2, nil, func(t *testing.T, h *hedged) {
@@ -266,6 +275,7 @@ func TestLoserLeavesTheReplyAlone(t *testing.T) {
 
 // Whatever comes together, a call ends once and its reply is that of its arguments.
 func TestRacesEndOnce(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		f.dialer.Hedge = &rpcx.Hedge{Delay: 4 * time.Millisecond, Budget: 1}
 		f.dialer.Methods = idempotent("*")

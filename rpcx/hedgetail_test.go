@@ -91,6 +91,7 @@ func stallingFleet(f *fleet, n int, runs *atomic.Int64) (addrs []string) {
 // The tail that one of three replicas makes is cut at the price of a twentieth. P2C
 // avoids such a replica by itself; a policy that does not shows what hedging does.
 func TestHedgeCutsTheTail(t *testing.T) {
+	t.Parallel()
 	const calls = 4000
 	run := func(hedge *rpcx.Hedge) (took []time.Duration, runs int64, s rpcx.Stats) {
 		inFleet(t, 0, func(t *testing.T, f *fleet) {

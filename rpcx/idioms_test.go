@@ -315,6 +315,7 @@ func (c withContext) Call(method string, args, reply any) error {
 // A dial that is refused has no counterpart in net/rpc's Call; it is the *net.OpError
 // of net.Dial all the same.
 func TestRefusedDialComesBare(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Breaker.Disabled = true
 		f.dialer.Retry.MaxAttempts = -1
@@ -332,6 +333,7 @@ func TestRefusedDialComesBare(t *testing.T) {
 // What this package refuses, convicts or gives up is no error of net/rpc's, and says
 // more than its cause does.
 func TestOwnErrorsAreCallErrors(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		change    func(*fleet)
 		cause     error

@@ -46,6 +46,7 @@ func always(d time.Duration) func(int) time.Duration { return func(int) time.Dur
 // Callers that allow a method less than it takes do not take the endpoint away from the
 // others (cep21/circuit#94).
 func TestImpatienceWithOneMethodIsNotTheEndpoints(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name            string
 		patience, takes time.Duration
@@ -80,6 +81,7 @@ func TestImpatienceWithOneMethodIsNotTheEndpoints(t *testing.T) {
 
 // Nor do those of a method that takes long every other time.
 func TestImpatienceWithAMethodOfTwoMinds(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -102,6 +104,7 @@ func TestImpatienceWithAMethodOfTwoMinds(t *testing.T) {
 // An endpoint at which a method has become slow is found by what the method took there,
 // and stays found by what it takes at the others, however long that lasts.
 func TestSlowEndpointIsFound(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		f.dialer.Balancer = balancer.RoundRobin() // P2C would avoid it by itself
 		c := f.dial()
@@ -129,6 +132,7 @@ func TestSlowEndpointIsFound(t *testing.T) {
 // Without pings, a dead peer is found by its silence, whatever its callers' patience and
 // whether or not the method is known.
 func TestDeadPeerIsFoundByImpatientCalls(t *testing.T) {
+	t.Parallel()
 	for name, patience := range map[string]time.Duration{"patient": time.Second, "impatient": 50 * time.Millisecond} {
 		for _, known := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
@@ -158,6 +162,7 @@ func TestDeadPeerIsFoundByImpatientCalls(t *testing.T) {
 
 // A single deadline that passes after long is none of many: others were answered meanwhile.
 func TestLongDeadlineBesideAnswers(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -172,6 +177,7 @@ func TestLongDeadlineBesideAnswers(t *testing.T) {
 
 // Where no call is answered, although pings are, deadlines are the endpoint's failures.
 func TestEndpointThatAnswersNoCallIsFound(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Retry.MaxAttempts = -1
 		c := f.dial()

@@ -40,6 +40,7 @@ var every = map[string]func(c *rpcx.Client, method string, args any, reply *stri
 
 // Every call passes through Intercept, once, which can change all of it.
 func TestInterceptChangesACall(t *testing.T) {
+	t.Parallel()
 	for way, call := range every {
 		t.Run(way, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
@@ -63,6 +64,7 @@ func TestInterceptChangesACall(t *testing.T) {
 // It can answer by itself, repeat a call, and replace the error; errors that it passes on
 // are the caller's as ever.
 func TestInterceptRetriesAndAnswers(t *testing.T) {
+	t.Parallel()
 	for way, call := range every {
 		t.Run(way, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
@@ -166,6 +168,7 @@ func TestInterceptPanics(t *testing.T) {
 
 // Args are the caller's again when Go returns, whatever Intercept does with them later.
 func TestInterceptedGoCopiesArgs(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Intercept = func(ctx context.Context, method string, args, reply any, next rpcx.CallFunc) error {
 			time.Sleep(time.Second)
@@ -195,6 +198,7 @@ func TestInterceptedGoCopiesArgs(t *testing.T) {
 // CloseContext waits for an intercepted call with all that it makes; Close ends it, and a
 // CallFunc that is kept for later says so.
 func TestInterceptedCallsAreDrained(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		var kept atomic.Value
 		f.dialer.Intercept = func(ctx context.Context, method string, args, reply any, next rpcx.CallFunc) error {

@@ -21,6 +21,7 @@ import (
 
 // A JSON-RPC 2.0 error object reaches the caller whole, and fails its call only.
 func TestErrorObject(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.serve = func(_ *rpc.Server, c io.ReadWriteCloser) {
 			requests := json.NewDecoder(c)

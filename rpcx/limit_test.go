@@ -110,6 +110,7 @@ func serveAll(t *testing.T, c *rpcx.Client, guests []guest) []outcome {
 }
 
 func TestLimitsAgainstADumbModel(t *testing.T) {
+	t.Parallel()
 	for name, limit := range map[string]rpcx.Dialer{
 		"client":           {MaxCalls: 6, QueueTimeout: 3 * time.Second},
 		"endpoints":        {MaxInFlight: 2, QueueTimeout: 3 * time.Second},
@@ -154,6 +155,7 @@ func TestLimitsAgainstADumbModel(t *testing.T) {
 
 // Our own rejection is not the host's fault (envoy#25487).
 func TestOverloadBlamesNobody(t *testing.T) {
+	t.Parallel()
 	for name, limit := range map[string]rpcx.Dialer{
 		"client":    {MaxCalls: 2, QueueTimeout: time.Second},
 		"endpoints": {MaxInFlight: 1, QueueTimeout: time.Second},
@@ -197,6 +199,7 @@ func TestOverloadBlamesNobody(t *testing.T) {
 // A caller whose call has ended, and that calls again at once, queues behind the calls that
 // wait, although there is room at this moment.
 func TestNewCallQueuesBehindThoseThatWait(t *testing.T) {
+	t.Parallel()
 	for name, limit := range map[string]rpcx.Dialer{"client": {MaxCalls: 1}, "endpoints": {MaxInFlight: 1}} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
@@ -230,6 +233,7 @@ func TestNewCallQueuesBehindThoseThatWait(t *testing.T) {
 }
 
 func TestWaitingCallTakesAnEndpointThatComesBack(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.dialer.MaxInFlight, f.dialer.QueueTimeout = 1, time.Hour
 		c := f.dial()
@@ -252,6 +256,7 @@ func TestWaitingCallTakesAnEndpointThatComesBack(t *testing.T) {
 }
 
 func TestCloseWakesThoseWhoWait(t *testing.T) {
+	t.Parallel()
 	for name, limit := range map[string]rpcx.Dialer{"client": {MaxCalls: 4}, "endpoints": {MaxInFlight: 4}} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {

@@ -11,6 +11,7 @@ import (
 // A server that is busy with the calls of another client says so, and gets fewer. All calls
 // take the same (virtual) time, so that latency does not tell the two servers apart.
 func TestServerBusyWithOthersIsSpared(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 0, func(t *testing.T, f *fleet) {
 		for _, addr := range []string{"busy:1", "idle:1"} {
 			f.Delay(addr, time.Millisecond)

@@ -55,6 +55,7 @@ func (p *pauser) pause(d time.Duration) {
 // After a pause every peer seems to have been silent, and none was (Lifeguard:
 // Dadgar, Phillips and Currey, 2017).
 func TestPauseOfOurOwnIsReportedAsSuch(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		p := &pauser{fleet: f}
 		f.dialer.Trace = &rpcx.ClientTrace{Suspicion: p.suspicion}

@@ -45,6 +45,7 @@ func (l *lines) with(s string) []string {
 
 // A server that is away for ten minutes is a few lines, and one when it is back.
 func TestLogSumsUp(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		var log lines
 		var failed atomic.Int64
@@ -84,6 +85,7 @@ func TestLogSumsUp(t *testing.T) {
 // A failure that is another than the last is not summed up with it, and two that take
 // turns are not a line each time.
 func TestLogOfAnotherFailureOfTheResolver(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		var log lines
 		f.dialer.Logger = slog.New(slog.NewTextHandler(&log, nil))
@@ -109,6 +111,7 @@ func TestLogOfAnotherFailureOfTheResolver(t *testing.T) {
 // An error of another kind than those before is logged at once, whatever is suppressed; one
 // that differs in figures only is a repetition.
 func TestLogOfAnotherErrorOfADial(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		var log lines
 		var fails atomic.Pointer[error]
@@ -148,6 +151,7 @@ func TestLogOfAnotherErrorOfADial(t *testing.T) {
 
 // There is a bound on the kinds of errors that are told apart.
 func TestLogOfManyKindsOfErrors(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		var log lines
 		f.dialer.Logger = slog.New(slog.NewTextHandler(&log, nil))
@@ -163,6 +167,7 @@ func TestLogOfManyKindsOfErrors(t *testing.T) {
 // An endpoint that comes and goes is not two lines each time, and no end is told
 // of what has not begun.
 func TestLogOfAFlappingEndpoint(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		var log lines
 		f.dialer.Logger = slog.New(slog.NewTextHandler(&log, nil))
@@ -183,6 +188,7 @@ func TestLogOfAFlappingEndpoint(t *testing.T) {
 }
 
 func TestLogLevels(t *testing.T) {
+	t.Parallel()
 	var log lines
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	everything(t, func(d *rpcx.Dialer) { d.Logger = logger })
@@ -209,6 +215,7 @@ func TestLogLevels(t *testing.T) {
 // A pattern of Dialer.Methods that is misspelt says nothing of any method. The log does, once
 // calls were made, and however the client is closed.
 func TestLogOfPatternsThatMatchNoCall(t *testing.T) {
+	t.Parallel()
 	closers := map[string]func(*rpcx.Client) error{
 		"Close":        (*rpcx.Client).Close,
 		"CloseContext": func(c *rpcx.Client) error { return c.CloseContext(context.Background()) },

@@ -33,6 +33,7 @@ func polls(t *testing.T, c *rpcx.Client, n int) <-chan error {
 // One lost connection is one event, however many calls were on it: each has its error,
 // and the breaker and the throttle count one.
 func TestLostConnectionIsOneEvent(t *testing.T) {
+	t.Parallel()
 	for name, set := range map[string]func(*rpcx.Dialer){
 		"default":   func(*rpcx.Dialer) {},
 		"throttled": func(d *rpcx.Dialer) { d.Throttle = &breaker.ThrottleConfig{} },
@@ -67,6 +68,7 @@ func TestLostConnectionIsOneEvent(t *testing.T) {
 
 // A firewall ends all connections at once: no breaker opens.
 func TestFirewallResetsEverything(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		f.dialer.Conns = 2
 		c := f.dial()
@@ -90,6 +92,7 @@ func TestFirewallResetsEverything(t *testing.T) {
 
 // Idempotent calls are repeated as ever, and each deadline is an event of its own.
 func TestWhatIsNoLostConnectionCountsByItself(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()

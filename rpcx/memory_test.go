@@ -15,6 +15,7 @@ import (
 
 // Callers that all find room must not all use it.
 func TestMemoryTowardsAPeerThatDoesNotRead(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := simnet.New()
 		defer n.Close()

@@ -13,6 +13,7 @@ import (
 )
 
 func TestNotHedged(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		n      int // endpoints
@@ -88,6 +89,7 @@ func TestNotHedged(t *testing.T) {
 }
 
 func TestHedgeWaitsForNoRoom(t *testing.T) {
+	t.Parallel()
 	for _, way := range bothWays {
 		t.Run(way.name, func(t *testing.T) {
 			inRace(t, 2, func(d *rpcx.Dialer) { d.MaxInFlight = 1; d.Hedge.Budget = 1; d.Retry.Budget = -1 }, func(t *testing.T, h *hedged) {
@@ -108,6 +110,7 @@ func TestHedgeWaitsForNoRoom(t *testing.T) {
 // A hedge for which its connection has no room is no attempt: neither hooks nor errors
 // tell of it.
 func TestHedgeThatCannotBeSentIsNoAttempt(t *testing.T) {
+	t.Parallel()
 	for _, way := range bothWays {
 		t.Run(way.name, func(t *testing.T) {
 			var begun []string
@@ -145,6 +148,7 @@ func TestHedgeThatCannotBeSentIsNoAttempt(t *testing.T) {
 
 // A call is hedged once, however often it is tried.
 func TestOneHedgeForEachCall(t *testing.T) {
+	t.Parallel()
 	for _, way := range bothWays {
 		t.Run(way.name, func(t *testing.T) {
 			inRace(t, 4, nil, func(t *testing.T, h *hedged) {

@@ -36,6 +36,7 @@ func (f *fleet) serveJSON(n int, client func(io.ReadWriteCloser) rpc.ClientCodec
 
 // A notification runs once, and moves to another replica if it was not sent.
 func TestNotify(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		client func(io.ReadWriteCloser) rpc.ClientCodec
 		server func(io.ReadWriteCloser) rpc.ServerCodec
@@ -82,6 +83,7 @@ func TestNotify(t *testing.T) {
 
 // One that cannot be sent says why, and is no fault of the endpoint.
 func TestNotifyErrors(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) { // gob
 		client := f.dial()
 		defer client.Close()
@@ -113,6 +115,7 @@ func TestNotifyErrors(t *testing.T) {
 // A notification says nothing of the endpoint: it neither closes a breaker that tries it, nor
 // takes the place of the call that does, nor makes a throttle turn calls away.
 func TestNotificationsProveNothing(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 0, func(t *testing.T, f *fleet) {
 		f.serveJSON(1, codec.NewJSON2Client, codec.NewJSON2Server)
 		f.dialer.Heartbeat = -1 // calls try it, and not pings

@@ -34,6 +34,7 @@ func untilBack(t *testing.T, c *rpcx.Client, addr string) time.Duration {
 // A replica that is back takes calls after a quarter of the time that it was away, and 1 s where its
 // host answers or refuses.
 func TestReturnWithinAQuarterOfTheOutage(t *testing.T) {
+	t.Parallel()
 	faults := []struct {
 		name  string
 		do    func(f *fleet, addr string)
@@ -75,6 +76,7 @@ func TestReturnWithinAQuarterOfTheOutage(t *testing.T) {
 
 // The pauses go on growing for a replica that returns for a short time, again and again.
 func TestReturnOfAFlappingReplica(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -107,6 +109,7 @@ func TestReturnOfAFlappingReplica(t *testing.T) {
 
 // A replica that answers, and fails, keeps the pauses of the breaker, which grow to 5 s.
 func TestReturnOfAFailingReplica(t *testing.T) {
+	t.Parallel()
 	withBroken(t, "the database is gone", func(t *testing.T, f *fleet) {
 		f.dialer.Classify = byText
 		f.dialer.Methods = idempotent("Bank.Where")
@@ -114,7 +117,7 @@ func TestReturnOfAFailingReplica(t *testing.T) {
 		defer c.Close()
 		trips := func() uint64 { return state(t, c, "x:1").Trips }
 		pass := func(d time.Duration) {
-			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 				where(t, c, 1)
 			}
 		}
@@ -128,6 +131,7 @@ func TestReturnOfAFailingReplica(t *testing.T) {
 
 // Clients find a replica again at their own times: they do not all connect at once.
 func TestReturnOfAReplicaToManyClients(t *testing.T) {
+	t.Parallel()
 	const clients = 150
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		var mu sync.Mutex

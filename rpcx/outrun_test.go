@@ -16,6 +16,7 @@ import (
 // An idempotent call that waits on a frozen endpoint goes to another one when the endpoint
 // becomes suspect, and does not wait until the endpoint is convicted.
 func TestStuckCallGoesElsewhere(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name      string
 		detection time.Duration
@@ -65,18 +66,18 @@ func TestStuckCallGoesElsewhere(t *testing.T) {
 									mu.Lock()
 									longest = max(longest, time.Since(began))
 									mu.Unlock()
-									time.Sleep(5 * time.Millisecond)
+									time.Sleep(50 * time.Millisecond)
 								}
 							})
 						}
 						all.Wait()
 					}
-					load(20 * time.Second)
+					load(40 * time.Second) // for the detector to know how regular the answers are
 					require.Less(t, longest, 10*time.Millisecond)
 					require.Zero(t, c.Stats().Hedges)
 					f.Stall("b:1")
 					synctest.Wait()
-					load(20 * time.Second)
+					load(10 * time.Second)
 					s := c.Stats()
 					t.Log(callers, "callers: longest", longest, "hedges", s.Hedges, "won", s.HedgesWon, "retries", s.Retries)
 					require.LessOrEqual(t, longest, tt.most)
@@ -130,6 +131,7 @@ func inPair(t *testing.T, test func(*testing.T, *fleet, *rpcx.Client)) {
 }
 
 func TestStuckCallEndsWithTheFirstAnswer(t *testing.T) {
+	t.Parallel()
 	inPair(t, func(t *testing.T, f *fleet, c *rpcx.Client) {
 		var name string
 		began, done := time.Now(), f.stuck(context.Background(), c, &name)
@@ -148,6 +150,7 @@ func TestStuckCallEndsWithTheFirstAnswer(t *testing.T) {
 }
 
 func TestStuckCallOutlivesItsSecondAttempt(t *testing.T) {
+	t.Parallel()
 	inPair(t, func(t *testing.T, f *fleet, c *rpcx.Client) {
 		var name string
 		done := f.stuck(context.Background(), c, &name)
@@ -164,6 +167,7 @@ func TestStuckCallOutlivesItsSecondAttempt(t *testing.T) {
 }
 
 func TestStuckCallIsLeftByItsCaller(t *testing.T) {
+	t.Parallel()
 	inPair(t, func(t *testing.T, f *fleet, c *rpcx.Client) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2200*time.Millisecond)
 		defer cancel()
@@ -187,6 +191,7 @@ func TestStuckCallIsLeftByItsCaller(t *testing.T) {
 
 // What must not be hedged waits for the conviction, and so does what finds no other endpoint.
 func TestStuckCallThatIsNotHedged(t *testing.T) {
+	t.Parallel()
 	for name, forbid := range map[string]func(f *fleet, reply *string){
 		"by the user": func(f *fleet, _ *string) {
 			f.dialer.Methods["*"] = rpcx.MethodOptions{Idempotent: rpcx.Yes, Hedge: rpcx.No}
@@ -227,6 +232,7 @@ func TestStuckCallThatIsNotHedged(t *testing.T) {
 
 // A call does not go to an endpoint that is suspect, too.
 func TestStuckCallFindsAllSuspect(t *testing.T) {
+	t.Parallel()
 	inPair(t, func(t *testing.T, f *fleet, c *rpcx.Client) {
 		f.Stall("b:1")
 		var calls sync.WaitGroup

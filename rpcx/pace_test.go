@@ -24,6 +24,7 @@ func (napper) Fail(d time.Duration, _ *int) error {
 // A method is known by its answers, late ones and errors included, where it was called
 // and, if only elsewhere, from there.
 func TestUsualLatencyIsAMethods(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := simnet.New()
 		defer n.Close()

@@ -133,6 +133,7 @@ func sleeps(c *rpcx.Client, n, rounds int, d time.Duration) (errs []error) {
 // A server that hangs up behind an unknown method, ignores it, or handles so many
 // requests at a time loses no call to pings.
 func TestPingsEndNoHealthyCall(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name            string
 		serve           func(*rpc.Server, io.ReadWriteCloser)
@@ -175,6 +176,7 @@ func TestPingsEndNoHealthyCall(t *testing.T) {
 // A debugger's session: its client lists threads while the program runs. The connection
 // is given, and there is no other one by which the server could be asked.
 func TestGivenConnectionToASerialServerIsNotCut(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 0, func(t *testing.T, f *fleet) {
 		f.serve = serial
 		f.start("a:1")
@@ -193,6 +195,7 @@ func TestGivenConnectionToASerialServerIsNotCut(t *testing.T) {
 // A server of net/rpc that freezes in its first long call is found in the usual time,
 // over a connection that was dialed or given.
 func TestFrozenInItsFirstLongCall(t *testing.T) {
+	t.Parallel()
 	for _, given := range []bool{false, true} {
 		inFleet(t, 1, func(t *testing.T, f *fleet) {
 			var c *rpcx.Client
@@ -216,6 +219,7 @@ func TestFrozenInItsFirstLongCall(t *testing.T) {
 
 // A frozen server that handles one request at a time is found as well, later.
 func TestFrozenSerialServerIsFound(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 0, func(t *testing.T, f *fleet) {
 		f.serve = serial
 		f.addrs = []string{"a:1"}
@@ -245,6 +249,7 @@ func impatient(t *testing.T, c *rpcx.Client, n int, takes, allowed time.Duration
 // A call on a live connection goes on while the breaker is open: any byte is life, and
 // a trial is as patient as the network is slow.
 func TestTrialCutsNoCall(t *testing.T) {
+	t.Parallel()
 	t.Run("round trips longer than a slot", func(t *testing.T) {
 		inFleet(t, 1, func(t *testing.T, f *fleet) {
 			f.Delay("a:1", 150*time.Millisecond)
@@ -310,6 +315,7 @@ func (d *dripping) Read(p []byte) (int, error) { return d.late.Read(p) }
 
 // A server is in use five seconds after it has returned, however it takes pings.
 func TestEveryKindOfServerReturns(t *testing.T) {
+	t.Parallel()
 	for name, serve := range map[string]func(*rpc.Server, io.ReadWriteCloser){
 		"of net/rpc":            func(s *rpc.Server, c io.ReadWriteCloser) { s.ServeConn(c) },
 		"ignores pings":         deaf,
@@ -356,6 +362,7 @@ func TestEveryKindOfServerReturns(t *testing.T) {
 
 // A client that makes no calls asks its endpoints less often.
 func TestForgottenClientAsksLess(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()

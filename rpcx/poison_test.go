@@ -275,6 +275,7 @@ func answering(bad func(id int, method string) string) func(io.ReadWriteCloser) 
 
 // The limit is the user's to set, through the codec.
 func TestFrameLimitIsAKnob(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Codec = codec.Gob{MaxFrame: 1 << 10}.NewClient
 		c := f.dial()
@@ -291,6 +292,7 @@ func TestFrameLimitIsAKnob(t *testing.T) {
 
 // A request that a gob.Decoder at the other end reads as net/rpc's own.
 func TestGobRequestIsNetRPCs(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		got := make(chan rpc.Request, 1)
 		f.serve = func(_ *rpc.Server, c io.ReadWriteCloser) {

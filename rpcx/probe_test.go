@@ -12,6 +12,7 @@ import (
 // The longer a server is away, the less often it is asked, up to five seconds; but one
 // whose host says that nobody listens is asked every second.
 func TestReturnOfAReplica(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name        string
 		fault       func(f *fleet, addr string)

@@ -36,6 +36,7 @@ func (r laterSet) Watch(ctx context.Context, update func([]rpcx.Endpoint, error)
 var _ resolver.Resolver = laterSet{}
 
 func TestLazyDialReturnsAtOnce(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.kill("a:1")
 		f.kill("b:1")
@@ -54,6 +55,7 @@ func TestLazyDialReturnsAtOnce(t *testing.T) {
 
 // A call made before the first connection waits for that, and for no more.
 func TestFirstCallOfALazyClient(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.dialer.Lazy = true
 		c := f.dial()
@@ -82,6 +84,7 @@ func TestLazyDialRefusesWhatCannotBeRight(t *testing.T) {
 }
 
 func TestLazyDialDoesNotWaitForTheResolver(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Lazy = true
 		f.dialer.Resolver = laterSet{5 * time.Second, []rpcx.Endpoint{{Address: "a:1"}}}
@@ -110,6 +113,7 @@ func (failing) Watch(ctx context.Context, update func([]rpcx.Endpoint, error)) e
 }
 
 func TestUnavailableSaysWhyTheResolverNamesNone(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c, err := (&rpcx.Dialer{Lazy: true, Resolver: failing{}}).Dial("tcp")
 		require.NoError(t, err)
@@ -153,6 +157,7 @@ func loadUntil(c *rpcx.Client, call func(*rpcx.Client) error) (stop func() (call
 
 // All replicas are killed, and are back after 6 s: calls wait, and none fails.
 func TestWaitForReadyOutlastsAnOutage(t *testing.T) {
+	t.Parallel()
 	calls := map[string]func(*rpcx.Client) error{
 		"Call": func(c *rpcx.Client) error { return c.Call("Bank.Where", struct{}{}, new(string)) },
 		"Go": func(c *rpcx.Client) error {
@@ -196,6 +201,7 @@ func TestWaitForReadyOutlastsAnOutage(t *testing.T) {
 
 // What may have run waits for nothing: it is not repeated at all.
 func TestWaitForReadyRepeatsNothing(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.WaitForReady = true
 		c := f.dial()
@@ -215,6 +221,7 @@ func TestWaitForReadyRepeatsNothing(t *testing.T) {
 }
 
 func TestWaitForReadyEndsWithTheDeadline(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -246,6 +253,7 @@ func TestWaitForReadyEndsWithTheClient(t *testing.T) {
 }
 
 func TestWaitForReadyOfMethods(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.WaitForReady = true
 		f.dialer.Methods = map[string]rpcx.MethodOptions{"Bank.Echo": {WaitForReady: rpcx.No}}
@@ -266,6 +274,7 @@ func TestWaitForReadyOfMethods(t *testing.T) {
 
 // Without pings a breaker lets calls try its endpoint: those that wait do.
 func TestWaitForReadyWithoutPings(t *testing.T) {
+	t.Parallel()
 	for name, configure := range map[string]func(*rpcx.Dialer){
 		"no pings":   func(d *rpcx.Dialer) { d.Heartbeat = -1 },
 		"no breaker": func(d *rpcx.Dialer) { d.Breaker.Disabled = true },

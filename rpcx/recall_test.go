@@ -36,6 +36,7 @@ func (s *shop) breaksAt(d time.Duration) {
 
 // A call whose answer was lost gets it all the same, however it was made.
 func TestLostAnswer(t *testing.T) {
+	t.Parallel()
 	for how := range 3 {
 		for _, json := range []bool{false, true} {
 			inShop(t, 1, rpcx.ServeConfig{}, json, func(t *testing.T, s *shop) {
@@ -64,6 +65,7 @@ func TestLostAnswer(t *testing.T) {
 // A method that still runs is waited for, over as many connections as it takes, and for longer
 // than a dial may take and answers are kept.
 func TestCallGoesOnWaiting(t *testing.T) {
+	t.Parallel()
 	for how := range 3 {
 		inShop(t, 1, rpcx.ServeConfig{}, false, func(t *testing.T, s *shop) {
 			asked := s.asked()
@@ -85,6 +87,7 @@ func TestCallGoesOnWaiting(t *testing.T) {
 
 // What never came goes to another endpoint, and does not run when it comes after all.
 func TestWhatNeverCameGoesElsewhere(t *testing.T) {
+	t.Parallel()
 	inShop(t, 2, rpcx.ServeConfig{}, false, func(t *testing.T, s *shop) {
 		s.dialer.Balancer = balancer.RoundRobin()
 		asked := s.asked()
@@ -126,6 +129,7 @@ func doubtful(t *testing.T, s *shop, c *rpcx.Client, ctx context.Context, takes 
 
 // A server that was restarted does not know, and neither does one of another kind.
 func TestRecallOfAServerThatIsGone(t *testing.T) {
+	t.Parallel()
 	for _, stock := range []bool{false, true} {
 		for _, json := range []bool{false, true} {
 			inShop(t, 1, rpcx.ServeConfig{}, json, func(t *testing.T, s *shop) {
@@ -167,6 +171,7 @@ func (s *shop) startStock() {
 }
 
 func TestForgottenCall(t *testing.T) {
+	t.Parallel()
 	inShop(t, 1, rpcx.ServeConfig{KeepAnswers: 1}, false, func(t *testing.T, s *shop) {
 		c := s.dial()
 		defer c.Close()
@@ -181,6 +186,7 @@ func TestForgottenCall(t *testing.T) {
 // The question is bounded: by the deadline, or without one by about what a dial may take; and
 // where nothing listens any more, by a second.
 func TestRecallIsBounded(t *testing.T) {
+	t.Parallel()
 	for _, deadline := range []time.Duration{0, 7 * time.Second} {
 		for _, refuse := range []bool{false, true} {
 			inShop(t, 1, rpcx.ServeConfig{}, false, func(t *testing.T, s *shop) {
@@ -217,6 +223,7 @@ func TestRecallIsBounded(t *testing.T) {
 
 // Without answers that are kept, all is as with a stock server.
 func TestServerThatKeepsNoAnswers(t *testing.T) {
+	t.Parallel()
 	inShop(t, 1, rpcx.ServeConfig{KeepAnswers: -1}, false, func(t *testing.T, s *shop) {
 		asked := s.asked()
 		c := s.dial()
@@ -233,6 +240,7 @@ func TestServerThatKeepsNoAnswers(t *testing.T) {
 
 // An idempotent call is repeated, and no server is asked.
 func TestIdempotentCallsAreNotRecalled(t *testing.T) {
+	t.Parallel()
 	inShop(t, 1, rpcx.ServeConfig{}, false, func(t *testing.T, s *shop) {
 		asked := s.asked()
 		c := s.dial()
@@ -245,6 +253,7 @@ func TestIdempotentCallsAreNotRecalled(t *testing.T) {
 }
 
 func TestCloseEndsARecall(t *testing.T) {
+	t.Parallel()
 	inShop(t, 1, rpcx.ServeConfig{}, false, func(t *testing.T, s *shop) {
 		c := s.dial()
 		s.breaksAt(time.Second)
@@ -274,6 +283,7 @@ func (w *Waiter) Wait(args *int, after *time.Duration) error {
 // A method whose client may come back does not learn that the connection is lost, unless the
 // client does not come back; and it learns that the client leaves over another connection.
 func TestContextOfALostConnection(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		fate  func(s *shop, c *rpcx.Client, cancel context.CancelFunc)
 		cause string // empty for none
@@ -325,6 +335,7 @@ func TestRecallsHaveNames(t *testing.T) {
 
 // Both ends count the same requests: notifications, too, and not what could not be encoded.
 func TestBothEndsCountTheSameRequests(t *testing.T) {
+	t.Parallel()
 	for _, json := range []bool{false, true} {
 		inShop(t, 1, rpcx.ServeConfig{}, json, func(t *testing.T, s *shop) {
 			asked := s.asked()
@@ -346,6 +357,7 @@ func TestBothEndsCountTheSameRequests(t *testing.T) {
 
 // The answer to a question may be lost as well, on a connection that lives.
 func TestLostAnswerToAQuestion(t *testing.T) {
+	t.Parallel()
 	inShop(t, 1, rpcx.ServeConfig{}, true, func(t *testing.T, s *shop) {
 		c := s.dial()
 		defer c.Close()

@@ -205,9 +205,11 @@ var recallSteps = []struct {
 // Whatever happens to the connections, no sale is run twice, and each report is true. As long as
 // no server dies and none forgets, each report is certain, too.
 func TestWhatBecameOfACall(t *testing.T) {
+	t.Parallel()
 	for _, json := range []bool{false, true} {
 		for seed := range uint64(recallSeeds()) {
 			t.Run(fmt.Sprintf("json %v/%d", json, seed), func(t *testing.T) {
+				t.Parallel()
 				inShop(t, 2, rpcx.ServeConfig{}, json, func(t *testing.T, s *shop) { stir(t, s, seed, false) })
 			})
 		}
@@ -216,8 +218,10 @@ func TestWhatBecameOfACall(t *testing.T) {
 
 // If servers die and are replaced, or forget, the callers learn that.
 func TestWhatBecameOfACallOfADeadServer(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(recallSeeds()) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			cfg := rpcx.ServeConfig{KeepAnswers: 2 << 10, KeepAnswersFor: time.Second}
 			inShop(t, 2, cfg, false, func(t *testing.T, s *shop) { stir(t, s, seed, true) })
 		})
@@ -227,6 +231,9 @@ func TestWhatBecameOfACallOfADeadServer(t *testing.T) {
 func recallSeeds() int {
 	if *recallRuns > 0 {
 		return *recallRuns
+	}
+	if raceDetector && !*long { // the others are for a run without it, which takes a third of the time
+		return 12
 	}
 	return 40
 }

@@ -22,6 +22,7 @@ import (
 // connections only to drop them: the endpoint works all the same (servicetalk#2457,
 // kubernetes#24322, cilium#36427).
 func TestVirtualAddressWithADeadServer(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]func(*fleet, string){
 		"refused":  (*fleet).kill,
 		"vanished": (*fleet).vanish,
@@ -82,6 +83,7 @@ func TestVirtualAddressWithADeadServer(t *testing.T) {
 // A listener that is closed says nothing of the connections that it has accepted. It is
 // asked less and less often, and soon after a connection that has worked.
 func TestListenerIsClosedWhileConnectionsWork(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.aliases(300)
 		f.dialer.Conns = 2
@@ -131,6 +133,7 @@ func (f *fleet) allDials(n int) (sum int) {
 // Of a last connection nothing is left: then a failed dial is the end of the endpoint, and
 // so it is if there is one that takes no calls and still owes an answer.
 func TestFailedDialWithoutAWorkingConnection(t *testing.T) {
+	t.Parallel()
 	for _, retired := range []bool{false, true} {
 		inFleet(t, 1, func(t *testing.T, f *fleet) {
 			f.dialer.Retry.MaxAttempts = -1
@@ -154,6 +157,7 @@ func TestFailedDialWithoutAWorkingConnection(t *testing.T) {
 
 // A dial that hangs must not keep the prober from the other connections.
 func TestSilenceIsFoundBesideADialThatHangs(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.aliases(50)
 		f.dialer.Conns = 2
@@ -194,6 +198,7 @@ func localCauses() map[string]error {
 // A cause on this side says nothing of the peer: no breaker opens, the call goes
 // elsewhere or fails with the cause, and dials are few.
 func TestLocalCauseOfAFailedDial(t *testing.T) {
+	t.Parallel()
 	for name, cause := range localCauses() {
 		for _, heartbeat := range []time.Duration{0, -1} {
 			t.Run(name, func(t *testing.T) {
@@ -252,6 +257,7 @@ func TestLocalCauseOfAFailedDial(t *testing.T) {
 
 // What the peer's side says opens the breaker, as ever.
 func TestCauseOfAFailedDialThatIsThePeers(t *testing.T) {
+	t.Parallel()
 	for name, cause := range map[string]error{
 		"refused":   syscall.ECONNREFUSED,
 		"no host":   syscall.EHOSTUNREACH,
@@ -284,6 +290,7 @@ func TestCauseOfAFailedDialThatIsThePeers(t *testing.T) {
 // The try of a half-open breaker fails for a cause of this side: that is no failure of
 // the peer's, and it is tried again soon, with the breaker as it was.
 func TestLocalCauseWhileHalfOpen(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		var local atomic.Bool
 		var dials atomic.Int64
@@ -323,6 +330,7 @@ func TestDialFailsWithTheLocalCause(t *testing.T) {
 
 // A call that waits for a dial that hangs takes the first connection that there is.
 func TestCallTakesTheFirstConnectionOfSeveral(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.aliases(50)
 		f.dialer.Conns = 3

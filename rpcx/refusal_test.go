@@ -219,6 +219,7 @@ func TestRefusalFromAThirdPartyIsNoProof(t *testing.T) {
 // A draining Serve loses no call of a client of ours that is not idempotent, whether it
 // is on a busy connection or the first one of a connection.
 func TestRefusalOfThePeerItselfIsProof(t *testing.T) {
+	t.Parallel()
 	for name, c := range codecs {
 		for _, busy := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/busy=%v", name, busy), func(t *testing.T) {
@@ -257,6 +258,7 @@ func TestRefusalOfThePeerItselfIsProof(t *testing.T) {
 
 // A method may say the same words.
 func TestRefusalInTheWordsOfAMethodIsNoProof(t *testing.T) {
+	t.Parallel()
 	for name, c := range codecs {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 0, func(t *testing.T, f *fleet) {

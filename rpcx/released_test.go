@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"resilientrpc/balancer"
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/leak"
 	"resilientrpc/rpcx/jsonrpc"
@@ -107,7 +108,7 @@ func TestHedgesThatLoseKeepNothing(t *testing.T) {
 	server := rpc.NewServer()
 	require.NoError(t, server.RegisterName("Any", Loader{}))
 	d := rpcx.Dialer{Heartbeat: -1, Hedge: &rpcx.Hedge{Delay: time.Millisecond, Budget: 1}, Methods: idempotent("*")}
-	d.Retry.Budget = -1
+	d.Retry.Budget, d.Balancer = -1, balancer.RoundRobin() // which goes on asking the silent endpoint
 	d.NetDial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if address == "silent:1" {
 			return silent(ctx, network, address)

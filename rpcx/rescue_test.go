@@ -64,6 +64,7 @@ func (panicking) Read([]byte) (int, error) { panic(errBoom) }
 // A function that does not work fails the dial, whose error names it. Where it panics, that
 // is logged once, with its stack.
 func TestBrokenFunctionsFailTheDial(t *testing.T) {
+	t.Parallel()
 	for name, b := range broken {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 1, func(t *testing.T, f *fleet) {
@@ -88,6 +89,7 @@ func TestBrokenFunctionsFailTheDial(t *testing.T) {
 // The same of a function that has worked before, when a connection is made again. Calls
 // fail with its error, on goroutines of the client's too, and go on when it works again.
 func TestBrokenFunctionsFailTheRedial(t *testing.T) {
+	t.Parallel()
 	for name, b := range broken {
 		if name == "TLSConfig panics" { // the servers have none
 			continue
@@ -194,6 +196,7 @@ func (c panickingConn) Read(p []byte) (int, error) {
 // A codec or a connection that panics while it reads ends the connection and its calls, and
 // not the program: the goroutine is the client's.
 func TestReadersThatPanic(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*rpcx.Dialer){
 		"header": func(d *rpcx.Dialer) {
 			d.Codec = func(c io.ReadWriteCloser) rpc.ClientCodec { return &panickingCodec{codec.NewGobClient(c), "header"} }
@@ -246,6 +249,7 @@ func (r *panickingResolver) Refresh() { panic(errBoom) }
 
 // A resolver that panics has given up. What it has named stays.
 func TestResolverThatPanics(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		for _, r := range []rpcx.Resolver{&panickingResolver{"before"}, (*panickingResolver)(nil)} {
 			d := f.dialer
@@ -287,6 +291,7 @@ func (p *panickingPolicy) Pick(time.Time, balancer.PickInfo) *balancer.Node { pa
 // The balancer chooses by itself in place of a policy that panics, be it in a call, in a
 // hedge, or as an endpoint's state changes.
 func TestBalancerPolicyThatPanics(t *testing.T) {
+	t.Parallel()
 	for name, policy := range map[string]balancer.Policy{
 		"Picker": &panickingPolicy{"Picker"}, "Pick": &panickingPolicy{"Pick"}, "nil": (*panickingPolicy)(nil),
 	} {

@@ -14,6 +14,7 @@ import (
 )
 
 func TestDialWaitsForTheResolver(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		news, sets := f.news(), make(feed)
 		f.dialer.Resolver = sets
@@ -40,6 +41,7 @@ func TestDialWaitsForTheResolver(t *testing.T) {
 }
 
 func TestDialWithoutASet(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		sets := make(feed)
 		f.dialer.Resolver = sets
@@ -70,6 +72,7 @@ func TestDialWithoutASet(t *testing.T) {
 }
 
 func TestStaticResolver(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.dialer.Resolver = rpcx.Static(
 			rpcx.Endpoint{Address: "a:1", Metadata: map[string]string{"zone": "north"}},
@@ -94,6 +97,7 @@ func TestStaticResolver(t *testing.T) {
 
 // What stays keeps what it has; what comes is connected before a call needs it.
 func TestEndpointsComeAndGo(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 4, func(t *testing.T, f *fleet) {
 		news := f.news()
 		var logged logbook
@@ -136,6 +140,7 @@ func TestEndpointsComeAndGo(t *testing.T) {
 
 // An endpoint that leaves gives its calls all the time they need, and no new ones.
 func TestLeavingEndpointFinishesItsCalls(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c, sets := f.resolve("a:1")
 		defer c.Close()
@@ -157,6 +162,7 @@ func TestLeavingEndpointFinishesItsCalls(t *testing.T) {
 
 // Nobody hangs on a peer that dies while it drains.
 func TestLeavingEndpointIsWatched(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c, sets := f.resolve("a:1")
 		defer c.Close()
@@ -176,6 +182,7 @@ func TestLeavingEndpointIsWatched(t *testing.T) {
 
 // Close ends the calls of endpoints that have left, too.
 func TestCloseEndsLeavingEndpoints(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c, sets := f.resolve("a:1")
 		slow := c.Go("Bank.Sleep", time.Hour, new(string), nil)
@@ -190,6 +197,7 @@ func TestCloseEndsLeavingEndpoints(t *testing.T) {
 
 // A connection that is on its way when its endpoint leaves is not kept.
 func TestEndpointLeavesWhileItIsDialed(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.Delay("a:1", 500*time.Millisecond)
 		c, sets := f.resolve("a:1", "b:1") // b:1 is there first
@@ -204,6 +212,7 @@ func TestEndpointLeavesWhileItIsDialed(t *testing.T) {
 }
 
 func TestSetsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		news := f.news()
 		c, sets := f.resolve(f.addrs...)
@@ -224,6 +233,7 @@ func TestSetsThatAreRefused(t *testing.T) {
 }
 
 func TestFailingResolver(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		news := f.news()
 		var logged logbook
@@ -243,6 +253,7 @@ func TestFailingResolver(t *testing.T) {
 }
 
 func TestEmptySet(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		news := f.news()
 		c, sets := f.resolve(f.addrs...)
@@ -275,6 +286,7 @@ func TestEmptySet(t *testing.T) {
 }
 
 func TestWeightsChange(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c, sets := f.resolve(f.addrs...)
 		defer c.Close()

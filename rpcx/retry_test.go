@@ -17,6 +17,7 @@ import (
 )
 
 func TestOnlyIdempotentCallsAreRepeated(t *testing.T) {
+	t.Parallel()
 	for _, idempotent := range []bool{false, true} {
 		t.Run(fmt.Sprint("idempotent=", idempotent), func(t *testing.T) {
 			inFleet(t, 2, func(t *testing.T, f *fleet) {
@@ -53,6 +54,7 @@ func TestOnlyIdempotentCallsAreRepeated(t *testing.T) {
 
 // That the last attempt was not sent says nothing of those before it.
 func TestDoubtOfAnEarlierAttemptIsReported(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Breaker.Disabled = true // else it may be open before the second attempt
 		c := f.dial()
@@ -72,6 +74,7 @@ func TestDoubtOfAnEarlierAttemptIsReported(t *testing.T) {
 }
 
 func TestIdempotentByMethod(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.dialer.Methods = idempotent("Bank.Sleep")
 		c := f.dial()
@@ -91,6 +94,7 @@ func TestIdempotentByMethod(t *testing.T) {
 }
 
 func TestCallWaitsForTheNextProbe(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -111,6 +115,7 @@ func TestCallWaitsForTheNextProbe(t *testing.T) {
 }
 
 func TestBackoffPolicyIsTheUsers(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.dialer.Retry = rpcx.Retry{BackOff: func() backoff.BackOff {
 			return backoff.WithMaxRetries(backoff.NewConstantBackOff(300*time.Millisecond), 4)
@@ -133,6 +138,7 @@ func TestBackoffPolicyIsTheUsers(t *testing.T) {
 }
 
 func TestNoSleepPastTheDeadline(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Retry = rpcx.Retry{BackOff: func() backoff.BackOff { return backoff.NewConstantBackOff(time.Minute) }}
 		c := f.dial()
@@ -150,6 +156,7 @@ func TestNoSleepPastTheDeadline(t *testing.T) {
 }
 
 func TestBudgetBoundsRetries(t *testing.T) {
+	t.Parallel()
 	require.LessOrEqual(t, retriesOf200(t, 0), uint64(10+200/10))
 	require.Greater(t, retriesOf200(t, -1e-9), uint64(100), "negative is no limit, however small")
 }
@@ -161,6 +168,7 @@ func TestBudgetBoundsRetries(t *testing.T) {
 // and a dead address is not dialed in a storm.
 
 func TestDownEndpointIsProbedAtAPace(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -180,6 +188,7 @@ func TestDownEndpointIsProbedAtAPace(t *testing.T) {
 // While one of several is down there is time; while most are, the one that comes back
 // is needed.
 func TestEndpointsAreTriedMoreOftenWhenFewAreLeft(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 5, func(t *testing.T, f *fleet) {
 		f.dialer.DialTimeout = 100 * time.Millisecond
 		c := f.dial()
@@ -215,6 +224,7 @@ func TestEndpointsAreTriedMoreOftenWhenFewAreLeft(t *testing.T) {
 }
 
 func TestNoPolicyNoRetry(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Retry.BackOff = func() backoff.BackOff { return nil }
 		c := f.dial()
@@ -228,6 +238,7 @@ func TestNoPolicyNoRetry(t *testing.T) {
 
 // A call that is a retry itself is left to the code that repeats it.
 func TestRetriesDoNotMultiply(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.dialer.Methods = idempotent("Bank.*")
 		f.dialer.Breaker.Disabled = true
@@ -258,6 +269,7 @@ func TestRetriesDoNotMultiply(t *testing.T) {
 
 // Retries that come from above would otherwise pay for more of them.
 func TestRetriesAddNothingToTheBudget(t *testing.T) {
+	t.Parallel()
 	for _, asRetry := range []bool{false, true} {
 		inFleet(t, 1, func(t *testing.T, f *fleet) {
 			f.dialer.Breaker.Disabled = true
@@ -293,6 +305,7 @@ func TestRetriesAddNothingToTheBudget(t *testing.T) {
 }
 
 func TestTimeoutOfAMethod(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.CallTimeout = time.Second
 		f.dialer.Methods = map[string]rpcx.MethodOptions{

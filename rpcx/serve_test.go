@@ -35,6 +35,7 @@ func serving(t *testing.T, lis net.Listener, rcvr any, newCodec func(io.ReadWrit
 // What runs is answered before the connection ends; what comes meanwhile is
 // refused, and goes elsewhere although it is not idempotent.
 func TestServeDrains(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		ln := f.Listen("s:1")
 		stop := serving(t, ln, &Bank{name: "s:1", ledger: f.ledger}, nil)
@@ -107,6 +108,7 @@ var codecs = map[string]struct {
 
 // The refusal of a server that drains is told apart from a method's error.
 func TestServeDrainsOverJSON2(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 0, func(t *testing.T, f *fleet) {
 		f.addrs, f.dialer.Codec = []string{"s:1", "s:2"}, codec.NewJSON2Client
 		var banks [2]*Moody
@@ -134,6 +136,7 @@ func TestServeDrainsOverJSON2(t *testing.T) {
 
 // A ping of ours is answered with how busy the server is.
 func TestServeAnswersPings(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		stop := serving(t, f.Listen("s:1"), &Bank{name: "s:1", ledger: f.ledger}, nil)
 		f.addrs = []string{"s:1", "a:1"} // the latter is net/rpc's own

@@ -52,6 +52,7 @@ func occupy(t *testing.T, f *fleet, n int, newCodec func(io.ReadWriteCloser) rpc
 // Beyond MaxConns, no call of a client of ours fails while there is another server, and
 // none has run twice, or "maybe"; each refused connection had a line in the log.
 func TestServeRefusesProvablyBeyondMaxConns(t *testing.T) {
+	t.Parallel()
 	for name, c := range codecs {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 0, func(t *testing.T, f *fleet) {
@@ -86,6 +87,7 @@ func TestServeRefusesProvablyBeyondMaxConns(t *testing.T) {
 
 // Hundreds of clients at once are each refused provably, and summed up in the log.
 func TestServeSumsUpRefusedConnections(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 0, func(t *testing.T, f *fleet) {
 		var log bytes.Buffer
 		stop := bounded(t, f, 1, &log, nil)
@@ -148,6 +150,7 @@ func TestServeAcceptsNoMoreThanItCanRefuse(t *testing.T) {
 
 // Idle connections, and requests that do not go on, do not hold all places for ever.
 func TestServeGivesIdlePlacesAway(t *testing.T) {
+	t.Parallel()
 	for name, hold := range map[string]func(t *testing.T, conn net.Conn){
 		"silent": func(*testing.T, net.Conn) {},
 		"half a request": func(t *testing.T, conn net.Conn) {

@@ -42,6 +42,7 @@ func (Copier) Writing(d time.Duration, out *Slow) error { *out = Slow{writing: d
 
 // What a decoder here takes is not the peer's silence.
 func TestDecodersMayTakeTheirTime(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 0, func(t *testing.T, f *fleet) {
 		f.serve = func(s *rpc.Server, c io.ReadWriteCloser) {
 			s.RegisterName("Copier", Copier{}) //nolint:errcheck // it may be registered

@@ -23,6 +23,7 @@ import (
 
 // Code that takes a *rpc.Client has our replicas and retries through it.
 func TestStandardClientSurvivesAKilledReplica(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		client func(io.ReadWriteCloser) rpc.ClientCodec
 		server func(io.ReadWriteCloser) rpc.ServerCodec
@@ -101,6 +102,7 @@ func callsOfAllKinds(t *testing.T, std *rpc.Client) {
 
 // Whichever is closed, both are, and calls in flight end with ErrShutdown itself.
 func TestStandardClientIsClosedWithItsClient(t *testing.T) {
+	t.Parallel()
 	for name, close := range map[string]func(*rpcx.Client, *rpc.Client) error{
 		"theirs": func(_ *rpcx.Client, std *rpc.Client) error { return std.Close() },
 		"ours":   func(ours *rpcx.Client, _ *rpc.Client) error { return ours.Close() },
@@ -130,6 +132,7 @@ func TestStandardClientIsClosedWithItsClient(t *testing.T) {
 // An error that is known before the request is written is the one that Go returns; a later
 // one has its text.
 func TestStandardClientErrors(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Retry.MaxAttempts = -1
 		f.dialer.CallTimeout = 10 * time.Second
@@ -154,6 +157,7 @@ func TestStandardClientErrors(t *testing.T) {
 
 // A reply that does not fit ends net/rpc's client, as it does without ours, which works on.
 func TestStandardClientOfAReplyThatDoesNotFit(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		ours := f.dial()
 		std := ours.StandardClient()
@@ -168,6 +172,7 @@ func TestStandardClientOfAReplyThatDoesNotFit(t *testing.T) {
 
 // The reply is decoded into what it is given, as net/rpc does it.
 func TestStandardClientDecodesInPlace(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		std := f.dial().StandardClient()
 		defer std.Close()
@@ -180,6 +185,7 @@ func TestStandardClientDecodesInPlace(t *testing.T) {
 
 // A hedge's reply is as good as the first one's.
 func TestStandardClientIsHedged(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.dialer.Methods = idempotent("*")
 		f.dialer.Hedge = &rpcx.Hedge{Delay: 20 * time.Millisecond}
@@ -200,6 +206,7 @@ func TestStandardClientIsHedged(t *testing.T) {
 // The end of a connection that was given is net/rpc's: the cause for the calls in flight,
 // and ErrShutdown for later ones.
 func TestStandardClientOfAGivenConnection(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		end  func(f *fleet)
 		want error

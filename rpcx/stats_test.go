@@ -17,6 +17,7 @@ import (
 )
 
 func TestStatsOfCalls(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		f.Delay("b:1", 10*time.Millisecond)
 		c := f.dial()
@@ -61,6 +62,7 @@ func TestStatsOfCalls(t *testing.T) {
 
 // What a connection has carried stays counted when it is over.
 func TestStatsOfALostEndpoint(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Retry.MaxAttempts = -1 // the call waits for nothing
 		c := f.dial()
@@ -86,6 +88,7 @@ func TestStatsOfALostEndpoint(t *testing.T) {
 
 // An endpoint is down since it took calls last, however often it was probed since.
 func TestStatsOfHowLongAnEndpointIsDown(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -106,6 +109,7 @@ func TestStatsOfHowLongAnEndpointIsDown(t *testing.T) {
 }
 
 func TestStatsWithoutABudget(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Retry.Budget = -1
 		c := f.dial()

@@ -98,6 +98,7 @@ func callsOf(t *testing.T, c *rpcx.Client) <-chan error {
 // A frozen plugin behind hashicorp/yamux was convicted in 2.5 s, and its calls ended
 // after 40 s, when yamux gave up waiting: net/rpc's reader was all that told them.
 func TestConvictionEndsCallsWhateverCloseDoes(t *testing.T) {
+	t.Parallel()
 	for name, o := range odds {
 		inBubble(t, name, func(t *testing.T) {
 			// The peer has never shown that it answers pings, so it takes twelve times as long.
@@ -126,6 +127,7 @@ func TestConvictionEndsCallsWhateverCloseDoes(t *testing.T) {
 
 // Close ends the calls as well, and itself.
 func TestCloseEndsCallsWhateverItsConnectionDoes(t *testing.T) {
+	t.Parallel()
 	for name, o := range odds {
 		inBubble(t, name, func(t *testing.T) {
 			overOdd(t, o, rpcx.Dialer{Heartbeat: -1}, func(kind string, c *rpcx.Client) {

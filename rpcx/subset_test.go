@@ -38,6 +38,7 @@ func (f *fleet) open() (n int) {
 
 // Only what a client uses of a large fleet is connected, pinged and watched.
 func TestOnlyTheSubsetIsConnected(t *testing.T) {
+	t.Parallel()
 	for subset, want := range map[int]int{0: 20, 5: 5, -1: 100} {
 		t.Run(fmt.Sprint(subset), func(t *testing.T) {
 			inFleet(t, 100, func(t *testing.T, f *fleet) {
@@ -58,6 +59,7 @@ func TestOnlyTheSubsetIsConnected(t *testing.T) {
 // What is down is made up for, and not given up; when it is back, what took its
 // place drains.
 func TestSubsetIsBackfilled(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 100, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -88,6 +90,7 @@ func TestSubsetIsBackfilled(t *testing.T) {
 // Of what is not in use nothing is known: that it was down when it was given up must
 // not be held against it.
 func TestWhatLeavesTheSubsetIsForgotten(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 100, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -112,6 +115,7 @@ func TestWhatLeavesTheSubsetIsForgotten(t *testing.T) {
 // More traffic takes more endpoints, and gives them back; a call in flight is not cut
 // when its endpoint leaves the subset.
 func TestSubsetFollowsTheTraffic(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 100, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -140,6 +144,7 @@ func TestSubsetFollowsTheTraffic(t *testing.T) {
 
 // Dial does not give up with the first few of many.
 func TestDialGoesOnInTheFleet(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 10, func(t *testing.T, f *fleet) {
 		var dead atomic.Int64
 		var dials atomic.Int64
@@ -166,6 +171,7 @@ func TestDialGoesOnInTheFleet(t *testing.T) {
 
 // The world is cut off: the client must not go through the whole fleet for it.
 func TestPausedNetworkLeavesTheSubset(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 100, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -195,6 +201,7 @@ func randomSets() int {
 // Random sets, faults and traffic, and at the end of each episode what must be so
 // when all is quiet: exactly what is in use is alive and connected.
 func TestEndpointsComeAndGoAtRandom(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(randomSets()) {
 		inFleet(t, 100, func(t *testing.T, f *fleet) {
 			rng := rand.New(rand.NewPCG(seed, 0))
@@ -238,6 +245,7 @@ func TestEndpointsComeAndGoAtRandom(t *testing.T) {
 
 // Without a network, a client does not take a prober for each endpoint of the fleet.
 func TestLostNetworkLeavesTheFleetAlone(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 200, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()
@@ -266,6 +274,7 @@ func unreal() rpcx.Dialer { return rpcx.Dialer{Codec: instant.NewCodec, NetDial:
 
 // Of 10,000 endpoints, 1,000 are replaced at once, again and again, under load.
 func TestTenThousandEndpoints(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sets, d := make(feed), unreal()
 		var resolved sync.WaitGroup

@@ -12,6 +12,7 @@ import (
 // Calls turn away from a silent peer while the detector still hesitates, and come
 // back with its first answer.
 func TestSuspicionCostsBeforeTheVerdict(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		c := f.dial()
 		defer c.Close()

@@ -12,6 +12,7 @@ import (
 )
 
 func TestThrottle(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Breaker.Disabled = true
 		f.dialer.Throttle = &breaker.ThrottleConfig{Window: 10 * time.Second}

@@ -149,6 +149,7 @@ func spentBudget(t *testing.T, f *fleet) {
 }
 
 func TestEveryHookIsCalled(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex // protects following
 	seen := make(map[string]bool)
 	trace := everyHook(func(name string) {
@@ -164,6 +165,7 @@ func TestEveryHookIsCalled(t *testing.T) {
 
 // A hook that panics costs its client nothing, and is logged once.
 func TestPanickingHooksAreStopped(t *testing.T) {
+	t.Parallel()
 	var log lines
 	everything(t, func(d *rpcx.Dialer) {
 		d.Logger = slog.New(slog.NewTextHandler(&log, nil))
@@ -178,6 +180,7 @@ func TestPanickingHooksAreStopped(t *testing.T) {
 
 // A panic in the logger itself has nowhere to go.
 func TestPanickingLoggerIsStopped(t *testing.T) {
+	t.Parallel()
 	everything(t, func(d *rpcx.Dialer) {
 		d.Logger = slog.New(slog.NewTextHandler(new(lines), &slog.HandlerOptions{
 			Level:       slog.LevelDebug,
@@ -189,6 +192,7 @@ func TestPanickingLoggerIsStopped(t *testing.T) {
 // Hooks hold up no other call and may call the client: in virtual time, a lock that is
 // held would stop the clock for good.
 func TestHooksMayCallTheClient(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		var mu sync.Mutex // protects following
 		var c *rpcx.Client
@@ -227,6 +231,7 @@ func TestHooksMayCallTheClient(t *testing.T) {
 // The story of a call: what hooks a call that moves on and waits runs, in order, and
 // what contexts they get.
 func TestHooksOfACallInOrder(t *testing.T) {
+	t.Parallel()
 	type key string
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		var story []string

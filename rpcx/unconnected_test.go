@@ -26,6 +26,7 @@ func hurried(t *testing.T, c *rpcx.Client) (string, error) {
 
 // While an endpoint is being connected, at Dial or again, calls go to those that are.
 func TestCallsPreferWhatIsConnected(t *testing.T) {
+	t.Parallel()
 	for name, policy := range map[string]balancer.Policy{"P2C": nil, "round robin": balancer.RoundRobin(), "hash": balancer.Hash()} {
 		for _, heartbeat := range []time.Duration{0, -1} {
 			t.Run(name, func(t *testing.T) {
@@ -55,6 +56,7 @@ func TestCallsPreferWhatIsConnected(t *testing.T) {
 
 // A call may have to connect where there is no connection at all.
 func TestCallsConnectWhereNothingIsConnected(t *testing.T) {
+	t.Parallel()
 	for _, heartbeat := range []time.Duration{0, -1} {
 		inFleet(t, 3, func(t *testing.T, f *fleet) {
 			f.dialer.Heartbeat = heartbeat
@@ -73,6 +75,7 @@ func TestCallsConnectWhereNothingIsConnected(t *testing.T) {
 
 // What the subset grows by takes no call before it is connected.
 func TestSubsetGrowsByWhatIsConnected(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 40, func(t *testing.T, f *fleet) {
 		f.dialer.Subset = 2
 		c := f.dial()
@@ -102,6 +105,7 @@ func TestSubsetGrowsByWhatIsConnected(t *testing.T) {
 // Without pings, no ping lets an endpoint back in: calls do, and what connects it is
 // that they pass it over.
 func TestEndpointReturnsWithoutPings(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]func(*fleet, string){
 		"killed":   (*fleet).kill,
 		"vanished": (*fleet).vanish,

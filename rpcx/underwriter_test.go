@@ -233,6 +233,7 @@ func newLonely(deadlines bool) *lonely {
 // A write that is stuck is ended by a deadline before the connection is closed; only
 // where there is none is Close left to end it.
 func TestStuckWriteIsEndedBeforeClose(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(*rpcx.Client, <-chan error){
 		"Close":      func(c *rpcx.Client, _ <-chan error) { c.Close() },
 		"conviction": func(c *rpcx.Client, called <-chan error) { <-called; c.Close() },

@@ -12,6 +12,7 @@ import (
 // A request that was never written is owed no answer: the peer is not to be convicted for
 // its silence.
 func TestArgumentThatCannotBeEncodedOwesNothing(t *testing.T) {
+	t.Parallel()
 	for name, call := range map[string]func(*rpcx.Client) error{
 		"Call": func(c *rpcx.Client) error { return c.Call("Bank.Where", make(chan int), new(string)) },
 		"Go": func(c *rpcx.Client) error {

@@ -35,6 +35,7 @@ func tries(t *testing.T, c *rpcx.Client, d time.Duration, method string, args an
 // open, no calls are made that could have a view of it. Here the breaker opens by the calls'
 // deadlines, after the detector's first doubt and before its verdict.
 func TestFrozenServerIsNoFalseAlarm(t *testing.T) {
+	t.Parallel()
 	for _, replicas := range []int{1, 3} {
 		inFleet(t, replicas, func(t *testing.T, f *fleet) {
 			seen, log := f.watchViews()
@@ -68,6 +69,7 @@ func TestFrozenServerIsNoFalseAlarm(t *testing.T) {
 // The breaker opens as the calls fail while the detector only doubts: it must not keep its
 // doubt for a view.
 func TestBreakerOpensBeforeTheVerdict(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 3, func(t *testing.T, f *fleet) {
 		seen, _ := f.watchViews()
 		c := f.dial()
@@ -87,6 +89,7 @@ func TestBreakerOpensBeforeTheVerdict(t *testing.T) {
 
 // A gray failure is a warning, and its end is none.
 func TestGrayFailureEndsWithoutAWarning(t *testing.T) {
+	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		f.dialer.Breaker.Disabled = true
 		seen, log := f.watchViews()
