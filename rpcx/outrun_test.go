@@ -26,7 +26,7 @@ func TestStuckCallGoesElsewhere(t *testing.T) {
 		{"Call", 0, 1700 * time.Millisecond, func(c *rpcx.Client, name *string) error {
 			return c.Call("Bank.Where", struct{}{}, name)
 		}},
-		{"Call", time.Second, 400 * time.Millisecond, func(c *rpcx.Client, name *string) error {
+		{"Call", time.Second, 410 * time.Millisecond, func(c *rpcx.Client, name *string) error {
 			return c.Call("Bank.Where", struct{}{}, name)
 		}},
 		{"CallContext", 0, 1700 * time.Millisecond, func(c *rpcx.Client, name *string) error {
