@@ -202,8 +202,12 @@ func (c *Conn) Interject(p []byte) {
 	}
 }
 
+// crowd is how many exchanges in flight make it likely that others are about to be written.
+// With fewer, to let others write costs more than the common write saves.
+const crowd = 4
+
 // issue gives an exchange its number, and decides on the reader of its reply. It reports
-// whether there are others in flight.
+// whether others may be about to be written.
 func (c *Conn) issue(x *Exchange, mayRead bool) (crowded bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -215,14 +219,14 @@ func (c *Conn) issue(x *Exchange, mayRead bool) (crowded bool, err error) {
 	case x.state.Load() != pending:
 		return false, ErrWithdrawn
 	}
-	crowded = len(c.inflight) > 0
+	others := len(c.inflight)
 	x.seq, x.issued = c.seq, true
 	c.seq++
 	c.inflight[x.seq] = x
 	c.number(x)
 	c.live++
-	c.chooseReader(x, mayRead && !crowded)
-	return crowded, nil
+	c.chooseReader(x, mayRead && others == 0)
+	return others >= crowd, nil
 }
 
 // ErrWithdrawn is the error of a request that was given up before it was written.
