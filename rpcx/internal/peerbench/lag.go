@@ -150,7 +150,8 @@ var reasons = map[[2]string]string{
 	{"failing", comeback}:         "The balancer remembers the errors of a replica for some seconds, and gives it few calls until then.",
 	{"slow", divert}:              "The balancer gives a slow replica few calls, but not none, for only these show that it is fast again.",
 	{"slow", comeback}:            "The balancer remembers the latency of a replica for some seconds, and gives it few calls until then.",
-	{"reset", comeback}:           "The balancer remembers the errors of a replica for some seconds, and gives it few calls until then.",
+	{"reset", divert}:             "A replica that has failed calls gets one now and then, for only that shows that it is well again.",
+	{"reset", comeback}:           "A replica that has failed calls gets one after a quarter of that time, after 1 s at most if calls are many. A client that goes on calling it has those calls fail.",
 
 	{"all down", failedIdempotent}: "By default a call fails while no replica is up. With WaitForReady it waits.",
 	{"all down", failedOthers}:     "By default a call fails while no replica is up. With WaitForReady it waits.",
