@@ -4,10 +4,11 @@
 //
 //	go run ./rpcx/internal/mutants
 //
-// It leaves the source alone (go test -overlay) and prints for each mutant the first
-// test that fails, and fails again when it is run alone: a test that failed by chance
-// kills nothing. Its status is 1 if a mutant survives. A mutant whose text is no longer
-// in the source is an error: the list follows the code.
+// It leaves the source alone (go test -overlay). For each mutant it runs the test that the
+// list names; if that passes, or none is named, it runs all tests and prints the first that
+// fails, and fails again when it is run alone: a test that failed by chance kills nothing.
+// Its status is 1 unless each mutant is killed, by the test that is named if one is. A mutant
+// whose text is no longer in the source is an error: the list follows the code.
 package main
 
 import (
@@ -47,9 +48,9 @@ func runAll(only string, workers int) error {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // temporary
 	var (
-		group    errgroup.Group
-		mu       sync.Mutex // guards the output and survived
-		survived int
+		group  errgroup.Group
+		mu     sync.Mutex // guards the output and missed
+		missed int
 	)
 	group.SetLimit(workers)
 	for i, m := range mutants {
@@ -58,46 +59,86 @@ func runAll(only string, workers int) error {
 		}
 		group.Go(func() error {
 			begin := time.Now()
-			killer, err := m.test(filepath.Join(dir, fmt.Sprint(i)))
+			verdict, killed, err := m.verdict(filepath.Join(dir, fmt.Sprint(i)))
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", m.file, m.rule, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if killer == "" {
-				killer = "SURVIVED"
-				survived++
+			if !killed {
+				missed++
 			}
-			fmt.Printf("%-14s %-70s %4.0f s  %s\n", filepath.Base(m.file), m.rule, time.Since(begin).Seconds(), killer)
+			fmt.Printf("%-14s %-70s %4.0f s  %s\n", filepath.Base(m.file), m.rule, time.Since(begin).Seconds(), verdict)
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	if survived > 0 {
-		return fmt.Errorf("%d mutants survived", survived)
+	if missed > 0 {
+		return fmt.Errorf("%d mutants were not killed, or not by the test that the list names", missed)
 	}
 	return nil
 }
 
-// test returns the first test that the mutant fails, alone too; empty if none does. The
-// tests are those of its package, and of rpcx for a package below that.
-func (m mutant) test(dir string) (killer string, err error) {
-	for _, pkg := range slices.Compact([]string{filepath.Dir(m.file), above(m.file)}) {
-		if killer, err = m.testIn(dir, pkg); killer != "" || err != nil {
+// verdict says which test kills the mutant, and whether that is the one that is named for it.
+func (m mutant) verdict(dir string) (verdict string, killed bool, err error) {
+	if pkg := m.home("."); pkg != "" {
+		binary, err := m.build(dir, pkg)
+		if err != nil {
+			return "", false, err
+		}
+		if m.run(binary, pkg, "-test.run=^"+m.test+"$") != "" {
+			return m.test, true, nil
+		}
+	}
+	killer, err := m.search(dir)
+	switch {
+	case err != nil:
+		return "", false, err
+	case killer == "":
+		return "SURVIVED", false, nil
+	case m.test == "":
+		return killer + ", which the list does not name", true, nil
+	}
+	return fmt.Sprintf("NOT KILLED by %s, but by %s", m.test, killer), false, nil
+}
+
+// packages are those whose tests may kill the mutant: its own, and rpcx for one below that.
+func (m mutant) packages() []string {
+	dir := filepath.Dir(m.file)
+	top, _, _ := strings.Cut(dir, "/internal/")
+	return slices.Compact([]string{dir, top})
+}
+
+// home returns the package, below the root of the module, that has the test that is named for
+// the mutant; empty if there is none.
+func (m mutant) home(root string) string {
+	if m.test == "" {
+		return ""
+	}
+	for _, pkg := range m.packages() {
+		files, _ := filepath.Glob(filepath.Join(root, pkg, "*_test.go"))
+		for _, file := range files {
+			if source, err := os.ReadFile(file); err == nil && bytes.Contains(source, []byte("\nfunc "+m.test+"(")) {
+				return pkg
+			}
+		}
+	}
+	return ""
+}
+
+// search returns the first test that the mutant fails, alone too; empty if none does.
+func (m mutant) search(dir string) (killer string, err error) {
+	for _, pkg := range m.packages() {
+		if killer, err = m.searchIn(dir, pkg); killer != "" || err != nil {
 			return killer, err
 		}
 	}
 	return "", nil
 }
 
-func above(file string) string {
-	top, _, _ := strings.Cut(filepath.Dir(file), "/internal/")
-	return top
-}
-
-func (m mutant) testIn(dir, pkg string) (killer string, err error) {
+func (m mutant) searchIn(dir, pkg string) (killer string, err error) {
 	binary, err := m.build(dir, pkg)
 	if err != nil {
 		return "", err
