@@ -101,6 +101,7 @@ func newCallsAfterFreeze(t *testing.T, detect time.Duration, rate int, seed uint
 		}
 		mu.Unlock()
 		load(3 * time.Second)
+		time.Sleep(30 * time.Second) // it may have to owe more for a conviction, by chance
 		w.Resume(w.addrs[0])
 		all.Wait()
 		require.True(t, convicted)
