@@ -15,10 +15,10 @@ import (
 func underFault(t *testing.T, fault chaos.Fault) chaos.Report {
 	t.Helper()
 	report := chaos.Run(t, chaos.Config{
-		Steps:   []chaos.Step{{At: 500 * time.Millisecond, Hold: 6 * time.Second, Fault: fault}},
-		Length:  7 * time.Second,
+		Steps:   []chaos.Step{{At: 500 * time.Millisecond, Hold: 3 * time.Second, Fault: fault}},
+		Length:  4 * time.Second,
 		Workers: 4, Pause: 10 * time.Millisecond, Deposits: 5,
-		Bound:  5 * time.Second, // for a busy machine; the fault lasts longer
+		Bound:  2500 * time.Millisecond,
 		Dialer: rpcx.Dialer{DetectionTime: time.Second},
 	})
 	t.Logf("%v", report)

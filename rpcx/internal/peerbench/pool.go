@@ -16,8 +16,8 @@ import (
 	"github.com/hashicorp/yamux"
 )
 
-// pools are what Consul's agents do by hand over net/rpc: for each server a pool of
-// streams over one connection, of which a call has one to itself. The first server of
+// pools is a client after the manner of Consul's agents: for each server a pool of streams
+// over one connection, of which a call has one to itself. The first server of
 // the list gets all calls, until one fails; then it becomes the last. A call that failed
 // is tried again, after a short pause, until its time is up.
 type pools struct {

@@ -36,7 +36,7 @@ type conn struct {
 	metas   codec.MetaServer      // codec, if it carries metadata
 	first   int64                 // when the first request was read, which begins the time of the connection: see stream.now; the reader's
 	clocked atomic.Int64          // the last time of it that a reply has had
-	lost    atomic.Pointer[error] // why nobody waits for the replies; nil if somebody may
+	lost    atomic.Pointer[error] // why the replies are of no use; nil while they may be
 	count   atomic.Uint64         // requests read, pings included
 	session *session              // nil if its client has not asked for it; protected by memory.mu
 
