@@ -88,7 +88,7 @@ func (m mutant) verdict(dir string) (verdict string, killed bool, err error) {
 		if err != nil {
 			return "", false, err
 		}
-		if m.run(binary, pkg, "-test.run=^"+m.test+"$") != "" {
+		if m.run(binary, pkg, time.Minute, "-test.run=^"+m.test+"$") != "" {
 			return m.test, true, nil
 		}
 	}
@@ -145,12 +145,12 @@ func (m mutant) searchIn(dir, pkg string) (killer string, err error) {
 	}
 	var chance []string // tests that failed, and did not when run alone
 	for {
-		killer := m.run(binary, pkg, "-test.skip=^("+strings.Join(chance, "|")+")$")
+		killer := m.run(binary, pkg, wholeLimit, "-test.skip=^("+strings.Join(chance, "|")+")$")
 		if killer == "" {
 			return "", nil
 		}
 		top, _, _ := strings.Cut(strings.Fields(killer)[0], "/")
-		if !strings.HasPrefix(top, "Test") || m.run(binary, pkg, "-test.run=^"+top+"$") != "" {
+		if !strings.HasPrefix(top, "Test") || m.run(binary, pkg, wholeLimit, "-test.run=^"+top+"$") != "" {
 			return killer, nil
 		}
 		if len(chance) == 3 {
@@ -181,9 +181,12 @@ func (m mutant) build(dir, pkg string) (binary string, err error) {
 	return binary, nil
 }
 
-// run returns the first test that fails.
-func (m mutant) run(binary, pkg, filter string) (killer string) {
-	test := exec.Command(binary, "-test.failfast", "-test.timeout=6m", filter)
+// wholeLimit is the time after which all tests of a package, or one that failed, hang.
+const wholeLimit = 6 * time.Minute
+
+// run returns the first test that fails, or hangs.
+func (m mutant) run(binary, pkg string, limit time.Duration, filter string) (killer string) {
+	test := exec.Command(binary, "-test.failfast", "-test.timeout="+limit.String(), filter)
 	test.Dir = pkg
 	out, err := test.CombinedOutput()
 	if err == nil {
