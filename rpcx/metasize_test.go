@@ -59,12 +59,10 @@ func TestBytesOfMetadata(t *testing.T) {
 			got := bytesOf(t, ctx, c)
 			require.NoError(t, c.Close())
 			want := metaBytes[json][name]
-			require.Equal(t, want.reply, got.reply-plain.reply, name)
-			if name == "nothing" || name == "trace" {
-				require.Equal(t, want.request, got.request-plain.request, name)
-			} else { // later in the life of a connection, a number is longer
-				require.InDelta(t, want.request, got.request-plain.request, 3, name)
-			}
+			request, reply := got.request-plain.request, got.reply-plain.reply
+			// Later in the life of a connection, and on a busy machine, numbers are longer.
+			require.InDelta(t, want.request, request, 3, name)
+			require.InDelta(t, want.reply, reply, 2, name)
 		}
 	}
 }
