@@ -21,16 +21,16 @@ import (
 // ours begins the name of every function of the module.
 const ours = "resilientrpc/"
 
-// grace is how long goroutines have to end after the test. A variable so that
-// the tests of this package need not wait.
-var grace = 2 * time.Second
+// grace is how long goroutines have to end after the test: on a busy machine, some
+// need seconds. A variable so that the tests of this package need not wait.
+var grace = 15 * time.Second
 
 // Check fails t if goroutines of the module that are not there now are left
-// when t and the cleanups registered after Check are done. They have two
+// when t and the cleanups registered after Check are done. They have 15
 // seconds to end by themselves. Call it first in the test, and not in one that
 // runs in parallel with others, whose goroutines look the same: those are left
-// to [Main]. A test that
-// has failed already is not checked: what it leaks is a consequence.
+// to [Main]. A test that has failed already is not checked: what it leaks is a
+// consequence.
 func Check(t testing.TB) {
 	t.Helper()
 	before := make(map[string]bool)
