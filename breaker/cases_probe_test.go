@@ -136,7 +136,7 @@ func TestCase06CanceledProbeDoesNotClose(t *testing.T) {
 
 // Polly#216, semian.
 func TestCase07HalfOpenStampede(t *testing.T) {
-	for round := range 2000 {
+	for round := range 1000 {
 		probes := []int{1, 100}[round%2]
 		r := newRig(t, breaker.Config{Probes: probes})
 		r.Trip(r.now, time.Second, nil)
