@@ -104,7 +104,7 @@ func TestEventsOfRacingTransitions(t *testing.T) {
 // An outage is seen by many callers at once and is one trip, one event, and
 // one probe back.
 func TestOneTripPerOutage(t *testing.T) {
-	const callers, rounds = 4, 1_000
+	const callers, rounds = 4, 3_000
 	r := newRig(t, breaker.Config{})
 	for n := range uint64(rounds) {
 		var permits [callers]*breaker.Permit
