@@ -65,7 +65,7 @@ func TestReturn(t *testing.T) {
 						continue // the same as for 20 s, and three times the work
 					}
 					if brief() && perSecond*(20+seconds) > 4500 {
-						continue // half of it are the calls before the fault
+						continue // these are the calls, with those before the fault
 					}
 					t.Run(fmt.Sprint(share, " of ", n, " at ", perSecond, " for ", seconds), func(t *testing.T) {
 						checkReturn(t, share, n, perSecond, seconds)

@@ -63,7 +63,7 @@ func TestIdleNodeIsNotPreferred(t *testing.T) {
 	const n, perSecond = 20, 1000
 	got, seeds, off := 0, 10, .1
 	if brief() {
-		seeds, off = 2, .25
+		seeds, off = 3, .2
 	}
 	for seed := range uint64(seeds) {
 		s := newSim(t, n, nil, seed+1)
