@@ -124,7 +124,7 @@ func TestConcurrent(t *testing.T) {
 }
 
 func callMany(t *testing.T, b *balancer.Balancer) {
-	for i := range 1000 {
+	for i := range 3000 {
 		now := at(time.Duration(i) * time.Millisecond)
 		ticket, err := b.Pick(now, balancer.PickInfo{Key: uint64(i), HasKey: true})
 		if err != nil {

@@ -148,10 +148,13 @@ func TestBlackHole_fasthttp865(t *testing.T) {
 			})
 		}
 	}
+	if brief() {
+		return
+	}
 	t.Run("11 of 100", func(t *testing.T) { // Peak EWMA 86.2, kratos 98.7
 		assert.Greater(t, blackHole(t, nil, 100, 11, 1, 1), 99.8)
 	})
-	calibrated(t, func(t *testing.T) {
+	t.Run("RoundRobin", func(t *testing.T) {
 		assert.InDelta(t, 92.4, blackHole(t, balancer.RoundRobin(), 11, 1, 1, 1), 0.5, "the simulation is calibrated")
 	})
 }
