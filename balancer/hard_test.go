@@ -272,9 +272,13 @@ func TestRetrySameNode_ribbon283(t *testing.T) {
 // slow start starves or floods at light load.)
 func TestRecoveryStampede(t *testing.T) {
 	t.Parallel()
+	const n = 5
 	for _, rate := range []float64{20, 1000} {
+		seeds := 10
+		if brief() && rate == 1000 {
+			seeds = 2
+		}
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
-			const n, seeds = 5, 10
 			early, mid, late, total := 0, 0, 0, 0
 			for seed := range uint64(seeds) {
 				s := newSim(t, n, nil, seed+1)

@@ -29,7 +29,9 @@ func TestMaxInFlightIsExact(t *testing.T) {
 							continue
 						}
 						i := index(ticket.Node())
-						assert.LessOrEqual(t, held[i].Add(1), int64(limit))
+						if n := held[i].Add(1); n > limit {
+							t.Errorf("%d calls in flight", n)
+						}
 						held[i].Add(-1)
 						ticket.Done(at(2*time.Second), balancer.Success)
 					}

@@ -71,6 +71,10 @@ func TestWeightedDominance(t *testing.T) {
 // Random and P2C follow the weights, an idle P2C too.
 func TestWeightsOfRandomAndP2C(t *testing.T) {
 	t.Parallel()
+	picks := 1000
+	if brief() {
+		picks = 400
+	}
 	for _, n := range []int{4, 20} {
 		weights := make([]int, n)
 		sum := 0
@@ -80,9 +84,9 @@ func TestWeightsOfRandomAndP2C(t *testing.T) {
 		}
 		for name, p := range map[string]balancer.Policy{"Random": balancer.Random(), "P2C": balancer.P2C()} {
 			t.Run(fmt.Sprint(name, n), func(t *testing.T) {
-				got := counts(t, weightedFleet(t, p, weights...), epoch, 1000*sum, n, 10*ms)
+				got := counts(t, weightedFleet(t, p, weights...), epoch, picks*sum, n, 10*ms)
 				for i, c := range got {
-					assert.InEpsilon(t, 1000*weights[i], c, 0.15, "%v", got)
+					assert.InEpsilon(t, picks*weights[i], c, 0.15, "%v", got)
 				}
 			})
 		}
@@ -132,7 +136,11 @@ func paperMaglev(ids []string, size int) []int32 {
 // node whether it is its turn.
 func TestMaglevAgainstPlainRounds(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 300 {
+	fleets := 300
+	if brief() {
+		fleets = 60
+	}
+	for range fleets {
 		ids, weights := make([]string, 1+rng.IntN(60)), make([]int, 60)
 		weights = weights[:len(ids)]
 		for i := range ids {
@@ -192,14 +200,17 @@ func TestMaglevParts(t *testing.T) {
 // One weight of 65535 among thousands of 1 must not make an update some hundred times as
 // long, as it would if each slot of the table took a round through all nodes.
 func TestMaglevWithOneHugeWeightIsAsFast(t *testing.T) {
-	const size, n = 262147, 5000
+	size, n := 262147, 5000
+	if brief() {
+		size, n = 65537, 2000
+	}
 	ids, even := make([]string, n), slices.Repeat([]int{1}, n)
 	for i := range ids {
 		ids[i] = fmt.Sprint("host-", i)
 	}
 	fastest := func(weights []int) time.Duration {
 		least := time.Hour
-		for range 2 {
+		for range 3 {
 			begin := time.Now()
 			balancer.Populate(ids, weights, size)
 			least = min(least, time.Since(begin))
@@ -267,8 +278,14 @@ var goldenHash = []string{"9", "1", "8", "7", "4", "1", "9", "6", "3", "2", "5",
 // When one of up to 30 nodes comes or goes, at most 1.2/N of the keys move.
 func TestHashMovesFewKeys(t *testing.T) {
 	t.Parallel()
-	const keys = 20_000
+	keys := 20_000
+	if brief() {
+		keys = 5000
+	}
 	for _, n := range []int{2, 3, 10, 30} {
+		if brief() && n == 3 {
+			continue
+		}
 		b := fleetOf(t, n, balancer.Config{Policy: balancer.Hash(), SlowStart: -1})
 		before := hashed(t, b, keys)
 		require.NoError(t, b.Update(epoch, endpoints(n+1)))
@@ -291,7 +308,11 @@ func moved(a, b []string) float64 {
 
 // envoy#12529: a dead node's keys all go to its neighbor, which dies next.
 func TestHashCascade_envoy12529(t *testing.T) {
-	const n, keys = 10, 50_000
+	const n = 10
+	keys := 50_000
+	if brief() {
+		keys = 20_000
+	}
 	b := fleetOf(t, n, balancer.Config{Policy: balancer.Hash()})
 	before := hashed(t, b, keys)
 	setState(b, epoch, "3", balancer.Down)

@@ -16,14 +16,18 @@ import (
 // 786 ms, with 190 and 366 ms; Prequal, which probes, 219 and 373 ms.
 func TestPrequalTestbed(t *testing.T) {
 	t.Parallel()
-	with := testbed(t, true)
+	lasts := 10 * time.Second
+	if brief() {
+		lasts = 3 * time.Second
+	}
+	with := testbed(t, true, lasts)
 	assert.Less(t, with.quantile(.99), 420*ms)
 	assert.Less(t, with.quantile(.9), 220*ms)
 	assert.Equal(t, 100.0, with.success())
 	if brief() {
 		return
 	}
-	without := testbed(t, false)
+	without := testbed(t, false, lasts)
 	assert.InDelta(t, 700, without.quantile(.99).Milliseconds(), 250, "the simulation is calibrated")
 	assert.Less(t, with.quantile(.5), without.quantile(.5))
 }
@@ -38,8 +42,8 @@ type queued struct {
 
 const queuedWorkers = 4
 
-func testbed(t testing.TB, reports bool) *sim {
-	const n, end = 100, 10 * time.Second
+func testbed(t testing.TB, reports bool, end time.Duration) *sim {
+	const n = 100
 	s := newSim(t, n, nil, 1)
 	servers := make([]*queued, n)
 	for i := range servers {

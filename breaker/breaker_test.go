@@ -215,13 +215,18 @@ func TestDo(t *testing.T) {
 // A slice is 2^20-1 calls deep and then keeps its ratio.
 func TestBusySliceSaturates(t *testing.T) {
 	r := newRig(t, breaker.Config{ConsecutiveFailures: -1, FailureRatio: 0.9})
-	for i := range 1_200_000 {
-		p, err := r.Allow(r.now)
-		if err != nil {
-			t.Fatal(err)
+	turns := func(pairs int) {
+		for range pairs {
+			r.call(1, breaker.Success)
+			r.call(1, breaker.Failure)
 		}
-		p.Done(r.now, breaker.Outcome(i%2), nil) // Success and Failure by turns
 	}
+	turns(1)
+	r.Fill(r.now, 1<<19-10)
+	turns(10) // from here on by compare-and-swap
+	require.Equal(t, 1<<19+12, r.Stats(r.now).Calls)
+	r.Fill(r.now, 1<<19-20)
+	turns(100)
 	s := r.Stats(r.now)
 	require.Equal(t, 1<<20-1, s.Calls)
 	require.InDelta(t, s.Calls/2, s.Failures, 1)

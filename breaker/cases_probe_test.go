@@ -136,8 +136,8 @@ func TestCase06CanceledProbeDoesNotClose(t *testing.T) {
 
 // Polly#216, semian.
 func TestCase07HalfOpenStampede(t *testing.T) {
-	for round := range 2000 {
-		probes := []int{1, 100}[round%2]
+	for round := range 4000 {
+		probes := []int{1, 10}[round%2]
 		r := newRig(t, breaker.Config{Probes: probes})
 		r.Trip(r.now, time.Second, nil)
 		r.pass(time.Second)
@@ -146,7 +146,7 @@ func TestCase07HalfOpenStampede(t *testing.T) {
 		}
 		var granted atomic.Int64
 		atOnce(4, func(int) {
-			for range 50 {
+			for range 5 {
 				if _, err := r.Allow(r.now); err == nil {
 					granted.Add(1)
 				}

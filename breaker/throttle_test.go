@@ -62,9 +62,9 @@ func TestThrottleIsTheBooksFormula(t *testing.T) {
 func TestThrottleSendsKTimesWhatIsAccepted(t *testing.T) {
 	for _, k := range []float64{1.5, 2, 3} {
 		th, now := newThrottle(t, breaker.ThrottleConfig{K: k}), epoch
-		require.InDelta(t, 200, offer(th, &now, 200, 200, time.Minute), 0, "a healthy server sees every call")
-		offer(th, &now, 200, 50, 3*time.Minute)
-		require.InEpsilon(t, k*50, offer(th, &now, 200, 50, 5*time.Minute), 0.05)
+		require.InDelta(t, 100, offer(th, &now, 100, 100, time.Minute), 0, "a healthy server sees every call")
+		offer(th, &now, 100, 25, 3*time.Minute)
+		require.InEpsilon(t, k*25, offer(th, &now, 100, 25, 5*time.Minute), 0.05)
 	}
 }
 

@@ -19,6 +19,9 @@ func TestMixtureOracle(t *testing.T) {
 		for k := 2; k < 3000; k++ {
 			lost := x.first * math.Pow(x.again, float64(k-2)) * (1 - x.again)
 			sum += lost * math.Erfc((t-x.period-float64(k-1)*x.step)/x.sd/math.Sqrt2) / 2
+			if lost/(1-x.again) < 1e-14*sum {
+				break // all further terms together are less
+			}
 		}
 		tail := min(1, math.Exp(-(t-x.period-lateFrom*x.sd)/x.scale))
 		return -math.Log10((1-x.tail)*sum + x.tail*tail)
@@ -70,8 +73,9 @@ func TestCalibrationIsMonotone(t *testing.T) {
 		last := 0.0
 		for raw := 0.0; raw < 2e3; raw += 0.13 {
 			got := c.phi(raw)
-			require.GreaterOrEqual(t, got, last-1e-12, "%v at %v", c, raw)
-			require.False(t, math.IsNaN(got) || math.IsInf(got, 0))
+			if !(got >= last-1e-12) || math.IsInf(got, 0) {
+				t.Fatalf("%v at %v: %v after %v", c, raw, got, last)
+			}
 			last = got
 		}
 	}
@@ -150,7 +154,7 @@ func TestLatch(t *testing.T) {
 			}
 		})
 	}
-	for v := range uint64(400_000) {
+	for v := range uint64(100_000) {
 		var words [distributionWords]uint64
 		for i := range words {
 			words[i] = v

@@ -60,7 +60,7 @@ func TestDetectionTimeOfBeats(t *testing.T) {
 // call. Until the answer to the ping, phi must stay below 1 for a peer that was never
 // late, however few intervals were learned.
 func TestSlowCall(t *testing.T) {
-	for _, n := range []int{0, 10, 1000, 100_000} {
+	for _, n := range []int{0, 10, 1000, 20_000} {
 		d := newDetector(t, detector.Config{})
 		now := ping(d, n, lan(rand.New(rand.NewPCG(7, 7))))
 		d.Expect(now)

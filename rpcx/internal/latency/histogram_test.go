@@ -61,9 +61,9 @@ func TestEachDurationCountsForHalfAMinuteToAMinute(t *testing.T) {
 					least++
 				}
 			}
-			got := count(&h, at)
-			require.GreaterOrEqual(t, got, least, "%v", pause)
-			require.LessOrEqual(t, got, most, "%v", pause)
+			if got := count(&h, at); got < least || got > most {
+				t.Fatalf("%v: %d, and not from %d to %d", pause, got, least, most)
+			}
 		}
 	}
 }
@@ -103,9 +103,9 @@ func TestAddIsSharedAndAllocatesNothing(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
-				for i := range 10_000 {
-					h.Add(time.Duration(i)*time.Second/10, time.Millisecond)
-					h.P95(time.Duration(i) * time.Second / 10)
+				for i := range 2500 {
+					h.Add(time.Duration(i)*time.Second*2/5, time.Millisecond)
+					h.P95(time.Duration(i) * time.Second * 2 / 5)
 				}
 			})
 		}

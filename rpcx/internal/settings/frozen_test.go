@@ -78,12 +78,17 @@ func newCallsAfterFreeze(t *testing.T, detect time.Duration, rate int, seed uint
 				convicted = convicted || i.Endpoint == w.addrs[0] && i.Verdict == rpcx.Convicted
 			},
 		}
+		isConvicted := func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return convicted
+		}
 		c := w.dial()
 		defer c.Close()
 		r := rand.New(rand.NewPCG(seed, 300)) //nolint:gosec // a seed
 		var all sync.WaitGroup
 		load := func(d time.Duration) {
-			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(exponential(r, time.Second/time.Duration(rate))) {
+			for end := time.Now().Add(d); time.Now().Before(end) && !isConvicted(); time.Sleep(exponential(r, time.Second/time.Duration(rate))) {
 				all.Go(func() {
 					var reply int
 					if err := c.Call("Shop.Look", 1, &reply); err != nil {
@@ -92,7 +97,7 @@ func newCallsAfterFreeze(t *testing.T, detect time.Duration, rate int, seed uint
 				})
 			}
 		}
-		load(2 * time.Second)
+		load(min(2*time.Second, 1000*time.Second/time.Duration(rate)))
 		w.Stall(w.addrs[0])
 		mu.Lock()
 		if frozen = true; waiting > 0 {
@@ -104,7 +109,7 @@ func newCallsAfterFreeze(t *testing.T, detect time.Duration, rate int, seed uint
 		time.Sleep(30 * time.Second) // it may have to owe more for a conviction, by chance
 		w.Resume(w.addrs[0])
 		all.Wait()
-		require.True(t, convicted)
+		require.True(t, isConvicted())
 		late = last.Sub(owed)
 	})
 	return late, calls

@@ -16,11 +16,10 @@ import (
 // Healthy replicas have no hedges by suspicion below a phi of 1, however long they are watched,
 // and no idempotent call fails.
 func TestHealthyHours(t *testing.T) {
-	lasts := 3 * time.Minute
-	if *long {
-		lasts = 10 * time.Hour
-	}
-	for _, i := range []int{0, 1, 6} {
+	for i, lasts := range map[int]time.Duration{0: time.Minute, 1: 3 * time.Minute, 6: 3 * time.Minute} {
+		if *long {
+			lasts = 10 * time.Hour
+		}
 		work := workloads[i]
 		t.Run(work.name, func(t *testing.T) {
 			inWorld(t, work, 1, func(w *world) { w.watch(lasts) })
