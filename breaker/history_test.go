@@ -141,7 +141,7 @@ func (h *historian) explained(p past, final breaker.Stats) bool {
 func TestConcurrentHistoriesHaveASequentialExplanation(t *testing.T) {
 	kinds := []actionKind{allow, allow, allow, done, done, done, done, trip, reset, observe, observe}
 	overlapping := 0 // how many do depends on the machine, so go on until enough have
-	for seed := uint64(0); seed < 10_000 && (seed < 1500 || overlapping < 300); seed++ {
+	for seed := uint64(0); seed < 10_000 && (seed < 3000 || overlapping < 500); seed++ {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		cfg := fuzzConfig([]byte{1, 3}[seed%2]) // the rules without runs
 		cfg.MaxOpenFor = time.Second
