@@ -82,7 +82,7 @@ func RunThaw(tb testing.TB, cfg Thaw) ThawReport {
 		format = "gob"
 	}
 	for range replicas {
-		t.servers = append(t.servers, startServer(tb, "127.0.0.1", format))
+		t.servers = append(t.servers, startServer(tb, "127.0.0.1", format, 0))
 	}
 	for range cfg.Clients {
 		t.dial(tb)
