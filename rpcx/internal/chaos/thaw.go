@@ -157,14 +157,16 @@ func (t *thaw) load(ctx context.Context) {
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	began := time.Now()
-	for n := 1; ; {
+	for made := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		for due := int(time.Since(began) / period); n <= due; n++ {
-			t.wg.Go(func() { t.call(uint64(n)) }) //nolint:gosec // it is positive
+		for due := int(time.Since(began) / period); made < due; {
+			made++
+			id := uint64(made) //nolint:gosec // it is positive
+			t.wg.Go(func() { t.call(id) })
 		}
 	}
 }
