@@ -65,7 +65,7 @@ func TestAlarmWakesALoneCaller(t *testing.T) {
 // An alarm that comes with the reply, or behind it, harms nothing.
 func TestAlarmBesideTheReply(t *testing.T) {
 	o, _ := dial(t, "gob")
-	for n := range 1000 {
+	for n := range 2000 {
 		if n%100 == 0 {
 			o.lone(t)
 		}
