@@ -68,7 +68,7 @@ func TestAnyArgument(t *testing.T) {
 		&Operands{1, 2}, []byte("bytes"), json.RawMessage(" [ 5 ] "), json.RawMessage(`[5 ]`), json.Number("5"),
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 500 {
+	for range 150 {
 		values = append(values, randomValue(random, 4))
 	}
 	for _, wrap := range []bool{false, true} {

@@ -33,12 +33,12 @@ func TestMemoryIsGivenBack(t *testing.T) {
 			call(1)
 		}
 	}
-	call(keepMost / 3)
+	call(keepBuffer * 5 / 4)
 	small(keepFrames - 2)
-	require.Greater(t, buffers(), keepMost/2, "another large frame may come")
-	call(keepMost / 3)
+	require.Greater(t, buffers(), 2*keepBuffer, "another large frame may come")
+	call(keepBuffer * 5 / 4)
 	small(keepFrames - 2)
-	require.Greater(t, buffers(), keepMost/2, "it has come")
+	require.Greater(t, buffers(), 2*keepBuffer, "it has come")
 	small(4)
 	require.Less(t, buffers(), keepBuffer)
 	call(3 * keepMost)

@@ -92,7 +92,7 @@ func TestWire(t *testing.T) {
 func TestLargeFrames(t *testing.T) {
 	for _, f := range formats {
 		s := pair(t, tcpPipe, f.ourClient, f.ourServer)
-		for _, size := range []int{100, 9_000, 300_000, 2_000_000, 10} {
+		for _, size := range []int{100, 9_000, 300_000, 800_000, 10} {
 			want, got := bytes.Repeat([]byte("0123456789"), size/10), []byte(nil)
 			require.NoError(t, s.Call("Echo.Bytes", want, &got))
 			require.True(t, bytes.Equal(want, got), "%s %d", f.name, size)

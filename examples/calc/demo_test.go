@@ -37,7 +37,7 @@ func TestDemo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			args := append(w.serverArgs(), "-step", "600ms", "-bound", "4500ms")
+			args := append(w.serverArgs(), "-step", "600ms", "-bound", "4500ms", "-rate", "100")
 			listed := name == "gob"
 			if listed {
 				args = append(args, "-resolver", "file", "-debug", "127.0.0.1:0")

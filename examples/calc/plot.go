@@ -7,23 +7,25 @@ import (
 	"time"
 )
 
-// patience bounds how much longer than a step the demo waits for rpcx to use a
-// replica again.
+// patience bounds how much longer than it has to the demo waits for rpcx to leave a replica
+// alone, or to use it again.
 const patience = 5 * time.Second
 
-// plot is what is done to the fleet, in order. One replica is in use again before the next
-// is disturbed, so that what a client does about each fault can be measured.
+// plot is what is done to the fleet, in order. rpcx has left a replica before that is mended,
+// and it is in use again before the next is disturbed, so that what a client does about each
+// fault can be measured, also on a machine that is slow.
 func (d *demo) plot() []func(context.Context) error {
 	a, b := d.fleet[0], d.fleet[1]
 	acts := []func(context.Context) error{
-		d.introduce, d.idle, d.kill(a), d.idle, d.restart(a), d.inUse(a),
+		d.introduce, d.idle, d.kill(a), d.left(a, d.step), d.restart(a), d.inUse(a),
 	}
 	if canFreeze {
-		acts = append(acts, d.freeze(b), d.hang, d.thaw(b), d.inUse(b))
+		// For a call that waits all the while, that is long enough to count as hung.
+		acts = append(acts, d.freeze(b), d.left(b, d.load.bound+d.step/5), d.thaw(b), d.inUse(b))
 	}
 	if d.list != nil {
 		c := d.fleet[2]
-		acts = append(acts, d.unlist(c), d.idle, d.relist(c), d.inUse(c))
+		acts = append(acts, d.unlist(c), d.left(c, d.step), d.relist(c), d.inUse(c))
 	}
 	return acts
 }
@@ -49,9 +51,6 @@ func (d *demo) introduce(context.Context) error {
 }
 
 func (d *demo) idle(ctx context.Context) error { return pause(ctx, d.step) }
-
-// hang lasts long enough for a call that waits all the while to count as hung.
-func (d *demo) hang(ctx context.Context) error { return pause(ctx, d.load.bound+d.step/5) }
 
 func (d *demo) kill(r *replica) func(context.Context) error {
 	return func(context.Context) error {
@@ -117,21 +116,27 @@ func (d *demo) listed(ctx context.Context, f fleet) error {
 	return nil
 }
 
+// left waits for so long, and then for rpcx to have left the replica alone, within reason.
+func (d *demo) left(r *replica, least time.Duration) func(context.Context) error {
+	return await(least, func() bool { return d.rpcx.watch.leftAlone(r.addr, time.Now()) })
+}
+
 // inUse waits for a step, and then for rpcx to use the replica, within reason.
 func (d *demo) inUse(r *replica) func(context.Context) error {
+	return await(d.step, func() bool {
+		_, ok := d.rpcx.load.tally.returned(r.name)
+		return ok
+	})
+}
+
+// await waits for so long, and then until it is so, but no longer than patience.
+func await(least time.Duration, so func() bool) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if err := pause(ctx, d.step); err != nil {
-			return err
+		err := pause(ctx, least)
+		for end := time.Now().Add(patience); err == nil && !so() && time.Now().Before(end); {
+			err = pause(ctx, watchPeriod)
 		}
-		for end := time.Now().Add(patience); time.Now().Before(end); {
-			if _, ok := d.rpcx.load.tally.returned(r.name); ok {
-				break
-			}
-			if err := pause(ctx, watchPeriod); err != nil {
-				return err
-			}
-		}
-		return nil
+		return err
 	}
 }
 

@@ -79,6 +79,18 @@ func (o *outage) note(u usageOf, now time.Time) {
 	o.picks = max(o.picks, u.picks)
 }
 
+// leftAlone reports whether routed would know a time if the outage ended now.
+func (w *watch) leftAlone(addr string, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o := w.outages[addr]
+	return o != nil && o.leftAlone(now)
+}
+
+// leftAlone reports whether the client has left the replica alone for the last quarter of the
+// outage, which ends at that time.
+func (o *outage) leftAlone(at time.Time) bool { return at.Sub(o.last) >= at.Sub(o.since)/4 }
+
 // routed says how long after the outage began the client had nothing more to do
 // with the replica, rounded up to what a watch can see. It is false if the client
 // came back to it again and again: if it did not leave it alone for the last
@@ -87,7 +99,7 @@ func (w *watch) routed(addr string) (time.Duration, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	o := w.outages[addr]
-	if o == nil || o.until.IsZero() || o.until.Sub(o.last) < o.until.Sub(o.since)/4 {
+	if o == nil || o.until.IsZero() || !o.leftAlone(o.until) {
 		return 0, false
 	}
 	return (o.last.Sub(o.since)/watchPeriod + 1) * watchPeriod, true //nolint:durationcheck // the first factor is a number of periods

@@ -42,6 +42,7 @@ func TestRoutedAround(t *testing.T) {
 				}
 				w.look(now)
 			}
+			require.Equal(t, c.want >= 0, w.leftAlone("a", now))
 			w.end("a", now)
 			u.picks++ // no longer to be blamed
 			w.look(now.Add(time.Second))
@@ -54,6 +55,7 @@ func TestRoutedAround(t *testing.T) {
 			}
 			_, ok = w.routed("b")
 			require.False(t, ok)
+			require.False(t, w.leftAlone("b", now))
 		})
 	}
 }

@@ -6,14 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"resilientrpc/rpcx/internal/leak"
 )
 
 // A bind is a BIND 9 name server with one zone, which update changes.
@@ -61,7 +58,13 @@ $TTL 1
 ns A 127.0.0.1
 a A 127.0.0.1
 b A 127.0.0.2
-_rpc._tcp SRV 0 1 1234 a
+c A 127.0.0.3
+_added._tcp SRV 0 1 1234 a
+_changed._tcp SRV 0 5 1235 b
+_removed._tcp SRV 0 1 1234 a
+_removed._tcp SRV 0 5 1235 b
+_moved._tcp SRV 0 1 1236 c
+_emptied._tcp SRV 0 1 1234 a
 `)
 	b.start()
 	t.Cleanup(b.end)
@@ -126,53 +129,106 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// A zone of a real server changes while it is watched. The times are those from the
-// change to its delivery; the TTL is a second.
-func TestBind(t *testing.T) {
-	leak.Check(t)
-	b := startBind(t)
-	r, err := SRV("tcp", "_rpc._tcp.calc.example", "127.0.0.1:"+b.port)
-	require.NoError(t, err)
-	w := watch(t, r)
-	defer w.stop() //nolint:errcheck // it says that it was canceled
+// bindCases are changes of services in the zone, and what is delivered for each: endpoints, or
+// an error.
+var bindCases = map[string]struct {
+	before []string // the first answer
+	update []string // of nsupdate
+	after  []string
+	err    string
+}{
+	"added": {
+		before: []string{"127.0.0.1:1234 0/1 a.calc.example"},
+		update: []string{"update add _added._tcp.calc.example 1 SRV 0 5 1235 b.calc.example"},
+		after:  []string{"127.0.0.1:1234 0/1 a.calc.example", "127.0.0.2:1235 0/5 b.calc.example"},
+	},
+	"changed": {
+		before: []string{"127.0.0.2:1235 0/5 b.calc.example"},
+		update: []string{
+			"update delete _changed._tcp.calc.example SRV 0 5 1235 b.calc.example",
+			"update add _changed._tcp.calc.example 1 SRV 2 7 1235 b.calc.example",
+		},
+		after: []string{"127.0.0.2:1235 2/7 b.calc.example"},
+	},
+	"removed": {
+		before: []string{"127.0.0.1:1234 0/1 a.calc.example", "127.0.0.2:1235 0/5 b.calc.example"},
+		update: []string{"update delete _removed._tcp.calc.example SRV 0 1 1234 a.calc.example"},
+		after:  []string{"127.0.0.2:1235 0/5 b.calc.example"},
+	},
+	"moved": { // the target
+		before: []string{"127.0.0.3:1236 0/1 c.calc.example"},
+		update: []string{"update delete c.calc.example A", "update add c.calc.example 1 A 127.0.0.4"},
+		after:  []string{"127.0.0.4:1236 0/1 c.calc.example"},
+	},
+	"emptied": {
+		before: []string{"127.0.0.1:1234 0/1 a.calc.example"},
+		update: []string{"update delete _emptied._tcp.calc.example SRV"},
+		err:    "no such host",
+	},
+}
 
-	next := func(what string) delivery {
+// A zone of a real server changes while it is watched, and the server is away for a while. The
+// times are those from the change to its delivery; the TTL is a second.
+func TestBind(t *testing.T) {
+	t.Parallel() // it waits
+	b := startBind(t)
+	watches := make(map[string]*watched)
+	for name := range bindCases {
+		r, err := SRV("tcp", "_"+name+"._tcp.calc.example", "127.0.0.1:"+b.port)
+		require.NoError(t, err)
+		w := watch(t, r)
+		defer w.stop() //nolint:errcheck // it says that it was canceled
+		watches[name] = w
+	}
+
+	begin := time.Now()
+	next := func(name, what string) delivery {
 		t.Helper()
-		begin := time.Now()
 		var ds []delivery
-		require.Eventually(t, func() bool { ds = w.received(); return len(ds) > 0 }, 30*time.Second, 5*time.Millisecond, what)
+		require.Eventually(t, func() bool { ds = watches[name].received(); return len(ds) > 0 }, 30*time.Second, 5*time.Millisecond, what)
 		require.Len(t, ds, 1, what)
-		t.Logf("%-22s seen after %v", what, ds[0].at.Sub(begin).Round(time.Millisecond))
+		t.Logf("%-10s %-22s seen after %v", name, what, ds[0].at.Sub(begin).Round(time.Millisecond))
 		return ds[0]
 	}
-	set := func(what string, want ...string) {
+	set := func(name, what string, want []string) {
 		t.Helper()
-		d := next(what)
+		d := next(name, what)
 		require.NoError(t, d.err)
 		var got []string
 		for _, e := range d.set {
 			got = append(got, fmt.Sprintf("%s %d/%d %s", e.Address, e.Priority, e.Weight, e.Metadata["host"]))
 		}
-		slices.Sort(want)
 		require.Equal(t, want, got, what)
 	}
 
-	set("the first answer", "127.0.0.1:1234 0/1 a.calc.example")
-	b.update("update add _rpc._tcp.calc.example 1 SRV 0 5 1235 b.calc.example")
-	set("a record added", "127.0.0.1:1234 0/1 a.calc.example", "127.0.0.2:1235 0/5 b.calc.example")
-	b.update("update delete _rpc._tcp.calc.example SRV 0 5 1235 b.calc.example",
-		"update add _rpc._tcp.calc.example 1 SRV 2 7 1235 b.calc.example")
-	set("a record changed", "127.0.0.1:1234 0/1 a.calc.example", "127.0.0.2:1235 2/7 b.calc.example")
-	b.update("update delete _rpc._tcp.calc.example SRV 0 1 1234 a.calc.example")
-	set("a record removed", "127.0.0.2:1235 2/7 b.calc.example")
-	b.update("update delete b.calc.example A", "update add b.calc.example 1 A 127.0.0.3")
-	set("a target moved", "127.0.0.3:1235 2/7 b.calc.example")
+	var updates []string
+	for name, c := range bindCases {
+		set(name, "the first answer", c.before)
+		updates = append(updates, c.update...)
+	}
+	begin = time.Now()
+	b.update(updates...)
+	for name, c := range bindCases {
+		if c.err == "" {
+			set(name, "the change", c.after)
+		} else {
+			require.ErrorContains(t, next(name, "the change").err, c.err)
+		}
+	}
+
+	const name = "moved" // the others need not ask a server that is away
+	for other, w := range watches {
+		if other != name {
+			w.stop() //nolint:errcheck // it says that it was canceled
+			w.end <- nil
+		}
+	}
+	begin = time.Now()
 	b.kill()
-	d := next("the server killed")
+	d := next(name, "the server killed")
 	require.Nil(t, d.set, "the client keeps the last good set")
 	require.ErrorContains(t, d.err, "127.0.0.1:"+b.port)
+	begin = time.Now()
 	b.start()
-	set("the server back", "127.0.0.3:1235 2/7 b.calc.example")
-	b.update("update delete _rpc._tcp.calc.example SRV")
-	require.ErrorContains(t, next("all records removed").err, "no such host")
+	set(name, "the server back", bindCases[name].after)
 }

@@ -52,6 +52,7 @@ func serveTCP(t testing.TB) string {
 
 // A client over real sockets, whose name server fails or drops AAAA queries.
 func TestDialAHostWithAFamilyThatAlwaysFails(t *testing.T) {
+	t.Parallel() // it waits
 	for name, failing := range resolver.Failing {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -21,7 +21,7 @@ var (
 	long    = flag.Duration("chaos", 0, "how long the chaos lasts; 0 for a short one")
 	seed    = flag.Uint64("chaos.seed", 1, "the seed of the chaos")
 	workers = flag.Int("chaos.workers", 6, "workers of each client")
-	pause   = flag.Duration("chaos.pause", 0, "a worker's pause between calls; 0 for 1 ms if the chaos is long, else 5 ms")
+	pause   = flag.Duration("chaos.pause", 0, "a worker's pause between calls; 0 for 1 ms if the chaos is long, else 25 ms")
 	settle  = flag.Duration("chaos.settle", 3*time.Second, "how long a replica must be healthy to count as the one that lives, if the chaos is long")
 	share   = flag.Int("chaos.deposits", 5, "how many of each ten calls are not idempotent")
 	lone    = flag.Bool("chaos.alone", false, "leave net/rpc's clients out")
@@ -40,9 +40,9 @@ func TestMain(m *testing.M) {
 	log.SetOutput(io.Discard) // net/rpc's client logs what is done to it
 	flag.Parse()
 	if *pause == 0 {
-		*pause = 5 * time.Millisecond // so that the machine has time for other tests
-		if *long > 0 || *rounds > 1 {
-			*pause = time.Millisecond
+		*pause = time.Millisecond
+		if isShort() {
+			*pause = 25 * time.Millisecond // so that the machine has time for other tests
 		}
 	}
 	leak.Main(m)
@@ -59,6 +59,15 @@ func together(t *testing.T) {
 }
 
 func isShort() bool { return *long == 0 && *rounds == 1 }
+
+// work is what a call takes the servers. In a short run there are few calls, each of which
+// takes longer, so that a fault meets as many under way.
+func work() time.Duration {
+	if isShort() {
+		return 15 * time.Millisecond
+	}
+	return 0
+}
 
 // requireNoneLeft checks a report of a run that was alone.
 func requireNoneLeft(t *testing.T, report chaos.Report) {
@@ -81,6 +90,7 @@ func runWith(t *testing.T, plan chaos.Plan, cfg chaos.Config) chaos.Report {
 	t.Helper()
 	plan.Seed = *seed
 	cfg.Seed, cfg.Workers, cfg.Pause, cfg.Deposits, cfg.Alone = *seed, *workers, *pause, *share, cfg.Alone || *lone
+	cfg.Work = work()
 	cfg.Bound, cfg.Patience = max(bound, cfg.Live+time.Second), 10*time.Second
 	if *long > 0 {
 		plan.Length, plan.Hold, plan.Gap, plan.Settle, plan.Down = *long, 8*time.Second, 3*time.Second, *settle, *down
@@ -124,8 +134,8 @@ func chosen(t *testing.T) []chaos.Fault {
 func TestChaos(t *testing.T) {
 	together(t)
 	report := run(t, chaos.Plan{
-		Length: 11 * time.Second, Faults: chaos.Honest(), Down: 1,
-		Hold: 900 * time.Millisecond, Gap: 300 * time.Millisecond, Settle: 300 * time.Millisecond,
+		Length: 9 * time.Second, Faults: chaos.Honest(), Down: 1,
+		Hold: 900 * time.Millisecond, Gap: 200 * time.Millisecond, Settle: 200 * time.Millisecond,
 	}, rpcx.Dialer{}, false)
 	if *only == "" {
 		require.Len(t, report.Reacts, len(chaos.Honest()), "every fault had its turn")
@@ -145,8 +155,8 @@ func TestChaosServe(t *testing.T) {
 	together(t)
 	faults := chaos.Honest()
 	report := runWith(t, chaos.Plan{
-		Length: 11 * time.Second, Faults: faults, Down: 1,
-		Hold: 900 * time.Millisecond, Gap: 300 * time.Millisecond, Settle: 300 * time.Millisecond,
+		Length: 9 * time.Second, Faults: faults, Down: 1,
+		Hold: 900 * time.Millisecond, Gap: 200 * time.Millisecond, Settle: 200 * time.Millisecond,
 	}, chaos.Config{Serve: !*stock, Live: 20 * time.Second, Alone: true})
 	require.Zero(t, report.Unknown)
 	requireNoneLeft(t, report)

@@ -39,7 +39,7 @@ func TestChaosPartition(t *testing.T) {
 		steps = append(steps, chaos.Step{At: at, Hold: 30 * time.Millisecond, Victim: 1, Fault: chaos.Partition})
 	}
 	report := chaos.Run(t, chaos.Config{
-		Steps: steps, Length: 3 * time.Second, Workers: *workers, Deposits: *share, Pause: *pause, Bound: bound,
+		Steps: steps, Length: 3 * time.Second, Workers: *workers, Deposits: *share, Pause: *pause, Work: work(), Bound: bound,
 		Dialer: rpcx.Dialer{DetectionTime: time.Second},
 		Cut:    cut,
 	})

@@ -31,7 +31,7 @@ func RunRoll(tb testing.TB, cfg Config, roll Roll) Report {
 		format = "gob"
 	}
 	for range roll.Servers {
-		r.servers = append(r.servers, startServer(tb, "127.0.0.1", format))
+		r.servers = append(r.servers, startServer(tb, "127.0.0.1", format, cfg.Work))
 	}
 	r.add("rpcx gob", r.dial(codec.NewGobClient))
 	if !roll.Orderly { // those speak gob only

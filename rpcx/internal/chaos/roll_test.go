@@ -23,7 +23,7 @@ func TestRollingRestart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			together(t)
 			cfg := chaos.Config{
-				Workers: *workers, Pause: *pause, Deposits: *share, Bound: bound, Patience: 2 * time.Second,
+				Workers: *workers, Pause: *pause, Work: work(), Deposits: *share, Bound: bound, Patience: 2 * time.Second,
 				Dialer: rpcx.Dialer{DetectionTime: time.Second},
 			}
 			roll := chaos.Roll{Servers: 5, Rounds: *rounds, Orderly: orderly, Settle: 400 * time.Millisecond}

@@ -22,6 +22,7 @@ type Config struct {
 	Length  time.Duration // of the load
 	Workers int           // of each client
 	Pause   time.Duration // of a worker between calls
+	Work    time.Duration // that a call takes the server; 0 is a millisecond
 	// Deposits is how many of each ten calls are not idempotent.
 	Deposits int
 	// Bound is how long a call may take before it counts as hung.
@@ -98,7 +99,7 @@ func (r *rig) open() {
 		if r.cfg.Cut != nil {
 			host = fmt.Sprintf("127.0.0.%d", 2+i)
 		}
-		s := startServer(r.tb, host, map[bool]string{true: either}[r.cfg.Serve])
+		s := startServer(r.tb, host, map[bool]string{true: either}[r.cfg.Serve], r.cfg.Work)
 		r.servers = append(r.servers, s)
 		if r.cfg.Cut != nil {
 			continue

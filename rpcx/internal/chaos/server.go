@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -24,12 +25,13 @@ import (
 )
 
 // The variables that make the test binary a server: the file of its journal, where
-// it listens, and the format in which it serves with rpcx.Serve, and stops in order; empty
-// for net/rpc's server.
+// it listens, the format in which it serves with rpcx.Serve, and stops in order (empty
+// for net/rpc's server), and what its methods take.
 const (
 	journalEnv = "CHAOS_JOURNAL"
 	addrEnv    = "CHAOS_ADDR"
 	orderlyEnv = "CHAOS_ORDERLY"
+	workEnv    = "CHAOS_WORK"
 )
 
 // serverCodecs are those of rpcx.Serve, by format.
@@ -84,11 +86,14 @@ func checksum(id uint64) uint64 {
 	return bits.RotateLeft64((id^0x9e3779b97f4a7c15)*0xbf58476d1ce4e5b9, 31) * 0x94d049bb133111eb
 }
 
-// work is what a method takes.
-const work = time.Millisecond
+// defaultWork is what a method takes.
+const defaultWork = time.Millisecond
 
 // Vault is the service of the servers.
-type Vault struct{ journal *os.File }
+type Vault struct {
+	journal *os.File
+	work    time.Duration // that a method takes
+}
 
 // Deposit is not idempotent.
 func (v *Vault) Deposit(s Slip, reply *Slip) error { return v.run(s, reply) }
@@ -113,7 +118,7 @@ func (v *Vault) run(s Slip, reply *Slip) error {
 	if _, err := v.journal.Write(entry); err != nil {
 		return err
 	}
-	time.Sleep(work) // in a real process
+	time.Sleep(v.work) // in a real process
 	if refuses(s.ID) {
 		return errRefused
 	}
@@ -126,7 +131,11 @@ func serve(journal, addr string) error {
 	if err != nil {
 		return err
 	}
-	if err := rpc.Register(&Vault{f}); err != nil {
+	work, err := time.ParseDuration(os.Getenv(workEnv))
+	if err != nil {
+		return err
+	}
+	if err := rpc.Register(&Vault{f, work}); err != nil {
 		return err
 	}
 	lis, err := net.Listen("tcp", addr)
@@ -192,6 +201,7 @@ type Server struct {
 	tb      testing.TB
 	journal string
 	orderly string // see orderlyEnv: its format, or either; empty for a stock server, which has both
+	work    time.Duration
 	cmd     *exec.Cmd
 	in      io.Closer // its end, when this process ends, ends the child
 }
@@ -199,12 +209,16 @@ type Server struct {
 // StartServer starts a server at some port of host. It ends with the test.
 func StartServer(tb testing.TB, host string) *Server {
 	tb.Helper()
-	return startServer(tb, host, "")
+	return startServer(tb, host, "", 0)
 }
 
-func startServer(tb testing.TB, host, orderly string) *Server {
+// startServer starts a server whose methods take the given time, 0 for defaultWork.
+func startServer(tb testing.TB, host, orderly string, work time.Duration) *Server {
 	tb.Helper()
-	s := &Server{tb: tb, Addr: net.JoinHostPort(host, "0"), journal: filepath.Join(tb.TempDir(), "journal"), orderly: orderly}
+	s := &Server{
+		tb: tb, Addr: net.JoinHostPort(host, "0"), journal: filepath.Join(tb.TempDir(), "journal"),
+		orderly: orderly, work: cmp.Or(work, defaultWork),
+	}
 	s.Start()
 	if s.cmd == nil {
 		tb.FailNow()
@@ -231,7 +245,7 @@ func (s *Server) start() error {
 		return err
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), journalEnv+"="+s.journal, addrEnv+"="+s.Addr, orderlyEnv+"="+s.orderly)
+	cmd.Env = append(os.Environ(), journalEnv+"="+s.journal, addrEnv+"="+s.Addr, orderlyEnv+"="+s.orderly, workEnv+"="+s.work.String())
 	cmd.Stderr = os.Stderr
 	if s.in, err = cmd.StdinPipe(); err != nil {
 		return err

@@ -176,7 +176,7 @@ var mutants = []mutant{
 	// What has been written leaves.
 	{"the writer that coalesces sends", flush, "w.coalescing.Store(false)", "_ = 0", "TestReplyThatComesTwice"},
 	{"a server's reader sends the replies that wait before it waits", stream, "s.Send(false)", "_ = 0", "TestServeHoldsNoReplyBack"},
-	{"what takes all room is sent", stream, " || s.Full() {", " {", "TestServeHoldsFewReplies"},
+	{"what takes all room is sent", stream, " || s.Full() {", " {", "TestStreamJoinsNextFlush"},
 
 	// What a server that refuses, and a client, believe.
 	{"a refusal has the peer's own mark", reply, "if c.marked(&r.head) {", "if true {", "TestRefusalFromAThirdPartyIsNoProof"},

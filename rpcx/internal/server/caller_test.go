@@ -312,7 +312,7 @@ func TestCancelOfARequestWithoutArguments(t *testing.T) {
 
 // Under load each method gets the context of its own request.
 func TestContextIsOnesOwn(t *testing.T) {
-	const conns, requests = 4, 500
+	const conns, requests = 4, 200
 	leak.Check(t)
 	for name, c := range codecs {
 		t.Run(name, func(t *testing.T) {

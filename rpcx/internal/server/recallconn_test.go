@@ -1,16 +1,15 @@
 package server
 
 import (
-	"net"
 	"net/rpc"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
 	"resilientrpc/codec"
-	"resilientrpc/rpcx/internal/leak"
 	"resilientrpc/rpcx/internal/protocol"
+	"resilientrpc/rpcx/internal/simnet"
 )
 
 // rawClient is a client of a server that keeps answers, over one connection.
@@ -20,10 +19,9 @@ type rawClient struct {
 	seq   uint64
 }
 
-func dialKept(t *testing.T, lis net.Listener) *rawClient {
+func dialKept(t *testing.T, network *simnet.Network) *rawClient {
 	t.Helper()
-	conn, err := net.Dial("tcp", lis.Addr().String())
-	require.NoError(t, err)
+	conn := dial(t, network)
 	t.Cleanup(func() { conn.Close() })
 	c := codec.NewGobClient(conn).(codec.MetaClient)
 	c.UseMeta()
@@ -62,79 +60,81 @@ func (k *rawClient) welcome() protocol.Session {
 	return s
 }
 
-func keeping(t *testing.T, keep int64) (net.Listener, func() error, *Work) {
+// keeping runs f in virtual time, with a network in memory and a server that keeps answers.
+func keeping(t *testing.T, keep int64, f func(t *testing.T, network *simnet.Network, work *Work)) {
 	t.Helper()
-	work := new(Work)
-	cfg := config(t, work)
-	cfg.KeepAnswers, cfg.KeepAnswersFor = keep, keepFor
-	lis := listen(t)
-	return lis, serve(lis, cfg), work
+	inBubble(t, func(t *testing.T, network *simnet.Network) {
+		work := new(Work)
+		cfg := config(t, work)
+		cfg.KeepAnswers, cfg.KeepAnswersFor = keep, keepFor
+		stop := serve(network.Listen("s:1"), cfg)
+		f(t, network, work)
+		require.NoError(t, stop())
+	})
 }
 
 // What cannot be decoded has not run, what panics has, and what there is no method for has an
 // answer as well.
 func TestAnswersOfWhatDidNotReturn(t *testing.T) {
-	leak.Check(t)
-	lis, stop, work := keeping(t, 1<<20)
-	defer func() { require.NoError(t, stop()) }()
-	a, b := dialKept(t, lis), dialKept(t, lis)
-	s := a.welcome() // the first request
-	require.NotEmpty(t, a.call("Work.Do", true, "no number", new(int)))
-	require.Equal(t, ErrPanicked.Error(), a.call("Work.Panic", true, "why", new(int)))
-	a.send("Work.Do", true, 5)
-	require.Eventually(t, func() bool { return work.calls.Load() == 1 }, 10*time.Second, time.Millisecond)
-	ask := func(n uint64, reply any) string {
-		return b.call(protocol.RecallMethod, false, protocol.NewRecall(s, n, true), reply)
-	}
-	q := protocol.NewRecall(s, 2, true)
-	require.Equal(t, protocol.ErrForgotten.Error(), ask(2, new(int)), "a later request has acknowledged it")
-	require.Equal(t, protocol.ErrForgotten.Error(), ask(3, new(int)), "likewise")
-	var n int
-	require.Empty(t, ask(4, &n))
-	require.Equal(t, 5, n)
-	q = protocol.NewRecall(s, 5, true)
-	require.Equal(t, q.NotRun().Error(), ask(5, new(int)))
-	var r rpc.Response
-	for a.codec.ReadResponseHeader(&r) == nil { // the connection has ended
-		require.NoError(t, a.codec.ReadResponseBody(nil))
-	}
-
-	for call, want := range map[string]string{"Work.Do": "not run", "Work.Panic": ErrPanicked.Error(), "Work.None": "rpc: can't find method Work.None"} {
-		c := dialKept(t, lis)
-		s := c.welcome()
-		c.call(call, true, "text", new(int))
-		got := b.call(protocol.RecallMethod, false, protocol.NewRecall(s, 2, true), new(int))
-		if q := protocol.NewRecall(s, 2, true); want == "not run" {
-			want = q.NotRun().Error()
+	keeping(t, 1<<20, func(t *testing.T, network *simnet.Network, work *Work) {
+		a, b := dialKept(t, network), dialKept(t, network)
+		s := a.welcome() // the first request
+		require.NotEmpty(t, a.call("Work.Do", true, "no number", new(int)))
+		require.Equal(t, ErrPanicked.Error(), a.call("Work.Panic", true, "why", new(int)))
+		a.send("Work.Do", true, 5)
+		synctest.Wait()
+		require.EqualValues(t, 1, work.calls.Load())
+		ask := func(n uint64, reply any) string {
+			return b.call(protocol.RecallMethod, false, protocol.NewRecall(s, n, true), reply)
 		}
-		require.Equal(t, want, got, call)
-	}
+		q := protocol.NewRecall(s, 2, true)
+		require.Equal(t, protocol.ErrForgotten.Error(), ask(2, new(int)), "a later request has acknowledged it")
+		require.Equal(t, protocol.ErrForgotten.Error(), ask(3, new(int)), "likewise")
+		var n int
+		require.Empty(t, ask(4, &n))
+		require.Equal(t, 5, n)
+		q = protocol.NewRecall(s, 5, true)
+		require.Equal(t, q.NotRun().Error(), ask(5, new(int)))
+		var r rpc.Response
+		for a.codec.ReadResponseHeader(&r) == nil { // the connection has ended
+			require.NoError(t, a.codec.ReadResponseBody(nil))
+		}
+
+		for call, want := range map[string]string{"Work.Do": "not run", "Work.Panic": ErrPanicked.Error(), "Work.None": "rpc: can't find method Work.None"} {
+			c := dialKept(t, network)
+			s := c.welcome()
+			c.call(call, true, "text", new(int))
+			got := b.call(protocol.RecallMethod, false, protocol.NewRecall(s, 2, true), new(int))
+			if q := protocol.NewRecall(s, 2, true); want == "not run" {
+				want = q.NotRun().Error()
+			}
+			require.Equal(t, want, got, call)
+		}
+	})
 }
 
 // A server that keeps no answers says so, and knows of no calls.
 func TestNoAnswersAreKept(t *testing.T) {
-	leak.Check(t)
-	lis, stop, _ := keeping(t, 0)
-	defer func() { require.NoError(t, stop()) }()
-	k := dialKept(t, lis)
-	require.Equal(t, protocol.Session{}, k.welcome())
-	var n int
-	require.Empty(t, k.call("Work.Do", true, 3, &n), "what a server does not keep is run all the same")
-	require.Equal(t, 3, n)
-	require.Contains(t, k.call(protocol.RecallMethod, false, protocol.NewRecall(protocol.Session{1}, 1, true), &n), "can't find service")
+	keeping(t, 0, func(t *testing.T, network *simnet.Network, _ *Work) {
+		k := dialKept(t, network)
+		require.Equal(t, protocol.Session{}, k.welcome())
+		var n int
+		require.Empty(t, k.call("Work.Do", true, 3, &n), "what a server does not keep is run all the same")
+		require.Equal(t, 3, n)
+		require.Contains(t, k.call(protocol.RecallMethod, false, protocol.NewRecall(protocol.Session{1}, 1, true), &n), "can't find service")
+	})
 }
 
 // A request whose number is not its position ends the connection.
 func TestWrongNumberEndsTheConnection(t *testing.T) {
-	leak.Check(t)
-	lis, stop, work := keeping(t, 1<<20)
-	defer func() { require.NoError(t, stop()) }()
-	k := dialKept(t, lis)
-	s := k.welcome()
-	k.seq++ // as if one had been lost
-	k.send("Work.Do", true, 1)
-	require.Error(t, k.codec.ReadResponseHeader(new(rpc.Response)))
-	require.Zero(t, work.calls.Load())
-	b, q := dialKept(t, lis), protocol.NewRecall(s, 2, true)
-	require.Equal(t, q.NotRun().Error(), b.call(protocol.RecallMethod, false, q, new(int)))
+	keeping(t, 1<<20, func(t *testing.T, network *simnet.Network, work *Work) {
+		k := dialKept(t, network)
+		s := k.welcome()
+		k.seq++ // as if one had been lost
+		k.send("Work.Do", true, 1)
+		require.Error(t, k.codec.ReadResponseHeader(new(rpc.Response)))
+		require.Zero(t, work.calls.Load())
+		b, q := dialKept(t, network), protocol.NewRecall(s, 2, true)
+		require.Equal(t, q.NotRun().Error(), b.call(protocol.RecallMethod, false, q, new(int)))
+	})
 }

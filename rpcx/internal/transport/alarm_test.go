@@ -18,6 +18,7 @@ func TestAlarmWakesALoneCaller(t *testing.T) {
 		for _, early := range []bool{false, true} {
 			for _, leaves := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s early %t, with a context %t", name, early, leaves), func(t *testing.T) {
+					t.Parallel() // it waits
 					o, _ := dial(t, name)
 					ctx := context.Background()
 					if leaves {
@@ -25,6 +26,7 @@ func TestAlarmWakesALoneCaller(t *testing.T) {
 						defer cancel()
 						ctx = withCancel
 					}
+					const slow = 400_000 // µs; the alarm is long before the reply
 					for n := range 4 {
 						o.lone(t)
 						alarm := make(chan struct{})
@@ -33,7 +35,7 @@ func TestAlarmWakesALoneCaller(t *testing.T) {
 							o.Disturb()
 						}
 						reply := -1
-						x := &Exchange{Method: "Echo.Slow", Args: 50_000 + n, Reply: &reply}
+						x := &Exchange{Method: "Echo.Slow", Args: slow + n, Reply: &reply}
 						if early {
 							ring()
 						} else {
@@ -42,14 +44,14 @@ func TestAlarmWakesALoneCaller(t *testing.T) {
 						began := time.Now()
 						_, alarmed := o.Watch(ctx, x, alarm)
 						require.True(t, alarmed)
-						require.Less(t, time.Since(began), 50*time.Millisecond)
+						require.Less(t, time.Since(began), slow*time.Microsecond)
 						if n%2 == 0 {
 							require.NoError(t, o.Await(ctx, x).Err)
 						} else {
 							<-x.Ended()
 							require.NoError(t, x.Outcome().Err)
 						}
-						require.Equal(t, 50_000+n, reply)
+						require.Equal(t, slow+n, reply)
 					}
 					n, out := back(o, ctx, 7)
 					require.NoError(t, out.Err)

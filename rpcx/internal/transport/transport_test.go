@@ -259,7 +259,7 @@ func TestCallersOfAllKinds(t *testing.T) {
 				for caller := range 4 {
 					random := rand.New(rand.NewPCG(uint64(caller), 1))
 					wg.Go(func() {
-						for i := range 600 {
+						for i := range 300 {
 							o.oneOfAKind(t, random, caller<<20+i)
 						}
 					})
