@@ -166,7 +166,7 @@ func TestBudgetAgainstADumbAccountant(t *testing.T) {
 				defer c.Close()
 				synctest.Wait()
 				balance, refused := 10.0, 0
-				for range 150 {
+				for range 80 {
 					faults := rng.IntN(6)
 					gaps := make([]time.Duration, faults)
 					for i := range gaps {

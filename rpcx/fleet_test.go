@@ -181,8 +181,13 @@ func inFleet(t *testing.T, n int, f func(*testing.T, *fleet)) {
 
 // start lets a server listen at addr, as after a restart.
 func (f *fleet) start(addr string) {
-	server := rpc.NewServer()
-	require.NoError(f.t, server.RegisterName("Bank", &Bank{name: addr, ledger: f.ledger}))
+	server := sync.OnceValue(func() *rpc.Server { // most of a large fleet are never connected to
+		s := rpc.NewServer()
+		if err := s.RegisterName("Bank", &Bank{name: addr, ledger: f.ledger}); err != nil {
+			panic(err)
+		}
+		return s
+	})
 	ln := f.Listen(addr)
 	serve := f.serve
 	go func() {
@@ -191,7 +196,7 @@ func (f *fleet) start(addr string) {
 			if err != nil {
 				return
 			}
-			go serve(server, conn)
+			go serve(server(), conn)
 		}
 	}()
 }

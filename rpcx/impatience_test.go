@@ -64,9 +64,9 @@ func TestImpatienceWithOneMethodIsNotTheEndpoints(t *testing.T) {
 					c := f.dial()
 					defer c.Close()
 					time.Sleep(time.Second)
-					where(t, c, 100)
+					where(t, c, 30)
 					defer hurry(t, c, tt.callers, tt.patience, always(tt.takes))()
-					for range 200 {
+					for range 100 {
 						where(t, c, 1)
 						time.Sleep(50 * time.Millisecond)
 					}
@@ -114,7 +114,7 @@ func TestSlowEndpointIsFound(t *testing.T) {
 		f.Delay("a:1", time.Second)
 		for range 2 {
 			failed := 0
-			for range 3000 {
+			for range 1500 {
 				ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 				if err := c.CallContext(ctx, "Bank.Where", struct{}{}, new(string)); err != nil {
 					failed++
@@ -122,7 +122,7 @@ func TestSlowEndpointIsFound(t *testing.T) {
 				cancel()
 				time.Sleep(20 * time.Millisecond)
 			}
-			require.Less(t, failed, 300)
+			require.Less(t, failed, 150)
 		}
 		require.NotZero(t, c.Stats().Endpoints[0].Trips)
 		require.Zero(t, c.Stats().Endpoints[1].Trips+c.Stats().Endpoints[2].Trips)

@@ -117,7 +117,7 @@ func TestLimitsAgainstADumbModel(t *testing.T) {
 		"endpoints by key": {MaxInFlight: 2, QueueTimeout: 3 * time.Second, Balancer: balancer.Hash()},
 		"impatient":        {MaxCalls: 6, QueueTimeout: -1},
 	} {
-		for seed := range uint64(5) {
+		for seed := range uint64(3) {
 			t.Run(fmt.Sprintf("%s/%d", name, seed), func(t *testing.T) {
 				inFleet(t, 3, func(t *testing.T, f *fleet) {
 					limit.NetDial = f.dialer.NetDial

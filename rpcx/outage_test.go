@@ -47,7 +47,7 @@ func TestReturnWithinAQuarterOfTheOutage(t *testing.T) {
 		{"unreachable", func(f *fleet, addr string) { f.Blackhole(addr) }, 5 * time.Second, true},
 	}
 	for _, fault := range faults {
-		for _, away := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 10 * time.Second, time.Minute} {
+		for _, away := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 10 * time.Second, 24 * time.Second} {
 			if fault.lossy && away < 4*time.Second {
 				continue
 			}
@@ -57,7 +57,7 @@ func TestReturnWithinAQuarterOfTheOutage(t *testing.T) {
 					c := f.dial()
 					defer c.Close()
 					pass := func(d time.Duration) { // a client that makes no calls may know later
-						for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+						for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 							where(t, c, 1)
 						}
 					}
@@ -84,7 +84,7 @@ func TestReturnOfAFlappingReplica(t *testing.T) {
 		where(t, c, 30)
 		down := time.Now()
 		f.kill("b:1")
-		for time.Since(down) < 2*time.Minute {
+		for time.Since(down) < time.Minute {
 			f.Resume("b:1")
 			untilBack(t, c, "b:1")
 			time.Sleep(time.Second)
@@ -92,11 +92,11 @@ func TestReturnOfAFlappingReplica(t *testing.T) {
 			time.Sleep(300 * time.Millisecond) // until the client has tried to connect again
 		}
 		dials := f.Dials("b:1")
-		for range 100 {
+		for range 60 {
 			where(t, c, 1)
 			time.Sleep(time.Second)
 		}
-		require.InDelta(t, 100, f.Dials("b:1")-dials, 5, "one trial in a second")
+		require.InDelta(t, 60, f.Dials("b:1")-dials, 3, "one trial in a second")
 
 		f.Resume("b:1")
 		untilBack(t, c, "b:1")
@@ -134,7 +134,7 @@ func TestReturnOfAFailingReplica(t *testing.T) {
 // Clients find a replica again at their own times: they do not all connect at once.
 func TestReturnOfAReplicaToManyClients(t *testing.T) {
 	t.Parallel()
-	const clients = 150
+	const clients = 80
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		var mu sync.Mutex
 		var joined []time.Time
@@ -155,9 +155,9 @@ func TestReturnOfAReplicaToManyClients(t *testing.T) {
 			defer c.Close()
 			all = append(all, c)
 		}
-		time.Sleep(2 * time.Second)
+		time.Sleep(time.Second)
 		f.kill("b:1")
-		time.Sleep(20 * time.Second)
+		time.Sleep(5 * time.Second)
 		mu.Lock()
 		joined = nil
 		mu.Unlock()
@@ -178,6 +178,6 @@ func TestReturnOfAReplicaToManyClients(t *testing.T) {
 				require.Equal(t, breaker.Closed, e.State)
 			}
 		}
-		require.Less(t, most, clients/4, "10 in 100 is the least where no client waits for more than a second")
+		require.Less(t, most, clients/3, "10 in 100 is the least where no client waits for more than a second")
 	})
 }

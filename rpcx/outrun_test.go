@@ -72,12 +72,12 @@ func TestStuckCallGoesElsewhere(t *testing.T) {
 						}
 						all.Wait()
 					}
-					load(40 * time.Second) // for the detector to know how regular the answers are
+					load(20 * time.Second) // for the detector to know how regular the answers are
 					require.Less(t, longest, 10*time.Millisecond)
 					require.Zero(t, c.Stats().Hedges)
 					f.Stall("b:1")
 					synctest.Wait()
-					load(10 * time.Second)
+					load(4 * time.Second)
 					s := c.Stats()
 					t.Log(callers, "callers: longest", longest, "hedges", s.Hedges, "won", s.HedgesWon, "retries", s.Retries)
 					require.LessOrEqual(t, longest, tt.most)

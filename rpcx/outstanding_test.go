@@ -120,7 +120,7 @@ func dialHolding(timeout time.Duration) func(*holding) (goer, error) {
 func TestGoTakesNoGoroutine(t *testing.T) {
 	leak.Check(t)
 	for _, timeout := range []time.Duration{0, time.Hour} {
-		bytes, goroutines := outstanding(t, 10_000, dialHolding(timeout))
+		bytes, goroutines := outstanding(t, 3_000, dialHolding(timeout))
 		t.Logf("%.0f bytes a call", bytes)
 		require.Zero(t, goroutines)
 	}

@@ -17,7 +17,7 @@ func underFault(t *testing.T, fault chaos.Fault) chaos.Report {
 	report := chaos.Run(t, chaos.Config{
 		Steps:   []chaos.Step{{At: 500 * time.Millisecond, Hold: 3 * time.Second, Fault: fault}},
 		Length:  4 * time.Second,
-		Workers: 4, Pause: 10 * time.Millisecond, Deposits: 5,
+		Workers: 4, Pause: 25 * time.Millisecond, Deposits: 5,
 		Bound:  2500 * time.Millisecond,
 		Dialer: rpcx.Dialer{DetectionTime: time.Second},
 	})

@@ -181,18 +181,18 @@ func TestWaitForReadyOutlastsAnOutage(t *testing.T) {
 					c := f.dial()
 					defer c.Close()
 					stop := loadUntil(c, call)
-					time.Sleep(time.Second)
+					time.Sleep(500 * time.Millisecond)
 					for _, a := range f.addrs {
 						f.kill(a)
 					}
-					time.Sleep(6 * time.Second)
+					time.Sleep(4 * time.Second)
 					for _, a := range f.addrs {
 						f.Resume(a)
 					}
-					time.Sleep(3 * time.Second)
+					time.Sleep(2 * time.Second)
 					n, failed := stop()
 					require.Empty(t, failed)
-					require.Greater(t, n, 700, "the load goes on after the outage")
+					require.Greater(t, n, 400, "the load goes on after the outage")
 				})
 			})
 		}

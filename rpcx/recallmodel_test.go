@@ -233,7 +233,7 @@ func recallSeeds() int {
 		return *recallRuns
 	}
 	if raceDetector && !*long { // the others are for a run without it, which takes a third of the time
-		return 12
+		return 8
 	}
 	return 40
 }

@@ -64,15 +64,15 @@ func TestVirtualAddressWithADeadServer(t *testing.T) {
 
 				fault(f, "a1:1")
 				synctest.Wait()
-				for i := range 1000 {
-					if i%100 == 50 && f.Open("a2:1") > 0 && f.Open("a3:1") > 0 {
+				for i := range 300 {
+					if i%30 == 15 && f.Open("a2:1") > 0 && f.Open("a3:1") > 0 {
 						f.Cut("a2:1") // one works
 						synctest.Wait()
 					}
 					_, err := hurried(t, c)
 					require.NoError(t, err)
 					require.Equal(t, breaker.Closed, c.Stats().Endpoints[0].State)
-					time.Sleep(20 * time.Millisecond)
+					time.Sleep(60 * time.Millisecond)
 				}
 				require.Greater(t, dials.Load(), int64(6))
 			})
@@ -219,22 +219,22 @@ func TestLocalCauseOfAFailedDial(t *testing.T) {
 					failing.Store(1)
 					f.Cut("a:1")
 					synctest.Wait()
-					for range 200 {
+					for range 50 {
 						_, err := hurried(t, c)
 						require.NoError(t, err, "it goes elsewhere")
-						time.Sleep(10 * time.Millisecond)
+						time.Sleep(40 * time.Millisecond)
 					}
 
 					failing.Store(2)
 					f.Cut("b:1")
 					synctest.Wait()
 					dials.Store(0)
-					for range 200 {
+					for range 50 {
 						err := c.CallContext(t.Context(), "Bank.Where", struct{}{}, new(string))
 						require.Equal(t, rpcx.NotSent, callError(t, err).Sent)
 						require.ErrorIs(t, err, cause)
 						require.NotErrorIs(t, err, breaker.ErrOpen)
-						time.Sleep(10 * time.Millisecond)
+						time.Sleep(40 * time.Millisecond)
 					}
 					for _, e := range c.Stats().Endpoints {
 						require.Equal(t, breaker.Closed, e.State)
@@ -246,7 +246,7 @@ func TestLocalCauseOfAFailedDial(t *testing.T) {
 
 					failing.Store(0)
 					time.Sleep(time.Second)
-					where(t, c, 100)
+					where(t, c, 20)
 					time.Sleep(2 * time.Second)
 					require.Len(t, where(t, c, 100), 2, "both are back")
 				})

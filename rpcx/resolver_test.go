@@ -144,10 +144,10 @@ func TestLeavingEndpointFinishesItsCalls(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c, sets := f.resolve("a:1")
 		defer c.Close()
-		slow := c.Go("Bank.Sleep", time.Hour, new(string), nil)
+		slow := c.Go("Bank.Sleep", 20*time.Minute, new(string), nil)
 		sets.say("b:1")
 		require.Equal(t, map[string]int{"b:1": 100}, where(t, c, 100))
-		time.Sleep(30 * time.Minute)
+		time.Sleep(10 * time.Minute)
 		require.Empty(t, slow.Done)
 		require.Equal(t, 1, f.Open("a:1"))
 		require.Equal(t, 2, c.Live())

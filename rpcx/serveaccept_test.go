@@ -72,7 +72,7 @@ func TestServeRefusesProvablyBeyondMaxConns(t *testing.T) {
 
 				f.addrs = []string{"s:1", "s:2"}
 				both := f.dial()
-				for i := range 300 {
+				for i := range 100 {
 					require.NoError(t, both.Call("Bank.Deposit", Deposit{ID: i}, new(int)))
 					require.Equal(t, 1, f.ledger.count(i))
 					time.Sleep(100 * time.Millisecond)

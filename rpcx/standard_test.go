@@ -277,7 +277,7 @@ func TestStandardClientIsClosedAtAnyTime(t *testing.T) {
 	require.NoError(t, err)
 	defer lis.Close()
 	accept(t, lis, func(s *rpc.Server, c io.ReadWriteCloser) { s.ServeConn(c) })
-	for range 30 {
+	for range 15 {
 		ours, err := rpcx.Dial("tcp", lis.Addr().String())
 		require.NoError(t, err)
 		std := ours.StandardClient()

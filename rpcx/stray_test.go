@@ -61,7 +61,7 @@ func TestNothingIsTouchedAfterACall(t *testing.T) {
 			for range 16 {
 				wg.Go(func() {
 					args, reply := make([]int, 100), []int(nil)
-					for i := range 60 {
+					for i := range 40 {
 						ctx, cancel := context.WithTimeout(t.Context(), rand.N(1500*time.Microsecond))
 						if err := client.CallContext(ctx, "Lazy.Answer", args, &reply); err == nil {
 							answered.Add(1)

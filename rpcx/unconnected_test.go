@@ -35,18 +35,18 @@ func TestCallsPreferWhatIsConnected(t *testing.T) {
 					f.Blackhole("c:1")
 					c := f.dial()
 					defer c.Close()
-					for range 200 {
+					for range 50 {
 						_, err := hurried(t, c)
 						require.NoError(t, err, "beside a black hole at Dial")
-						time.Sleep(10 * time.Millisecond)
+						time.Sleep(40 * time.Millisecond)
 					}
 					f.vanish("b:1")
 					synctest.Wait()
-					for range 1000 {
+					for range 250 {
 						name, err := hurried(t, c)
 						require.NoError(t, err, "beside a lost connection")
 						require.Equal(t, "a:1", name)
-						time.Sleep(10 * time.Millisecond)
+						time.Sleep(40 * time.Millisecond)
 					}
 				})
 			})

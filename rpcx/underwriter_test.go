@@ -147,7 +147,7 @@ func TestCallThenCloseOfADeflatedConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
 			address, _ := deflating(t)
-			for range 30 {
+			for range 15 {
 				c := dial(t, address)
 				require.NoError(t, c.Call("Parrot.Int", 7, new(int)))
 				require.NoError(t, c.Close())
@@ -289,7 +289,7 @@ func TestCodecIsNotClosedWhileItWrites(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
-			for range 50 {
+			for range 30 {
 				users := new(alone)
 				c := client(lonelyCodec{alone: users}, parrot(t, parrotJSON))
 				var wg sync.WaitGroup

@@ -41,7 +41,7 @@ func TestFrozenServerIsNoFalseAlarm(t *testing.T) {
 			seen, log := f.watchViews()
 			c := f.dial()
 			defer c.Close()
-			tries(t, c, 30*time.Second, "Bank.Where", struct{}{})
+			tries(t, c, 15*time.Second, "Bank.Where", struct{}{})
 			for _, a := range f.addrs {
 				f.Stall(a)
 			}
@@ -58,7 +58,7 @@ func TestFrozenServerIsNoFalseAlarm(t *testing.T) {
 			for _, a := range f.addrs {
 				f.Resume(a)
 			}
-			tries(t, c, time.Minute, "Bank.Where", struct{}{})
+			tries(t, c, 15*time.Second, "Bank.Where", struct{}{})
 			require.Equal(t, breaker.Closed, c.Stats().Endpoints[0].State)
 			require.Empty(t, *seen)
 			require.Empty(t, log.with("its calls"))
@@ -80,9 +80,9 @@ func TestBreakerOpensBeforeTheVerdict(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		f.kill("a:1") // its connection ends, and its dials fail
-		tries(t, c, time.Minute, "Bank.Where", struct{}{})
+		tries(t, c, 15*time.Second, "Bank.Where", struct{}{})
 		f.Resume("a:1")
-		tries(t, c, time.Minute, "Bank.Where", struct{}{})
+		tries(t, c, 15*time.Second, "Bank.Where", struct{}{})
 		require.Empty(t, *seen)
 	})
 }
