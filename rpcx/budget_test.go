@@ -86,6 +86,7 @@ func TestOutageLeavesTheBudgetToRetries(t *testing.T) {
 // A server that dies under many calls leaves all of them to others: the budget has grown with
 // the calls.
 func TestDeathUnderManyCallsFailsNone(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]func(*fleet, string){
 		"killed": (*fleet).kill,
 		"frozen": func(f *fleet, addr string) { f.Stall(addr) },

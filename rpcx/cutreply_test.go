@@ -76,6 +76,7 @@ type foreign struct{ rpc.ClientCodec }
 // repeated if that may be done, else the server is asked for the answer, and else it may have
 // run.
 func TestConnectionEndsWithinAReply(t *testing.T) {
+	t.Parallel()
 	const size = 256 << 10
 	for name, tt := range map[string]struct {
 		methods map[string]rpcx.MethodOptions

@@ -27,6 +27,7 @@ func (Clock) Left(args *int, left *time.Duration) error {
 // A deadline that is too far away for a time.Duration, or nearly so, is as good as none: people
 // write it for that.
 func TestDeadlineFarAway(t *testing.T) {
+	t.Parallel()
 	for _, json := range []bool{false, true} {
 		for name, deadline := range map[string]func() time.Time{
 			"a century":            func() time.Time { return time.Now().AddDate(100, 0, 0) },

@@ -112,7 +112,7 @@ func TestWhatFollowsARequestIsNotItsEnd(t *testing.T) {
 
 // A request whose end never left did not run, whatever has left before it.
 func TestRequestWhoseEndNeverLeftIsNotSent(t *testing.T) {
-	leak.Check(t)
+	t.Parallel()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer lis.Close()

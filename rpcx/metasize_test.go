@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"resilientrpc/rpcx"
-	"resilientrpc/rpcx/internal/leak"
 )
 
 // callBytes are those of one call on a connection in use.
@@ -38,9 +37,9 @@ var metaBytes = map[bool]map[string]callBytes{
 // What metadata cost on the wire, once a connection is in use. The documentation has
 // these numbers.
 func TestBytesOfMetadata(t *testing.T) {
+	t.Parallel()
 	trace := rpcx.Trace{TraceID: [16]byte{1, 15: 1}, SpanID: [8]byte{1, 7: 1}, Flags: 1}
 	for _, json := range []bool{false, true} {
-		leak.Check(t)
 		toStock, toServe := peers{json, true, false}, peers{json, true, true}
 		_, addr := toStock.start(t)
 		stock := toStock.ourClient(t, addr)

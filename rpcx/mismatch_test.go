@@ -270,6 +270,7 @@ func TestCallReturnsTheBareEndOfAMismatch(t *testing.T) {
 // A server that accepts and says nothing costs Dial its DialTimeout. The error says what did
 // not come in that time, and not only that a deadline has passed, of which the user has none.
 func TestHandshakesThatTakeTooLong(t *testing.T) {
+	t.Parallel()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer lis.Close()

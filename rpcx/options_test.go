@@ -87,6 +87,7 @@ func dumbOptions(ctx callOptions, d *Dialer, method string) callOptions {
 }
 
 func TestOptionsAgainstADumbOracle(t *testing.T) {
+	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
 	word := func() string { return strings.Repeat("a", rng.IntN(4)) + strings.Repeat("b", rng.IntN(2)) }
 	choice := func() Choice { return Choice(rng.IntN(3) - 1) }

@@ -26,6 +26,7 @@ func (c slowConn) Read(b []byte) (int, error) {
 
 // The answer to a question may take longer than DialTimeout to arrive.
 func TestLongAnswerOverASlowLink(t *testing.T) {
+	t.Parallel()
 	const size = 512 << 10
 	for _, limit := range []time.Duration{0, time.Minute} {
 		for _, json := range []bool{false, true} {

@@ -14,6 +14,7 @@ import (
 // same is asked over another one. Else a client whose connection breaks again and again
 // would use up the server's.
 func TestQuestionsLeaveNoConnections(t *testing.T) {
+	t.Parallel()
 	inShop(t, 1, rpcx.ServeConfig{MaxConns: 10}, false, func(t *testing.T, s *shop) {
 		c := s.dial()
 		defer c.Close()
