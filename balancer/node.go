@@ -235,9 +235,11 @@ func (n *Node) count(x float64, start, tick uint32) {
 	} else {
 		n.succeeded(start, healthy)
 	}
-	f.errors.share(x, tick)
+	f.errors.share(x, fleetErrorGain, tick)
 	if healthy {
-		f.healthy.share(x, tick)
+		f.healthy.share(x, fleetErrorGain, tick)
+	} else {
+		f.unhealthy.share(x, unhealthyGain, tick)
 	}
 }
 
@@ -252,7 +254,7 @@ func (n *Node) countAppError(x float64, tick uint32) {
 	excess := n.appErrors.at(tick, errorRate, rate) - rate
 	n.appErrors.count(x, appErrorGain, rate, errorRate, tick)
 	if excess <= appErrorChance { // else a bad node with most of the calls would determine the mean
-		f.appErrors.share(x, tick)
+		f.appErrors.share(x, fleetErrorGain, tick)
 	}
 }
 

@@ -1,6 +1,7 @@
 package balancer_test
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -54,6 +55,45 @@ type fixedPicker struct {
 
 func (p *fixedPicker) Pick(time.Time, balancer.PickInfo) *balancer.Node {
 	return p.view.Nodes()[p.node]
+}
+
+// Nodes of a large fleet that die at the same time are no overload: what has failed a call is
+// avoided, although so many healthy nodes fail one. The fleet is replaced in ten batches; each
+// batch is dead for half a second, in which a client calls each of its nodes about once.
+func TestBatchesOfALargeFleetDie(t *testing.T) {
+	t.Parallel()
+	const n, perSecond, batch, away = 500, 500, 50, time.Second / 2
+	fails, seeds := 0, 4
+	if brief() {
+		seeds = 1
+	}
+	for seed := range uint64(seeds) {
+		s := newSim(t, n, nil, seed+1)
+		dead, all := -1, 0
+		s.serve = func(node int) (time.Duration, balancer.Outcome) {
+			if node/batch != dead {
+				return s.exp(200 * ms), balancer.Success
+			}
+			all++
+			return ms, balancer.Failure
+		}
+		for i := range n / batch {
+			died := 5*time.Second + time.Duration(i)*time.Second
+			s.in(died, func() { dead = i })
+			s.in(died+away, func() {
+				dead = -1
+				for id := i * batch; id < (i+1)*batch; id++ {
+					setState(s.b, at(s.now), strconv.Itoa(id), balancer.Down)
+					setState(s.b, at(s.now), strconv.Itoa(id), balancer.Ready)
+				}
+			})
+		}
+		s.open(perSecond, 15*time.Second)
+		fails += all
+	}
+	blind := perSecond * int(away) / int(time.Second) * seeds // what picks at random would fail
+	t.Logf("%.2f of the failures of picks at random", float64(fails)/float64(blind))
+	assert.Less(t, fails, blind*115/100)
 }
 
 // A node that got no calls for a while must not get more than its share afterwards: its

@@ -221,6 +221,7 @@ var mutants = []mutant{
 	{"a millisecond makes no difference", latency, "math.Abs(v-f.latency) < grain", "math.Abs(v-f.latency) < 0", "TestSlowNodeRecovers"},
 	{"idle nodes take turns", p2c, "return max(t-n.progress.Load(), 0)", "return 0", "TestIdleNodesTakeTurns"},
 	{"a node in slow start gets its turn by chance", p2c, "below(v.Rand(), len(v.nodes)) > 0", "v == nil", "TestRecoveryStampede"},
+	{"nodes that die at once are no overload", fleet, " * min(deathGain*(1-unhealthy), 1)", "*(1+0*unhealthy)", "TestBatchesOfALargeFleetDie"},
 	{"one call is not most of an idle node's latency", ewma, "min(1-keep, peakGain)", "(1 - keep)", "TestIdleNodeIsNotPreferred"},
 	{"an idle node's latency drifts before its next call", ewma, "max(rest+(v-rest)*keep, sample)", "v", "TestSlowNodeRecovers"},
 	{"an overloaded fleet needs a node that fails half of its calls", fleet, "1-excess*excess*excess", "1-excess", "TestPenaltyUnderStrain"},
