@@ -93,7 +93,7 @@ var mutants = []mutant{
 	{"the doubt of all attempts is reported", retry, "cl.sent = max(cl.sent, res.sent)", "cl.sent = res.sent", "TestDoubtOfAnEarlierAttemptIsReported"},
 	{"the last real error is kept", retry, "cl.last = res.err", "_ = res.err", "TestWaitForReadyEndsWithTheDeadline"},
 	{"a lost connection is one event", outcome, "case r.lost != nil && r.lost.counted.Swap(true):", "case false:", "TestLostConnectionIsOneEvent"},
-	{"a deadline is judged by what the method takes", outcome, "return e.overdue(a, r.at)", "return breaker.Failure, balancer.Failure", "TestImpatienceWithAMethodOfTwoMinds"},
+	{"a deadline is judged by what the method takes", outcome, "return e.overdue(a, r.at)", "return breaker.Failure, balancer.Failure", "TestImpatienceWithOneMethodIsNotTheEndpoints"},
 
 	// What ends an exchange.
 	{"what is given up before it was written is withdrawn", send, "case x.state.Load() != pending:", "case false:", "TestWithdrawnRequestIsNotWritten"},
@@ -112,7 +112,7 @@ var mutants = []mutant{
 	{"a caller that has read passes the token on", read, "case len(c.inflight) == 0 && !c.prefetch.ReadAhead():", "case true:", "TestAlarmWakesALoneCaller"},
 	{"a caller whose context ends stops reading", read, "c.interrupted = true\n\t\tc.wire.ReadBy(past)\n", "c.interrupted = true\n", "TestLoneCallerLeaves"},
 	{"an interrupted read leaves the connection readable", read, "\t\tc.wire.ReadBy(time.Time{})\n\t}\n\town", "\t}\n\town", "TestAlarmWakesALoneCaller"},
-	{"an alarm leaves the connection readable", read, "c.interrupted = false\n\t\tc.wire.ReadBy(time.Time{})\n\t}\n}", "c.interrupted = false\n\t}\n}", "TestAlarmBesideTheReply"},
+	{"an alarm leaves the connection readable", read, "c.interrupted = false\n\t\tc.wire.ReadBy(time.Time{})\n\t}\n}", "c.interrupted = false\n\t}\n}", "TestAlarmBetweenReads"},
 	{"a caller that reads looks at its alarm", read, " && !(watched && x.alarmed())", "", "TestAlarmWakesALoneCaller"},
 	{"a reply that cannot be told is not waited for behind", read, "if !certain {", "if !certain && false {", "TestLoneCallerOfAReplyThatCannotBeTold"},
 	{"an idle connection is looked at before it is used", send, "if takes && c.peeks && c.reading == byNone && now.Sub(c.wire.LastRead()) >= peekAfter {", "if false {", "TestIdleConnectionThatHasEnded"},

@@ -89,3 +89,15 @@ func TestAlarmBesideTheReply(t *testing.T) {
 		rung.Wait()
 	}
 }
+
+// An alarm that comes while its caller is not at reading leaves the connection readable.
+func TestAlarmBetweenReads(t *testing.T) {
+	o, _ := dial(t, "gob")
+	o.lone(t)
+	o.mayLeave(&Exchange{alarm: make(chan struct{})})
+	o.Disturb()
+	o.mayLeave(nil)
+	n, out := back(o, context.Background(), 3)
+	require.NoError(t, out.Err)
+	require.Equal(t, 3, n)
+}
