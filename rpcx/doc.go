@@ -208,7 +208,8 @@
 // With [Dialer].Hedge, a call of an idempotent method that takes long is sent to a
 // second endpoint, too, and gets the first answer. Hedges have a budget of their own and
 // are charged to [Retry].Budget as well, so that they cannot make an overload worse. The
-// slower attempt is not canceled; breaker and balancer learn from it as from any other.
+// client sends a cancellation for the slower attempt to a server of [Serve]; breaker and
+// balancer learn from the end of that attempt as from any other.
 //
 // With or without a Hedge, a call of an idempotent method that waits on an endpoint that
 // becomes suspect is sent to another one at once. So a frozen server delays such a call by
