@@ -38,8 +38,8 @@ type Retry struct {
 	BackOff func() backoff.BackOff
 	// Budget is the number of retries allowed per call, up to 1, for the whole client, so
 	// that retries do not make an overload worse: 0.1 means one for ten calls. Each call adds
-	// this share to a stock of 10 retries, or of what the calls of 10 s add if that is more,
-	// because the calls that wait when a server dies are all retried at once. Zero means 0.1;
+	// this share to a stock of up to 10 retries, or up to what the calls of 10 s add if that is
+	// more: the calls that wait when a server dies are all retried at once. Zero means 0.1;
 	// negative means no limit. A retry is charged when it is sent, if an earlier attempt was
 	// given to a server; so is a hedge. Waiting for an endpoint and attempts that were not
 	// sent are free. First attempts do not depend on the budget.
