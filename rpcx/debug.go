@@ -29,9 +29,9 @@ import (
 //
 // The page shows addresses, metadata and the texts of errors: restrict access to it. A
 // DebugHandler starts no goroutine, never blocks a client, and buffers nothing for a slow
-// reader. Streams end at http.Server.Shutdown, except for one that is the first GET that the
-// server gets. The handler may be used concurrently; its fields must not be changed once it
-// serves.
+// reader. Streams end at http.Server.Shutdown, unless the handler gets its first request of
+// that server later. The handler may be used concurrently; its fields must not be changed
+// once it serves.
 type DebugHandler struct {
 	// Clients are the clients to show, by name. A closed client is shown as closed; a nil one
 	// is left out.

@@ -90,10 +90,9 @@
 //
 // An endpoint that is removed from the set finishes its calls. One that is added is
 // connected within a second, and before that gets calls only if no other endpoint can take
-// them; then its share rises slowly. While all endpoints are down, a resolver that
-// queries its source from time to time is told to query it now ([Refresher]). A client uses
-// only a part of a large fleet ([Dialer].Subset); the other endpoints cost no connection, no
-// ping and no breaker.
+// them; then its share rises slowly. While all endpoints are down, the client makes a
+// [Refresher] query its source. A client uses only a part of a large fleet
+// ([Dialer].Subset); the other endpoints cost no connection, no ping and no breaker.
 //
 // # What is tried again
 //
