@@ -124,7 +124,8 @@ type Dialer struct {
 	Heartbeat time.Duration
 	// DetectionTime is the time within which a peer that stops answering is to be found,
 	// from 40 ms to 24 h. It replaces Heartbeat and Detector by those of detector.Plan:
-	// Heartbeat is a quarter of it. Zero means that Heartbeat and Detector apply.
+	// Heartbeat is a quarter of it. Zero means that Heartbeat and Detector apply, whose
+	// defaults are those of 4 s.
 	DetectionTime time.Duration
 	// Conns is the number of connections to each endpoint. A call takes the connection with
 	// the fewest calls in flight. Zero means 1, which is the fastest for small calls; use

@@ -213,7 +213,7 @@
 // With or without a Hedge, a call of an idempotent method that waits on an endpoint that
 // becomes suspect is sent to another one at once. So a frozen server delays such a call by
 // 1.5 to 1.9 s, and not by the 2.5 s until it is convicted; with a DetectionTime of 1 s, by
-// 0.4 to 0.6 s.
+// 0.4 to 0.5 s.
 //
 // # Errors
 //
