@@ -8,7 +8,7 @@
 // An endpoint is a replica as the client knows it, and a peer is the process at the other
 // end of a connection.
 //
-// # The way of one call
+// # The path of one call
 //
 // A call asks the balancer for an endpoint, the endpoint's circuit breaker for a permit,
 // and the endpoint for its connection. The balancer prefers connected endpoints. A call waits
