@@ -53,7 +53,7 @@
 //	per connection       67 bytes more of type definition  0
 //	                     from the client, 34 from the
 //	                     server
-//	with a deadline      at most 9 bytes, usually 6 or 7   31
+//	with a deadline      at most 9 bytes, usually 6 or 7   27 to 31
 //	with a trace         27, and the tracestate            81
 //	without metadata     0                                 0
 //

@@ -10,9 +10,9 @@ import (
 )
 
 // Client calls the methods of a service that one or more replicas serve. It is
-// safe for concurrent use, and must be closed to release its connections. One that is
-// dropped unclosed is closed once the garbage collector finds it and its last call has
-// ended; a connection or codec that was given to it stays open, as in net/rpc.
+// safe for concurrent use, and must be closed to release its connections. If nothing refers
+// to a client any more, it is closed after the garbage collector has found it and its last
+// call has ended; a connection or codec that was given to it stays open, as in net/rpc.
 type Client struct {
 	*core
 	cleanup  runtime.Cleanup // closes the core of a Client that was dropped
@@ -46,12 +46,12 @@ func (c *Client) Call(serviceMethod string, args, reply any) error {
 	return asNetRPC(c.CallContext(context.Background(), serviceMethod, args, reply))
 }
 
-// CallContext calls the named method and waits for it to end, for ctx, or for
-// Dialer.CallTimeout. Once it has returned, args and reply are not touched again; but see
-// [NewClientWithCodec] for a codec that blocks. A reply that holds something already is
-// decoded in place, and a call waits for that once it has begun. A
-// [ServerError], or the [*codec.Error] of a JSON-RPC error object, and
-// [ErrShutdown] come bare, any other error as a [*CallError].
+// CallContext calls the named method and waits until it ends, ctx ends, or
+// Dialer.CallTimeout has passed. After it has returned, args and reply are not used any more;
+// but see [NewClientWithCodec] for a codec that blocks. If reply is not empty, it is decoded
+// in place, and the call does not end before a decoding that has begun. The error is that
+// of the method, a [ServerError] or the [*codec.Error] of a JSON-RPC error object,
+// [ErrShutdown], or a [*CallError].
 func (c *Client) CallContext(ctx context.Context, serviceMethod string, args, reply any) error {
 	if !c.begin() {
 		return ErrShutdown
@@ -62,22 +62,21 @@ func (c *Client) CallContext(ctx context.Context, serviceMethod string, args, re
 	return err
 }
 
-// Go calls the named method asynchronously, with all that Call does. It returns
-// the Call that is sent on done when the call ends; if done is nil, a new channel
-// is made, and one without a buffer panics as in net/rpc. When Go returns, the
-// request was written, or it waits: for room under a cap, for a connection, for a peer
-// that does not read, or to be tried again. A call in flight costs memory, but no
-// goroutine.
+// Go calls the named method asynchronously; in all else it is like Call. It returns
+// the Call, which is sent on done when the call ends. If done is nil, Go makes a new channel;
+// if it has no buffer, Go panics, as in net/rpc. When Go returns, the request was written, or
+// waits: because of a limit, for a connection, for a peer that does not read, or to be tried
+// again. A call in flight costs memory, but no goroutine.
 //
-// When Go returns, args are the caller's again, as in net/rpc: args that may be sent
+// When Go returns, the caller may change args, as in net/rpc: args that may be sent
 // later or again are copied, as far as the codec encodes them. That costs nothing for a
 // struct without references, and one allocation for a pointer to one. A few types cannot
-// be copied: those that encode themselves from private state behind pointers
-// (big.Int is one) or that guard it with a lock, those that are cyclic, and, with a codec
-// that is not of this module, those that have private pointers, maps or slices. Given such args,
-// Go does not return before the request is written or the call has ended, and the
-// request is not written again. With [Dialer].Intercept, the call takes a goroutine until
-// it has ended, and with such args Go does not return before that.
+// be copied: those that encode themselves from private state behind pointers, such as
+// big.Int, or that guard it with a lock; those that are cyclic; and, with a codec that is not
+// of this module, those that have private pointers, maps or slices. With such args, Go
+// returns only after the request has been written or the call has ended, and the request is
+// not written again. With [Dialer].Intercept, the call takes a goroutine until it has ended,
+// and with such args Go returns only then.
 func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Call {
 	if done == nil {
 		done = make(chan *Call, 10)
@@ -89,18 +88,16 @@ func (c *Client) Go(serviceMethod string, args, reply any, done chan *Call) *Cal
 	return call
 }
 
-// Notify sends a notification: a call that the server carries out without an answer, so that
-// the client does not learn whether it did, or could. It needs a codec that has
-// notifications: those of JSON-RPC, over a stream or with codec/jsonhttp, or one of yours that
-// implements codec.Notifier. With another one, such as gob, the error matches
-// errors.ErrUnsupported.
+// Notify sends a notification: a call without an answer, so that the client does not learn
+// whether it ran. It needs a codec that has notifications: those of JSON-RPC, over a stream or
+// with codec/jsonhttp, or any other that implements codec.Notifier. With another codec, such
+// as gob, the error matches errors.ErrUnsupported.
 //
-// A nil error says that the notification was written to a connection, and nothing
-// of what became of it. It waits for an endpoint, and moves to another one,
-// as a call does; it is not repeated once it may have been sent, and not hedged. Otherwise
-// the error is that of CallContext, and nil args are as there. ClientTrace reports a
-// notification as a call that ends when it is written; breakers, detectors and latencies
-// learn nothing from it. Dialer.Intercept does not see it.
+// A nil error means only that the notification was written to a connection. Like a call, it
+// waits for an endpoint and may move to another one; it is not retried once it may have been
+// sent, and not hedged. Other errors are those of CallContext, and nil args mean the same as
+// there. ClientTrace reports a notification as a call that ends when it is written; it has no
+// effect on breakers, detectors and latencies. Dialer.Intercept is not called for it.
 func (c *Client) Notify(ctx context.Context, serviceMethod string, args any) error {
 	if !c.begin() {
 		return ErrShutdown
@@ -115,28 +112,27 @@ func (c *Client) Notify(ctx context.Context, serviceMethod string, args any) err
 
 // Close ends all calls in flight with [ErrShutdown], closes the connections, and
 // waits for the client's other goroutines. Goroutines of calls end soon
-// afterwards; a dial under way ends when it sees its canceled context. It returns the error of closing the
-// connection that was given to [NewClient] or the codec given to
+// afterwards, and a dial ends when its context does. Close returns the error of closing
+// the connection that was given to [NewClient] or the codec given to
 // [NewClientWithCodec], and ErrShutdown if the client is closed already.
 //
-// Nothing is closed while it is written: a write under way has half a second to end,
-// then its write deadline passes, and if that does not end it either, its connection is
-// closed all the same. A connection or codec whose own Close does not return is waited for
-// for 2 s, and left to itself.
+// A connection is not closed during a write: the write has half a second to end, then its
+// deadline is set to the past, and only if it does not end then, the connection is closed
+// all the same. Close waits for up to 2 s for the Close of a connection or codec.
 func (c *Client) Close() error {
 	c.cleanup.Stop()
 	return c.core.close()
 }
 
-// CloseContext closes the client once the calls under way have ended, those of Go
-// included. They may still be tried again, and end as they would without the closing; how long
-// that takes is up to their deadlines. A new call gets [ErrShutdown] at once. An attempt
-// that a hedge has outrun is no call under way.
+// CloseContext refuses new calls with [ErrShutdown], waits until the calls in flight have
+// ended, those of Go included, and closes the client. The calls in flight may still be
+// retried; their deadlines limit how long that takes. CloseContext does not wait for the
+// slower attempt of a hedged call.
 //
 // If ctx ends first, the client is closed at once, as by Close, and the error is
-// that of ctx, with its cause. If Close is called meanwhile, it closes at once; then, and if the
-// client is closed already, CloseContext returns ErrShutdown. Otherwise it returns
-// what Close does. As with Close, a hook of [ClientTrace] must not call it.
+// that of ctx, with its cause. If the client is closed already, or Close is called meanwhile,
+// CloseContext returns ErrShutdown. Otherwise it returns the error of Close. As with Close, a
+// hook of [ClientTrace] must not call it.
 func (c *Client) CloseContext(ctx context.Context) error {
 	d := &c.underway
 	d.over.Store(true)

@@ -10,18 +10,17 @@ import (
 	"resilientrpc/rpcx/internal/errtext"
 )
 
-// ErrUnknownEndpoint is what [Client.Drain], [Client.Trip] and [Client.Reset] return
-// for an address that is not one of the endpoints in use: see errors.Is.
+// ErrUnknownEndpoint matches, by errors.Is, the error of [Client.Drain], [Client.Trip] and
+// [Client.Reset] for an address that no endpoint in use has.
 var ErrUnknownEndpoint = errors.New("rpcx: the client does not use an endpoint")
 
-// Drain takes an endpoint out of service: calls in flight there finish, and no other
-// is sent to it until [Client.Reset], however long that takes. It stays connected. If
-// all endpoints are drained, calls fail with [ErrUnavailable].
+// Drain takes an endpoint out of service: its calls in flight finish, and no other call is
+// sent to it until [Client.Reset]. It stays connected. If all endpoints are drained, calls
+// fail with [ErrUnavailable].
 //
-// The address is one of [EndpointStats].Address. The reason is for the operators that
-// read of it on the page of [DebugHandler]; it may be empty. Drain holds as long as the
-// client uses the endpoint: if it leaves the resolver's set, or the client's subset
-// ([Dialer].Subset), and comes back, it takes calls again.
+// The address is one of [EndpointStats].Address. The reason is shown on the page of
+// [DebugHandler] and may be empty. If the endpoint leaves the resolver's set or the client's
+// subset ([Dialer].Subset) and returns, it takes calls again.
 //
 // The error matches [ErrUnknownEndpoint] if there is no such endpoint in use, and is
 // [ErrShutdown] if the client is closed; an endpoint without a breaker, as that of
@@ -39,10 +38,10 @@ func (c *Client) Drain(address, reason string) error {
 }
 
 // Trip opens an endpoint's breaker for d, as if calls had failed: the endpoint gets no
-// calls for so long, and is then tried as after any failure. Zero means the breaker's
+// calls for that time, and is then probed as after any failure. Zero means the breaker's
 // next open interval; negative is an error. The reason becomes part of the breaker's
-// cause. Trip does not shorten: if the endpoint takes no calls for d or longer as it
-// is, that is an error. In all else, Trip is like [Client.Drain].
+// cause. Trip does not shorten an interval: if the breaker is already open for d or longer,
+// that is an error. In all else, Trip is like [Client.Drain].
 func (c *Client) Trip(address string, d time.Duration, reason string) error {
 	if d < 0 {
 		return fmt.Errorf("rpcx: Trip for %v; want a positive duration, or 0 for the breaker's own", d)
@@ -67,9 +66,9 @@ func (c *Client) Trip(address string, d time.Duration, reason string) error {
 	return nil
 }
 
-// Reset closes an endpoint's breaker, whatever has opened it, [Client.Drain] and
-// [Client.Trip] included: the endpoint takes calls again, and what its breaker has
-// counted is forgotten. The reason and the errors are as for Drain.
+// Reset closes an endpoint's breaker, for whatever reason it is open, including
+// [Client.Drain] and [Client.Trip]: the endpoint takes calls again, and the breaker's counts
+// are cleared. The reason and the errors are as for Drain.
 func (c *Client) Reset(address, reason string) error {
 	now := time.Now()
 	e, err := c.controlled(now, address)

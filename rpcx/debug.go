@@ -21,24 +21,25 @@ import (
 //
 //	http.Handle("/debug/rpcx", &rpcx.DebugHandler{Clients: map[string]*rpcx.Client{"calc": client}})
 //
-// GET answers with a page that updates itself and loads nothing from elsewhere. The same
-// address has the figures as JSON with ?format=json or an Accept header that asks for it,
-// and as server-sent events with ?format=stream: twice a second what has changed, for up
-// to 16 readers at a time. ?client=NAME shows only that client. In both, fields that are
-// not those of [Stats] are the page's own, and may change.
+// GET returns a page that updates itself and loads nothing from elsewhere. With ?format=json,
+// or an Accept header for JSON, the response is the figures as JSON. With ?format=stream it is
+// a stream of server-sent events: twice a second what has changed, for up to 16 readers at a
+// time. ?client=NAME shows only that client. In both formats, fields that are not those of
+// [Stats] are the page's own and may change.
 //
-// It shows addresses, metadata and the texts of errors: restrict access to it. It starts
-// no goroutine, never blocks a client, keeps nothing for a slow reader, and does not delay
-// http.Server.Shutdown, except by a stream that is the first GET from its server. It may
-// be used concurrently; its fields must not be changed once it serves.
+// The page shows addresses, metadata and the texts of errors: restrict access to it. A
+// DebugHandler starts no goroutine, never blocks a client, and buffers nothing for a slow
+// reader. Streams end at http.Server.Shutdown, unless the handler gets its first request of
+// that server later. The handler may be used concurrently; its fields must not be changed
+// once it serves.
 type DebugHandler struct {
-	// Clients are the clients to show, by the names to show them under. A closed one
-	// stays and is shown as closed; a nil one is left out.
+	// Clients are the clients to show, by name. A closed client is shown as closed; a nil one
+	// is left out.
 	Clients map[string]*Client
 	// Token, if not empty, allows changes: a POST with the header
-	// "Authorization: Bearer TOKEN", or with the form field token, and the fields
-	// client, endpoint and action: "trip" is [Client.Trip] for the duration in the field
-	// for, up to 24h, or 30s if there is none; "drain" is [Client.Drain], and "reset"
+	// "Authorization: Bearer TOKEN", or with the form field "token", and the form fields
+	// "client", "endpoint" and "action". The action "trip" is [Client.Trip], for the duration
+	// in the field "for", up to 24h, or for 30s; "drain" is [Client.Drain], and "reset" is
 	// [Client.Reset]. Every action is logged. If Token is empty, nothing can be changed.
 	Token string
 	// Logger gets a line for each action, and one a minute for wrong tokens. Nil

@@ -24,8 +24,9 @@ import (
 )
 
 // Dial connects to the net/rpc server at address, which may list replicas:
-// "a:1,b:2,c:3". It fails if none of them can be reached. The path of a Unix socket is no
-// list, as a comma may be a part of it: see [Dialer.Dial].
+// "a:1,b:2,c:3", or be a URL: see "Addresses" in the package documentation. It fails if
+// none of the replicas can be reached. The path of a Unix socket is never a list, because
+// it may contain commas: see [Dialer.Dial].
 func Dial(network, address string) (*Client, error) {
 	var d Dialer
 	return d.Dial(network, address)
@@ -45,13 +46,13 @@ func DialHTTPPath(network, address, path string) (*Client, error) {
 	return d.Dial(network, address)
 }
 
-// NewClient returns a client that calls over conn, the one connection it ever
-// uses: when that is over, so is the client, and calls return [ErrShutdown] as
-// net/rpc's do. It has no breaker; the failure detector watches the peer.
+// NewClient returns a client that uses only the connection conn. After the connection
+// has ended, calls return [ErrShutdown], as in net/rpc. The client has no breaker; the
+// failure detector watches the peer.
 //
-// The connection stays its owner's: [Client.Close] closes it, and nothing else does. When
-// the peer is convicted, calls end and the connection is read no further: if it has
-// deadlines, its read deadline is set to the past.
+// Only [Client.Close] closes the connection. When the peer is convicted, calls fail and
+// the connection is not read any more: if it has deadlines, its read deadline is set to
+// the past.
 func NewClient(conn io.ReadWriteCloser) *Client {
 	var d Dialer
 	c, err := d.NewClient(conn)
@@ -61,19 +62,19 @@ func NewClient(conn io.ReadWriteCloser) *Client {
 	return c
 }
 
-// NewClientWithCodec is like [NewClient] with a codec in the connection's place. It
-// starts reading at once. It is net/rpc's client with contexts, and little else: the peer
-// is not pinged, since nothing is known of it, so that a call to one that hangs waits for
-// its context; calls that are made together do not leave together, which is half of
-// the speed with many callers; and what the codec was given counts as sent. If you have the
-// connection, you get all of that with
+// NewClientWithCodec is like [NewClient] with a codec in place of the connection. It
+// starts reading at once. It has contexts, but lacks what needs the connection: the peer is
+// not pinged, so a call to a peer that hangs waits for its context; requests of
+// concurrent calls are not coalesced, which halves the speed with many callers; and a
+// request counts as sent once the codec has it. If you have the connection, use this
+// instead:
 //
 //	d := rpcx.Dialer{Codec: jsonrpc.NewClientCodec} // or any other codec
 //	client, err := d.NewClient(conn)
 //
-// A call whose context ends while the codec is writing waits up to half a second for
-// that, and then leaves the codec a copy of its args, or, if they cannot be copied (see
-// [Client.Go]), args themselves until it is done.
+// If the context of a call ends while the codec is writing, the call waits for up to half
+// a second. Then it returns, and the codec continues with a copy of args, or, if they cannot
+// be copied (see [Client.Go]), with args themselves.
 func NewClientWithCodec(codec rpc.ClientCodec) *Client {
 	d := Dialer{Heartbeat: -1}
 	c, err := d.single(codec, func(e *endpoint) (*conn, error) { return newCodecConn(e, codec), nil })
@@ -85,11 +86,13 @@ func NewClientWithCodec(codec rpc.ClientCodec) *Client {
 
 // Dial connects to the replicas at the given addresses, each of which may itself
 // be a comma-separated list. With a network of Unix sockets, each address is one path, which
-// may have commas in it: Dial("unix", "/run/a.sock", "/run/b.sock"). It returns as soon as one is connected, to which calls go
-// until others are, and fails if none can be reached, or at once if the list cannot be
-// right: an address twice, or one without a port. With Dialer.Lazy it does not wait. With Dialer.Resolver there must be no
-// address, and Dial waits for the first set of endpoints, up to 10 s. It does not wait for
-// a resolver that has given up, as that of a file does which is not there.
+// may contain commas: Dial("unix", "/run/a.sock", "/run/b.sock").
+//
+// Dial returns as soon as one replica is connected; the others are connected in the
+// background. It fails if none can be reached, or at once if the list is invalid, such as
+// with an address twice or without a port. With Dialer.Lazy it does not wait. With
+// Dialer.Resolver there must be no address, and Dial waits for the first set of endpoints,
+// for up to 10 s, or until the resolver gives up, as it does if a file does not exist.
 func (d *Dialer) Dial(network string, addresses ...string) (*Client, error) {
 	return d.DialContext(context.Background(), network, addresses...)
 }
@@ -159,8 +162,8 @@ func (d *Dialer) resolver(network string, addresses []string) (Resolver, error) 
 	return d.Resolver, nil
 }
 
-// NewClient is like the function [NewClient] with the options of d. Those that have
-// to do with dialing, retries and breakers mean nothing to a single connection.
+// NewClient is like the function [NewClient] with the options of d. Options of dialing,
+// retries, hedges and breakers have no effect on a single connection.
 func (d *Dialer) NewClient(rwc io.ReadWriteCloser) (*Client, error) {
 	return d.single(rwc, func(e *endpoint) (*conn, error) { return newConn(e, rwc) })
 }

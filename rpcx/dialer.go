@@ -23,37 +23,38 @@ import (
 
 // A Dialer holds the options of a [Client]. The zero value is the default, and
 // dialing with it is the same as calling [Dial]. In every field zero means the
-// default. Negative means off, or is refused by Dial where there is no off. Its
-// functions may be called concurrently; the Dialer itself is not changed and may be
-// used again. A function that panics, or that returns nil where something is wanted, fails
-// a dial or is passed over, unless its comment says otherwise; the first panic is logged, to
-// Logger or else to slog's default.
+// default. Negative means off, or is an error of Dial if the field cannot be off. The
+// functions may be called concurrently. The Dialer itself is not changed and may be
+// used again. If a function panics, or returns nil where a value is required, the dial fails
+// or the function is ignored, unless its comment says otherwise; the first panic is logged,
+// to Logger or else to slog's default.
 //
-// Dial refuses durations that are too short to be meant, such as 5 for 5*time.Second: below
-// 1 ms, or where less makes sense, as for Hedge.Delay, below 1 µs.
+// A duration without a unit, such as 5 for 5*time.Second, is an error of Dial: less than
+// 1 ms, or less than 1 µs for fields that may be short, such as Hedge.Delay.
 type Dialer struct {
 	// Codec makes the client codec of a connection. Nil means gob;
-	// jsonrpc.NewClientCodec of net/rpc/jsonrpc or of this module fits as it is. One
-	// that refuses an argument fails that call only, unless it has written some of it.
+	// jsonrpc.NewClientCodec of net/rpc/jsonrpc or of this module can be used as it is. If a
+	// codec returns an error for an argument, only that call fails, unless a part of the
+	// request has been written.
 	Codec func(io.ReadWriteCloser) rpc.ClientCodec
-	// HTTPPath, if not empty, is where CONNECT turns an HTTP connection into
-	// an RPC one. It begins with a slash.
+	// HTTPPath, if not empty, is the path of the CONNECT request that turns an HTTP
+	// connection into one of net/rpc. It begins with a slash.
 	HTTPPath string
-	// NetDial makes connections. Nil means net.Dialer, with the addresses of a name, up to
-	// 16, tried in parallel and started at most 250 ms apart (RFC 8305): an address that
-	// drops packets does not use up the time. A NetDial that does not return when its
-	// context ends is left behind, and its endpoint has no other dial until it returns. The
-	// client avoids closing a connection while it writes to it: see Client.Close.
+	// NetDial makes connections. Nil means net.Dialer; up to 16 addresses of a name are then
+	// tried in parallel, started at most 250 ms apart (RFC 8305), so that an address that
+	// drops packets does not use up the time. If NetDial does not return when its context
+	// ends, the client does not wait for it, and does not dial its endpoint again until it
+	// returns. The client avoids closing a connection during a write: see Client.Close.
 	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
 	// TLSConfig, if not nil, secures every connection. Its ServerName, the name that
 	// the certificates of all endpoints must have, defaults to the host of the address,
-	// or to what the resolver names the endpoint: with srv:/// that is the target of the
-	// SRV record. If the DNS, or another registry, is not authenticated, that default
+	// or to the name that the resolver gives the endpoint: with srv:/// that is the target of
+	// the SRV record. If the DNS, or another registry, is not authenticated, that default
 	// proves nothing: an attacker can answer with a name of their own, for which they
-	// have a valid certificate. Set ServerName then (RFC 6125 asks for the service's
-	// domain), or let VerifyConnection compare ConnectionState.ServerName with the
-	// domain of the servers. The host in dns:///host:port is the caller's own, and
-	// needs neither.
+	// have a valid certificate. Then set ServerName (RFC 6125 asks for the service's
+	// domain), or compare ConnectionState.ServerName with the domain of the servers in
+	// VerifyConnection. With dns:///host:port neither is needed, because the host is not
+	// taken from the DNS.
 	TLSConfig *tls.Config
 	// DialTimeout bounds one connection: the look-up of its name, the dial to all of
 	// its addresses, TLS and HTTP handshake. Zero means 2 s.
@@ -62,113 +63,105 @@ type Dialer struct {
 	// its context. Zero and negative mean no bound: calls to a live server take
 	// as long as they take, and calls to a dead one are ended by the detector.
 	CallTimeout time.Duration
-	// Lazy has Dial return at once, without waiting for a connection or for a resolver:
-	// also while no server is up. The client connects in the background, and a call made
-	// before waits for that. What is wrong with the Dialer or the addresses is an error of
-	// Dial all the same.
+	// Lazy makes Dial return at once, without waiting for a connection or for a resolver,
+	// also while no server is up. The client connects in the background, and early calls wait
+	// for a connection. Dial still returns an error if a field or an address is invalid.
 	Lazy bool
-	// WaitForReady has a call that no endpoint takes wait until one does, as long as its
-	// deadline allows, and without a deadline until the client is closed, instead of
-	// failing with [ErrUnavailable] (gRPC's wait-for-ready). It waits only if it was surely
-	// not sent, or is idempotent and lost its server, and the wait counts neither against
-	// Retry.MaxAttempts nor against Retry.Budget. A call that waits keeps its place under
-	// MaxCalls. MethodOptions.WaitForReady and [WithWaitForReady] say it for methods and
-	// calls. It means nothing to a client of NewClient, which has nothing to wait for.
+	// WaitForReady makes a call wait while no endpoint takes calls, instead of failing with
+	// [ErrUnavailable] (gRPC's wait-for-ready). It waits until its deadline or, without one,
+	// until the client is closed. A call waits only if it certainly was not sent, or is
+	// idempotent and lost its server. The wait counts neither against Retry.MaxAttempts nor
+	// against Retry.Budget, but the call counts against MaxCalls. MethodOptions.WaitForReady
+	// and [WithWaitForReady] set it for methods and for single calls. It has no effect on a
+	// client of NewClient, whose one connection is never replaced.
 	WaitForReady bool
 	// Classify says what an error that a method returned means. The error is a
 	// [ServerError], or the [*codec.Error] of a JSON-RPC error object; Classify is called
-	// for no other. It is called on the way of the call and must return soon; if it panics,
-	// that is logged and the error is an [AppError]. Nil means that each is.
+	// for no other. The call waits for it, so it must return soon. If it panics, that is
+	// logged, and the error counts as an [AppError]. Nil means that all errors are AppError.
 	Classify func(serviceMethod string, err error) Class
-	// Methods has the options of the methods that a pattern matches: which are
-	// idempotent, and so may be repeated, which may be hedged, and how long they may
-	// take. A pattern is the name of a method, or its beginning and a star, as in
-	// "Arith.Get*" or "*". A field is taken from the most specific pattern that does
-	// not leave it open: the name itself, then the longest beginning. A method for
-	// which all leave Idempotent open is not repeated; what else they leave open is as
-	// the other fields of the Dialer say. Nil means no options.
+	// Methods has the options of methods by pattern: which methods are idempotent, and so
+	// may be retried, which may be hedged, and how long they may take. A pattern is the name
+	// of a method, or a prefix and a star, as in "Arith.Get*" or "*". Each option is taken
+	// from the most specific pattern that sets it: the name itself, then the longest prefix.
+	// A method for which no pattern sets Idempotent is not idempotent; the other options
+	// default to the fields of the Dialer. Nil means no options.
 	Methods map[string]MethodOptions
 	// Retry says how often and when calls are tried again.
 	Retry Retry
-	// Hedge lets a call of an idempotent method try a second endpoint when the first
-	// takes long. Nil means that it does so only when the first becomes suspect.
+	// Hedge makes a call of an idempotent method try a second endpoint if the first takes
+	// long. Nil means that it does so only if the first becomes suspect.
 	Hedge *Hedge
-	// Breaker configures the circuit breaker of each endpoint. OpenFor and MaxOpenFor are
-	// upper bounds where there are pings: an endpoint without a connection, and one that is
-	// silent, is probed again after a fifth of the time that it has been away, which is 0.25 s
-	// or more, and 1 s or less if its host answers or refuses. Its OnChange
-	// must be nil: use Trace.BreakerChanged. So must its Classify, which judges the errors
-	// of functions: use Classify.
+	// Breaker configures the circuit breaker of each endpoint. With pings, OpenFor and
+	// MaxOpenFor are upper bounds: an endpoint that is silent or has no connection is probed
+	// again after at most a fifth of the time for which it has been away. That is 0.25 s at
+	// least, and 1 s at most if its host answers or refuses connections. OnChange must be nil:
+	// use Trace.BreakerChanged. Classify of breaker.Config must be nil, too: use Dialer.Classify.
 	Breaker breaker.Config
-	// Throttle, if not nil, turns away a share of the calls itself while servers
+	// Throttle, if not nil, makes the client reject a share of its calls while servers
 	// accept too few of them (breaker.Throttle); such a call fails with
-	// breaker.ErrThrottled. It sheds load in proportion where a breaker is all or
-	// nothing. Nil means off.
+	// breaker.ErrThrottled. A breaker, in contrast, rejects all calls or none. Nil means off.
 	Throttle *breaker.ThrottleConfig
 	// Detector configures the failure detector of each endpoint. Its
 	// FirstInterval defaults to Heartbeat.
 	Detector detector.Config
 	// Balancer picks the endpoint of an attempt. Nil means balancer.P2C().
 	Balancer balancer.Policy
-	// Resolver names the endpoints, now and whenever they change, in place of
-	// Dial's addresses. Endpoints that stay in its set keep their connections and
-	// all that is known of them; those that leave it finish the calls they have;
-	// those that come are connected and get their share little by little. A set
-	// that is refused, as one with an address twice, and an empty one change
-	// nothing, unless it stays empty for 5 minutes. Nil means none.
+	// Resolver delivers the set of endpoints, now and whenever it changes, in place of
+	// Dial's addresses. Endpoints that stay in the set keep their connections and
+	// statistics; those that leave it finish their calls; new ones are connected, and their
+	// share of the calls rises slowly. An invalid set, such as one with an address twice,
+	// changes nothing. Nor does an empty set, unless it stays empty for 5 minutes. Nil means
+	// none.
 	Resolver Resolver
-	// Subset is how many of many endpoints this client uses at least, and so
-	// connects to, pings and watches; it uses more with more traffic. Zero means
-	// 20 if there are 64 endpoints or more, and all of fewer; negative means all.
-	// See balancer.Config.
+	// Subset is the least number of endpoints of a large fleet that this client uses, and so
+	// connects to, pings and watches; it uses more with more traffic. Zero means 20 of 64
+	// endpoints or more, and all of fewer; negative means all. See balancer.Config.
 	Subset int
-	// Heartbeat is the slot of the detector: a peer that gave no sign of life
-	// in one is pinged. Zero means 1 s. Negative turns pings off, and with them
-	// the detection of peers that hang.
+	// Heartbeat is the probe slot of the detector: a peer that gave no sign of life in one
+	// is pinged. Zero means 1 s. Negative turns pings off, and with them the detection of
+	// peers that hang.
 	Heartbeat time.Duration
-	// DetectionTime, instead of Heartbeat and Detector, is the time within which
-	// a peer that stops answering is to be found, from 40 ms to 24 h: see
-	// detector.Plan, which the pings follow (one each quarter of it while the
-	// connection is idle). Zero leaves it to the two.
+	// DetectionTime is the time within which a peer that stops answering is to be found,
+	// from 40 ms to 24 h. It replaces Heartbeat and Detector by those of detector.Plan:
+	// Heartbeat is a quarter of it. Zero means that Heartbeat and Detector apply, whose
+	// defaults are those of 4 s.
 	DetectionTime time.Duration
-	// Conns is the number of connections to each endpoint, of which a call takes the
-	// one with the fewest calls in flight, of those that there are at the moment. Zero
-	// means 1, which is the fastest for small calls; more help where large ones hold
-	// up small ones.
+	// Conns is the number of connections to each endpoint. A call takes the connection with
+	// the fewest calls in flight. Zero means 1, which is the fastest for small calls; use
+	// more if large calls delay small ones.
 	Conns int
-	// MaxInFlight bounds the calls in flight to each endpoint. A call passes over
-	// one that is full, and waits for QueueTimeout if all are; as many may wait as may
-	// be in flight. Zero and negative mean no bound, as in net/rpc: which number is
-	// right depends on the server, and any other one would refuse calls that it
-	// could take.
+	// MaxInFlight limits the calls in flight to each endpoint. If an endpoint has as many, a
+	// call goes to another one; if all have, it waits for up to QueueTimeout. As many calls
+	// may wait as may be in flight. Zero and negative mean no limit, as in net/rpc: the right
+	// number depends on the server, and a wrong one would refuse calls that it could take.
 	MaxInFlight int
-	// MaxCalls bounds the calls under way in the client, from the first attempt
-	// to the last, and with them what they need of memory. More wait for QueueTimeout,
-	// as many again at most. Zero and negative mean no bound.
+	// MaxCalls limits the calls of the client that have begun and not ended, and so their
+	// memory. Further calls wait for up to QueueTimeout, as many again at most. Zero and
+	// negative mean no limit.
 	MaxCalls int
-	// QueueTimeout is how long a call may wait for MaxCalls or MaxInFlight; those that
-	// came first go first. Then it fails with [ErrOverloaded] and is not tried
-	// again. Zero means 1 s; negative means not at all.
+	// QueueTimeout is how long a call may wait because of MaxCalls or MaxInFlight, first
+	// come first served. Then it fails with [ErrOverloaded] and is not tried again. Zero
+	// means 1 s; negative means that calls do not wait.
 	QueueTimeout time.Duration
-	// Intercept is called in place of each call of Call, CallContext, Invoke and Go, and
-	// makes it by calling next, or not at all: it can measure, change the context, the
-	// arguments and the error, retry, or answer by itself. Each next is a call of its own
-	// to CallTimeout, Retry, Trace and Stats, with the errors of CallContext; those
-	// that are passed on unchanged reach the callers of Call and Go as without Intercept. It
-	// gets context.Background() where there is no context, runs on the caller's goroutine,
-	// and may panic, which the caller gets. A call of Go has a goroutine of its own instead,
-	// and a panic becomes its error. Several are composed by calling one as the next of the
-	// other. Notify is not intercepted. Nil means none, and costs nothing.
+	// Intercept is called for each call of Call, CallContext, Invoke and Go. It makes the
+	// call by calling next, once, several times, or not at all: it can measure, change the
+	// context, the arguments and the error, retry, or answer by itself. Each call of next is
+	// a call of its own for CallTimeout, Retry, Trace and Stats, and has the errors of
+	// CallContext; if Intercept returns such an error unchanged, Call and Go return what they
+	// return without Intercept. For Call and Go, ctx is context.Background(). Intercept runs
+	// on the caller's goroutine, and the caller gets its panics. For Go it has a goroutine of
+	// its own, and a panic becomes the error of the call. To compose several, call one as the
+	// next of the other. Notify is not intercepted. Nil means none, and costs nothing.
 	Intercept func(ctx context.Context, serviceMethod string, args, reply any, next CallFunc) error
 	// Trace has hooks for what happens. Nil means none.
 	Trace *ClientTrace
 	// Logger gets what an operator may want to know: convictions, failed dials, a
 	// spent retry budget and a resolver's failures as warnings, changes of breakers
-	// and endpoints at level Info, retries and hedges at Debug. What repeats is
-	// logged once and then counted, with a line a minute at most; an error of another kind
-	// is logged at once. A line says when a failure is over. When the client
-	// is closed, a line at level Info names the patterns of Methods that have matched no
-	// call. Nil means no log.
+	// and endpoints at level Info, retries and hedges at Debug. A repeated message is
+	// counted and logged once a minute at most; an error of another kind is logged at once.
+	// A line says when a failure is over. When the client is closed, a line at level Info
+	// names the patterns of Methods that have matched no call. Nil means no log.
 	Logger *slog.Logger
 }
 

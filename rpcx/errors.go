@@ -19,19 +19,18 @@ import (
 	"resilientrpc/rpcx/internal/wire"
 )
 
-// Sent says what is known of a failed call: whether its server can have run it.
+// Sent says whether a server may have run a call that failed.
 type Sent uint8
 
 const (
-	// NotSent is proof that no server ran the call: its request did not leave this
-	// process, or not to its end, without which no server runs it; or it was refused, as by
-	// a server that is being stopped.
+	// NotSent is proof that no server ran the call: the end of its request did not leave
+	// this process, or a server refused it, for example because the server is being stopped.
 	NotSent Sent = iota
-	// MaybeSent means that the call left and no answer came: it may have run. If the server is
-	// one of [Serve], [CallError].Recall says why it could not tell.
+	// MaybeSent means that the request was sent and no answer came: it may have run. With a
+	// server of [Serve], [CallError].Recall says why the server could not tell.
 	MaybeSent
-	// Executed means that the server answered, so the method ran; only its
-	// reply could not be used.
+	// Executed means that the server answered, so the method ran, but the reply could not
+	// be used.
 	Executed
 )
 
@@ -48,35 +47,34 @@ func (s Sent) String() string {
 	return fmt.Sprintf("Sent(%d)", uint8(s))
 }
 
-// CallError is the error of a call that failed. From [Client.CallContext] and [Invoke]
-// come two others only: a [ServerError], or in its place the [*codec.Error] of a JSON-RPC
-// error object, and [ErrShutdown].
+// CallError is the error of a call that failed. [Client.CallContext] and [Invoke] return
+// only two other errors: that of the method, a [ServerError] or the [*codec.Error] of a
+// JSON-RPC error object, and [ErrShutdown].
 //
-// Its text is the whole story in one line: the method, the endpoint, the cause, how many
-// attempts there were, and whether the method may have run. errors.Is and errors.As reach
-// the cause, and of a context that was given one (context.WithCancelCause), that too: [ErrUnavailable], [breaker.ErrOpen], [ErrOverloaded], [ErrUnresponsive],
-// context.DeadlineExceeded, context.Canceled, [codec.EncodeError], the errors of package
-// net, and over HTTP [codec.ExchangeError] and jsonhttp.StatusError. It is
+// Its text has the method, the endpoint, the cause, the number of attempts, and whether the
+// method may have run. errors.Is and errors.As find the cause: [ErrUnavailable],
+// [breaker.ErrOpen], [ErrOverloaded], [ErrUnresponsive], context.DeadlineExceeded,
+// context.Canceled (and the cause given to context.WithCancelCause), [codec.EncodeError], the
+// errors of package net, and over HTTP [codec.ExchangeError] and jsonhttp.StatusError. It is
 // a net.Error.
 //
-// [Client.Call] and [Client.Go] return what net/rpc would, for programs that compare
-// errors by == or by type: an error of the connection, of a dial, or of a codec comes as
-// it was made, such as io.ErrUnexpectedEOF, a *net.OpError, or the gob package's error of
-// an argument. An error that net/rpc does not know is a *CallError from them, too: a deadline,
-// a refusal or a conviction by this package, a dial that failed because this side lacked
-// something, an exchange over HTTP that failed, and bytes of another protocol. To learn of
-// each failure whether the call may have run, call CallContext with context.Background() in
-// place of Call.
+// [Client.Call] and [Client.Go] return the errors of net/rpc, for programs that compare
+// errors by == or by type: they do not wrap the error of a connection, a dial or a codec,
+// such as io.ErrUnexpectedEOF, a *net.OpError, or the error of package gob for an argument.
+// For failures that net/rpc does not have, they return a *CallError, too: a deadline, a
+// refusal or a conviction by this package, a dial that failed because of a fault on this
+// side, a failed exchange over HTTP, and bytes of another protocol. To know for each failure
+// whether the call may have run, use CallContext with context.Background() in place of Call.
 type CallError struct {
 	Method   string // the service method that was called
-	Endpoint string // where the last attempt went; empty if there was none
+	Endpoint string // of the last attempt; empty if there was none
 	Attempts int    // how many times an endpoint was tried, 0 if none was available
-	// Sent is the doubt over all attempts: NotSent only if each of them was not sent.
+	// Sent is that of all attempts together: NotSent only if none of them was sent.
 	Sent Sent
-	// Recall says what the server of the last attempt has answered when it was asked what
-	// became of it; NotRecalled unless Sent is MaybeSent.
+	// Recall is what the server of the last attempt answered when the client asked it about
+	// the call; NotRecalled unless Sent is MaybeSent.
 	Recall Recall
-	Err    error // the cause: the last error that says something of a server
+	Err    error // the cause; the last error of a server or connection, if there was one
 
 	unpaid bool // Retry.Budget did not allow a further attempt
 }
@@ -118,8 +116,8 @@ func (e *CallError) story() string {
 // Unwrap returns the cause.
 func (e *CallError) Unwrap() error { return e.Err }
 
-// Timeout reports whether a deadline ended the call, be it the caller's or that of a
-// dial or of a connection.
+// Timeout reports whether a deadline ended the call: that of the caller, of a dial, or of a
+// connection.
 func (e *CallError) Timeout() bool {
 	if isTurnedAway(e.end()) {
 		return false // whatever made the breaker open
@@ -128,9 +126,8 @@ func (e *CallError) Timeout() bool {
 	return errors.As(e.end(), &t) && t.Timeout()
 }
 
-// Temporary reports whether the call may succeed when it is made again later: it was
-// refused by this side, as with [ErrUnavailable] and [ErrOverloaded], or the cause says
-// so, as a deadline does.
+// Temporary reports whether a later call may succeed: this side refused the call, as with
+// [ErrUnavailable] and [ErrOverloaded], or the cause is temporary, as a deadline is.
 func (e *CallError) Temporary() bool {
 	if isTurnedAway(e.end()) {
 		return true
@@ -219,17 +216,17 @@ func isOurs(err error) bool {
 	return isTurnedAway(err)
 }
 
-// ErrUnavailable is the cause when no endpoint takes calls: the breaker of each is
-// open. The error that wraps it says for how long and why.
+// ErrUnavailable is the cause if no endpoint takes calls: the breaker of each is open. The
+// text of the error says why, and when the next probe is.
 var ErrUnavailable = errors.New("rpcx: no endpoint is available")
 
-// ErrUnresponsive is the cause when the failure detector convicted a peer that
-// had stopped answering, and so ended the calls in flight on its connection.
+// ErrUnresponsive is the cause if the failure detector convicted a peer that had stopped
+// answering, which fails the calls in flight on its connections.
 var ErrUnresponsive = errors.New("rpcx: peer does not respond")
 
-// ErrOverloaded is the cause when a call found no room under Dialer.MaxCalls or
-// Dialer.MaxInFlight within Dialer.QueueTimeout, or too many that waited before it. It was
-// not sent, no endpoint is blamed for it, and it is not tried again.
+// ErrOverloaded is the cause if a call waited for longer than Dialer.QueueTimeout because of
+// Dialer.MaxCalls or Dialer.MaxInFlight, or if too many calls waited already. The call was not
+// sent and is not tried again, and no breaker counts it.
 var ErrOverloaded = queue.ErrOverloaded
 
 // unavailableError tells why no endpoint could be picked. It matches

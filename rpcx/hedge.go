@@ -13,33 +13,34 @@ import (
 
 // Hedge says when a call is sent to a second endpoint because the first one takes
 // long, which cuts the tail of latencies (Dean and Barroso, "The Tail at Scale",
-// 2013). The call gets the answer that comes first; an error of the second attempt, of any
-// kind, counts only if the first one fails, too, or hedges would add the errors of one bad
-// replica to calls that are served by a good one. The zero value is the default.
+// 2013). The call gets the answer that comes first. An error of the second attempt, of any
+// kind, counts only if the first one fails, too: otherwise hedges would add the errors of
+// one bad replica to calls that a good one serves. The zero value is the default.
 //
-// With and without a Hedge, a call that waits on an endpoint that becomes suspect goes to
-// another one at once, under the same conditions and charged to the same budgets. There the
-// attempt that loses is given up.
+// With or without a Hedge, a call that waits on an endpoint that becomes suspect is sent to
+// another one at once, under the same conditions and charged to the same budgets.
 //
-// Only calls of idempotent methods are hedged, at most once each: see
-// [MethodOptions].Hedge and [AsRetry] for those that are not. The second attempt goes
-// to another endpoint that is connected, has room and is let in by its breaker, or is
-// not made. What comes late is never cut: it occupies its place under
-// Dialer.MaxInFlight, and counts for breaker and balancer, until its server answers or
-// the deadline of the call passes. [Client.CloseContext] does not wait for it.
+// Only calls of idempotent methods are hedged, at most once each, except those that
+// [MethodOptions].Hedge or [AsRetry] exclude. The second attempt goes to another endpoint
+// that is connected, has room and is permitted by its breaker; if there is none, the call
+// is not hedged. To a server of [Serve], the client sends a cancellation for the slower
+// attempt. Until the server answers or the deadline of the call passes, this attempt counts
+// against Dialer.MaxInFlight, and its end counts for breaker and balancer.
+// [Client.CloseContext] does not wait for it. (If Dialer.Hedge is nil, CallContext abandons
+// the slower attempt at once.)
 //
-// Each attempt has its reply decoded into a value of its own, which then is assigned.
-// A call whose reply is nil or holds something already, into which net/rpc would
-// merge, is not hedged.
+// The reply of each attempt is decoded into a value of its own, which then is assigned. A
+// call is not hedged if its reply is nil or not empty, because net/rpc decodes into a
+// reply that is not empty without clearing it.
 type Hedge struct {
-	// Delay is how long the first attempt has before there is a second one. Zero
-	// means as long as 95 in 100 successful attempts of such calls have taken of
-	// late; before 100 have been seen nothing is hedged. Negative is refused.
+	// Delay is the time from the first attempt to the second. Zero means the recent
+	// 95th-percentile latency of successful attempts of such calls; before there have been
+	// 100 of them, nothing is hedged. Negative is an error.
 	Delay time.Duration
-	// Budget is the share of such calls that may be hedged, up to 1, over the client:
-	// each of them adds this much of a hedge, up to a stock as that of Retry.Budget. Zero
-	// means 0.05. Negative is refused. A hedge is charged to Retry.Budget too, so that hedges and
-	// retries together stay within that.
+	// Budget is the share of such calls that may be hedged, up to 1, for the whole client:
+	// each call adds this share of a hedge to a stock, which is limited like that of
+	// Retry.Budget. Zero means 0.05; negative is an error. A hedge is charged to Retry.Budget
+	// as well, so that hedges and retries together stay within that.
 	Budget float64
 }
 

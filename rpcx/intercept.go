@@ -8,10 +8,9 @@ import (
 	"resilientrpc/rpcx/internal/argcopy"
 )
 
-// A CallFunc makes a call, as [Client.CallContext] does. It is what [Dialer].Intercept
-// gets for the rest of the way. It may be called several times, concurrently with itself,
-// and after Intercept has returned, until the client is closed: then it returns
-// [ErrShutdown].
+// A CallFunc makes a call, as [Client.CallContext] does. [Dialer].Intercept gets one, and may
+// call it several times, concurrently, and after Intercept has returned. After the client is
+// closed, it returns [ErrShutdown].
 type CallFunc func(ctx context.Context, serviceMethod string, args, reply any) error
 
 // intercepted makes a call, which has begun, through Dialer.Intercept if there is one.

@@ -15,14 +15,14 @@ import (
 	"resilientrpc/rpcx/internal/config"
 )
 
-// A Choice is an answer that may be left open. The zero Choice leaves the
-// decision to the next less specific setting. Other values than Yes and No are refused by Dial.
+// A Choice is yes, no, or open. The zero Choice is open: the next less specific setting
+// decides. Values other than Yes, No and 0 are an error of Dial.
 type Choice int8
 
 const (
-	// No says that it is not so, whatever less specific settings say.
+	// No is no, whatever less specific settings say.
 	No Choice = -1
-	// Yes says that it is so, likewise.
+	// Yes is yes, whatever less specific settings say.
 	Yes Choice = 1
 )
 
@@ -39,20 +39,20 @@ func (c Choice) String() string {
 	return fmt.Sprintf("Choice(%d)", int8(c))
 }
 
-// MethodOptions are what Dialer.Methods says of some methods. A field that is zero
-// says nothing.
+// MethodOptions are the options of the methods that a pattern of Dialer.Methods matches. A
+// field that is zero is left to less specific patterns and to the Dialer.
 type MethodOptions struct {
-	// Idempotent tells whether the methods do the same when run twice, so that
-	// they may be repeated. If it is left open, they are not.
+	// Idempotent says whether running a method twice does the same as running it once, so
+	// that its calls may be retried. If no pattern says so, they are not.
 	Idempotent Choice
-	// Hedge tells whether calls of the methods may be hedged: with Dialer.Hedge when they
-	// take long, and in any case when their endpoint becomes suspect. No spares a server
-	// what is idempotent but expensive. A method that is not idempotent is never hedged.
+	// Hedge says whether calls may be hedged: with Dialer.Hedge if they take long, and always
+	// if their endpoint becomes suspect. The default is Yes for idempotent methods. Use No for
+	// expensive ones. A method that is not idempotent is never hedged.
 	Hedge Choice
-	// Timeout takes the place of Dialer.CallTimeout, longer or shorter. Negative
-	// means no bound.
+	// Timeout replaces Dialer.CallTimeout, and may be longer or shorter. Negative means no
+	// limit.
 	Timeout time.Duration
-	// WaitForReady takes the place of Dialer.WaitForReady.
+	// WaitForReady replaces Dialer.WaitForReady.
 	WaitForReady Choice
 }
 
@@ -245,9 +245,8 @@ func (c *core) options(ctx context.Context, method string) callOptions {
 	return o
 }
 
-// WithIdempotent returns a context whose calls may be repeated although an
-// earlier attempt may have run: its methods do the same when run twice. It stands
-// above whatever the Dialer says.
+// WithIdempotent returns a context whose calls are idempotent: they may be retried although
+// an earlier attempt may have run. It takes precedence over the Dialer.
 func WithIdempotent(ctx context.Context) context.Context {
 	o := contextOptions(ctx)
 	o.idempotent = true
@@ -255,7 +254,7 @@ func WithIdempotent(ctx context.Context) context.Context {
 }
 
 // WithWaitForReady returns a context whose calls wait for an endpoint that takes calls,
-// as with Dialer.WaitForReady. It stands above whatever the Dialer says.
+// as with Dialer.WaitForReady. It takes precedence over the Dialer.
 func WithWaitForReady(ctx context.Context) context.Context {
 	o := contextOptions(ctx)
 	o.wait = true
@@ -271,18 +270,16 @@ func WithKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, optionsKey{}, o)
 }
 
-// AsRetry returns a context whose calls are retries themselves: code above them
-// repeats what they are part of, and will go on if need be. Retries at every
-// layer of a chain of services multiply, so that three attempts at each of four
-// layers are 81 for the last ("Site Reliability Engineering", chapter 22; gRPC's
-// grpc-previous-rpc-attempts, gRFC A6). Such a call is tried once and not hedged,
-// and adds nothing to Retry.Budget. It may still move to another endpoint if it
-// was not sent, since no server sees that.
+// AsRetry returns a context whose calls are themselves retries, because a caller further up
+// retries the operation that they belong to. Retries at every layer of a chain of services
+// multiply: three attempts at each of four layers are 81 for the last ("Site Reliability
+// Engineering", chapter 22; gRPC's grpc-previous-rpc-attempts, gRFC A6). Such a call is
+// tried once and not hedged, and adds nothing to Retry.Budget. It may still move to another
+// endpoint if it was not sent, because no server sees that.
 //
-// The mark goes with the request to a server of [Serve], and so does one for each attempt that
-// repeats another: a call that a method makes with [ContextOf] is then a retry, too. Other
-// servers do not see it, since a request of net/rpc has no place for it; there an
-// argument of the method has to say it.
+// The request carries this mark to a server of [Serve], as does an attempt that is a retry. A
+// call that the method then makes with [ContextOf] is a retry, too. Requests of net/rpc have
+// no place for the mark; for other servers, use an argument of the method.
 func AsRetry(ctx context.Context) context.Context {
 	o := contextOptions(ctx)
 	o.retry = true

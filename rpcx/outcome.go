@@ -286,8 +286,8 @@ func answerOf(err error) codec.Answer {
 	return codec.NoAnswer
 }
 
-// Class is what [Dialer].Classify says of an error that a method returned. Values beyond
-// those named here count as AppError.
+// Class is the meaning of an error that a method returned: see [Dialer].Classify. Other values
+// than the constants count as AppError.
 type Class uint8
 
 const (
@@ -295,13 +295,14 @@ const (
 	// fails with it.
 	AppError Class = iota
 	// EndpointFailure says that the endpoint is out of order, such as a replica that has
-	// lost its database. Its breaker counts a failure, the balancer turns away from it, and
-	// an idempotent call is tried elsewhere, within Retry. It is not for a refusal by a
-	// replica that is overloaded: breakers would open in turn, and give the others its load.
+	// lost its database. Its breaker counts a failure, the balancer avoids it, and an
+	// idempotent call is tried elsewhere, within the limits of Dialer.Retry. Do not use it for
+	// the refusals of an overloaded replica: its breaker would open and move its load to the
+	// others, whose breakers would open in turn.
 	EndpointFailure
 	// TryElsewhere says that the endpoint works, but not for this call, such as a replica
 	// that is not the leader, or is overloaded. Its breaker counts a success, and an idempotent
-	// call is tried elsewhere, within Retry.
+	// call is tried elsewhere, within the limits of Dialer.Retry.
 	TryElsewhere
 )
 

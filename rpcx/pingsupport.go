@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// PingSupport says how an endpoint takes pings, which are calls of a method that it
-// does not have. A server of net/rpc answers them, beside whatever else it does.
+// PingSupport says whether an endpoint answers pings, which are calls of a method that no
+// service has. A server of net/rpc answers them also while it runs other calls.
 type PingSupport uint8
 
 const (
-	// PingsUnknown says that no ping was sent yet, or none has come to an end.
+	// PingsUnknown says that no ping has ended yet.
 	PingsUnknown PingSupport = iota
-	// PingsAnswered says that the last ping was answered, with whatever answer.
+	// PingsAnswered says that the last ping was answered, even if with an error.
 	PingsAnswered
-	// PingsIgnored says that the endpoint answers calls and no pings. It is not
+	// PingsIgnored says that the endpoint answers calls but not pings. It is not
 	// pinged any more.
 	PingsIgnored
-	// PingsFatal says that the endpoint's connections end right behind pings. It is
+	// PingsFatal says that the endpoint's connections end immediately after pings. It is
 	// not pinged any more.
 	PingsFatal
 )

@@ -12,13 +12,13 @@ import (
 	"resilientrpc/rpcx/internal/transport"
 )
 
-// Recall says what a server of [Serve] has answered when the client asked it what became of a
-// call whose connection broke: see "Lost answers" in the package documentation.
+// Recall is the answer of a server of [Serve] to the question of what became of a call whose
+// connection broke: see "Lost answers" in the package documentation.
 type Recall uint8
 
 const (
-	// NotRecalled: the server was not asked. It keeps no answers, as any other server does
-	// not; or there was nothing to ask.
+	// NotRecalled: the server was not asked, because it keeps no answers, or because the
+	// connection did not break.
 	NotRecalled Recall = iota
 	// RecallAnswered: the method has run, and the call has its answer.
 	RecallAnswered
@@ -27,11 +27,11 @@ const (
 	RecallNotRun
 	// RecallForgotten: the server has read the request, and no longer has the answer.
 	RecallForgotten
-	// RecallServerGone: another process answers at the endpoint's address: the one that had the
-	// call has died, or the address leads to several.
+	// RecallServerGone: another process answers at the endpoint's address. The one that had the
+	// call has died, or several share the address.
 	RecallServerGone
 	// RecallUnanswered: the server could not be asked in time, or its answer is larger than the
-	// client takes.
+	// client accepts.
 	RecallUnanswered
 )
 

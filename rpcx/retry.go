@@ -16,36 +16,33 @@ import (
 // Retry says how often a call is tried, and how long to wait in between. The zero
 // value is the default.
 //
-// What is tried again is not a matter of configuration: a call that provably was
-// not sent may go to another endpoint; one that may have run is repeated only if
-// it is idempotent.
+// Which calls are tried again cannot be configured: a call that provably was not sent may
+// go to another endpoint; one that may have run is retried only if it is idempotent.
 type Retry struct {
-	// MaxAttempts is the number of attempts of a call, the first included. Finding no
-	// endpoint counts as one; moving a call that was not sent to an endpoint not yet tried
-	// does not. Zero means 3, or, if BackOff is set, as many as BackOff and the call's
-	// deadline allow, so that a call can outlast an outage; negative means 1. Before
-	// another attempt, a call that found no endpoint waits for the next probe, if that is due
-	// within half a second.
+	// MaxAttempts is the number of attempts of a call, the first included. An attempt for
+	// which there is no endpoint counts; moving a call that was not sent to an endpoint not
+	// yet tried does not. Zero means 3, or, if BackOff is set, as many as BackOff and the
+	// call's deadline allow, so that a call can outlast an outage; negative means 1. A call
+	// for which there is no endpoint waits for the next probe before another attempt, if the
+	// probe is due within half a second.
 	MaxAttempts int
-	// BackOff makes the policy of one call; policies are not safe for use by
-	// several. Nil means exponential with full jitter, at most 50 ms at first,
-	// doubled up to 1 s. A policy that returns backoff.Stop, or is nil, ends the call, and
-	// so does the end of the context of one made by backoff.WithContext. A call
-	// that was not sent waits for 5 ms at least. An error of NetDial or of a codec that
-	// is a *backoff.PermanentError ends the call, too.
+	// BackOff makes the policy of one call; a policy is not shared by calls. Nil means
+	// exponential with full jitter, at most 50 ms at first, doubled up to 1 s. The call is not
+	// retried if the policy is nil or returns backoff.Stop, if the context of a policy of
+	// backoff.WithContext ends, or if an error of NetDial or of a codec is a
+	// *backoff.PermanentError. A call that was not sent waits for 5 ms at least.
 	//
-	// A policy is reset when its call starts, and counts its time from then on. A policy
-	// that was not asked for a pause may be reused by another call. The function may be
-	// called concurrently. A panic of it or of a policy reaches the caller of
-	// CallContext, and becomes the error of a call of Go.
+	// A policy is reset when its call starts. If it was not used for a pause, another call may
+	// get it. The function may be called concurrently. A panic of the function or of a policy
+	// reaches the caller of CallContext, and becomes the error of a call of Go.
 	BackOff func() backoff.BackOff
-	// Budget is the share of calls that may be repeated, over the client: every
-	// call adds this much of a repetition, up to a stock of 10, or of what the calls of 10 s
-	// add if that is more: the calls that wait when a server dies are all repeated at once. Zero
-	// means 0.1; negative means no limit. It keeps retries from feeding an overload. Charged
-	// to it is what is sent, when it is sent: an attempt that repeats one which a server
-	// was given, and a hedge. Waiting for an endpoint costs nothing, and neither does an
-	// attempt that did not leave. No call is refused its first attempt for the lack of it.
+	// Budget is the number of retries allowed per call, up to 1, for the whole client, so
+	// that retries do not make an overload worse: 0.1 means one for ten calls. Each call adds
+	// this share to a stock of up to 10 retries, or up to what the calls of 10 s add if that is
+	// more: the calls that wait when a server dies are all retried at once. Zero means 0.1;
+	// negative means no limit. A retry is charged when it is sent, if an earlier attempt was
+	// given to a server; so is a hedge. Waiting for an endpoint and attempts that were not
+	// sent are free. First attempts do not depend on the budget.
 	Budget float64
 }
 

@@ -10,28 +10,28 @@ import (
 	internal "resilientrpc/rpcx/internal/server"
 )
 
-// ErrPanicked is the error of a method that has panicked, or ended its goroutine, in
-// [RequestInfo]. Its client gets the same text. The reason is in ServeConfig.Logger.
+// ErrPanicked is the error, in [RequestInfo], of a method that has panicked or ended its
+// goroutine. The client gets the same text. ServeConfig.Logger gets the panic.
 var ErrPanicked = internal.ErrPanicked
 
 // ServerTrace is a set of hooks that run as [Serve] runs requests: ServeConfig.Trace. Any
-// hook may be nil. [ServerTrace.Join] lets several listen.
+// hook may be nil. [ServerTrace.Join] combines several sets.
 //
-// Hooks are called for requests whose method runs: not for pings, nor for those that are
-// refused or late, which [ServeStats] counts, nor if there is no such method or its arguments
+// Hooks are called for requests whose method runs. They are not called for pings, for refused
+// and late requests (which [ServeStats] counts), for unknown methods, and for arguments that
 // cannot be decoded.
 //
-// The two hooks of a request run on the goroutine of its method, one before it and one after
-// it: be quick. Those of different requests run concurrently. A hook that panics is stopped
-// where it is, and that is logged once; it must not call runtime.Goexit.
+// The two hooks of a request run synchronously on the goroutine of its method, one before it
+// and one after it, so they should return quickly. Hooks of different requests run
+// concurrently. If a hook panics, that is logged once. A hook must not call runtime.Goexit.
 type ServerTrace struct {
-	// RequestStart is called before the method, with the context that [ContextOf] would
-	// return to it: [TraceOf] has the trace of the caller. What it returns is what
-	// ContextOf returns to the method, and must descend from the context given.
+	// RequestStart is called before the method, with the context of the request: [TraceOf]
+	// returns the caller's trace. The method gets the returned context by [ContextOf]; it must
+	// be derived from the context given.
 	RequestStart func(context.Context, RequestInfo) context.Context
-	// RequestDone is called once, after the method and the writing of its reply, with the
-	// context that RequestStart has returned, which has ended. It runs before Serve returns,
-	// unless Serve does not wait for the method.
+	// RequestDone is called once, after the reply of the method was written, with the context
+	// that RequestStart has returned, which has ended. It runs before Serve returns, unless
+	// the method still ran at the end of StopTimeout.
 	RequestDone func(context.Context, RequestInfo)
 }
 
@@ -45,17 +45,17 @@ type RequestInfo struct {
 
 	// Duration is how long the request took since Started, the writing of its reply included.
 	Duration time.Duration
-	// Err is the error of the method, a [ServerError], or [ErrPanicked] if it did not
-	// return. That its reply cannot be encoded or sent is none.
+	// Err is the error of the method, a [ServerError], or [ErrPanicked] if the method did not
+	// return. It is nil if the reply could not be encoded or sent.
 	Err error
-	// Canceled is why the context of the request had ended before the method did, as
-	// [context.Cause] has it; nil if it had not.
+	// Canceled is why the context of the request ended before the method returned, by
+	// [context.Cause]; nil if it did not.
 	Canceled error
 }
 
-// Join returns hooks that call those of t and then those of u, each of which may be nil.
-// u's RequestStart is given what t's returned. A panic in t's does not keep u's from
-// running.
+// Join returns hooks that call those of t and then those of u; t or u may be nil. The context
+// that RequestStart of t returns is passed to that of u. If a hook of t panics, that of u
+// still runs.
 func (t *ServerTrace) Join(u *ServerTrace) *ServerTrace {
 	if t == nil {
 		t = &ServerTrace{}

@@ -11,24 +11,23 @@ import (
 
 // StandardClient returns a client of package net/rpc itself that makes its calls through c,
 // for code that takes a *rpc.Client: with c's retries, replicas, detection of peers that
-// hang, hedges and Intercept. It is the same one each time. To close either closes both,
-// and one of the two must be closed: a Client that has one is not closed by being dropped.
+// hang, hedges and Intercept. Each call returns the same client. Closing either closes both,
+// and one of the two must be closed: the garbage collector does not close c any more.
 //
-// What net/rpc's Client cannot do remains so. It has no contexts: bound its calls by
-// Dialer.CallTimeout or Dialer.Methods. An error that is known before the request is
-// written, as that of an argument which cannot be encoded, [ErrOverloaded] or [ErrShutdown],
-// is the one that c.Go returns. One that comes later is a [ServerError] with the text of
-// CallContext's error, whatever made it: net/rpc has no other form for the error of one
-// call. If c has
-// one connection that was given to [NewClient], its end is net/rpc's: all calls in flight
-// end with the cause itself, such as io.ErrUnexpectedEOF or [ErrUnresponsive], and later
-// ones with ErrShutdown. A reply of gob, or a well-formed one of JSON, that does not fit
-// the type of its call ends the *rpc.Client, as net/rpc has it: all its calls in flight
-// fail, and later ones return ErrShutdown; c itself works on.
+// The limits of net/rpc's Client remain. It has no contexts: limit its calls by
+// Dialer.CallTimeout or Dialer.Methods. An error before the request is written, such as that
+// of an argument that cannot be encoded, [ErrOverloaded] or [ErrShutdown], is the one that c.Go
+// returns. A later error is a [ServerError] with the text of CallContext's error, because
+// net/rpc has no other form for the error of one call. If c has the one connection that was
+// given to [NewClient], its end is as in net/rpc: all calls in flight end with the cause, such
+// as io.ErrUnexpectedEOF or [ErrUnresponsive], and later ones with ErrShutdown. If a reply of
+// gob, or a well-formed one of JSON, does not fit the type of its call, the *rpc.Client ends,
+// as in net/rpc: all its calls in flight fail, and later ones return ErrShutdown; c itself
+// continues to work.
 //
-// Replies are kept as they came until net/rpc says where to decode them, which costs a copy
-// of each, and Intercept sees them as *codec.RawReply. This takes a codec of package codec:
-// with another one, every call fails and is not sent.
+// Each reply is copied as received, until net/rpc says where to decode it. Intercept sees a
+// *codec.RawReply in its place. This requires a codec of package codec: with another one,
+// every call fails and is not sent.
 func (c *Client) StandardClient() *rpc.Client {
 	s := &c.standard
 	s.once.Do(func() { s.client = rpc.NewClientWithCodec(newStandardCodec(c)) })

@@ -9,81 +9,81 @@ import (
 	"resilientrpc/rpcx/internal/errtext"
 )
 
-// Stats is what a client has seen so far, and how it stands. Its JSON has the names
-// of the fields, breaker states as words, causes as texts and durations in
-// nanoseconds; it cannot be read back.
+// Stats has the counts of a client since it was made, and its present state. Its JSON has
+// the names of the fields, breaker states as words, causes as texts and durations in
+// nanoseconds; it cannot be decoded into a Stats.
 type Stats struct {
 	At       time.Time // when it was taken
 	Calls    uint64    // calls begun
 	Failures uint64    // calls that returned an error, a ServerError included
-	Retries  uint64    // attempts that repeated one which a server was given, hedges apart
-	Hedges   uint64    // second attempts of calls that took long: see Dialer.Hedge
-	// HedgesWon counts those whose answer came first.
+	Retries  uint64    // attempts after one that was given to a server, without hedges
+	Hedges   uint64    // second attempts, because a call took long or its endpoint was suspect
+	// HedgesWon counts the hedges whose answer came first.
 	HedgesWon uint64
 	// DoubtsResolved counts the calls whose connection broke and whose server then said what
-	// became of them; DoubtsUnresolved those whose server keeps answers and could not say:
-	// see "Lost answers" in the package documentation.
+	// became of them. DoubtsUnresolved counts those whose server keeps answers but could not
+	// say it. See "Lost answers" in the package documentation.
 	DoubtsResolved, DoubtsUnresolved uint64
 	InFlight                         int // calls that have begun and not ended
-	// Budget is how many repetitions may be made now: see Retry.Budget. It is -1
+	// Budget is the number of retries that are allowed now: see Retry.Budget. It is -1
 	// without a limit.
 	Budget    float64
 	Listed    int             // endpoints in the set
 	Endpoints []EndpointStats // those of the set that this client uses: see Dialer.Subset
 }
 
-// EndpointStats is the present state of one endpoint. The state, and what is said of
-// the breaker, are of one moment; counts are read one by one while calls go on.
+// EndpointStats is the present state of one endpoint. The breaker's fields are of one moment;
+// counts are read one after the other while calls continue.
 type EndpointStats struct {
-	Address string        // of a connection that was given, its peer's; "peer" if it has none
+	Address string        // of a given connection, that of its peer; "peer" if it has none
 	State   breaker.State // of the endpoint's breaker
 	Since   time.Time     // when the state began
-	// DownSince is when the endpoint last stopped taking calls: when its breaker was closed
-	// last, however often it was probed since. It is zero while the breaker is closed or off.
+	// DownSince is when the breaker last left Closed, however often the endpoint has been
+	// probed since. It is zero while the breaker is closed or disabled.
 	DownSince  time.Time     `json:",omitzero"`
 	Cause      error         // why the breaker is not closed
-	RetryAfter time.Duration // while it is open: until the endpoint is tried again
+	RetryAfter time.Duration // while it is open: until the next probe
 	Trips      uint64        // how often the breaker has opened
-	Window     Window        // what the breaker decides by
+	Window     Window        // the recent calls by which the breaker decides
 	Suspect    bool          // phi has reached 1: others are preferred
 	Phi        float64       // the detector's level now
-	Pings      PingSupport   // how it takes pings
-	Connected  bool          // an attempt would find a connection
-	// MetaSupport says whether the server understands deadlines, cancellations and traces, and
-	// may say what became of a call, as one of Serve does, with the codecs of this module.
+	Pings      PingSupport   // whether it answers pings
+	Connected  bool          // there is a connection for an attempt
+	// MetaSupport says whether the server understands metadata: deadlines, cancellations,
+	// traces and lost answers. A server of Serve with the codecs of this module does.
 	MetaSupport codec.MetaSupport
-	Conns       int           // connections that are open, retired ones included
-	InFlight    int           // attempts under way here, those that wait for a connection included
-	Latency     time.Duration // smoothed, peaks weigh more; 0 before the second call
-	// P50, P95 and P99 are quantiles of how long the successful attempts of the last
-	// half minute to minute took, rounded up by at most an eighth; 0 if there were none.
+	Conns       int           // open connections, including those that take no new calls
+	InFlight    int           // attempts in flight, including those that wait for a connection
+	Latency     time.Duration // the balancer's peak EWMA; 0 before the second call
+	// P50, P95 and P99 are quantiles of the durations of successful attempts in the last 30
+	// to 60 seconds, rounded up by at most an eighth; 0 if there were none.
 	P50, P95, P99 time.Duration
-	// Share is this endpoint's part, from 0 to 1, of the successful attempts of that
+	// Share is this endpoint's share, from 0 to 1, of the successful attempts of that
 	// time.
 	Share float64
-	Picks uint64 // attempts for which the balancer chose it, whether or not they could be sent
-	// BytesRead and BytesWritten are those of all its connections, written ones as
-	// soon as they wait to leave. They are 0 for a client of NewClientWithCodec, which
-	// does not see its connection.
+	Picks uint64 // attempts for which the balancer picked it, whether or not they were sent
+	// BytesRead and BytesWritten are those of all its connections; bytes that wait to be
+	// written count as written. They are 0 for a client of NewClientWithCodec, which has no
+	// access to the connection.
 	BytesRead, BytesWritten uint64
-	// ServerRunning is how many requests, of all its clients, the server was running when it
-	// last answered a ping of this client; -1 if it does not say, as only one of Serve does.
-	// A connection in constant use is not pinged, so that the figure may be old.
+	// ServerRunning is how many requests of all clients the server ran when it last answered
+	// a ping of this client; -1 if it is unknown, as with all servers but those of Serve. A
+	// connection in constant use is not pinged, so the figure may be old.
 	ServerRunning int
 	Priority      int               // see Endpoint.Priority
 	Metadata      map[string]string // the resolver's, not to be changed
 }
 
-// Window counts the calls by which a closed breaker decides: the recent ones (see
-// breaker.Config.Window) that have ended, the failed ones and the slow ones. They are 0 in
-// all other states.
+// Window counts the recent calls (see breaker.Config.Window) by which a closed breaker
+// decides: those that have ended, and those of them that failed or were slow. The counts are
+// 0 in all other states.
 type Window struct {
 	Calls, Failures, Slow int
-	Length                time.Duration // how far back it counts
+	Length                time.Duration // of the window
 }
 
-// Stats returns the present figures. It is cheap enough to be asked for every second,
-// with ten thousand endpoints too.
+// Stats returns the present figures. It is cheap enough to be called every second, even
+// with ten thousand endpoints.
 func (c *Client) Stats() Stats {
 	now := time.Now()
 	s := Stats{

@@ -34,9 +34,9 @@ const (
 	DefaultDebugPath = rpc.DefaultDebugPath
 )
 
-// ErrShutdown is the error of every call on a closed [Client], bare and by
-// identity as in net/rpc. Unlike there it says one thing only: the client was
-// closed by its user, or the one connection it was given is gone.
+// ErrShutdown is the error of every call on a closed [Client]. It is not wrapped, as in
+// net/rpc. Unlike there, it means only that the client was closed, or that the one
+// connection that was given to [NewClient] has ended.
 var ErrShutdown = rpc.ErrShutdown
 
 // DefaultServer is net/rpc's default server.

@@ -11,90 +11,86 @@ import (
 	"resilientrpc/rpcx/internal/hook"
 )
 
-// ClientTrace is a set of hooks that run as things happen to a [Client], in the
-// image of httptrace.ClientTrace. Any hook may be nil; a nil hook costs nothing.
-// [ClientTrace.Join] lets several listen.
+// ClientTrace is a set of hooks that are called as things happen to a [Client], modelled
+// on httptrace.ClientTrace. Any hook may be nil; a nil hook costs nothing.
+// [ClientTrace.Join] combines several sets.
 //
-// The hooks of one call run in the order of its events, with CallStart first and
-// CallDone last, but for attempts that end after their call. Those of one
-// connection and of one breaker are in order too. Hooks of different calls run
-// concurrently.
+// The hooks of one call run in the order of its events, with CallStart first and CallDone
+// last, except for attempts that end after their call. The hooks of one connection and of
+// one breaker are in order, too. Hooks of different calls run concurrently.
 //
-// Hooks run with no lock of the client held and may call its methods, all but
-// Close, which waits for the goroutines that run hooks. They stand in the way of
-// the work: be quick. In one of a call of [Client.Go], the connection may wait to be
-// read until it returns: it must not wait for another call. A hook that panics is
-// stopped where it is, and that is logged once, to Dialer.Logger or else to slog's
-// default; it must not call runtime.Goexit.
+// Hooks run synchronously, so they should return quickly. No lock of the client is held: they
+// may call its methods, except for Close and CloseContext, which wait for the goroutines that
+// run hooks. A hook of a call of [Client.Go] must not wait for another call, because its
+// connection may not be read until it returns. If a hook panics, that is logged once, to
+// Dialer.Logger or else to slog's default. A hook must not call runtime.Goexit.
 //
-// Hooks of a call get its context, and the two that return one can add to it: what
-// CallStart returns goes to all that the call does from then on, and what
-// AttemptStart returns to that attempt. It must descend from the one given. A call of
-// Go has no context, and looks at no more than the values of what the hooks make of it.
+// Hooks of a call get its context. CallStart returns the context for the rest of the call,
+// and AttemptStart that for the attempt; both must be derived from the context given. For a
+// call of Go, which has no context, only the values of the returned contexts are used.
 type ClientTrace struct {
 	// CallStart is called when a call begins, with its Method and Started.
 	CallStart func(context.Context, CallInfo) context.Context
 	// CallDone is called once when a call ends.
 	CallDone func(context.Context, CallInfo)
-	// AttemptStart is called when an attempt has been given an endpoint, whose
-	// breaker may yet refuse it, with what is known then.
+	// AttemptStart is called when an attempt has an endpoint, with Method, Endpoint, Attempt,
+	// Hedge and Started. The breaker of the endpoint may still refuse the attempt.
 	AttemptStart func(context.Context, AttemptInfo) context.Context
-	// AttemptDone is called after each attempt of a call, also one that never
-	// left because the endpoint could not be reached.
+	// AttemptDone is called after each attempt of a call, also after one that was not sent
+	// because the endpoint could not be reached.
 	AttemptDone func(context.Context, AttemptInfo)
-	// Pick is called when an endpoint was picked for an attempt, or none: the
-	// call was throttled, or no endpoint takes calls.
+	// Pick is called when an endpoint was picked for an attempt, or when there is none
+	// because the call was throttled or no endpoint takes calls.
 	Pick func(context.Context, PickInfo)
-	// Retry is called before the client waits, or goes on at once, for the
-	// next attempt of a call.
+	// Retry is called before the pause, if any, before the next attempt of a call.
 	Retry func(context.Context, RetryInfo)
-	// BudgetExhausted is called in place of Retry when a call is not repeated only
-	// because Retry.Budget is spent, and after Retry if others have spent it while the
-	// call waited. Wait is 0.
+	// BudgetExhausted is called in place of Retry if a call is not retried only because
+	// Retry.Budget is spent, and after Retry if other calls have spent it during the pause.
+	// Wait is 0.
 	BudgetExhausted func(context.Context, RetryInfo)
 
 	// Hedge is called when a call that takes long, or whose endpoint has become suspect, has
-	// been sent to a second endpoint, before that attempt ends. The hooks of its two attempts
-	// may run at the same time, and AttemptDone of the one that comes late after CallDone. A
-	// second attempt whose connection ends before it is sent is no hedge: AttemptDone alone
-	// tells of it.
+	// been sent to a second endpoint, before that attempt ends. The hooks of the two attempts
+	// may run concurrently, and AttemptDone of the slower one after CallDone. If the
+	// connection of the second attempt ends before it is sent, only AttemptDone is called.
 	Hedge func(context.Context, HedgeInfo)
 
-	// Recall is called when the connection of a call has broken and its server, of [Serve], was
-	// asked what became of it: between AttemptDone, which says MaybeSent, and what follows from
-	// the answer.
+	// Recall is called after the connection of a call has broken and the client has asked its
+	// server, one of [Serve], what became of the call. It is called after AttemptDone, whose
+	// Sent is MaybeSent, and before the call ends or is tried again.
 	Recall func(context.Context, RecallInfo)
 
 	// ConnStart is called before a dial.
 	ConnStart func(ConnInfo)
-	// ConnDone is called when a dial ended, well or not.
+	// ConnDone is called when a dial has succeeded or failed.
 	ConnDone func(ConnInfo)
-	// ConnClosed is called when a connection is over; Err says why.
+	// ConnClosed is called when a connection has ended; Err says why.
 	ConnClosed func(ConnInfo)
-	// Ping is called for an answered ping of an idle connection, when the heartbeat ends,
-	// and after each probe of a half-open endpoint, before its breaker is told.
+	// Ping is called for an answered ping of an idle connection, at the end of the heartbeat,
+	// and after each probe of a half-open endpoint, before the breaker changes.
 	Ping func(PingInfo)
-	// PingSupport is called when an endpoint has shown that it ignores pings, or that its
-	// connections end behind them, and is pinged no more; and if it answers one after all.
+	// PingSupport is called when the client stops to ping an endpoint, because the endpoint
+	// ignores pings or its connections end after them, and when the endpoint answers a ping
+	// after all.
 	PingSupport func(PingSupportInfo)
 	// BreakerChanged is called for every change of an endpoint's breaker, in
 	// order for each endpoint.
 	BreakerChanged func(BreakerInfo)
-	// Suspicion is called when the detector begins to doubt a peer, stops
-	// doubting it, convicts it, or finds that the fault was on our side.
+	// Suspicion is called when the detector suspects a peer, trusts it again, convicts it, or
+	// finds that the fault was on this side.
 	Suspicion func(SuspicionInfo)
-	// Resolved is called for everything that the Dialer.Resolver says, in order.
+	// Resolved is called for each set and each error that Dialer.Resolver delivers, in order.
 	Resolved func(ResolvedInfo)
-	// ViewsDiffer is called when the detector and the calls have held
-	// different views of an endpoint for 10 s: a gray failure, of a peer that
-	// answers pings and fails calls, or a false alarm; and when they agree again.
-	// Views are compared only while the endpoint takes calls and some end there.
+	// ViewsDiffer is called when the detector's view of an endpoint has differed from that of
+	// the calls for 10 s, and when the two agree again. The difference is a gray failure (the
+	// peer answers pings and fails calls) or a false alarm. The views are compared only while
+	// the endpoint takes calls and calls end there.
 	ViewsDiffer func(ViewsInfo)
 }
 
-// Join returns hooks that call those of t and then those of u, each of which may
-// be nil. Of a hook that returns a context, u's is given what t's returned. A
-// panic in t's does not keep u's from running.
+// Join returns hooks that call those of t and then those of u; t or u may be nil. The context
+// that a hook of t returns is passed to that of u. If a hook of t panics, that of u still
+// runs.
 func (t *ClientTrace) Join(u *ClientTrace) *ClientTrace {
 	if t == nil {
 		t = &ClientTrace{}
@@ -149,12 +145,12 @@ func (t *ClientTrace) guarded(log *slog.Logger) *ClientTrace {
 	}
 }
 
-// CallInfo is what a whole call came to.
+// CallInfo describes a call with all its attempts.
 type CallInfo struct {
 	Method   string
 	Attempts int
 	Started  time.Time
-	Duration time.Duration // until the reply came, or the error was certain
+	Duration time.Duration // until the reply or the error
 	Err      error         // as CallContext returns it
 }
 
@@ -162,40 +158,40 @@ type CallInfo struct {
 type PickInfo struct {
 	Method   string
 	Attempt  int    // counted from 1
-	Endpoint string // empty if there was none
-	Err      error  // why there was none; errors.Is tells ErrUnavailable from breaker.ErrThrottled
+	Endpoint string // empty if there is none
+	Err      error  // why there is none; it matches ErrUnavailable or breaker.ErrThrottled
 }
 
-// AttemptInfo is what one attempt of a call came to.
+// AttemptInfo describes one attempt of a call.
 type AttemptInfo struct {
 	Method   string
 	Endpoint string
 	Attempt  int  // counted from 1
-	Hedge    bool // it is the second of two that race: see Dialer.Hedge
+	Hedge    bool // it is the second of two concurrent attempts: see Dialer.Hedge
 	Started  time.Time
 	Duration time.Duration
 	Sent     Sent  // meaningful if Err is not nil
 	Err      error // nil for success
 }
 
-// RetryInfo tells of a repetition that is about to happen, or would be.
+// RetryInfo describes the next attempt of a call, or why there is none.
 type RetryInfo struct {
 	Method  string
 	Attempt int           // the attempt that failed, counted from 1
 	Wait    time.Duration // before the next one; 0 for another endpoint at once
-	Err     error         // why
+	Err     error         // why the attempt failed
 }
 
-// HedgeInfo tells of a second attempt that was sent beside a first one.
+// HedgeInfo describes the second of two concurrent attempts.
 type HedgeInfo struct {
 	Method   string
 	Attempt  int           // the second one, counted from 1
-	Endpoint string        // where it goes
-	First    string        // where the first one went
-	Delay    time.Duration // how long that one has had
+	Endpoint string        // of the second attempt
+	First    string        // the endpoint of the first attempt
+	Delay    time.Duration // from the start of the first attempt to that of the second
 }
 
-// RecallInfo is the answer to the question of what became of a call.
+// RecallInfo is the answer of a server that was asked what became of a call.
 type RecallInfo struct {
 	Method   string
 	Endpoint string
@@ -204,24 +200,24 @@ type RecallInfo struct {
 	Duration time.Duration // since the connection broke
 }
 
-// ConnInfo tells of a connection.
+// ConnInfo describes a connection.
 type ConnInfo struct {
 	Endpoint string
-	// Duration is what the dial took, or how long a closed connection lived.
+	// Duration is that of the dial or, in ConnClosed, of the connection.
 	Duration time.Duration
-	Err      error // nil for a dial that went well
+	Err      error // nil for a dial that succeeded
 }
 
-// PingInfo is what a ping came to.
+// PingInfo describes a ping.
 type PingInfo struct {
 	Endpoint string
-	Probe    bool // it tried an endpoint whose breaker is half-open, and dialed if need be
+	Probe    bool // it probed an endpoint whose breaker is half-open, and may have dialed
 	Started  time.Time
 	Duration time.Duration
-	Err      error // nil if the peer answered, as any server does
+	Err      error // nil if the peer answered, even with an error
 }
 
-// PingSupportInfo says that an endpoint is pinged no more, or is again.
+// PingSupportInfo says that the client no longer pings an endpoint, or does so again.
 type PingSupportInfo struct {
 	Endpoint string
 	Support  PingSupport
@@ -233,7 +229,7 @@ type BreakerInfo struct {
 	breaker.Event
 }
 
-// SuspicionInfo is one change of mind of an endpoint's failure detector.
+// SuspicionInfo is one change of the verdict on an endpoint.
 type SuspicionInfo struct {
 	Endpoint string
 	Verdict  Verdict
@@ -243,11 +239,11 @@ type SuspicionInfo struct {
 	Fault detector.Fault
 }
 
-// ResolvedInfo says what a set of endpoints has changed.
+// ResolvedInfo describes what a resolver has delivered.
 type ResolvedInfo struct {
-	Added, Removed, Kept int
-	// Err is why the last set is kept: an error of the resolver, or what is wrong
-	// with its set.
+	Added, Removed, Kept int // endpoints
+	// Err is why the last set is kept: an error of the resolver, or of a set that is invalid
+	// or empty. Nil if the new set is in use.
 	Err error
 }
 
@@ -270,12 +266,12 @@ const (
 	// closed, and the breaker is open.
 	Convicted
 	// Spared says that phi has reached the threshold, and the connections are closed, but
-	// the breaker stays closed: half of the endpoints are out already, or most fell silent
-	// together, so that the fault is more likely on this side; or this is the only
-	// endpoint, or has no breaker.
+	// the breaker stays closed: more than half of the endpoints would be convicted, or most
+	// became silent at the same time, so that the fault is more likely on this side; or this
+	// is the only endpoint, or has no breaker.
 	Spared
-	// LocalFault says that this process was not running when it should have
-	// been; no endpoint is blamed.
+	// LocalFault says that this process was paused or the machine suspended. The silence is
+	// not held against the endpoint.
 	LocalFault
 )
 

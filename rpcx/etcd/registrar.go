@@ -16,28 +16,28 @@ import (
 
 // A Registrar registers replicas of a service.
 type Registrar struct {
-	// Client is what etcd is reached by. It is not closed.
+	// Client is the client of etcd. It is not closed.
 	Client *clientv3.Client
 	// Service is the name to register under; see [Resolver].
 	Service string
-	// TTL is how long a replica stays registered when it has died without
-	// deregistering, and how long etcd may be out of reach before its replicas have
-	// to register anew. Zero means 10 s; etcd knows whole seconds only, and raises
-	// what is below its own minimum, 2 s as a rule.
+	// TTL is how long a replica stays registered after it has died without
+	// deregistering, and how long etcd may be unreachable before the replica must be
+	// registered again. Zero means 10 s. It is in whole seconds, and etcd raises it to a
+	// minimum, 2 s as a rule.
 	TTL time.Duration
-	// Logger gets the loss of a lease, and what was done about it. Nil means no log.
+	// Logger gets the loss of a lease and the new registration. Nil means no log.
 	Logger *slog.Logger
 }
 
 const defaultTTL = 10 * time.Second
 
-// Register puts a replica into the set of its service's, and keeps it there until
-// [Registration.Close]. If the lease is lost, because etcd was out of reach for
-// longer than TTL or has revoked it, the replica is registered anew as soon as etcd
-// lets it. The context bounds the first registration only, which fails with its error.
+// Register adds a replica to the set of its service until [Registration.Close]. If the
+// lease is lost, because etcd was unreachable for longer than TTL or has revoked the lease,
+// the replica is registered again as soon as possible. The context limits the first
+// registration only, which fails with the context's error.
 //
-// Register when the server is listening. Registering an address that is registered
-// takes it over, so a server that is restarted need not wait for its old lease to end.
+// Call Register when the server is listening. It replaces an earlier registration of the
+// address, so a restarted server need not wait for the end of its old lease.
 func (r *Registrar) Register(ctx context.Context, e rpcx.Endpoint) (*Registration, error) {
 	seconds, err := r.seconds()
 	if err != nil {
@@ -77,7 +77,7 @@ func (r *Registrar) seconds() (int64, error) {
 	return int64(ttl / time.Second), nil
 }
 
-// A Registration is a replica's stay in the set of its service's.
+// A Registration is one replica in the set of its service.
 type Registration struct {
 	client     *clientv3.Client
 	key, value string
@@ -89,11 +89,10 @@ type Registration struct {
 	lease clientv3.LeaseID // run's, until it is done
 }
 
-// Close takes the replica out of the set, in which a later registration of the same
-// address stays. Do so first when a server stops, and let it answer the calls of
-// clients that have not heard of it yet. If etcd cannot be reached within three
-// seconds the error says so, and the replica is taken out when its TTL is over.
-// Close must be called once.
+// Close removes the replica from the set, but not a later registration of the same
+// address. A server that stops should call it first, and continue to serve until clients
+// have the new set. If etcd cannot be reached within three seconds, Close returns an error,
+// and the replica is removed at the end of its TTL. Close must be called once.
 func (g *Registration) Close() error {
 	g.cancel()
 	<-g.done

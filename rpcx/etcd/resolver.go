@@ -31,12 +31,12 @@ const (
 // A Resolver follows the set of replicas that are registered for a service. It is
 // the value of rpcx.Dialer's Resolver.
 //
-// It reads the set and then watches from the revision of that on, so that it misses
-// nothing. It reads the set anew if the revision has been compacted, and when etcd
-// is back after a failure. A failure is delivered within about eight seconds. A key that
-// is not understood is left out of the set, and delivered as a failure after it.
+// It reads the set and then watches from its revision on, so that it misses no change. It
+// reads the set again if the revision has been compacted, and when etcd is back after a
+// failure. A failure is delivered within about eight seconds. A malformed key is left out
+// of the set, and delivered as an error after it.
 type Resolver struct {
-	// Client is what etcd is reached by. It is not closed.
+	// Client is the client of etcd. It is not closed.
 	Client *clientv3.Client
 	// Service is the name that the replicas are registered under.
 	Service string
