@@ -9,7 +9,7 @@ type fleet struct {
 	latency   ewma         // mean latency in nanoseconds, weighted by calls
 	errors    ewma         // share of failed calls
 	healthy   ewma         // share of failed calls among those to healthy nodes
-	unhealthy ewma         // the same of the others
+	deaths    ewma         // share of failed calls among those to nodes that have just begun to fail
 	appErrors ewma         // share of calls that ended with AppError
 	others    ewma         // mean of the reported calls of other clients, per unit of weight
 	spent     atomic.Int64 // trials that have failed, in calls; see trialCost
@@ -25,20 +25,22 @@ const (
 	fleetGain = 0.1
 	// fleetErrorGain is the weight of one call in the fleet's error rate.
 	fleetErrorGain = 0.01
-	// unhealthyGain is the weight of one call in the error rate of unhealthy nodes. It is
-	// large, as there are few such calls: those nodes are avoided.
-	unhealthyGain = 0.3
+	// deathGain is the weight of one call in deaths. It is large because there are few such
+	// calls.
+	deathGain = 0.3
 	// fleetRate is how fast the fleet's latency and load follow those of the nodes.
 	fleetRate = 1.0 / 1024 // per tick
 	// strainGain is the strain per share of failed calls to healthy nodes: strain is 1
 	// if one call in forty fails.
 	strainGain = 40
-	// deathGain is how fast strain falls with the share of calls to unhealthy nodes that
-	// succeed: it is full if one in four does, as in overload. If all such calls fail, the
-	// nodes are dead, and healthy ones that fail a call have just died. This shows sooner
-	// than the error rate of each node: with 1000 nodes, of which 100 die, each gets no
-	// more than a call or two from one client.
-	deathGain = 4
+	// deathFactor is the strain per share of calls that succeed among those to nodes that
+	// have just begun to fail. In overload some of these succeed. If all fail, the nodes have
+	// died, and so may have healthy nodes that fail a call. This shows sooner than the error
+	// rate of each node: if 100 of 1000 nodes die, each gets no more than a call or two from
+	// one client.
+	deathFactor = 4
+	// deathTicks is how long a node has just begun to fail.
+	deathTicks = 1000
 	// forgetGain is how much faster old errors are forgotten under strain. If it were
 	// larger, a fleet with half of its nodes down would forget which half is down.
 	forgetGain = 2
@@ -49,8 +51,8 @@ type norm struct {
 	latency float64 // nanoseconds; 0 if unknown
 	errors  float64 // from 0 to 1
 	// strain, from 0 to 1, measures the failures of healthy nodes, a sign of overload
-	// unless unhealthy nodes fail all calls. Under strain even the capacity of failing
-	// nodes is needed.
+	// unless nodes have just died. Under strain even the capacity of failing nodes is
+	// needed.
 	strain float64
 	// others is the mean number of calls that a node runs for other clients, per unit
 	// of weight. It is negative if no server has reported its load.
@@ -81,7 +83,8 @@ func (f *fleet) appErrorRate() float64 {
 	return v
 }
 
-func (f *fleet) norm() norm {
+// norm returns the state of the fleet at a tick.
+func (f *fleet) norm(tick uint32) norm {
 	latency, _ := unpack(f.latency.word.Load())
 	others := -1.0
 	if w := f.others.word.Load(); w != 0 {
@@ -93,8 +96,7 @@ func (f *fleet) norm() norm {
 	}
 	errors, _ := unpack(w)
 	healthy, _ := unpack(f.healthy.word.Load())
-	unhealthy, _ := unpack(f.unhealthy.word.Load())
-	strain := min(strainGain*healthy, 1) * min(deathGain*(1-unhealthy), 1)
+	strain := min(strainGain*healthy, 1) * min(deathFactor*(1-f.deaths.at(tick, errorRate, 0)), 1)
 	return norm{latency: latency, errors: errors, strain: strain, others: others}
 }
 
@@ -117,11 +119,11 @@ func (e *ewma) follow(x float64, tick uint32) {
 }
 
 // share adds one call to a share of failed calls: x is 1 if the call failed, and else 0.
-func (e *ewma) share(x, gain float64, tick uint32) {
+func (e *ewma) share(x float64, tick uint32) {
 	w := e.word.Load()
 	v, last := unpack(w)
 	if w != 0 && last == tick || v == 0 && x == 0 {
 		return
 	}
-	e.word.CompareAndSwap(w, pack(v+gain*(x-v), tick))
+	e.word.CompareAndSwap(w, pack(v+fleetErrorGain*(x-v), tick))
 }

@@ -90,7 +90,8 @@ func (n *Node) State() State { return State(n.state.Load()) }
 // Stats returns the node's statistics at now. Concurrent changes may be in some fields
 // and not yet in others.
 func (n *Node) Stats(now time.Time) NodeStats {
-	t, fleet := n.owner.nanos(now), n.owner.fleet.norm()
+	t := n.owner.nanos(now)
+	fleet := n.owner.fleet.norm(tickOf(t))
 	return NodeStats{
 		State:        n.State(),
 		Weight:       n.Weight(),
@@ -226,7 +227,7 @@ func (n *Node) count(x float64, start, tick uint32) {
 	if x == 0 && f.errors.word.Load() == 0 {
 		return // none has failed yet
 	}
-	norm := f.norm()
+	norm := f.norm(tick)
 	before, _ := unpack(n.errors.word.Load())
 	healthy := before-norm.errors <= chance
 	n.errors.count(x, errorGain, norm.errors, norm.forget(), tick)
@@ -235,11 +236,11 @@ func (n *Node) count(x float64, start, tick uint32) {
 	} else {
 		n.succeeded(start, healthy)
 	}
-	f.errors.share(x, fleetErrorGain, tick)
+	f.errors.share(x, tick)
 	if healthy {
-		f.healthy.share(x, fleetErrorGain, tick)
-	} else {
-		f.unhealthy.share(x, unhealthyGain, tick)
+		f.healthy.share(x, tick)
+	} else if first, _ := unpackSpell(n.spell.word.Load()); ticks(first, tick) < deathTicks {
+		f.deaths.count(x, deathGain, 0, errorRate, tick)
 	}
 }
 
@@ -254,7 +255,7 @@ func (n *Node) countAppError(x float64, tick uint32) {
 	excess := n.appErrors.at(tick, errorRate, rate) - rate
 	n.appErrors.count(x, appErrorGain, rate, errorRate, tick)
 	if excess <= appErrorChance { // else a bad node with most of the calls would determine the mean
-		f.appErrors.share(x, fleetErrorGain, tick)
+		f.appErrors.share(x, tick)
 	}
 }
 
@@ -268,7 +269,8 @@ func (n *Node) live(t int64) {
 // the fleet's mean: with a lower one the node would be flooded, and with a higher one it
 // would get no calls while others are idle (tower#134).
 func (n *Node) renew(t int64) {
-	fleet, tick := n.owner.fleet.norm(), tickOf(t)
+	tick := tickOf(t)
+	fleet := n.owner.fleet.norm(tick)
 	n.latency.clear()
 	n.doubt.clear()
 	if fleet.latency > 0 {

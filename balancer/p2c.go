@@ -51,7 +51,7 @@ func (p *scanPicker) Pick(now time.Time, in PickInfo) *Node {
 // longest idle, so that the nodes of an idle fleet take turns. Among those it picks by
 // weight, with a reservoir of one node.
 func (p *scanPicker) best(t int64, in *PickInfo) *Node {
-	v, fleet := p.view, p.view.owner.fleet.norm()
+	v, fleet := p.view, p.view.owner.fleet.norm(tickOf(t))
 	var best *Node
 	lowest, longest, tied, r := infinity, int64(0), 0.0, uint64(0)
 	for _, n := range v.nodes {
@@ -103,7 +103,8 @@ type samplePicker struct {
 
 func (p *samplePicker) Pick(now time.Time, in PickInfo) *Node {
 	v := p.view
-	t, fleet := in.nanos(v.owner, now), v.owner.fleet.norm()
+	t := in.nanos(v.owner, now)
+	fleet := v.owner.fleet.norm(tickOf(t))
 	var best, n *Node
 	bestScore, bestCost := infinity, infinity
 	r := v.Rand()

@@ -14,20 +14,25 @@ import (
 // which all nodes fail calls, it gets some while the others have calls in flight. A node that
 // fails all calls gets none.
 func TestPenaltyUnderStrain(t *testing.T) {
-	half, all := penalties(t, 0)
+	half, all := penalties(t, 0, 1)
 	assert.Greater(t, half, 20.0, "in a sound fleet")
 	assert.Greater(t, all, 50.0)
-	half, all = penalties(t, 1)
+	half, all = penalties(t, 1, 1)
 	assert.Less(t, half, 2.0, "in an overloaded fleet")
 	assert.Greater(t, all, 20.0)
+	half, _ = penalties(t, 1, 2)
+	assert.Less(t, half, 2.0, "in an overloaded fleet of which a part died long ago")
 }
 
 // penalties returns the scores of two nodes as multiples of another's: of one that fails half
-// of its calls, and of one that fails all. Others fail usual of ten.
-func penalties(t *testing.T, usual int) (half, all float64) {
+// of its calls, and of one that fails all, as do so many in all. Others fail usual of ten.
+func penalties(t *testing.T, usual, dead int) (half, all float64) {
 	spy := &viewSpy{Policy: &fixed{}}
 	b, now := fleetOf(t, 10, balancer.Config{Policy: spy}), epoch
 	fails := []int{5, 10, usual, usual, usual, usual, usual, usual, usual, usual}
+	for i := range dead {
+		fails[1+i] = 10
+	}
 	for i := range 4000 {
 		node := i % len(fails)
 		spy.Policy.(*fixed).node = node
@@ -40,7 +45,7 @@ func penalties(t *testing.T, usual int) (half, all float64) {
 		ticket.Done(now.Add(ms), o)
 	}
 	score := func(i int) float64 { return spy.view.Score(now, b.Nodes()[i]) }
-	return score(0) / score(5), score(1) / score(5)
+	return score(0) / score(9), score(1) / score(9)
 }
 
 // fixed picks the node at an index of the view.

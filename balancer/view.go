@@ -46,7 +46,8 @@ func (v *View) admit(t int64, n *Node) bool {
 // Score returns the load of n; less is better. It is the score in the package comment, in
 // nanoseconds. Scores are comparable if they are of the same View and time.
 func (v *View) Score(now time.Time, n *Node) float64 {
-	score, _ := n.score(v.owner.nanos(now), v, v.owner.fleet.norm(), 0)
+	t := v.owner.nanos(now)
+	score, _ := n.score(t, v, v.owner.fleet.norm(tickOf(t)), 0)
 	return score
 }
 

@@ -48,6 +48,7 @@ const (
 	p2c       = "balancer/p2c.go"
 	ewma      = "balancer/ewma.go"
 	fleet     = "balancer/fleet.go"
+	node      = "balancer/node.go"
 	tally     = "balancer/tally.go"
 	trials    = "balancer/trial.go"
 )
@@ -221,7 +222,8 @@ var mutants = []mutant{
 	{"a millisecond makes no difference", latency, "math.Abs(v-f.latency) < grain", "math.Abs(v-f.latency) < 0", "TestSlowNodeRecovers"},
 	{"idle nodes take turns", p2c, "return max(t-n.progress.Load(), 0)", "return 0", "TestIdleNodesTakeTurns"},
 	{"a node in slow start gets its turn by chance", p2c, "below(v.Rand(), len(v.nodes)) > 0", "v == nil", "TestRecoveryStampede"},
-	{"nodes that die at once are no overload", fleet, " * min(deathGain*(1-unhealthy), 1)", "*(1+0*unhealthy)", "TestBatchesOfALargeFleetDie"},
+	{"nodes that die at once are no overload", fleet, " * min(deathFactor*(1-f.deaths.at(tick, errorRate, 0)), 1)", "", "TestBatchesOfALargeFleetDie"},
+	{"nodes that died long ago are no sign of deaths", node, "; ticks(first, tick) < deathTicks {", "; first >= 0 {", "TestPenaltyUnderStrain"},
 	{"one call is not most of an idle node's latency", ewma, "min(1-keep, peakGain)", "(1 - keep)", "TestIdleNodeIsNotPreferred"},
 	{"an idle node's latency drifts before its next call", ewma, "max(rest+(v-rest)*keep, sample)", "v", "TestSlowNodeRecovers"},
 	{"an overloaded fleet needs a node that fails half of its calls", fleet, "1-excess*excess*excess", "1-excess", "TestPenaltyUnderStrain"},
