@@ -46,7 +46,8 @@
 // A call that was not sent changes nothing, and a canceled one can only raise the
 // latency. If even nodes with an average error rate fail calls, the fleet is overloaded
 // and needs all its capacity: then excess errors count by their fourth power, and
-// are forgotten sooner.
+// are forgotten sooner. If the next calls to nodes that have just failed one fail, too, it is
+// not overload: those nodes have died, and excess errors count in full.
 //
 // # Load in replies
 //
