@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/rpc"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -307,17 +308,14 @@ func TestWaitForReadyWithoutPings(t *testing.T) {
 // The same with a real socket: a server that is not there yet.
 func TestServerThatStartsLater(t *testing.T) {
 	t.Parallel()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := lis.Addr().String()
-	require.NoError(t, lis.Close())
-	c, err := (&rpcx.Dialer{Lazy: true, WaitForReady: true}).Dial("tcp", addr)
+	addr := filepath.Join(t.TempDir(), "s") // a free port might be another test's by then
+	c, err := (&rpcx.Dialer{Lazy: true, WaitForReady: true}).Dial("unix", addr)
 	require.NoError(t, err)
 	defer c.Close()
 	call := c.Go("Bank.Where", struct{}{}, new(string), nil)
 	time.Sleep(300 * time.Millisecond) // some dials are refused meanwhile
 	require.Empty(t, call.Done)
-	lis, err = net.Listen("tcp", addr)
+	lis, err := net.Listen("unix", addr)
 	require.NoError(t, err)
 	defer lis.Close()
 	server := rpc.NewServer()
