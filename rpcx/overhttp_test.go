@@ -69,12 +69,18 @@ func TestHTTPTimeoutIsItsCallsOwn(t *testing.T) {
 	require.Equal(t, int64(1), conns.Load())
 }
 
-// refusedAddr is an address without a listener.
+// refusedAddr is an address without a listener. A connection has its port, so that no other
+// test's listener gets it.
 func refusedAddr(t *testing.T) string {
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	require.NoError(t, lis.Close())
-	return lis.Addr().String()
+	conn, err := net.Dial("tcp", lis.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		conn.Close()
+		lis.Close()
+	})
+	return conn.LocalAddr().String()
 }
 
 // TestHTTPCallsMoveOn from a replica that has not run them, although they are not
