@@ -39,7 +39,7 @@ const (
 	// rate of each node: if 100 of 1000 nodes die, each gets no more than a call or two from
 	// one client.
 	deathFactor = 4
-	// deathTicks is how long a node has just begun to fail.
+	// deathTicks is how long after its first failure a node has just begun to fail.
 	deathTicks = 1000
 	// forgetGain is how much faster old errors are forgotten under strain. If it were
 	// larger, a fleet with half of its nodes down would forget which half is down.

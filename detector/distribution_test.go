@@ -154,7 +154,7 @@ func TestLatch(t *testing.T) {
 			}
 		})
 	}
-	for v := range uint64(100_000) {
+	for v := range uint64(400_000) {
 		var words [distributionWords]uint64
 		for i := range words {
 			words[i] = v
