@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -55,7 +56,10 @@ const waiting = 8
 
 // Main is for TestMain: it runs the tests of a package and exits, with a
 // failure if they passed but left goroutines of the module behind.
-func Main(m *testing.M) { os.Exit(Run(m)) }
+//
+// It exits without the second that [os.Exit] waits in a binary with the race
+// detector, in which goroutines can still show a race: none is left.
+func Main(m *testing.M) { syscall.Exit(Run(m)) }
 
 // Run is Main for a TestMain that has something to do afterwards: it returns the
 // status with which to exit.
@@ -90,6 +94,10 @@ func run(m interface{ Run() int }, stderr io.Writer) int {
 	}
 	if left := wait(nil); len(left) > 0 {
 		fmt.Fprintln(stderr, report(left))
+		return 1
+	}
+	if races() > 0 { // one that the tests had would have failed them
+		fmt.Fprintln(stderr, "leak: goroutines that outlived the tests had a data race")
 		return 1
 	}
 	return 0

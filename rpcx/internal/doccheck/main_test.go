@@ -1,0 +1,9 @@
+package main
+
+import (
+	"testing"
+
+	"resilientrpc/rpcx/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }

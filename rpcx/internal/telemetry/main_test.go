@@ -1,0 +1,9 @@
+package telemetry_test
+
+import (
+	"testing"
+
+	"resilientrpc/rpcx/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }

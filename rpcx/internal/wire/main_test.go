@@ -1,0 +1,9 @@
+package wire
+
+import (
+	"testing"
+
+	"resilientrpc/rpcx/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
