@@ -132,8 +132,12 @@ func TestOneExchangeFailsOneCall(t *testing.T) {
 					<-s.arrived
 				}
 			}
-			for range 3 {
-				require.Error(t, client.Call("Do."+what, 1, new(int)))
+			failing := make(chan *rpc.Call, 3)
+			for range cap(failing) {
+				client.Go("Do."+what, 1, new(int), failing)
+			}
+			for range cap(failing) {
+				require.Error(t, (<-failing).Error)
 			}
 			close(s.release)
 			for range cap(waiting) {

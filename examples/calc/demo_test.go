@@ -30,6 +30,7 @@ var secondly = regexp.MustCompile(`(?m)^ +\d+ s  plain \d+/s  rpcx \d+/s  A .*  
 // The demo itself, with the plot at a faster pace. Its status 0 says that rpcx
 // kept its promise; the table must say the same.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	for name, w := range wires {
 		if !*long && name != "gob" && name != "jsonrpc Serve" { // the tests of processes have all of them
 			continue

@@ -65,6 +65,7 @@ func atTheFreeze(t *testing.T, dir string, sig os.Signal) (cmd *exec.Cmd, rest s
 }
 
 func TestInterruptedDemoReapsItsReplicas(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()

@@ -54,6 +54,7 @@ func TestCallThroughProcesses(t *testing.T) {
 }
 
 func TestLoadThroughProcesses(t *testing.T) {
+	t.Parallel()
 	for name, w := range wires {
 		for _, client := range []string{"", "-plain"} {
 			t.Run(name+client, func(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/chaos"
-	"resilientrpc/rpcx/internal/leak"
 )
 
 var hold = flag.Duration("chaos.hold", 2*time.Second, "for how long TestThaw stops a server")
@@ -23,7 +22,7 @@ var hold = flag.Duration("chaos.hold", 2*time.Second, "for how long TestThaw sto
 // detects silence; and for many clients with default settings, each of which soon avoids it.
 // What they do does not depend on the format: in a short run they have one.
 func TestThaw(t *testing.T) {
-	leak.Check(t)
+	together(t)
 	trusting := rpcx.Dialer{DetectionTime: time.Minute, Balancer: balancer.RoundRobin()}
 	trusting.Breaker.Disabled = true
 	many := int(50 * hold.Seconds() / 5)

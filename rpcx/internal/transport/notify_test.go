@@ -15,6 +15,7 @@ import (
 // A notification leaves nothing to wait for, and the answer that some servers give it is no
 // reply: callers that read their own get these, and leave when their time is up.
 func TestNotificationsBesideLoneCallers(t *testing.T) {
+	t.Parallel() // it waits
 	o, _ := dial(t, "json")
 	for range 20 {
 		o.lone(t)

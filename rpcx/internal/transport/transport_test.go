@@ -104,6 +104,7 @@ func TestLoneCallerOfAReplyThatCannotBeTold(t *testing.T) {
 // A caller that reads leaves when its context ends. What comes late is another reader's,
 // and the connection stays as it was.
 func TestLoneCallerLeaves(t *testing.T) {
+	t.Parallel() // it waits
 	for name := range codecs {
 		t.Run(name, func(t *testing.T) {
 			o, _ := dial(t, name)
@@ -129,6 +130,7 @@ func TestLoneCallerLeaves(t *testing.T) {
 
 // A canceled caller leaves at once.
 func TestLoneCallerIsCanceled(t *testing.T) {
+	t.Parallel() // it waits
 	o, _ := dial(t, "gob")
 	o.lone(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -165,6 +167,7 @@ func TestBytesToAnIdleConnection(t *testing.T) {
 
 // The end of the connection ends the caller that reads.
 func TestLoneCallerOnAConnectionThatEnds(t *testing.T) {
+	t.Parallel() // it waits
 	for _, ctx := range []context.Context{context.Background(), t.Context()} {
 		o, _ := dial(t, "gob")
 		o.lone(t)
