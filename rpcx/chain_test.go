@@ -101,9 +101,9 @@ var metaWires = map[string]struct {
 // onWires runs f for each codec with a client of a Chained, once the two know of each other.
 func onWires(t *testing.T, d rpcx.Dialer, f func(*testing.T, *Chained, *rpcx.Client)) {
 	t.Helper()
+	t.Parallel()
 	for name, w := range metaWires {
 		t.Run(name, func(t *testing.T) {
-			leak.Check(t)
 			s := newChained(nil)
 			d.Codec = w.client
 			c, err := d.Dial("tcp", serveChained(t, s, w.server))
@@ -222,9 +222,9 @@ func TestLoserOfAHedgeIsCanceled(t *testing.T) {
 }
 
 func TestTraceGoesThroughAChain(t *testing.T) {
+	t.Parallel()
 	for name, w := range metaWires {
 		t.Run(name, func(t *testing.T) {
-			leak.Check(t)
 			d := rpcx.Dialer{Codec: w.client}
 			last, err := d.Dial("tcp", serveChained(t, newChained(nil), w.server))
 			require.NoError(t, err)

@@ -136,7 +136,7 @@ func TestRetriesOfAChainDoNotMultiply(t *testing.T) {
 // The last service of a chain works no longer than the first caller waits, if all
 // servers tell the next one.
 func TestWorkOfAChainEndsAtTheDeadline(t *testing.T) {
-	leak.Check(t)
+	t.Parallel()
 	for kind, c := range chains {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
