@@ -19,7 +19,7 @@ import (
 // The context has the caller's deadline. It also ends when
 //   - the caller cancels the call,
 //   - the connection is lost, or about five seconds later if the client may ask for the answer
-//     over another connection (see "Lost answers" in the package documentation),
+//     over another connection (see "Recall of lost answers" in the package documentation),
 //   - the method still runs ServeConfig.StopTimeout after the context of Serve has ended,
 //   - the method returns.
 //

@@ -142,7 +142,7 @@
 // deadline, set by [ClientTrace].AttemptStart, is earlier.
 //
 // (5) A server of [Serve] is asked first what became of a call that is not idempotent: see
-// "Lost answers". A call that it has not run is tried again, elsewhere.
+// "Recall of lost answers". A call that it has not run is tried again, elsewhere.
 //
 // "Provably not sent" means that the end of the request cannot have left this process: no
 // server runs a request before it has all of it. Such a call moves at once to an endpoint not
@@ -157,7 +157,7 @@
 // jsonhttp.StatusError says which statuses prove that the method did not run; errors.As finds
 // that error.
 //
-// # Lost answers
+// # Recall of lost answers
 //
 // When a connection breaks, the client knows only that its calls may have run. With the codecs
 // of package codec, it asks a server of [Serve] over a new connection what became of each call

@@ -13,7 +13,7 @@ import (
 )
 
 // Recall is the answer of a server of [Serve] to the question of what became of a call whose
-// connection broke: see "Lost answers" in the package documentation.
+// connection broke: see "Recall of lost answers" in the package documentation.
 type Recall uint8
 
 const (

@@ -37,7 +37,7 @@ type ServeConfig struct {
 	// CrashOnPanic lets a method that panics end the process, as it does in net/rpc.
 	CrashOnPanic bool
 	// KeepAnswers is how many bytes of answers are kept for clients that ask for them after
-	// their connection broke: see "Lost answers" in the package documentation. An answer
+	// their connection broke: see "Recall of lost answers" in the package documentation. An answer
 	// counts as its length on the wire plus 256 bytes, and a connection that has ended as
 	// 512. An answer is dropped as soon as the client confirms it; without room, the oldest
 	// are dropped first. Zero means 16 MiB; negative means that no answers are kept.
@@ -101,7 +101,7 @@ func (s *ServeStats) Counts() ServeCounts {
 // [ContextOf] a method learns that its caller has left, and continues the caller's trace.
 //
 // The answers to calls that are not idempotent are kept for a while, for clients of this package
-// whose connection breaks before the answer has arrived: see "Lost answers" in the package
+// whose connection breaks before the answer has arrived: see "Recall of lost answers" in the package
 // documentation. A method must not change its reply, nor what that refers to, after it has
 // returned: the reply may be encoded again later.
 //

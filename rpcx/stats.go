@@ -22,7 +22,7 @@ type Stats struct {
 	HedgesWon uint64
 	// DoubtsResolved counts the calls whose connection broke and whose server then said what
 	// became of them. DoubtsUnresolved counts those whose server keeps answers but could not
-	// say it. See "Lost answers" in the package documentation.
+	// say it. See "Recall of lost answers" in the package documentation.
 	DoubtsResolved, DoubtsUnresolved uint64
 	InFlight                         int // calls that have begun and not ended
 	// Budget is the number of retries that are allowed now: see Retry.Budget. It is -1
