@@ -30,8 +30,9 @@ func New(cfg Config) (*Breaker, error) {
 	return b, nil
 }
 
-// A Permit allows one call. Call Done once, when the call has ended. A copy is the
-// same permit. Done must not be called concurrently. On the zero Permit it does nothing.
+// A Permit allows one call. Call Done once, when the call has ended. A copy is the same
+// permit, but does not know of a Done on the original: a second Done counts again. Done must
+// not be called concurrently. On the zero Permit it does nothing.
 type Permit struct {
 	epoch *epoch
 	start time.Duration
@@ -89,7 +90,8 @@ func (b *Breaker) Ready(now time.Time) bool {
 
 // Done reports the outcome of the call. If the outcome is Failure, err is the call's
 // error, or nil if it has none; the cause of an opening includes its text. The first Done
-// counts, unless the breaker has changed its state since the permit was granted.
+// counts, unless since the permit was granted the breaker has changed its state or was reset,
+// or the probes have timed out and new permits were granted.
 func (p *Permit) Done(now time.Time, o Outcome, err error) {
 	e := p.epoch
 	if e == nil || p.done {

@@ -57,8 +57,8 @@ type Config struct {
 
 	// ProbeTimeout is how long probes may keep their permits. When all permits
 	// are taken and the last was granted this long ago, they are void and new
-	// ones are granted. Set it to the timeout of a probe. 0 means 5 s; at most a
-	// year.
+	// ones are granted. Set it to the timeout of a probe. 0 means 5 s; from 1 µs
+	// to a year.
 	ProbeTimeout time.Duration
 
 	// Disabled makes Disabled the first state.

@@ -27,7 +27,8 @@ type OpenError struct {
 	// shortens the interval later. It is 0 in ForcedOpen, which has no end.
 	RetryAfter time.Duration
 	// Cause is why the breaker opened: the rule that was met, with the text of the
-	// last failure, or the cause passed to Trip or ForceOpen.
+	// last failure, or the cause passed to Trip or ForceOpen. It is nil if ForceOpen was
+	// called without one.
 	Cause error
 }
 

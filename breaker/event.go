@@ -14,10 +14,11 @@ type Event struct {
 	// At is when the change took effect. From Open to HalfOpen, this is the end of
 	// the interval, which may be earlier than the method call that found it.
 	At time.Time
-	// Cause is why the breaker opened. It is nil if To is Closed or Disabled.
+	// Cause is why the breaker opened. It is nil if To is Closed, and may be nil if To is
+	// ForcedOpen.
 	Cause error
-	// OpenFor is the length of the open interval if To is Open, else 0. Breaker.Hasten may
-	// shorten the interval later.
+	// OpenFor is the length of the open interval if To is Open, else 0. Later, Breaker.Hasten
+	// may shorten the interval and Breaker.Trip extend it, without an Event.
 	OpenFor time.Duration
 }
 

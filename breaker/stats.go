@@ -18,8 +18,9 @@ type Stats struct {
 	// DownSince is when the breaker last left Closed or Disabled. It is zero while the
 	// breaker is in one of them.
 	DownSince time.Time
-	// Calls is the number of calls that ended within Config.Window, Ignored ones apart.
-	// Failures of them failed, and Slow of them were slow; a call may be both. Closed only.
+	// Calls is the number of calls that ended within Config.Window, without Ignored ones.
+	// Failures is how many of them failed, and Slow how many were slow; a call may be both.
+	// Closed only.
 	Calls, Failures, Slow int
 	// Window is the length of the window, with Config's default applied.
 	Window time.Duration
@@ -30,9 +31,11 @@ type Stats struct {
 	// RetryAfter is the time until Allow may grant a permit, as in OpenError; 0 if it
 	// would grant one now.
 	RetryAfter time.Duration
-	// Trips is how often the breaker has opened. Reset does not clear it.
+	// Trips is how often the breaker has changed to Open. Reset does not clear it, and
+	// ForceOpen does not count.
 	Trips uint64
-	// Cause is why the breaker opened. It is nil in Closed and Disabled.
+	// Cause is why the breaker opened. It is nil in Closed and Disabled, and may be nil in
+	// ForcedOpen.
 	Cause error
 }
 
