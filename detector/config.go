@@ -14,14 +14,14 @@ const (
 )
 
 // Config describes a Detector. The zero Config suits a peer that is pinged once a
-// second.
+// second. Durations above 24 h are errors, except for MaxInterval.
 type Config struct {
 	// Model is the distribution of a live peer's silences. 0 means LossAware.
 	Model Model
 
 	// WindowSize is the number of intervals remembered. Normal and Exponential keep
 	// them in a window, with 8 bytes each; LossAware weights them by age. 0 means
-	// 1000, as in the paper.
+	// 1000, as in the paper; at most 10,000.
 	WindowSize int
 
 	// MinStdDev is the lower bound of the standard deviation. Without it, a very
@@ -45,14 +45,15 @@ type Config struct {
 	//
 	// Unless it is negative, outages are not learned: intervals during which phi
 	// reached Threshold, as in Akka. Otherwise one of 300 s would disable detection for
-	// the next WindowSize intervals. LossAware does learn an outage if WindowSize holds
-	// another one, but as no longer than the silence that convicts.
+	// the next WindowSize intervals. LossAware does learn an outage if there was another
+	// one within the last WindowSize intervals, but with the length at which phi reached
+	// Threshold.
 	MaxInterval time.Duration
 
 	// MaxSilence bounds the detection time of LossAware: after a silence of this
 	// length, phi is Threshold or more, even if the peer often pauses for longer. 0
-	// means twice FirstInterval plus AcceptablePause if Expect is used, and else no
-	// bound; negative means no bound.
+	// means 2·FirstInterval + AcceptablePause if Expect is used, and else no bound;
+	// negative means no bound.
 	MaxSilence time.Duration
 
 	// Threshold is the phi at which Suspect reports true. 0 means 8.

@@ -11,8 +11,9 @@ import (
 const epoch = 1
 
 // A Detector watches one peer. Make it with New. All methods may be called
-// concurrently. Phi, Suspect, Deadline and Stats take no lock; Expect and Heartbeat
-// take one at most once per probe slot.
+// concurrently. Phi, Suspect, Deadline and Stats take no lock. The first Expect takes one,
+// and Heartbeat one in each half of a probe slot at most; without Expect, or without
+// Config.FirstInterval, each Heartbeat takes one.
 type Detector struct {
 	cfg  Config                    // with defaults
 	base atomic.Pointer[time.Time] // the time of the first call
@@ -81,8 +82,7 @@ func (d *Detector) firstExpect() {
 }
 
 // Heartbeat reports proof of life at now: any answer, even an error. It answers every
-// earlier Expect. Call Heartbeat for every answer; within a probe slot it costs a few
-// atomic operations.
+// earlier Expect. Call Heartbeat for every answer; mostly it costs a few atomic operations.
 func (d *Detector) Heartbeat(now time.Time) {
 	at := d.at(now)
 	if at < d.due.Load() {

@@ -3,8 +3,8 @@
 //
 //	phi = -log10 of the probability that a live peer is silent for this long or longer
 //
-// (Hayashibara, Defago, Yared and Katayama, SRDS 2004). At a phi of 3, one silence in
-// a thousand is that of a live peer. The caller decides what to do at which level.
+// (Hayashibara, Defago, Yared and Katayama, SRDS 2004). One in a thousand silences of a
+// live peer reaches a phi of 3. The caller decides what to do at which level.
 //
 // Three calls suffice:
 //
@@ -18,14 +18,14 @@
 // that is later. It lasts until the next proof of life. An idle peer owes no answer, so
 // its phi is 0.
 //
-// The detector learns one interval for each probe slot (Config.FirstInterval), so a
-// burst of answers counts once. An interval counts as a slot at least, since a peer that
-// is pinged once per slot may be silent for that long.
+// The detector learns at most one interval in each half of a probe slot
+// (Config.FirstInterval), so a burst of answers counts once. An interval counts as a slot
+// at least, since a peer that is pinged once per slot may be silent for that long.
 //
 // If Expect is never called, the detector is that of the paper: the peer sends
-// heartbeats unprompted, a silence begins with each Heartbeat, and every interval
-// is learned. The first Expect ends this mode permanently. A caller that uses Expect should
-// call it before the first Heartbeat.
+// heartbeats unprompted, and each Heartbeat ends an interval and begins a silence. The
+// first Expect ends this mode permanently. A caller that uses Expect should call it before
+// the first Heartbeat.
 //
 // # Other parts
 //

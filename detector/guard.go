@@ -67,7 +67,8 @@ type Guard struct {
 
 // Wake reports that the loop woke at now, which was planned for due, and returns the
 // fault found. A zero due means that the wake-up was not planned, and so is never late.
-// Without monotonic readings in both times, Slept and SetBack are not found.
+// Slept and SetBack are found only if now has a monotonic reading, in this call and in the
+// one before.
 func (g *Guard) Wake(now, due time.Time) Fault {
 	tolerance := g.Tolerance
 	if tolerance == 0 {

@@ -17,7 +17,7 @@ const (
 
 	// Normal is the model of the paper: the normal distribution with the mean and the
 	// population variance of the window. Phi is exact for any silence. A computation by
-	// 1-erf would end at 15.95, and Akka's approximation gives 8 for 7.06.
+	// 1-erf would end at 15.95, and Akka's approximation gives 8 where phi is 7.06.
 	Normal
 
 	// Exponential is Cassandra's model: phi = silence / (mean ln 10). It reaches 8

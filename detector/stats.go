@@ -4,8 +4,8 @@ import "time"
 
 // Stats describes a detector at one moment.
 type Stats struct {
-	Mean      time.Duration // mean of the intervals
-	StdDev    time.Duration // standard deviation of the intervals, Config.MinStdDev at least
+	Mean      time.Duration // mean of the intervals; with LossAware, without losses and pauses
+	StdDev    time.Duration // standard deviation, likewise; Config.MinStdDev at least
 	Samples   int           // number of intervals, including the two of Config.FirstInterval
 	LastProof time.Time     // the last proof of life; zero before the first
 	OwedSince time.Time     // when the silence began; zero if no answer is owed
