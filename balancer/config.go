@@ -12,7 +12,7 @@ type Config struct {
 
 	// SlowStart is the time in which an endpoint that is new or was Down goes from a
 	// tenth of its share of calls to all of it. 0 means 10 s; negative disables slow
-	// start. The endpoints of the first Update have no slow start.
+	// start. Endpoints that are added to an empty list have no slow start.
 	SlowStart time.Duration
 
 	// Subset is the least number of endpoints that this client uses. Which ones differs
@@ -32,8 +32,8 @@ type Config struct {
 	Initial State
 
 	// Seed makes the random choices repeatable, for tests and simulations. 0 means a
-	// random seed, and is faster if many processors pick at the same time. Hash does
-	// not depend on it.
+	// random seed, and is faster if many processors pick at the same time. The node of
+	// a PickInfo.Key does not depend on it.
 	Seed uint64
 }
 

@@ -31,9 +31,10 @@
 //   - Latency is Finagle's peak EWMA of successful calls: it rises at once and falls over
 //     10 s. It rises only as far as two calls in a row are slow, since one may be slow by
 //     chance. An idle node's latency drifts to the fleet's mean. While calls are in flight,
-//     it is at least the time since the node's last reply, so that a node that hangs is
-//     avoided before the first timeout. A latency counts as equal to the fleet's if it is
-//     within a factor of 1.75 of it, or within a millisecond.
+//     it is at least the time since the node's last reply, or since it was last idle if that
+//     is later, so that a node that hangs is avoided before the first timeout. A latency
+//     counts as equal to the fleet's if it is within a factor of 1.75 of it, or within a
+//     millisecond.
 //   - Excess errors are the node's error rate less the fleet's. So a failing node is
 //     avoided even if it fails fast (fasthttp#865), and if all nodes fail alike, their
 //     latencies still decide. See Trials for how a node is used again.
@@ -78,7 +79,7 @@
 // A node that fails calls is avoided, and so only a call can show that it works again. P2C
 // sends it one, a trial, after a quarter of the time for which it has failed calls, but not
 // before 0.6 s. If the trial succeeds, the node has its share again at once; if it fails, the
-// next wait is longer. There is never a second call in flight in a trial.
+// next wait is longer. A trial is sent only while no other call to the node is in flight.
 //
 // A client has 13 trials that may fail, and another one for each 2000 calls. While it has
 // spent less than 5 of them, a trial waits for a second at most; when it has spent all, it
@@ -88,7 +89,7 @@
 //
 // # Slow start
 //
-// A node that is added by a later Update, or was Down, begins with the fleet's mean
+// A node that is added to a list that is not empty, or was Down, begins with the fleet's mean
 // latency. It is considered in a tenth of the picks at first, and in all of them after
 // Config.SlowStart. This applies to all policies. P2C considers such a node earlier if
 // the other nodes are busy.

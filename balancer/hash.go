@@ -13,10 +13,10 @@ import (
 // A node has at least one slot, at least 15/16 of its share less two slots, and at most
 // one slot more than its share.
 //
-// A change of a node's state moves the keys of that node only. If an endpoint is added or
-// removed, some other keys move, too. Of N endpoints' keys, the share that moves in all is
-// 1.02/N of 10 endpoints, 1.24/N of 50, 2.4/N of 200, and 10/N of 10,000. Nearly all keys
-// move if the number of endpoints crosses 1,000 or 16,000.
+// A change of a node's state moves the keys of that node only. If one of N endpoints is
+// added or removed, some other keys move, too: in all, the share 1.02/N of the keys with 10
+// endpoints, 1.24/N with 50, 2.4/N with 200, and 10/N with 10,000. Nearly all keys move if
+// the number of endpoints crosses 1,000 or 16,000.
 //
 // If the node of a key cannot be picked, was tried, is in slow start, or is overloaded,
 // another slot is used, which depends on the key. So the keys of one node are distributed

@@ -37,9 +37,9 @@ type NodeStats struct {
 	State    State
 	Weight   int // at least 1
 	InFlight int
-	// Latency is the peak EWMA of successful calls, without a slow call before and after
-	// which calls were faster. An idle node's latency drifts to the mean of all nodes. 0
-	// means unknown: the first two calls to a node make it known.
+	// Latency is the peak EWMA of successful calls. A single slow call does not raise it:
+	// the next one must be slow, too. An idle node's latency drifts to the mean of all
+	// nodes. 0 means unknown: the first two calls to a node make it known.
 	Latency time.Duration
 	// ErrorRate is the recent share of failed calls, from 0 to 1.
 	ErrorRate float64

@@ -17,8 +17,9 @@ type Picker interface {
 	// Pick returns a node of the view, or nil if it finds none. It may be called
 	// concurrently, and should not block or allocate.
 	//
-	// If the node has another state by now, is full, or is in PickInfo's tried nodes,
-	// the balancer calls Pick again a few times, and then picks a node itself.
+	// If it returns nil, or a node that is in a worse state by now, is full, or is one of
+	// PickInfo's tried nodes, the balancer calls Pick again up to three times, and then
+	// picks a node itself.
 	Pick(now time.Time, in PickInfo) *Node
 }
 

@@ -10,7 +10,8 @@ const (
 	// Ready: the endpoint has no known fault.
 	Ready State = iota
 	// Suspect: the endpoint may not answer at once, because it is not connected or has
-	// been silent for longer than usual. It is picked only if no Ready one can be.
+	// been silent for longer than usual. It is picked only if no Ready one can be, or
+	// the call has tried all that can.
 	Suspect
 	// Down: the endpoint's breaker is open. It is never picked.
 	Down

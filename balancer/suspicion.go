@@ -6,10 +6,10 @@ import (
 )
 
 // SetSuspicion sets the suspicion that n is dead: the phi of an accrual failure detector
-// (Hayashibara et al., "The φ accrual failure detector"). A phi of 1 means that one in
-// ten live nodes is silent for this long, and 2 one in a hundred. P2C multiplies n's cost
-// by 10^phi / 2. A phi up to log10(2), which half of the live nodes reach, and NaN count
-// as 0.
+// (Hayashibara et al., "The φ accrual failure detector"). One in ten silences of a live node
+// reaches a phi of 1, and one in a hundred 2. P2C multiplies n's cost by 10^phi / 2. A phi
+// up to log10(2), which half of a live node's silences reach, and NaN count as 0, and one
+// above 16 counts as 16.
 //
 // Suspicion has a gradual effect, unlike the state Suspect: P2C prefers other nodes as
 // long as they have room. Other policies ignore it. The next reply of n, or a phi of 0,
