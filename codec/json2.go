@@ -68,8 +68,8 @@ func NewJSON2Server(conn io.ReadWriteCloser) rpc.ServerCodec { return JSON2{}.Ne
 //
 // The reply to a syntax error is a parse error. Then the stream ends, because the input
 // may be another protocol: a web page can make a browser send HTTP with a request in its
-// body. Only after a message without line breaks and with balanced brackets does the
-// stream continue.
+// body. The stream continues only after a message without line breaks and with balanced
+// brackets.
 func (j JSON2) NewServer(conn io.ReadWriteCloser) rpc.ServerCodec {
 	s := newJSONServer(conn, maxFrame(j.MaxFrame), json2LimitName)
 	s.v2, s.maxBatch = true, j.MaxBatch

@@ -58,7 +58,7 @@ type WholeFrames interface{ WholeFrames() }
 
 // A FrameWriter is a connection that distinguishes requests from other messages. If the
 // connection of a client codec is a FrameWriter, the codec writes each request by
-// WriteFrame, which is Write for one whole request, and notifications by Write.
+// WriteFrame, which is Write for one whole request, and other messages by Write.
 type FrameWriter interface {
 	WriteFrame(p []byte) (n int, err error)
 }

@@ -21,19 +21,19 @@ type RequestMeta struct {
 	// Deadline is the connection time after which the client does not wait for the
 	// reply. It is sent in microseconds, rounded up. 0 or less means none.
 	Deadline time.Duration
-	// Retry says that the calling method is itself running for a retried request, so the
-	// request must not be retried further.
+	// Retry says that the request is a retry or a hedge, or is made by a method that runs for
+	// one. A call that its method makes should not be retried.
 	Retry bool
 	// Trace is the request's trace context.
 	Trace Trace
-	// Call says that the server is to remember its answer until the client has it: the
-	// position of the request among all that were written to the connection, from 1, plus
-	// Pending. The server knows the position, too: so a changed bit in either does not go
-	// unnoticed. 0 means that nothing is to be remembered.
+	// Call asks the server to keep its answer until the client has it. It is the position of
+	// the request among all requests of the connection, from 1, plus Pending. The server
+	// counts requests, too, and so detects a changed bit in either field. 0 means that the
+	// answer need not be kept.
 	Call uint64
-	// Pending is how far back the oldest request is whose reply the client has not read:
-	// 0 if there is none before this one. The server may forget the answers to all
-	// requests before that.
+	// Pending is the number of requests from the oldest one whose reply the client has not
+	// read to this one: 0 if there is none before it. The server may forget the answers to
+	// all requests before the oldest one.
 	Pending uint64
 }
 
@@ -129,8 +129,8 @@ type MetaClient interface {
 type MetaServer interface {
 	rpc.ServerCodec
 	// UseMeta enables metadata. It must be called before the first request is read. For
-	// each cancellation, ReadRequestHeader calls canceled with the number of the request,
-	// rpc.Request.Seq. The request may have been answered already.
+	// each cancellation, ReadRequestHeader calls canceled, which must not be nil, with the
+	// number of the request, rpc.Request.Seq. The request may have been answered already.
 	UseMeta(canceled func(seq uint64))
 	// RequestMeta returns the metadata of the last request, or nil, and whether the
 	// client accepts metadata in the reply. Malformed metadata are left out. The reading

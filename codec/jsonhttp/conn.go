@@ -86,7 +86,7 @@ func NewConn(cfg Config) (*Conn, error) {
 
 // Write starts a POST for each line of p. It keeps a line without a newline until the
 // newline is written. It does not block: each request has a goroutine. It returns an error
-// for what is no JSON.
+// for input that does not begin with a JSON object or array, and after Close.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,9 +13,9 @@
 //
 // Calls are independent of each other: an HTTP request that fails, fails one call, and a
 // call that is canceled (package rpcx does so when its context ends) cancels its HTTP
-// request. If a call gets no reply, its method certainly has not run if the last byte of the
-// request was not passed to the HTTP transport (for example without a connection), or if
-// the status says so; see [StatusError]. Otherwise it may have run.
+// request. If a call gets no reply, its method certainly has not run in two cases: the last
+// byte of the request was not passed to the HTTP transport (for example without a
+// connection), or the status says so; see [StatusError]. Otherwise it may have run.
 //
 // Unlike package codec, a Conn starts goroutines: one for each request in flight or
 // waiting (Config.MaxInFlight). Write starts it. It ends with its request, and Close waits

@@ -18,6 +18,7 @@ import (
 //
 //	200   a reply, including an error
 //	204   notifications only
+//	400   a request that cannot be read
 //	403   a host that is not served; see Hosts
 //	405   another HTTP method than POST
 //	413   a request that is too large
