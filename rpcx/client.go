@@ -64,7 +64,7 @@ func (c *Client) CallContext(ctx context.Context, serviceMethod string, args, re
 
 // Go calls the named method asynchronously; in all else it is like Call. It returns
 // the Call, which is sent on done when the call ends. If done is nil, Go makes a new channel;
-// if it has no buffer, Go panics, as in net/rpc. When Go returns, the request was written, or
+// if done has no buffer, Go panics, as in net/rpc. When Go returns, the request was written, or
 // waits: because of a limit, for a connection, for a peer that does not read, or to be tried
 // again. A call in flight costs memory, but no goroutine.
 //

@@ -56,8 +56,8 @@ type Dialer struct {
 	// VerifyConnection. With dns:///host:port neither is needed, because the host is not
 	// taken from the DNS.
 	TLSConfig *tls.Config
-	// DialTimeout bounds one connection: the look-up of its name, the dial to all of
-	// its addresses, TLS and HTTP handshake. Zero means 2 s.
+	// DialTimeout bounds the time to make one connection: the look-up of its name, the dial
+	// to all of its addresses, TLS and HTTP handshake. Zero means 2 s.
 	DialTimeout time.Duration
 	// CallTimeout bounds a whole call with all its attempts, like a deadline of
 	// its context. Zero and negative mean no bound: calls to a live server take
@@ -94,9 +94,10 @@ type Dialer struct {
 	Hedge *Hedge
 	// Breaker configures the circuit breaker of each endpoint. With pings, OpenFor and
 	// MaxOpenFor are upper bounds: an endpoint that is silent or has no connection is probed
-	// again after at most a fifth of the time for which it has been away. That is 0.25 s at
-	// least, and 1 s at most if its host answers or refuses connections. OnChange must be nil:
-	// use Trace.BreakerChanged. Classify of breaker.Config must be nil, too: use Dialer.Classify.
+	// again after at most a fifth of the time for which it has been away, or 0.25 s if that is
+	// more; and after at most 1 s if its host answers or refuses connections. OnChange must be
+	// nil: use Trace.BreakerChanged. Classify of breaker.Config must be nil, too: use
+	// Dialer.Classify.
 	Breaker breaker.Config
 	// Throttle, if not nil, makes the client reject a share of its calls while servers
 	// accept too few of them (breaker.Throttle); such a call fails with

@@ -216,8 +216,8 @@ func isOurs(err error) bool {
 	return isTurnedAway(err)
 }
 
-// ErrUnavailable is the cause if no endpoint takes calls: the breaker of each is open. The
-// text of the error says why, and when the next probe is.
+// ErrUnavailable is the cause if no endpoint takes calls: the breaker of each is open, or no
+// endpoint is known. The text of the error says why, and when the next probe is.
 var ErrUnavailable = errors.New("rpcx: no endpoint is available")
 
 // ErrUnresponsive is the cause if the failure detector convicted a peer that had stopped

@@ -108,8 +108,8 @@ func (s *ServeStats) Counts() ServeCounts {
 // A client that sends requests and does not read the replies costs a few megabytes at most, or
 // a few replies if these are larger: beyond 1 MB, no further request of its connection is read,
 // and replies of methods wait. A connection is closed if no byte of a reply can be written for
-// twenty seconds, or if a request has begun and less than 1 KB of it arrives in each of thirty
-// seconds. A connection without a request may be idle for ever: see MaxConns.
+// 10 to 25 seconds, or if after the first KB of a request less than 1 KB of it arrives in each
+// of thirty seconds. A connection without a request may be idle for ever: see MaxConns.
 //
 // When ctx ends, each connection stays open until its client closes it, as a Client of this
 // package does after a call or a ping was refused, or until it has been idle for two seconds.

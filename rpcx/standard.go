@@ -11,7 +11,7 @@ import (
 
 // StandardClient returns a client of package net/rpc itself that makes its calls through c,
 // for code that takes a *rpc.Client: with c's retries, replicas, detection of peers that
-// hang, hedges and Intercept. Each call returns the same client. Closing either closes both,
+// hang, hedges and Intercept. It always returns the same client. Closing either closes both,
 // and one of the two must be closed: the garbage collector does not close c any more.
 //
 // The limits of net/rpc's Client remain. It has no contexts: limit its calls by

@@ -130,11 +130,9 @@ func (e *endpoint) metaSupport() codec.MetaSupport {
 	return codec.MetaUnknown
 }
 
-// String returns s as JSON, so that
+// String returns s as JSON. The following publishes the same text:
 //
 //	expvar.Publish("calc", expvar.Func(func() any { return client.Stats() }))
-//
-// and printing it say the same.
 func (s Stats) String() string {
 	b, err := json.Marshal(s)
 	if err != nil {

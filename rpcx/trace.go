@@ -39,8 +39,9 @@ type ClientTrace struct {
 	// AttemptDone is called after each attempt of a call, also after one that was not sent
 	// because the endpoint could not be reached.
 	AttemptDone func(context.Context, AttemptInfo)
-	// Pick is called when an endpoint was picked for an attempt, or when there is none
-	// because the call was throttled or no endpoint takes calls.
+	// Pick is called when an endpoint was picked for an attempt, or when there is none:
+	// because no endpoint takes calls or has room, the call was throttled, or it ended while
+	// it waited for room.
 	Pick func(context.Context, PickInfo)
 	// Retry is called before the pause, if any, before the next attempt of a call.
 	Retry func(context.Context, RetryInfo)
@@ -69,7 +70,7 @@ type ClientTrace struct {
 	// Ping is called for an answered ping of an idle connection, at the end of the heartbeat,
 	// and after each probe of a half-open endpoint, before the breaker changes.
 	Ping func(PingInfo)
-	// PingSupport is called when the client stops to ping an endpoint, because the endpoint
+	// PingSupport is called when the client stops pinging an endpoint, because the endpoint
 	// ignores pings or its connections end after them, and when the endpoint answers a ping
 	// after all.
 	PingSupport func(PingSupportInfo)
@@ -159,7 +160,9 @@ type PickInfo struct {
 	Method   string
 	Attempt  int    // counted from 1
 	Endpoint string // empty if there is none
-	Err      error  // why there is none; it matches ErrUnavailable or breaker.ErrThrottled
+	// Err is why there is none. It matches ErrUnavailable, ErrOverloaded or
+	// breaker.ErrThrottled, or is the error of the call's context or ErrShutdown.
+	Err error
 }
 
 // AttemptInfo describes one attempt of a call.
@@ -234,8 +237,8 @@ type SuspicionInfo struct {
 	Endpoint string
 	Verdict  Verdict
 	Phi      float64
-	Silence  time.Duration // since the peer first owed an answer
-	// Fault is why a peer was Spared or the fault is a LocalFault, if that is known.
+	Silence  time.Duration // of a peer that is Convicted or Spared; else 0
+	// Fault is the fault found on this side, for Spared and LocalFault; NoFault if none was.
 	Fault detector.Fault
 }
 

@@ -18,11 +18,12 @@
 // # Spans
 //
 // A call's span has the method's name, as the conventions want one for the whole call, retries
-// included. Each attempt has a span beneath it, named after the method and "attempt". Both are of
+// included. Each attempt has a child span, named after the method and "attempt". Both are of
 // kind CLIENT, since backends draw maps of services from SERVER spans whose parents are CLIENT
-// spans, and the parent is an attempt's. Retries and hedges are events in the call's span. The
-// span of an attempt that was slower than its hedge ends after that of its call. The span of a
-// request has the method's name, and is of kind SERVER. It ends after the reply was written.
+// spans, and the parent of a SERVER span is that of an attempt. Retries and hedges are events
+// in the call's span; their attribute rpcx.wait is in seconds. The span of an attempt that was
+// slower than its hedge ends after that of its call. The span of a request has the method's
+// name, and is of kind SERVER. It ends after the reply was written.
 //
 //	rpc.system.name           all       Config.System
 //	rpc.method                all       the service method
@@ -72,9 +73,9 @@
 //	rpcx.server.late                counter        requests that were not run: their deadline had passed
 //	rpcx.server.canceled            counter        requests whose caller left while they ran
 //
-// There are as many attempts as calls, retries and hedges together. Endpoints are in
-// no metric, since there may be ten thousand. Methods beyond a thousand are counted as
-// "_OTHER".
+// The number of attempts is that of calls, retries and hedges together, less those that found
+// no endpoint or ended before they were sent. Endpoints are in no metric, since there may be
+// ten thousand. Methods beyond a thousand are counted as "_OTHER".
 package otelrpcx
 
 import (
@@ -89,7 +90,7 @@ import (
 
 const scope = "resilientrpc/rpcx/otelrpcx"
 
-// Config says where to. The zero value is the default. The providers of
+// Config says where spans and metrics go. The zero value is the default. The providers of
 // OpenTelemetry's packages noop turn spans or metrics off, at no cost to a call or a request.
 type Config struct {
 	// TracerProvider gets the spans. Nil means OpenTelemetry's global one.
@@ -121,8 +122,9 @@ func New(c Config) (*rpcx.ClientTrace, error) {
 }
 
 // NewServer returns hooks for ServeConfig.Trace; [rpcx.ServerTrace.Join] adds others. They
-// serve any number of servings. stats, if not nil, is what ServeConfig.Stats is, and is read for
-// the metrics. An error is that of a MeterProvider that cannot make an instrument.
+// serve any number of servers. stats is the value of ServeConfig.Stats; with nil, the metrics
+// of requests that were refused, late or canceled are left out. An error is that of a
+// MeterProvider that cannot make an instrument.
 func NewServer(c Config, stats *rpcx.ServeStats) (*rpcx.ServerTrace, error) {
 	c = c.withDefaults()
 	hooks := new(rpcx.ServerTrace)

@@ -15,13 +15,13 @@
 //	cfg := rpcx.ServeConfig{Trace: metrics.Hooks(), Stats: stats}
 //	prometheus.MustRegister(metrics)
 //
-// What an endpoint is doing is read from [rpcx.Client.Stats] when Prometheus asks,
-// and what happens to calls is counted as it happens. Names begin with
+// The state of endpoints and the client's totals are read from [rpcx.Client.Stats] at each
+// scrape; durations, attempts and events are recorded by the hooks. Names begin with
 // rpcx_client_, rpcx_endpoint_ or rpcx_server_; the label "error" is empty for success and
 // otherwise a word of a small set, or JSON-RPC's error code. Methods beyond a
 // thousand are counted as "_OTHER".
 //
-// On the server, rpcx_server_request_duration_seconds is of the requests that were run,
+// On the server, rpcx_server_request_duration_seconds has the requests that were run,
 // rpcx_server_refused_total and rpcx_server_late_total count those that were not, and
 // rpcx_server_canceled_total those whose callers left while they ran.
 //
@@ -105,7 +105,7 @@ func (m *Metrics) begin() {
 	}
 }
 
-// Hooks returns what to put into Dialer.Trace; [rpcx.ClientTrace.Join] adds others.
+// Hooks returns hooks for Dialer.Trace; [rpcx.ClientTrace.Join] adds others.
 func (m *Metrics) Hooks() *rpcx.ClientTrace {
 	return &rpcx.ClientTrace{
 		CallDone: func(_ context.Context, i rpcx.CallInfo) {
@@ -126,8 +126,8 @@ func (m *Metrics) Hooks() *rpcx.ClientTrace {
 	}
 }
 
-// Watch makes c the client whose statistics are collected, in place of any other.
-// Before it, only what the hooks saw is.
+// Watch makes c the client whose statistics are collected, in place of any other. Before the
+// first Watch, only the metrics of the hooks are collected.
 func (m *Metrics) Watch(c *rpcx.Client) { m.client.Store(c) }
 
 // counted are the metrics that the hooks keep.

@@ -17,8 +17,8 @@ type ServerMetrics struct {
 	requestsBy *telemetry.Series[prometheus.Observer]
 }
 
-// NewServer returns the metrics of a server. stats is what ServeConfig.Stats is; with nil, the
-// counts of what was not run are left out.
+// NewServer returns the metrics of a server. stats is the value of ServeConfig.Stats; with nil,
+// the counts of requests that were refused, late or canceled are left out.
 func NewServer(stats *rpcx.ServeStats) *ServerMetrics {
 	m := &ServerMetrics{stats: stats, requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "rpcx_server_request_duration_seconds",
@@ -31,7 +31,7 @@ func NewServer(stats *rpcx.ServeStats) *ServerMetrics {
 	return m
 }
 
-// Hooks returns what to put into ServeConfig.Trace; [rpcx.ServerTrace.Join] adds others.
+// Hooks returns hooks for ServeConfig.Trace; [rpcx.ServerTrace.Join] adds others.
 func (m *ServerMetrics) Hooks() *rpcx.ServerTrace {
 	return &rpcx.ServerTrace{RequestDone: func(_ context.Context, i rpcx.RequestInfo) {
 		m.requestsBy.Get(telemetry.Key{Method: i.Method, Class: telemetry.Class(i.Err)}).Observe(i.Duration.Seconds())

@@ -17,12 +17,12 @@ type Resolver interface {
 	Watch(ctx context.Context, deliver func(set []Endpoint, err error)) error
 }
 
-// A Refresher is a Resolver that queries its source from time to time, as DNS does when
+// A Refresher is a Resolver that can query its source before it is due, as DNS can before
 // the TTL of an answer ends.
 type Refresher interface {
 	Resolver
-	// Refresh lets Watch query the source now. The client calls it when all endpoints in
-	// use are down, and at most every 3 s while they are: the set may have changed since
+	// Refresh makes Watch query the source now. The client calls it when all endpoints in
+	// use are down, and every 3 s at most while they are: the set may have changed since
 	// the last query. Refresh does not wait for the answer.
 	Refresh()
 }
