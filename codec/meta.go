@@ -56,8 +56,8 @@ type ResponseMeta struct {
 	// Running is the number of requests running on the server when it replied, including
 	// this one.
 	Running int
-	// NoRetry says that the method failed after all its retries, or those of a service
-	// that it called. A retry of this request would multiply them.
+	// NoRetry says that the method failed, and that a call that it made had failed in spite
+	// of all retries. A retry of this request would multiply them.
 	NoRetry bool
 	// Clock is the connection time (see RequestMeta) at which the server had read the
 	// request. It is sent in microseconds, and not in every reply. 0 means none.
