@@ -133,12 +133,12 @@ type Dialer struct {
 	// more if large calls delay small ones.
 	Conns int
 	// MaxInFlight limits the calls in flight to each endpoint. If an endpoint has as many, a
-	// call goes to another one; if all have, it waits for up to QueueTimeout. As many calls
-	// may wait as may be in flight. Zero and negative mean no limit, as in net/rpc: the right
+	// call goes to another one; if all have, it waits for up to QueueTimeout. At most as many
+	// calls wait as may be in flight. Zero and negative mean no limit, as in net/rpc: the right
 	// number depends on the server, and a wrong one would refuse calls that it could take.
 	MaxInFlight int
 	// MaxCalls limits the calls of the client that have begun and not ended, and so their
-	// memory. Further calls wait for up to QueueTimeout, as many again at most. Zero and
+	// memory. Further calls, MaxCalls of them at most, wait for up to QueueTimeout. Zero and
 	// negative mean no limit.
 	MaxCalls int
 	// QueueTimeout is how long a call may wait because of MaxCalls or MaxInFlight, first

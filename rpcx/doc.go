@@ -38,9 +38,9 @@
 //
 //   - An eighth of a heartbeat (125 ms) after it has connected to an endpoint, the client
 //     opens a second connection, sends one ping, and closes it. So no call is lost if the
-//     server reacts badly to an unknown method. Such a server is not pinged any more
-//     ([EndpointStats].Pings, [ClientTrace].PingSupport, and the log say so). After an
-//     outage, calls probe it.
+//     server reacts badly to an unknown method. A server that ignores pings, or whose
+//     connections end after them, is not pinged any more ([EndpointStats].Pings,
+//     [ClientTrace].PingSupport, and the log say so). After an outage, calls probe it.
 //   - A server that answers is pinged over the connections of calls. When a call has waited
 //     for an eighth of a heartbeat, the client sends a ping, to learn whether the server
 //     answers pings while that many calls wait.
@@ -133,10 +133,11 @@
 // (3) The deadline is a failure of the endpoint if the attempt had at least twice the time
 // that the method takes on average (four times or 100 ms, whichever is less, if it takes less
 // than 50 ms). The average is that of this or of the fastest other endpoint, whichever is
-// less, and includes late answers. The deadline is a failure, too, if for two heartbeats the
-// endpoint was silent, or the client had no answer from any endpoint. Otherwise it is
-// ignored: a method that is never answered, while others are, does not prove a fault of the
-// endpoint.
+// less, and includes late answers. The deadline is a failure, too, if the endpoint was silent
+// for two heartbeats, or for four times the average if that is longer. If no endpoint has
+// answered the method yet, the deadline is a failure if the attempt had 100 ms or more and the
+// client had no answer from any endpoint for two heartbeats. Otherwise it is ignored: a method
+// that is never answered, while others are, does not prove a fault of the endpoint.
 //
 // (4) A call is not tried again after its own deadline. This row is for an attempt whose
 // deadline, set by [ClientTrace].AttemptStart, is earlier.

@@ -25,7 +25,7 @@ func Serve(ctx context.Context, lis net.Listener, server *rpc.Server, newCodec f
 // value is the default. It may be used several times, also concurrently.
 type ServeConfig struct {
 	// MaxConns is the largest number of connections that are served at a time. A new one
-	// replaces the connection that has been idle the longest, if for 5 s or more. A
+	// replaces the connection that has been idle the longest, if that is for 5 s or more. A
 	// connection is idle while no request runs or arrives (at 1 KB/s or more); pings do
 	// not count. If none is idle, the requests of the new connection are refused, as when the
 	// server stops, so that a Client of this package sends its calls elsewhere; the
