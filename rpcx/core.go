@@ -92,7 +92,7 @@ func (c *core) end() {
 // one need not do.
 const closeWithin = 2 * time.Second
 
-var errStillClosing = errors.New("rpcx: closing the connection has not returned in time; it is left to itself")
+var errStillClosing = errors.New("rpcx: Close of the connection or codec has not returned in time; the client no longer waits for it")
 
 // close is [Client.Close].
 func (c *core) close() error {

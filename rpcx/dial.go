@@ -48,7 +48,7 @@ func DialHTTPPath(network, address, path string) (*Client, error) {
 
 // NewClient returns a client that uses only the connection conn. After the connection
 // has ended, calls return [ErrShutdown], as in net/rpc. The client has no breaker; the
-// failure detector watches the peer.
+// failure detector watches the peer. NewClient panics if conn is nil.
 //
 // Only [Client.Close] closes the connection. When the peer is convicted, calls fail and
 // the connection is not read any more: if it has deadlines, its read deadline is set to
@@ -63,8 +63,8 @@ func NewClient(conn io.ReadWriteCloser) *Client {
 }
 
 // NewClientWithCodec is like [NewClient] with a codec in place of the connection. It
-// starts reading at once. It has contexts, but lacks what needs the connection: the peer is
-// not pinged, so a call to a peer that hangs waits for its context; requests of
+// starts reading at once. Its calls have contexts, but what needs the connection is missing:
+// the peer is not pinged, so a call to a peer that hangs waits for its context; requests of
 // concurrent calls are not coalesced, which halves the speed with many callers; and a
 // request counts as sent once the codec has it. If you have the connection, use this
 // instead:

@@ -160,9 +160,10 @@ type Dialer struct {
 	// Logger gets what an operator may want to know: convictions, failed dials, a
 	// spent retry budget and a resolver's failures as warnings, changes of breakers
 	// and endpoints at level Info, retries and hedges at Debug. A repeated message is
-	// counted and logged once a minute at most; an error of another kind is logged at once.
-	// A line says when a failure is over. When the client is closed, a line at level Info
-	// names the patterns of Methods that have matched no call. Nil means no log.
+	// counted and logged once a minute at most (at Debug once a second); an error of another
+	// kind is logged at once. A line says when a failure is over. When the client is closed, a
+	// line at level Info names the patterns of Methods that have matched no call. Nil means no
+	// log.
 	Logger *slog.Logger
 }
 

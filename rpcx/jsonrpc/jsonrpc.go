@@ -20,13 +20,13 @@ func Dial(network, address string) (*rpcx.Client, error) {
 	return d.Dial(network, address)
 }
 
-// NewClient returns a client that uses conn only, and does not redial; see
-// [rpcx.NewClient].
+// NewClient returns a client that uses conn only, and does not redial. It panics if conn is
+// nil. See [rpcx.NewClient].
 func NewClient(conn io.ReadWriteCloser) *rpcx.Client {
 	d := rpcx.Dialer{Codec: NewClientCodec}
 	c, err := d.NewClient(conn)
 	if err != nil {
-		panic(err) // cannot happen: this Dialer is valid
+		panic(err) // conn is nil; this Dialer is valid
 	}
 	return c
 }

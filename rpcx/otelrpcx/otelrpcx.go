@@ -75,7 +75,8 @@
 //
 // The number of attempts is that of calls, retries and hedges together, less those that found
 // no endpoint or ended before they were sent. Endpoints are in no metric, since there may be
-// ten thousand. Methods beyond a thousand are counted as "_OTHER".
+// ten thousand. In the two histograms, pairs of rpc.method and error.type beyond a thousand are
+// counted as "_OTHER"; the counters have no such limit.
 package otelrpcx
 
 import (
