@@ -31,7 +31,7 @@ func New(cfg Config) (*Breaker, error) {
 }
 
 // A Permit allows one call. Call Done once, when the call has ended. A copy is the same
-// permit, but does not know of a Done on the original: a second Done counts again. Done must
+// permit: call Done on one of the two only, because a Done on each may count twice. Done must
 // not be called concurrently. On the zero Permit it does nothing.
 type Permit struct {
 	epoch *epoch

@@ -41,7 +41,8 @@ func (e *EncodeError) Unwrap() error { return e.Err }
 // wrapped in an *EncodeError and fails the call. For an incoming frame it ends the
 // connection, because the rest of the frame is not read.
 type FrameError struct {
-	// Size is the least size of the frame in bytes: what has arrived or was announced.
+	// Size is a lower bound of the frame's size in bytes: the size that has arrived or was
+	// announced.
 	Size int64
 	// Max is the limit in bytes.
 	Max int64

@@ -61,10 +61,10 @@ func exchangeError(err error) *ExchangeError {
 	return end
 }
 
-// A Carrier is a connection that does not carry what every codec writes, such as
+// A Carrier is a connection that carries the messages of some codecs only, such as
 // jsonhttp.Conn. Package rpcx asks it when it has made the codec of a connection.
 type Carrier interface {
-	// Carries returns an error if the connection cannot carry what the codec writes. The
+	// Carries returns an error if the connection cannot carry the codec's messages. The
 	// error says which codec can be used. It is nil for an unknown codec.
 	Carries(client rpc.ClientCodec) error
 }
