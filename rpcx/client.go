@@ -26,13 +26,13 @@ func newClient(c *core) *Client {
 	return client
 }
 
-// Caller is what [Invoke] needs of a client.
+// Caller is the part of a client that [Invoke] uses.
 type Caller interface {
 	CallContext(ctx context.Context, serviceMethod string, args, reply any) error
 }
 
-// Invoke calls a method and returns its reply, with the errors of CallContext. With
-// an error, the reply is what was decoded before it, the zero value as a rule.
+// Invoke calls a method and returns its reply, with the errors of CallContext. With an
+// error, the reply is usually the zero value; a decoding that failed may have set a part of it.
 func Invoke[Reply any](ctx context.Context, c Caller, serviceMethod string, args any) (Reply, error) {
 	var reply Reply
 	err := c.CallContext(ctx, serviceMethod, args, &reply)

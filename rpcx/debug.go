@@ -23,7 +23,7 @@ import (
 //
 // GET returns a page that updates itself and loads nothing from elsewhere. With ?format=json,
 // or an Accept header for JSON, the response is the figures as JSON. With ?format=stream it is
-// a stream of server-sent events: twice a second what has changed, for up to 16 readers at a
+// a stream of server-sent events: the changes, twice a second, for up to 16 readers at a
 // time. ?client=NAME shows only that client. In both formats, fields that are not those of
 // [Stats] are the page's own and may change.
 //

@@ -60,8 +60,8 @@ type Dialer struct {
 	// to all of its addresses, TLS and HTTP handshake. Zero means 2 s.
 	DialTimeout time.Duration
 	// CallTimeout bounds a whole call with all its attempts, like a deadline of
-	// its context. Zero and negative mean no bound: calls to a live server take
-	// as long as they take, and calls to a dead one are ended by the detector.
+	// its context. Zero and negative mean no bound: a call to a live server may
+	// take any time, and calls to a dead one are ended by the detector.
 	CallTimeout time.Duration
 	// Lazy makes Dial return at once, without waiting for a connection or for a resolver,
 	// also while no server is up. The client connects in the background, and early calls wait
@@ -155,7 +155,7 @@ type Dialer struct {
 	// its own, and a panic becomes the error of the call. To compose several, call one as the
 	// next of the other. Notify is not intercepted. Nil means none, and costs nothing.
 	Intercept func(ctx context.Context, serviceMethod string, args, reply any, next CallFunc) error
-	// Trace has hooks for what happens. Nil means none.
+	// Trace has hooks for calls, attempts, connections, pings and breakers. Nil means none.
 	Trace *ClientTrace
 	// Logger gets what an operator may want to know: convictions, failed dials, a
 	// spent retry budget and a resolver's failures as warnings, changes of breakers

@@ -1,4 +1,4 @@
-// Package rpcx is net/rpc's client for servers that may be slow, frozen or gone.
+// Package rpcx is a client for net/rpc servers that may be slow, frozen or gone.
 //
 // [Dial] replaces rpc.Dial: the names, parameters and results are the same, and
 // swapping the import is enough. An address may list replicas; then every call goes

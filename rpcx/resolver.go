@@ -28,7 +28,7 @@ const MetadataHost = resolver.MetadataHost
 
 // Static returns the resolver of a set that does not change, for endpoints whose weights
 // or priorities are known in advance; see [resolver.Static]. Dial fails at once if the set
-// is empty, if two endpoints have the same address, or if an address cannot be one of the
+// is empty, if two endpoints have the same address, or if an address is not valid for the
 // network.
 func Static(endpoints ...Endpoint) Resolver { return resolver.Static(slices.Clone(endpoints)) }
 

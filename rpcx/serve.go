@@ -55,8 +55,8 @@ type ServeConfig struct {
 	Trace *ServerTrace
 }
 
-// ServeStats counts requests by what became of them. The zero value is ready for use. Several
-// calls of Serve may share one, and it may be read at any time.
+// ServeStats counts the requests that are refused, late or canceled. The zero value is ready for
+// use. Several calls of Serve may share one, and it may be read at any time.
 type ServeStats struct{ counters internal.Counters }
 
 // ServeCounts are the numbers of a ServeStats since it was made.

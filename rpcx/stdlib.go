@@ -7,9 +7,9 @@ import (
 	"net/rpc"
 )
 
-// What follows is net/rpc's own: the same types, values and functions under the
-// same names, so that a program which imports this package in net/rpc's place
-// compiles and means what it meant. See net/rpc for their documentation.
+// The types, values and functions of net/rpc have the same names here, so that a
+// program that imports this package in place of net/rpc compiles and behaves as
+// before. See net/rpc for their documentation.
 type (
 	// Call is an active call, as [Client.Go] returns it.
 	Call = rpc.Call

@@ -198,7 +198,7 @@ type HedgeInfo struct {
 type RecallInfo struct {
 	Method   string
 	Endpoint string
-	Attempt  int // whose connection broke, counted from 1
+	Attempt  int // the attempt whose connection broke, counted from 1
 	Answer   Recall
 	Duration time.Duration // since the connection broke
 }

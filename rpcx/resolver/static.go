@@ -6,7 +6,7 @@ import "context"
 // priorities are known in advance. Do not change it after it has been given to a client.
 //
 // rpcx.Dialer.Dial fails at once if the set is empty, if two endpoints have the same
-// address, or if an address cannot be one of the network.
+// address, or if an address is not valid for the network.
 type Static []Endpoint
 
 // Watch implements [Resolver]. It delivers the set once.
