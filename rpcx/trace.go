@@ -53,7 +53,7 @@ type ClientTrace struct {
 	// Hedge is called when a call that takes long, or whose endpoint has become suspect, has
 	// been sent to a second endpoint, before that attempt ends. The hooks of the two attempts
 	// may run concurrently, and AttemptDone of the slower one after CallDone. If the
-	// connection of the second attempt ends before it is sent, only AttemptDone is called.
+	// connection of the second attempt ends before it is sent, Hedge is not called.
 	Hedge func(context.Context, HedgeInfo)
 
 	// Recall is called after the connection of a call has broken and the client has asked its
@@ -61,7 +61,8 @@ type ClientTrace struct {
 	// Sent is MaybeSent, and before the call ends or is tried again.
 	Recall func(context.Context, RecallInfo)
 
-	// ConnStart is called before a dial.
+	// ConnStart is called before a dial. A second connection, made to send a ping, is reported
+	// only if it takes the place of a silent one.
 	ConnStart func(ConnInfo)
 	// ConnDone is called when a dial has succeeded or failed.
 	ConnDone func(ConnInfo)
