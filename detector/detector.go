@@ -12,7 +12,7 @@ const epoch = 1
 
 // A Detector watches one peer. Make it with New. All methods may be called
 // concurrently. Phi, Suspect, Deadline and Stats take no lock. The first Expect takes one,
-// and Heartbeat one in each half of a probe slot at most; without Expect, or without
+// and about one Heartbeat in each half of a probe slot; without Expect, or without
 // Config.FirstInterval, each Heartbeat takes one.
 type Detector struct {
 	cfg  Config                    // with defaults

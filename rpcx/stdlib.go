@@ -8,8 +8,8 @@ import (
 )
 
 // The types, values and functions of net/rpc have the same names here, so that a
-// program that imports this package in place of net/rpc compiles and behaves as
-// before. See net/rpc for their documentation.
+// program that imports this package in place of net/rpc compiles without further
+// changes. See net/rpc for their documentation.
 type (
 	// Call is an active call, as [Client.Go] returns it.
 	Call = rpc.Call

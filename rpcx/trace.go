@@ -238,7 +238,7 @@ type SuspicionInfo struct {
 	Endpoint string
 	Verdict  Verdict
 	Phi      float64
-	Silence  time.Duration // of a peer that is Convicted or Spared; else 0
+	Silence  time.Duration // how long a Convicted or Spared peer has owed an answer; else 0
 	// Fault is the fault found on this side, for Spared and LocalFault; NoFault if none was.
 	Fault detector.Fault
 }
