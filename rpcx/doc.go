@@ -25,8 +25,10 @@
 // has, and the error "can't find service" shows that the server works. From phi 1 on, the
 // endpoint is suspect, and the balancer prefers others. At the detector's threshold the
 // endpoint is convicted: its breaker opens, its connections are closed, and the calls that
-// wait on them fail. A slow call to a live peer is never cut off. While an endpoint is down,
-// the client probes it by pings, not by calls.
+// wait on them fail. The breaker stays closed ([Spared]) if more than half of the endpoints would
+// be out of use, so also that of the only one, or if most fell silent together: then the fault
+// is probably on this side. A slow call to a live peer is never cut off. While an endpoint is
+// down, the client probes it by pings, not by calls.
 //
 // [Dialer].Intercept wraps each call once, with all its attempts. [Client.Notify] sends
 // notifications, with the codecs of JSON-RPC. [Client.StandardClient] is for code that takes
@@ -133,10 +135,10 @@
 // (3) The deadline is a failure of the endpoint if the attempt had at least twice the time
 // that the method takes on average (four times or 100 ms, whichever is less, if it takes less
 // than 50 ms). The average is that of this or of the fastest other endpoint, whichever is
-// less, and includes late answers. The deadline is a failure, too, if for two heartbeats the
-// endpoint was silent, or the client had no answer from any endpoint. Otherwise it is
-// ignored: a method that is never answered, while others are, does not prove a fault of the
-// endpoint.
+// less, and includes late answers. The deadline is a failure, too, if the endpoint was silent for
+// two heartbeats (and for four times that average), or if the average is not known and the client
+// had no answer from any endpoint for two heartbeats. Otherwise it is ignored: a method that is
+// never answered, while others are, does not prove a fault of the endpoint.
 //
 // (4) A call is not tried again after its own deadline. This row is for an attempt whose
 // deadline, set by [ClientTrace].AttemptStart, is earlier.
