@@ -26,9 +26,9 @@
 // endpoint is suspect, and the balancer prefers others. At the detector's threshold the
 // endpoint is convicted: its breaker opens, its connections are closed, and the calls that
 // wait on them fail. The breaker stays closed ([Spared]) if more than half of the endpoints would
-// be out of use, so also that of the only one, or if most fell silent together: then the fault
-// is probably on this side. A slow call to a live peer is never cut off. While an endpoint is
-// down, the client probes it by pings, not by calls.
+// then be convicted, so also if there is but one, or if most fell silent together: the fault is
+// probably on this side. A slow call to a live peer is never cut off. While an endpoint is down,
+// the client probes it by pings, not by calls.
 //
 // [Dialer].Intercept wraps each call once, with all its attempts. [Client.Notify] sends
 // notifications, with the codecs of JSON-RPC. [Client.StandardClient] is for code that takes
