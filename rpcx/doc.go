@@ -25,7 +25,9 @@
 // has, and the error "can't find service" shows that the server works. From phi 1 on, the
 // endpoint is suspect, and the balancer prefers others. At the detector's threshold the
 // endpoint is convicted: its breaker opens, its connections are closed, and the calls that
-// wait on them fail. A slow call to a live peer is never cut off. While an endpoint is down,
+// wait on them fail. The breaker stays closed ([Spared]) if more than half of the endpoints would
+// then be convicted, so also if there is but one, or if most fell silent together: the fault is
+// probably on this side. A slow call to a live peer is never cut off. While an endpoint is down,
 // the client probes it by pings, not by calls.
 //
 // [Dialer].Intercept wraps each call once, with all its attempts. [Client.Notify] sends
