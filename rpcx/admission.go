@@ -40,10 +40,10 @@ func (cl *call) admitted() {
 	c := cl.client
 	at := cl.started.Sub(c.born)
 	if !cl.options.retry {
-		c.budget.Deposit(at, c.calls.Load())
+		c.budget.Deposit(at)
 	}
 	if h := c.hedger; h != nil && cl.options.hedge {
-		h.budget.Deposit(at, c.calls.Load())
+		h.budget.Deposit(at)
 	}
 }
 

@@ -25,6 +25,23 @@ func constantly(wait time.Duration) func() backoff.BackOff {
 	return func() backoff.BackOff { return backoff.NewConstantBackOff(wait) }
 }
 
+// Calls that add nothing to a budget do not make room in it: requests behind another service,
+// here, and calls that may not be hedged.
+func TestBudgetGrowsByTheCallsThatAddToIt(t *testing.T) {
+	t.Parallel()
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		c := f.dial()
+		defer c.Close()
+		for range 1000 {
+			require.NoError(t, c.CallContext(rpcx.AsRetry(t.Context()), "Bank.Where", struct{}{}, new(string)))
+		}
+		where(t, c, 50)
+		require.InDelta(t, 10, c.Stats().Budget, 1e-6)
+		where(t, c, 100)
+		require.InDelta(t, 15, c.Stats().Budget, 1e-6)
+	})
+}
+
 // A refusal of our own sends nothing: calls that wait out an outage pay for nothing, and
 // all of them come through.
 func TestWaitingOutAnOutageIsFree(t *testing.T) {

@@ -142,3 +142,20 @@ func TestErrorOfADrainedEndpoint(t *testing.T) {
 			"rpcx: Bank.Where: the only endpoint is not available; a:1: drained by hand, it is restarted (did not run)")
 	})
 }
+
+// A drained endpoint is not the one that may be back first.
+func TestErrorBesideADrainedEndpoint(t *testing.T) {
+	t.Parallel()
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		f.dialer.Retry.MaxAttempts = 1
+		c := f.dial()
+		defer c.Close()
+		require.NoError(t, c.Drain("a:1", ""))
+		require.NoError(t, c.Drain("c:1", ""))
+		f.kill("b:1")
+		time.Sleep(time.Minute)
+		err := c.Call("Bank.Where", struct{}{}, new(string))
+		require.ErrorContains(t, err, "; b:1: ")
+		require.ErrorContains(t, err, "next probe in ")
+	})
+}

@@ -74,7 +74,7 @@ func (l *eventLog) connDone(i ConnInfo) {
 // breakerChanged logs an outage as one episode, from the first opening to the closing.
 func (l *eventLog) breakerChanged(i BreakerInfo) {
 	s := eventlog.Subject{Event: "breaker", Endpoint: i.Endpoint}
-	attrs := []slog.Attr{slog.String("endpoint", i.Endpoint), slog.Any("from", i.From), slog.Any("to", i.To)}
+	attrs := []slog.Attr{slog.String("endpoint", i.Endpoint), slog.String("from", i.From.String()), slog.String("to", i.To.String())}
 	if i.To == breaker.Closed {
 		l.End(s, "breaker closed", attrs...)
 		return
@@ -88,12 +88,12 @@ func (l *eventLog) breakerChanged(i BreakerInfo) {
 
 func (l *eventLog) suspicion(i SuspicionInfo) {
 	s := eventlog.Subject{Event: i.Verdict.String(), Endpoint: i.Endpoint}
-	attrs := []slog.Attr{slog.String("endpoint", i.Endpoint), slog.Any("verdict", i.Verdict), slog.Float64("phi", i.Phi)}
+	attrs := []slog.Attr{slog.String("endpoint", i.Endpoint), slog.String("verdict", i.Verdict.String()), slog.Float64("phi", i.Phi)}
 	if i.Verdict == Trusted || i.Verdict == Suspected {
 		l.Tell(context.Background(), slog.LevelDebug, s, "", "endpoint is "+i.Verdict.String(), attrs...)
 		return
 	}
-	attrs = append(attrs, slog.Duration("silence", i.Silence), slog.Any("fault", i.Fault))
+	attrs = append(attrs, slog.Duration("silence", i.Silence), slog.String("fault", i.Fault.String()))
 	if i.Verdict == Spared {
 		attrs = append(attrs, slog.String("kept", "in service: "+whySpared(i.Fault)))
 	}
@@ -106,7 +106,7 @@ func (l *eventLog) pingSupport(i PingSupportInfo) {
 		level, msg = slog.LevelWarn, "endpoint is not pinged any more: if it hangs, calls wait longer for it; after an outage, calls probe it"
 	}
 	l.Tell(context.Background(), level, eventlog.Subject{Event: "pings " + i.Support.String(), Endpoint: i.Endpoint}, "", msg,
-		slog.String("endpoint", i.Endpoint), slog.Any("pings", i.Support))
+		slog.String("endpoint", i.Endpoint), slog.String("pings", i.Support.String()))
 }
 
 func (l *eventLog) viewsDiffer(i ViewsInfo) {
@@ -115,9 +115,9 @@ func (l *eventLog) viewsDiffer(i ViewsInfo) {
 	case detector.Agree:
 		l.End(s, "detector and calls agree again", where)
 	case detector.GrayFailure:
-		l.Tell(context.Background(), slog.LevelWarn, s, "", "endpoint answers pings, but its calls fail", where, slog.Any("comparison", i.Comparison))
+		l.Tell(context.Background(), slog.LevelWarn, s, "", "endpoint answers pings, but its calls fail", where, slog.String("comparison", i.Comparison.String()))
 	default:
-		l.Tell(context.Background(), slog.LevelWarn, s, "", "endpoint is suspected, but its calls succeed", where, slog.Any("comparison", i.Comparison))
+		l.Tell(context.Background(), slog.LevelWarn, s, "", "endpoint is suspected, but its calls succeed", where, slog.String("comparison", i.Comparison.String()))
 	}
 }
 

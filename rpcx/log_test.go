@@ -108,6 +108,30 @@ func TestLogOfAnotherFailureOfTheResolver(t *testing.T) {
 	})
 }
 
+// States and verdicts are words, whatever handler writes them.
+func TestLogInJSON(t *testing.T) {
+	t.Parallel()
+	inFleet(t, 2, func(t *testing.T, f *fleet) {
+		var log lines
+		f.dialer.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		c := f.dial()
+		time.Sleep(20 * time.Second)
+		f.Stall("a:1")
+		time.Sleep(20 * time.Second)
+		f.Resume("a:1")
+		time.Sleep(20 * time.Second)
+		require.NoError(t, c.Close())
+		for _, words := range []string{
+			`"from":"closed","to":"open"`, `"verdict":"suspected"`, `"verdict":"convicted"`, `"fault":"`,
+		} {
+			require.NotEmpty(t, log.with(words), "%s: %q", words, log.with(""))
+		}
+		for _, line := range log.with("") {
+			require.NotRegexp(t, `"(from|to|verdict|fault|comparison|pings)":\d`, line)
+		}
+	})
+}
+
 // An error of another kind than those before is logged at once, whatever is suppressed; one
 // that differs in figures only is a repetition.
 func TestLogOfAnotherErrorOfADial(t *testing.T) {

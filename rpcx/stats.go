@@ -66,9 +66,9 @@ type EndpointStats struct {
 	// written count as written. They are 0 for a client of NewClientWithCodec, which has no
 	// access to the connection.
 	BytesRead, BytesWritten uint64
-	// ServerRunning is how many requests of all clients the server ran when it last answered
-	// a ping of this client; -1 if it is unknown, as with all servers but those of Serve. A
-	// connection in constant use is not pinged, so the figure may be old.
+	// ServerRunning is how many requests of all clients the server ran when it last told this
+	// client, in the answer to a call or a ping; -1 if it is unknown, as with all servers but
+	// those of Serve.
 	ServerRunning int
 	Priority      int               // see Endpoint.Priority
 	Metadata      map[string]string // the resolver's, not to be changed

@@ -153,20 +153,22 @@ func (c *Conn) Cancel(seq uint64) (notRun bool) {
 
 // Read reads replies. Conn describes its errors; after Close the error is net.ErrClosed.
 func (c *Conn) Read(p []byte) (int, error) {
-	for len(c.rest) == 0 {
+	for c.ctx.Err() == nil {
+		if len(c.rest) > 0 {
+			n := copy(p, c.rest)
+			c.rest = c.rest[n:]
+			return n, nil
+		}
 		select {
 		case end := <-c.ends:
-			if end.err != nil {
+			if end.err != nil && c.ctx.Err() == nil { // else Close has ended the exchange
 				return 0, end.err
 			}
 			c.rest = end.reply
 		case <-c.ctx.Done():
-			return 0, context.Cause(c.ctx)
 		}
 	}
-	n := copy(p, c.rest)
-	c.rest = c.rest[n:]
-	return n, nil
+	return 0, context.Cause(c.ctx)
 }
 
 // Close cancels all requests in flight and waits for their goroutines. If Config.Client
@@ -176,9 +178,9 @@ func (c *Conn) Close() error {
 	again := c.closed
 	c.closed = true
 	for _, x := range c.inflight {
-		x.abandon()
+		x.withdraw() // all, before the end of one leaves its slot to another
 	}
-	c.cancel(net.ErrClosed)
+	c.cancel(net.ErrClosed) // and with it each exchange
 	c.mu.Unlock()
 	c.posts.Wait()
 	c.idle()

@@ -25,16 +25,17 @@ const (
 // if that is more: a server that dies under many calls leaves more than ten to repeat, though
 // over a longer time they are few. A Budget is safe for concurrent use.
 type Budget struct {
-	stock  atomic.Int64 // in billionths of a repetition
-	share  int64        // what each call adds; negative for no limit
-	period atomic.Pointer[period]
+	stock    atomic.Int64 // in billionths of a repetition
+	share    int64        // what each call adds; negative for no limit
+	deposits atomic.Int64
+	period   atomic.Pointer[period]
 }
 
-// period is the time over which calls are counted.
+// period is the time over which deposits are counted.
 type period struct {
-	began time.Duration
-	calls uint64 // that there had been
-	most  int64  // what the calls of the period before have added, as if it had taken earnedFor
+	began    time.Duration
+	deposits int64 // that there had been
+	most     int64 // what those of the period before have added, as if it had taken earnedFor
 }
 
 // NewBudget returns a full budget, to which each call adds share repetitions. A negative share
@@ -49,13 +50,12 @@ func NewBudget(share float64) *Budget {
 	return b
 }
 
-// Deposit adds the share of one call. It is given the time since the budget was made, and how
-// many calls there have been.
-func (b *Budget) Deposit(at time.Duration, calls uint64) {
+// Deposit adds the share of one call. It is given the time since the budget was made.
+func (b *Budget) Deposit(at time.Duration) {
 	if b.share <= 0 {
 		return
 	}
-	most := b.most(at, calls)
+	most := b.most(at, b.deposits.Add(1))
 	for {
 		old := b.stock.Load()
 		if old >= most || b.stock.CompareAndSwap(old, min(old+b.share, most)) {
@@ -65,11 +65,11 @@ func (b *Budget) Deposit(at time.Duration, calls uint64) {
 }
 
 // most is the largest stock that a call adds to.
-func (b *Budget) most(at time.Duration, calls uint64) int64 {
+func (b *Budget) most(at time.Duration, deposits int64) int64 {
 	p := b.period.Load()
-	added := b.share * int64(max(calls, p.calls)-p.calls) //nolint:gosec // a billion calls in a period
+	added := b.share * max(deposits-p.deposits, 0) // enough for nine billion calls in a period
 	if lasted := at - p.began; lasted >= earnedFor {
-		next := &period{began: at, calls: calls, most: int64(float64(added) * float64(earnedFor) / float64(lasted))}
+		next := &period{began: at, deposits: deposits, most: int64(float64(added) * float64(earnedFor) / float64(lasted))}
 		if b.period.CompareAndSwap(p, next) {
 			p, added = next, 0
 		}

@@ -15,11 +15,11 @@ func TestSmallBudgetsAreExact(t *testing.T) {
 		for range budgetBurst {
 			require.True(t, b.Withdraw())
 		}
-		for i := range every - 1 {
-			b.Deposit(0, uint64(i+1)) //nolint:gosec // positive
+		for range every - 1 {
+			b.Deposit(0)
 		}
 		require.False(t, b.Withdraw(), "one in %d", every)
-		b.Deposit(0, uint64(every)) //nolint:gosec // positive
+		b.Deposit(0)
 		require.True(t, b.Withdraw(), "one in %d", every)
 	}
 }
@@ -28,11 +28,10 @@ func TestSmallBudgetsAreExact(t *testing.T) {
 // that are few again add nothing to it.
 func TestBudgetGrowsWithTheCalls(t *testing.T) {
 	for _, rate := range []int{1, 20, 500} {
-		b, calls := NewBudget(0.1), uint64(0)
+		b := NewBudget(0.1)
 		run := func(from, to time.Duration, rate int) {
 			for at := from; at < to; at += time.Second / time.Duration(rate) {
-				calls++
-				b.Deposit(at, calls)
+				b.Deposit(at)
 			}
 		}
 		run(0, time.Minute, rate)
@@ -51,7 +50,7 @@ func TestBudgetGrowsWithTheCalls(t *testing.T) {
 func TestBudgetIsNeverOverdrawn(t *testing.T) {
 	const share = 0.1
 	rng := rand.New(rand.NewPCG(1, 2))
-	b, at, calls, drawn := NewBudget(share), time.Duration(0), uint64(0), 0
+	b, at, calls, drawn := NewBudget(share), time.Duration(0), 0, 0
 	for range 30_000 {
 		switch rng.IntN(6) {
 		case 0:
@@ -67,7 +66,7 @@ func TestBudgetIsNeverOverdrawn(t *testing.T) {
 			}
 		default:
 			calls++
-			b.Deposit(at-time.Duration(rng.IntN(2))*time.Second, calls)
+			b.Deposit(at - time.Duration(rng.IntN(2))*time.Second)
 		}
 		require.LessOrEqual(t, float64(drawn), 10+share*float64(calls)+1e-6)
 	}

@@ -26,16 +26,45 @@ func Class(err error) string {
 	if err == nil { // of nearly every call
 		return ""
 	}
-	for _, c := range classes {
-		if errors.Is(err, c.err) {
-			return c.name
-		}
+	if name := outermost(err); name != "" {
+		return name
 	}
 	return byType(err)
 }
 
-// classes are in order: an error of two of them is of the first. What ended the
-// wait comes before what was waited for.
+// outermost returns the class of the outermost error that has one in classes: it is what ended
+// the call, and wraps what led to that. So an endpoint whose dials time out is unavailable.
+func outermost(err error) string {
+	for _, c := range classes {
+		if is(err, c.err) {
+			return c.name
+		}
+	}
+	switch e := err.(type) { //nolint:errorlint // it is unwrapped here
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			return outermost(inner)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			if name := outermost(inner); name != "" {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// is is errors.Is without what err wraps.
+func is(err, target error) bool {
+	if err == target { //nolint:errorlint // without what it wraps
+		return true
+	}
+	x, ok := err.(interface{ Is(error) bool }) //nolint:errorlint // the same
+	return ok && x.Is(target)
+}
+
+// classes are in order: an error that is two of them is of the first.
 var classes = []struct {
 	err  error
 	name string
@@ -44,6 +73,7 @@ var classes = []struct {
 	{context.Canceled, "canceled"},
 	{context.DeadlineExceeded, "deadline_exceeded"},
 	{breaker.ErrThrottled, "throttled"},
+	{rpcx.ErrOverloaded, "overloaded"},
 	{rpcx.ErrUnavailable, "unavailable"},
 	{breaker.ErrOpen, "breaker_open"},
 	{rpcx.ErrUnresponsive, "unresponsive"},

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -33,7 +35,9 @@ func TestClass(t *testing.T) {
 		{&rpcx.CallError{Err: errors.Join(context.DeadlineExceeded, io.ErrUnexpectedEOF)}, "deadline_exceeded"},
 		{breaker.ErrThrottled, "throttled"},
 		{rpcx.ErrUnavailable, "unavailable"},
+		{fmt.Errorf("%w: MaxCalls (2) is reached", rpcx.ErrOverloaded), "overloaded"},
 		{&breaker.OpenError{}, "breaker_open"},
+		{&rpcx.CallError{Err: &breaker.OpenError{Cause: context.DeadlineExceeded}}, "breaker_open"}, // which opened for a dial's
 		{rpcx.ErrUnresponsive, "unresponsive"},
 		{rpc.ServerError("no"), "server_error"},
 		{&codec.Error{Code: -32602}, "-32602"},
@@ -46,6 +50,28 @@ func TestClass(t *testing.T) {
 	} {
 		require.Equal(t, c.want, telemetry.Class(c.err), "%v", c.err)
 	}
+}
+
+// Calls to an endpoint whose dials time out fail fast, and not by a deadline.
+func TestClassOfAnEndpointThatIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := rpcx.Dialer{Lazy: true, DialTimeout: time.Second}
+		d.NetDial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: ctx.Err()}
+		}
+		c, err := d.Dial("tcp", "a:1")
+		require.NoError(t, err)
+		defer c.Close()
+		time.Sleep(time.Minute)
+		err = c.CallContext(t.Context(), "A.B", 1, new(int))
+		require.ErrorIs(t, err, context.DeadlineExceeded, "it is why the breaker is open")
+		require.Equal(t, "unavailable", telemetry.Class(err))
+
+		ctx, cancel := context.WithTimeout(rpcx.WithWaitForReady(t.Context()), time.Second)
+		defer cancel()
+		require.Equal(t, "deadline_exceeded", telemetry.Class(c.CallContext(ctx, "A.B", 1, new(int))))
+	})
 }
 
 func TestSeriesIsBounded(t *testing.T) {
