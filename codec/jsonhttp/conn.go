@@ -178,7 +178,7 @@ func (c *Conn) Close() error {
 	again := c.closed
 	c.closed = true
 	for _, x := range c.inflight {
-		x.withdraw() // all, before the end of one leaves its slot to another
+		x.withdraw()
 	}
 	c.cancel(net.ErrClosed) // and with it each exchange
 	c.mu.Unlock()

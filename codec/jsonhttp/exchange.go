@@ -75,9 +75,11 @@ func (x *exchange) run() {
 		case x.conn.slots <- struct{}{}:
 			defer func() { <-x.conn.slots }()
 		case <-x.ctx.Done():
-			x.complete(nil, x.noReply(x.ctx.Err()))
-			return
 		}
+	}
+	if x.ctx.Err() != nil || x.conn.ctx.Err() != nil { // Close cancels one after the other
+		x.complete(nil, x.noReply(context.Canceled))
+		return
 	}
 	reply, failure := x.post()
 	x.complete(reply, failure)
