@@ -119,8 +119,12 @@ func (c *Conn) start(request []byte) {
 		c.next = max(c.next, x.seq+1)
 		c.inflight[x.seq] = x
 		if c.canceledEarly[x.seq] {
-			delete(c.canceledEarly, x.seq)
 			x.abandon()
+		}
+		for seq := range c.canceledEarly { // numbers rise: those before are not written any more
+			if seq < c.next {
+				delete(c.canceledEarly, seq)
+			}
 		}
 	}
 	c.posts.Go(x.run)

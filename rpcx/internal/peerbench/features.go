@@ -159,7 +159,7 @@ var questions = []question{
 	{
 		text:    "Does a server stop without failing calls?",
 		answers: same("no", "grpc-go: yes", "connect-go: yes", "rpcx: with Serve"),
-		source:  "grpc-go: GracefulStop; connect-go: net/http's Shutdown; rpcx: Serve, over gob and JSON-RPC 2.0; see the scenario rolling",
+		source:  "grpc-go: GracefulStop; connect-go: net/http's Shutdown; rpcx: Serve; see the scenario rolling",
 	},
 	{
 		text:    "Does a method that panics cost its own call only?",
