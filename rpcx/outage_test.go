@@ -155,9 +155,9 @@ func TestReturnOfAReplicaToManyClients(t *testing.T) {
 			defer c.Close()
 			all = append(all, c)
 		}
-		time.Sleep(2 * time.Second)
+		time.Sleep(time.Second)
 		f.kill("b:1")
-		time.Sleep(20 * time.Second)
+		time.Sleep(8 * time.Second)
 		mu.Lock()
 		joined = nil
 		mu.Unlock()
