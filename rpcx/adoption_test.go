@@ -267,10 +267,11 @@ func TestAdoptionReplyThatCannotBeDecoded(t *testing.T) {
 func TestAdoptionSizeOfAMessage(t *testing.T) {
 	t.Parallel()
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		f.dialer.Codec = codec.Gob{MaxFrame: 1 << 20}.NewClient // of the default, package codec has a test
 		c := f.dial()
 		defer c.Close()
-		err := c.Call("Bank.Measure", strings.Repeat("x", 64<<20), new(int))
-		require.ErrorContains(t, err, "codec.Gob.MaxFrame allows 67108864")
+		err := c.Call("Bank.Measure", strings.Repeat("x", 1<<20), new(int))
+		require.ErrorContains(t, err, "codec.Gob.MaxFrame allows 1048576")
 		where(t, c, 1)
 	})
 }

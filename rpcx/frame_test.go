@@ -141,7 +141,7 @@ func TestRequestWhoseEndNeverLeftIsNotSent(t *testing.T) {
 		}
 		c, err := d.Dial("tcp", lis.Addr().String())
 		require.NoError(t, err)
-		err = c.CallContext(t.Context(), "Once.Only", strings.Repeat("x", 2<<20), new(int))
+		err = c.CallContext(t.Context(), "Once.Only", strings.Repeat("x", 1<<20), new(int))
 		require.Equal(t, rpcx.NotSent, callError(t, err).Sent, name)
 		require.NoError(t, c.Close())
 	}
