@@ -3,11 +3,13 @@ package rpcx_test
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/detector"
 	"resilientrpc/rpcx"
@@ -81,4 +83,41 @@ func TestPauseOfOurOwnIsReportedAsSuch(t *testing.T) {
 			require.Equal(t, breaker.Closed, e.State)
 		}
 	})
+}
+
+// A process that is paused again and again, because it has too little processor time or, as
+// here, a slow hook, finds a frozen server later, but does find it.
+func TestPausesDoNotExcuseASilenceForEver(t *testing.T) {
+	t.Parallel()
+	for detection, pause := range map[time.Duration]time.Duration{
+		500 * time.Millisecond: 100 * time.Millisecond, time.Second: 300 * time.Millisecond,
+	} {
+		t.Run(detection.String(), func(t *testing.T) {
+			inFleet(t, 2, func(t *testing.T, f *fleet) {
+				var excuses atomic.Int64
+				f.dialer.DetectionTime = detection
+				f.dialer.Trace = &rpcx.ClientTrace{Suspicion: func(i rpcx.SuspicionInfo) {
+					if i.Verdict == rpcx.LocalFault {
+						excuses.Add(1)
+					}
+					time.Sleep(pause)
+				}}
+				f.dialer.Balancer = balancer.RoundRobin()
+				c := f.dial()
+				defer c.Close()
+				time.Sleep(10 * time.Second)
+				f.Stall("a:1")
+				began := time.Now()
+				for range 2 { // one of them at each endpoint
+					c.Go("Bank.Where", struct{}{}, new(string), nil)
+				}
+				for c.Stats().InFlight > 0 {
+					time.Sleep(100 * time.Millisecond)
+					require.Less(t, time.Since(began), 20*time.Second)
+				}
+				t.Logf("convicted after %v, excused %d times", time.Since(began), excuses.Load())
+				require.Greater(t, excuses.Load(), int64(1))
+			})
+		})
+	}
 }

@@ -39,6 +39,9 @@ type prober struct {
 	guard  detector.Guard
 	gray   detector.Gray
 
+	excused time.Time // when the silence was first excused; zero if it was not
+	replied int64     // replies until then
+
 	compared uint64 // endpoint.judged when compare last looked
 
 	introduced time.Time // when the first scout is sent; zero once it is
@@ -97,7 +100,8 @@ func (p *prober) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		now = time.Now()
-		if fault := p.guard.Wake(now, planned); fault.Excuses() {
+		fault := p.guard.Wake(now, planned)
+		if fault.Excuses() && (fault != detector.Paused || p.isExcused(now, now.Sub(planned))) {
 			p.excuse(now, fault)
 		}
 		due = p.step(ctx, now)
@@ -134,6 +138,21 @@ func (p *prober) excuse(now time.Time, fault detector.Fault) {
 	for _, c := range p.pool.all() {
 		c.excuse(now)
 	}
+}
+
+// isExcused reports whether a pause of this process that ended late by the given time still
+// explains the silence. A process with too little processor time is paused again and again.
+// Between many short pauses, an answer would have been read.
+func (p *prober) isExcused(now time.Time, late time.Duration) bool {
+	usual := p.usualPatience(now)
+	if p.detector.Stats(now).OwedSince.IsZero() {
+		p.excused = time.Time{}
+		return true
+	}
+	if replies := p.replies(); p.excused.IsZero() || replies != p.replied {
+		p.excused, p.replied = now, replies
+	}
+	return late > usual || now.Sub(p.excused) <= times(4, usual)
 }
 
 // step does what is due now and returns when to wake next.
