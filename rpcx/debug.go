@@ -27,8 +27,9 @@ import (
 // time. ?client=NAME shows only that client. In both formats, fields that are not those of
 // [Stats] are the page's own and may change.
 //
-// The page shows addresses, metadata and the texts of errors: restrict access to it. A
-// DebugHandler starts no goroutine, never blocks a client, and buffers nothing for a slow
+// The page shows addresses, metadata and the texts of errors: restrict access to it. On a
+// loopback address it is served as localhost and by IP addresses only, so that web pages
+// cannot read it by a name of their own (DNS rebinding). A DebugHandler starts no goroutine, never blocks a client, and buffers nothing for a slow
 // reader. Streams end at http.Server.Shutdown, unless the handler gets its first request of
 // that server later. The handler may be used concurrently; its fields must not be changed
 // once it serves.

@@ -96,13 +96,21 @@ type Registration struct {
 func (g *Registration) Close() error {
 	g.cancel()
 	<-g.done
+	if err := g.revoke(); err != nil {
+		return fmt.Errorf("etcd: deregister %s: %w", g.key, err)
+	}
+	return nil
+}
+
+// revoke ends the lease, and with it the key.
+func (g *Registration) revoke() error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	_, err := g.client.Revoke(ctx, g.lease)
-	if err == nil || errors.Is(err, rpctypes.ErrLeaseNotFound) {
+	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return nil
 	}
-	return fmt.Errorf("etcd: deregister %s: %w", g.key, err)
+	return err
 }
 
 // run keeps the lease, and takes another one when it is lost. Register starts it,
@@ -160,5 +168,8 @@ func (g *Registration) put(ctx context.Context) error {
 	}
 	g.lease = lease.ID
 	_, err = g.client.Put(ctx, g.key, g.value, clientv3.WithLease(lease.ID))
+	if err != nil { // the key may have been set all the same
+		g.revoke() //nolint:errcheck // then it ends with the lease
+	}
 	return err
 }

@@ -94,6 +94,28 @@ func gather(t *testing.T, r prometheus.Gatherer) map[string]string {
 	return seen
 }
 
+// A client of one connection has no breaker. It is down when the connection has ended.
+func TestClientOfOneConnectionThatEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := promrpcx.New()
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(m)
+		client, server := net.Pipe()
+		d := rpcx.Dialer{Trace: m.Hooks()}
+		c, err := d.NewClient(client)
+		require.NoError(t, err)
+		defer c.Close()
+		m.Watch(c)
+		go rpc.NewServer().ServeConn(server)
+		synctest.Wait()
+		up := func() string { return gather(t, registry)[`rpcx_endpoint_up{endpoint="pipe"}`] }
+		require.Equal(t, "1", up())
+		server.Close()
+		time.Sleep(5 * time.Second)
+		require.Equal(t, "0", up())
+	})
+}
+
 func TestMetrics(t *testing.T) {
 	watched(t, func(t *testing.T, n *simnet.Network, c *rpcx.Client, r *prometheus.Registry) {
 		for range 50 {

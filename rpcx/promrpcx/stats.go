@@ -50,8 +50,10 @@ var ofClient = []figure[client]{
 }
 
 var ofEndpoint = []figure[endpoint]{
-	gauge("rpcx_endpoint_up", "1 if the endpoint takes calls: its breaker is closed, or off.",
-		func(s *endpoint) float64 { return truth(s.State == breaker.Closed || s.State == breaker.Disabled) }, "endpoint"),
+	gauge("rpcx_endpoint_up", "1 if the endpoint takes calls: its breaker is closed, or off and there is a connection.",
+		func(s *endpoint) float64 {
+			return truth(s.State == breaker.Closed || s.State == breaker.Disabled && s.Connected)
+		}, "endpoint"),
 	gauge("rpcx_endpoint_breaker_state", "State of the circuit breaker: 0 closed, 1 open, 2 half-open, 3 forced open, 4 disabled.",
 		func(s *endpoint) float64 { return float64(s.State) }, "endpoint"),
 	gauge("rpcx_endpoint_connected", "1 if there is a connection to the endpoint.",

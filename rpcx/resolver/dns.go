@@ -55,10 +55,11 @@ func DNS(network, address, server string) (Refresher, error) {
 // with their priorities and weights. Network and server are as for [DNS], as are the
 // look-ups; the URL in errors is srv://server/name.
 //
-// The address of an endpoint has the target's name, which net.Dial resolves and TLS
-// verifies. If server is not empty, the addresses are the target's IP addresses instead,
-// because other name servers may not know the target. Then [MetadataHost] has the name,
-// and a target that does not exist is left out.
+// The address of an endpoint has the target's name, which net.Dial resolves. It ends with a
+// dot, since a target is absolute (RFC 2782): the system's search list could make another
+// name of it. If server is not empty, the addresses are the target's IP addresses instead,
+// because other name servers may not know the target; a target that does not exist is left
+// out. [MetadataHost] has the name without the dot, which TLS verifies.
 //
 // A record with the port 0 is left out and delivered as an error. If the only target is
 // ".", the service has no servers: the set is empty, without an error. DNS answers are not
@@ -93,7 +94,7 @@ func newDNS(scheme, network, name, server string) (*dnsResolver, error) {
 	if scheme == "dns" {
 		form = "dns:///host:port"
 	}
-	r := &dnsResolver{url: scheme + "://" + server + "/" + name, family: "ip", server: server, dial: new(net.Dialer).DialContext, refresh: make(refreshRequests, 1)}
+	r := &dnsResolver{url: scheme + "://" + server + "/" + name, family: "ip", server: server, dial: new(net.Dialer).DialContext}
 	switch {
 	case strings.HasPrefix(network, "unix"):
 		return nil, fmt.Errorf("rpcx: the address %q is for TCP, not for the network %q", r.url, network)
@@ -130,7 +131,9 @@ func (r *dnsResolver) Watch(ctx context.Context, deliver func([]Endpoint, error)
 		backoff.WithMaxInterval(maxRetry),
 		backoff.WithMaxElapsedTime(0))
 	w := &dnsWatch{dnsResolver: r}
-	return poll(ctx, deliver, r.refresh, func(ctx context.Context) ([]Endpoint, time.Duration, error) {
+	refresh, stop := r.refresh.watch()
+	defer stop()
+	return poll(ctx, deliver, refresh, func(ctx context.Context) ([]Endpoint, time.Duration, error) {
 		a, err := w.lookup(ctx)
 		if err != nil {
 			return nil, retry.NextBackOff(), r.wrap(err)

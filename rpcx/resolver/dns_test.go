@@ -157,6 +157,8 @@ func TestWatchEndsDuringALookup(t *testing.T) {
 	}
 }
 
+func named(host string) map[string]string { return map[string]string{MetadataHost: host} }
+
 func TestServiceWithTheSystemsNameServer(t *testing.T) {
 	InZone(t, func(t *testing.T, z *Zone) {
 		z.Service(30,
@@ -166,10 +168,10 @@ func TestServiceWithTheSystemsNameServer(t *testing.T) {
 		ds := w.received()
 		require.Len(t, ds, 1)
 		require.Equal(t, []Endpoint{
-			{Address: "a.example:1"},
-			{Address: "b.example:2", Weight: 5},
-			{Address: "c.example:4", Priority: 10},
-		}, ds[0].set, "net.Dial resolves the targets, and certificates have their names")
+			{Address: "a.example.:1", Metadata: named("a.example")},
+			{Address: "b.example.:2", Weight: 5, Metadata: named("b.example")},
+			{Address: "c.example.:4", Priority: 10, Metadata: named("c.example")},
+		}, ds[0].set, "net.Dial resolves the targets, in no search domain; certificates have their names")
 		require.Zero(t, z.Asked("a.example.", dnstest.TypeA))
 
 		z.Service(30, dnstest.SRV(0, 0, 0, "."))
@@ -198,5 +200,23 @@ func TestServiceWithItsOwnNameServer(t *testing.T) {
 		z.Service(300, dnstest.SRV(2, 0, 1, "gone.example."))
 		require.ErrorContains(t, failure(t, w.within(time.Minute)), "no such host")
 		require.ErrorIs(t, w.stop(), context.Canceled)
+	})
+}
+
+// A resolver that several clients use has each of them query when one is asked to.
+func TestRefreshIsForEveryWatch(t *testing.T) {
+	InZone(t, func(t *testing.T, z *Zone) {
+		z.Hosts(300, "192.0.2.1")
+		r := z.HostResolver("tcp4")
+		watches := []*watched{z.watch(r), z.watch(r)}
+		for _, w := range watches {
+			require.Len(t, w.received(), 1)
+		}
+		z.Hosts(300, "192.0.2.2")
+		r.(Refresher).Refresh()
+		for _, w := range watches {
+			require.Equal(t, []string{"192.0.2.2:1234"}, addresses(t, w.within(time.Second)))
+			require.ErrorIs(t, w.stop(), context.Canceled)
+		}
 	})
 }

@@ -106,7 +106,8 @@ func (w *dnsWatch) lookupService(ctx context.Context) (dnsAnswer, error) {
 	if w.server == "" {
 		for _, r := range records {
 			e := serviceEndpoint(r)
-			e.Address = net.JoinHostPort(strings.TrimSuffix(r.Target, "."), strconv.Itoa(int(r.Port)))
+			e.Address = net.JoinHostPort(r.Target, strconv.Itoa(int(r.Port)))
+			e.Metadata = map[string]string{MetadataHost: strings.TrimSuffix(r.Target, ".")}
 			a.set = append(a.set, e)
 		}
 	} else {

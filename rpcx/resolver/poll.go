@@ -6,19 +6,43 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 )
 
-// refreshRequests carries requests to query a source now. Its capacity is one: while a
-// request is pending, further ones add nothing.
-type refreshRequests chan struct{}
+// refreshRequests carries requests to query a source now to each watch of a resolver. The
+// zero value is ready for use.
+type refreshRequests struct {
+	mu      sync.Mutex             // protects following
+	watches map[chan struct{}]bool // of capacity one: while a request is pending, further ones add nothing
+}
 
-func (r refreshRequests) request() {
-	select {
-	case r <- struct{}{}:
-	default:
+func (r *refreshRequests) request() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for w := range r.watches {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// watch returns a channel for the requests of one watch, until stop is called.
+func (r *refreshRequests) watch() (requests <-chan struct{}, stop func()) {
+	w := make(chan struct{}, 1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.watches == nil {
+		r.watches = make(map[chan struct{}]bool)
+	}
+	r.watches[w] = true
+	return w, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.watches, w)
 	}
 }
 
@@ -29,7 +53,7 @@ func (r refreshRequests) request() {
 //
 // poll delivers a set if it differs from the last one or is the first after a failure, and
 // an error if its text differs from the last one.
-func poll(ctx context.Context, deliver func([]Endpoint, error), refresh refreshRequests, query func(context.Context) ([]Endpoint, time.Duration, error)) error {
+func poll(ctx context.Context, deliver func([]Endpoint, error), refresh <-chan struct{}, query func(context.Context) ([]Endpoint, time.Duration, error)) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var last []Endpoint // nil before the first set

@@ -50,6 +50,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head.Set("Cross-Origin-Resource-Policy", "same-origin")
 	head.Add("Vary", "Accept")
 	switch {
+	case isRebound(r):
+		http.Error(w, "rpcx: a loopback address serves this page as localhost or by its IP address only", http.StatusForbidden)
 	case r.Method == http.MethodGet, r.Method == http.MethodHead:
 		h.show(w, r)
 	case r.Method == http.MethodPost && h.Token != "":
