@@ -33,7 +33,11 @@ func newPeeker(conn any) *peeker {
 		return nil
 	}
 	p := &peeker{conn: raw}
-	p.look = func(fd uintptr) { p.data, p.err = recvPeek(int(fd)) } //nolint:gosec // a descriptor fits
+	p.look = func(fd uintptr) {
+		unblock(int(fd))                  //nolint:gosec // a descriptor fits
+		p.data, p.err = recvPeek(int(fd)) //nolint:gosec // likewise
+	}
+	raw.Control(func(fd uintptr) { unblock(int(fd)) }) //nolint:errcheck,gosec // a closed one says so when it is read
 	return p
 }
 

@@ -1,7 +1,9 @@
-//go:build !unix
+//go:build !unix || aix
 
 package wire
 
 func recvPeek(int) (data bool, err error) { return false, nil }
 
 const canPeek = false
+
+func unblock(int) {}

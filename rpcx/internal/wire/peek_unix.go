@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !aix
 
 package wire
 
@@ -13,7 +13,7 @@ import (
 func recvPeek(fd int) (data bool, err error) {
 	var b [1]byte
 	for {
-		n, _, err := syscall.Recvfrom(fd, b[:], syscall.MSG_PEEK)
+		n, _, err := syscall.Recvfrom(fd, b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 			continue
@@ -29,3 +29,9 @@ func recvPeek(fd int) (data bool, err error) {
 }
 
 const canPeek = true
+
+// unblock makes a socket a nonblocking one, as package net needs it for deadlines and Close.
+// Its owner may have made it blocking unawares: the Fd of a duplicate that File has returned does.
+func unblock(fd int) {
+	syscall.SetNonblock(fd, true) //nolint:errcheck // then it is used as it is
+}
