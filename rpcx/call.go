@@ -10,6 +10,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/breaker"
 	"resilientrpc/rpcx/internal/argcopy"
+	"resilientrpc/rpcx/internal/transport"
 )
 
 // call is one call on its way through its attempts. It goes
@@ -216,12 +217,23 @@ func (cl *call) exchange(now time.Time, a *attempt) (res result, suspected bool)
 		return unconnected(err), false
 	case !cl.pay():
 		return result{end: turnedAway, err: errSpent}, false
-	case cl.notify:
-		return c.result(c.Notify(a.ctx, &a.Exchange)), false
 	}
 	a.conn, a.Begun = c, now
 	a.Deadline, _ = a.ctx.Deadline()
-	out, suspected := c.Watch(a.ctx, &a.Exchange, cl.alarmOf(a))
+	returned := false
+	defer func() {
+		if !returned { // a marshaler of the user's has ended the goroutine
+			c.Abandon(&a.Exchange, errPanicked)
+			cl.client.conclude(a, c.result(a.Outcome()))
+		}
+	}()
+	var out transport.Outcome
+	if cl.notify {
+		out = c.Notify(a.ctx, &a.Exchange)
+	} else {
+		out, suspected = c.Watch(a.ctx, &a.Exchange, cl.alarmOf(a))
+	}
+	returned = true
 	return c.result(out), suspected
 }
 

@@ -58,7 +58,15 @@ func (x *race) start(a *attempt) bool {
 	}
 	x.client, x.node, x.started, x.sending = x.call.client, a.ticket.Node(), a.Started, true
 	x.enter(a, c)
-	if c.post(a, a.Started, x.deadline) != nil {
+	returned := false
+	defer func() {
+		if !returned { // a marshaler of the user's has ended the goroutine, and the attempt
+			x.sent()
+		}
+	}()
+	err := c.post(a, a.Started, x.deadline)
+	returned = true
+	if err != nil {
 		a.owner, a.conn, a.Owner, a.Reply = nil, nil, nil, x.call.reply
 		return false
 	}
@@ -124,10 +132,10 @@ func (x *race) hedge() {
 	if !wanted {
 		return
 	}
+	defer x.sent() // even if a marshaler of the user's ends the goroutine
 	if x.client.payHedge() && !x.second() {
 		x.client.refundHedge()
 	}
-	x.sent()
 }
 
 // second makes the second attempt. It returns false if there is none, or none that its

@@ -117,6 +117,10 @@ var mutants = []mutant{
 	{"a caller that reads looks at its alarm", read, " && !(watched && x.alarmed())", "", "TestAlarmWakesALoneCaller"},
 	{"a reply that cannot be told is not waited for behind", read, "if !certain {", "if !certain && false {", "TestLoneCallerOfAReplyThatCannotBeTold"},
 	{"an idle connection is looked at before it is used", send, "if takes && c.peeks && c.reading == byNone && now.Sub(c.wire.LastRead()) >= peekAfter {", "if false {", "TestIdleConnectionThatHasEnded"},
+	{"a blocking socket is looked at without a wait", "rpcx/internal/wire/peek_unix.go", "syscall.MSG_PEEK|syscall.MSG_DONTWAIT", "syscall.MSG_PEEK", "TestPeekAtABlockingSocket"},
+	{"a socket does not stay blocking", "rpcx/internal/wire/peek_unix.go", "syscall.SetNonblock(fd, true)", "syscall.SetNonblock(fd, false)", "TestPeekAtABlockingSocket"},
+	{"a marshaler that ends its goroutine corrupts no later request", send, "\t\t\tc.mute.Store(true)\n\t\t}\n\t\tc.writing.Unlock()", "\t\t}\n\t\tc.writing.Unlock()", "TestEncodingThatEndsItsGoroutine"},
+	{"an unmarshaler that ends its goroutine ends its call", reply, "\t\t\tc.undecoded(x, r)\n", "", "TestDecodingThatEndsItsGoroutine"},
 	{"an idle reader ends", read, "case !idle || c.state == closed:", "case !idle || c.state <= closed:", "TestLoneCallerReadsItsOwnReply"},
 
 	// What is known of an attempt without an answer.
@@ -170,7 +174,7 @@ var mutants = []mutant{
 	{"an error of the hedge is not the end", race, "!hedge && !r.mayRepeat", "!r.mayRepeat", "TestHedge"},
 	{"the doubt of both attempts is reported", race, "sent := max(r.sent, later.sent)", "sent := later.sent", "TestBothFail"},
 	{"each attempt has a reply of its own", race, "a.owner, a.Reply = x, reflect.New(reflect.TypeOf(x.call.reply).Elem()).Interface()", "a.owner = x", "TestLoserLeavesTheReplyAlone"},
-	{"both attempts have the deadline of the call", race, "c.post(a, a.Started, x.deadline) != nil", "c.post(a, a.Started, time.Time{}) != nil", "TestGoEndsAtCallTimeout"},
+	{"both attempts have the deadline of the call", race, "err := c.post(a, a.Started, x.deadline)\n\treturned", "err := c.post(a, a.Started, time.Time{})\n\treturned", "TestGoEndsAtCallTimeout"},
 	{"a hedge that is being made is given up with its call", race, "if left {", "if left && false {", "TestCallerLeavesAsTheHedgeBegins"},
 	{"an attempt is not reused after the caller left", race, "if x.cause != nil || x.ended {", "if x.ended {", "TestAttemptIsNotReusedAfterItsCallerLeft"},
 

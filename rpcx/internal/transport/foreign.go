@@ -60,16 +60,21 @@ func (c *Conn) doForeign(ctx context.Context, x *Exchange) Outcome {
 // disorder. It returns an error only if nothing has happened.
 func (c *Conn) writeForeign(x *Exchange) error {
 	c.cfg.Observer.Writing(x)
-	_, err := c.issue(x, false)
-	if err != nil {
+	if _, err := c.issue(x, false); err != nil {
 		<-c.sem
 		return err
 	}
+	err := errExited
+	defer func() {
+		<-c.sem
+		if err != nil {
+			c.notWritten(x, err, true)
+		}
+		if err == errExited { //nolint:errorlint // it is never wrapped
+			c.exited(x)
+		}
+	}()
 	err = c.encode(x)
-	<-c.sem
-	if err != nil {
-		c.notWritten(x, err, true)
-	}
 	return nil
 }
 

@@ -144,5 +144,8 @@ func (c *Conn) Cancel(x *Exchange) {
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if c.mute.Load() {
+		return
+	}
 	c.meta.codec.WriteCancel(seq) //nolint:errcheck // the connection has ended, and its exchanges know
 }

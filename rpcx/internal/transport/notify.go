@@ -32,13 +32,28 @@ func (c *Conn) Notify(ctx context.Context, x *Exchange) Outcome {
 			c.writing.Unlock()
 			continue
 		}
-		from := c.wire.BeginFrame()
-		out := c.notify(notifier, x, func() bool { return c.wire.Queued() == from })
+		return c.notifyFrame(notifier, x)
+	}
+}
+
+// notifyFrame is what frame is for a request.
+func (c *Conn) notifyFrame(notifier codec.Notifier, x *Exchange) Outcome {
+	from := c.wire.BeginFrame()
+	returned := false
+	defer func() {
 		c.wire.EndFrame()
+		if !returned {
+			c.mute.Store(true)
+		}
 		c.writing.Unlock()
 		c.wire.Flush(false)
-		return out
-	}
+		if !returned {
+			c.Retire()
+		}
+	}()
+	out := c.notify(notifier, x, func() bool { return c.wire.Queued() == from })
+	returned = true
+	return out
 }
 
 // notify has the codec write a notification, for which it is reserved. Untouched says

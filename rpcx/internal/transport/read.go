@@ -54,13 +54,25 @@ func (c *Conn) toReader() {
 }
 
 // read is the reader goroutine. A panic of the codec or of the connection is its end: their
-// owner could not recover in this goroutine.
+// owner could not recover in this goroutine. So is that they end it.
 func (c *Conn) read() {
+	returned := false
 	defer func() {
 		if p := recover(); p != nil {
 			c.Fail(fmt.Errorf("rpcx: the codec or its connection panicked: %v", p))
+		} else if !returned {
+			c.Fail(errReaderExited)
 		}
 	}()
+	c.readReplies()
+	returned = true
+}
+
+// errReaderExited ends a connection whose codec has ended the goroutine that reads.
+var errReaderExited = errors.New("rpcx: the codec or its connection has ended its goroutine")
+
+// readReplies reads until the connection ends, or the reader goroutine is not needed.
+func (c *Conn) readReplies() {
 	for {
 		if c.peeks && !c.prefetch.ReadAhead() {
 			if err := c.awaitReply(); err == errRested { //nolint:errorlint // it is never wrapped

@@ -160,8 +160,33 @@ func (c *Conn) readBody(into any) (err error) {
 }
 
 // decode reads the body of the reply to an exchange. It reports whether the reader is the
-// one that ends it.
+// one that ends it. An unmarshaler of the user's may end the goroutine: then the exchange
+// ends, which has no other owner, and the connection.
 func (c *Conn) decode(x *Exchange, r *reply) (mine bool, err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			c.undecoded(x, r)
+		}
+	}()
+	mine, err = c.decodeBody(x, r)
+	returned = true
+	return mine, err
+}
+
+func (c *Conn) undecoded(x *Exchange, r *reply) {
+	if x.answer() || r.failure == nil && x.state.Load() == answered {
+		x.outcome = decoded(r, errReaderExited)
+	}
+	if x.state.Load() == answered {
+		x.shared = true
+		c.cfg.Observer.Received(x, r.at, !r.nothing, false)
+		c.announce(x)
+	}
+	c.Fail(errReaderExited)
+}
+
+func (c *Conn) decodeBody(x *Exchange, r *reply) (mine bool, err error) {
 	switch {
 	case r.failure != nil:
 		if mine = x.answer(); mine {

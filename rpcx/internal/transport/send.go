@@ -181,15 +181,45 @@ func (c *Conn) write(x *Exchange, mayRead bool) error {
 		c.writing.Unlock()
 		return err
 	}
-	err = c.encode(x)
-	x.to.Store(c.wire.EndFrame())
-	untouched := c.wire.Queued() == x.from
-	c.writing.Unlock()
-	if err != nil {
-		c.notWritten(x, err, untouched)
-	}
-	c.wire.Flush(crowded)
+	c.frame(x, crowded)
 	return nil
+}
+
+// errExited is the error of a request whose encoding has ended the goroutine. What its codec
+// has left behind is not known.
+var errExited error = &codec.EncodeError{Err: errors.New("rpcx: the codec has ended its goroutine")}
+
+// frame has the codec write a request that was issued, and sees to it that it leaves. A
+// marshaler of the user's may end the goroutine: then the connection takes no more requests.
+func (c *Conn) frame(x *Exchange, crowded bool) {
+	err := errExited
+	defer func() {
+		x.to.Store(c.wire.EndFrame())
+		untouched := c.wire.Queued() == x.from
+		exited := err == errExited //nolint:errorlint // it is never wrapped
+		if exited {
+			c.mute.Store(true)
+		}
+		c.writing.Unlock()
+		if err != nil {
+			c.notWritten(x, err, untouched)
+		}
+		c.wire.Flush(crowded)
+		if exited {
+			c.exited(x)
+		}
+	}()
+	err = c.encode(x)
+}
+
+// exited does what the goroutine that was to write a request has no more time for.
+func (c *Conn) exited(x *Exchange) {
+	if x.reader {
+		c.passOn()
+	}
+	if x.Owner != nil {
+		c.Release(x)
+	}
 }
 
 // Interject sends bytes between two requests that are none. It is for connections with a
@@ -214,7 +244,7 @@ func (c *Conn) issue(x *Exchange, mayRead bool) (crowded bool, err error) {
 	switch {
 	case c.state == closed:
 		return false, c.cause
-	case c.state == retiring && !x.Background: // which asks whether the answers still owed will come
+	case c.state == retiring && (!x.Background || c.mute.Load()): // which asks whether the answers still owed will come
 		return false, wire.ErrClosed
 	case x.state.Load() != pending:
 		return false, ErrWithdrawn
@@ -284,7 +314,7 @@ func (c *Conn) notWritten(x *Exchange, err error, untouched bool) {
 	if over {
 		out = Outcome{Cause: ConnectionLost, Err: cause}
 	}
-	c.finish(x, out, held)
+	c.finish(x, out, held || err == errExited) //nolint:errorlint // it is never wrapped
 	if c.hasRetired() || !untouched && !(c.whole && isEncodeError(err)) {
 		c.Retire()
 	}
