@@ -144,6 +144,8 @@ var mutants = []mutant{
 	{"the end of a connection ends its exchanges, whatever its reader does", transport, "\tc.abort()\n", "", "TestLoneCallerOnAConnectionThatEnds"},
 	{"what was given stays open", transport, "case !c.cfg.Given:", "case true:", "TestEndOfReadingLeavesWhatWasGiven"},
 	{"a foreign codec is not closed while it reads", transport, "leaves := c.wire.Dismiss(); leaves && !c.whole", "leaves := c.wire.Dismiss(); leaves && false", "TestForeignCodecIsNotClosedWhileItReads"},
+	{"a canceled write whose count is not exact may all have left", flush, "if w.kernel && (w.exact || !IsTimeout(err)) {", "if w.kernel {", "TestWireTrustsNoCanceledWrite"},
+	{"nor is it gone on with", flush, "!IsTimeout(err) || !w.exact {", "!IsTimeout(err) {", "TestWireTrustsNoCanceledWrite"},
 	{"a connection is not closed while it is written", ending, "\t\tw.writerLeaves()\n", "", "TestStuckWriteIsEndedBeforeClose"},
 	{"a write that is stuck is ended by a deadline", ending, "if w.writeBy(past) {", "if false {", "TestStuckWriteIsEndedBeforeClose"},
 	{"a connection that stays open is read no further", ending, "if w.bar() && !w.readBy(past) {", "if w.bar() {", "TestConvictionEndsTheReader"},

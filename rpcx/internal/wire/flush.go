@@ -15,8 +15,8 @@ const (
 	// replies tell, for a caller to write to the socket itself: so few that
 	// socket buffers hold them, and the write cannot block.
 	inlineLimit = 8 << 10
-	// pieceSize is how much is written at once, and layerPiece to what is no socket: of a
-	// layer such as TLS, a write that a deadline has ended cannot be gone on with.
+	// pieceSize is how much is written at once, and layerPiece where a write that a deadline
+	// has ended cannot be gone on with, as one of a layer such as TLS.
 	pieceSize  = 256 << 10
 	layerPiece = 16 << 10
 	// lastTry is how long a write is tried once more whose time is up.
@@ -132,7 +132,7 @@ func (w *Wire) take() []byte {
 
 // mostAtOnce is the size of a piece.
 func (w *Wire) mostAtOnce() int {
-	if w.kernel {
+	if w.kernel && w.exact {
 		return pieceSize
 	}
 	return layerPiece
@@ -158,7 +158,7 @@ func (w *Wire) write(out []byte, stall time.Duration) bool {
 		n, err := w.carry(rest[:handed], stall)
 		w.sent.Add(int64(n))
 		if err != nil {
-			w.unwritten(handed - n)
+			w.unwritten(handed-n, err)
 			w.cfg.Fail(err)
 			return false
 		}
@@ -189,10 +189,10 @@ func IsTimeout(err error) bool {
 }
 
 // carry writes one piece, or, if a deadline ends the write, as much as could be: bytes
-// that the connection has taken are progress, and only without any is it an error. The
-// kernel reports room in its buffer only when there is a lot of it, so it is asked again.
-// A panic of the connection is an error of it: this may be a goroutine of ours, in
-// which the connection's owner could not recover.
+// that the connection has taken are progress, and only without any, or if their number is
+// not exact, is it an error. The kernel reports room in its buffer only when there is a lot of
+// it, so it is asked again. A panic of the connection is an error of it: this may be a goroutine
+// of ours, in which the connection's owner could not recover.
 func (w *Wire) carry(piece []byte, stall time.Duration) (n int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -202,7 +202,7 @@ func (w *Wire) carry(piece []byte, stall time.Duration) (n int, err error) {
 	if err := w.arm(stall); err != nil {
 		return 0, err
 	}
-	if n, err = w.push(piece); !IsTimeout(err) {
+	if n, err = w.push(piece); !IsTimeout(err) || !w.exact {
 		return n, err
 	}
 	if over := w.arm(lastTry); over != nil || !w.armed {
@@ -240,13 +240,13 @@ func (w *Wire) arm(stall time.Duration) error {
 	return w.err
 }
 
-// unwritten takes back what never left: of the piece that failed, the bytes that the
+// unwritten takes back what never left: of the piece that failed with err, the bytes that the
 // connection did not accept. For that only a socket's word is taken: a layer above one
 // may have sent them on.
-func (w *Wire) unwritten(n int) {
+func (w *Wire) unwritten(n int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.kernel {
+	if w.kernel && (w.exact || !IsTimeout(err)) {
 		w.handed -= int64(n)
 	}
 	if w.err == nil {

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +48,9 @@ type Wire struct {
 	cfg  Config
 	// kernel says that conn is a socket, whose buffers take a few bytes at once.
 	kernel bool
+	// exact says that of a write that a deadline has ended, the bytes that were taken are
+	// known. Windows may have sent a part of what it reports as canceled.
+	exact  bool
 	peeker *peeker // nil if conn cannot be peeked at
 
 	armed      bool         // a write deadline is set; the flusher's
@@ -91,7 +95,9 @@ type Config struct {
 
 // New returns a wire over a connection.
 func New(conn io.ReadWriteCloser, cfg Config) *Wire {
-	w := &Wire{conn: conn, cfg: cfg, peeker: newPeeker(conn), readerLeft: make(chan struct{})}
+	w := &Wire{
+		conn: conn, cfg: cfg, exact: runtime.GOOS != "windows", peeker: newPeeker(conn), readerLeft: make(chan struct{}),
+	}
 	switch conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		w.kernel = true

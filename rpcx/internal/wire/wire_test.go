@@ -42,7 +42,7 @@ func (c *scripted) Write(p []byte) (int, error) {
 
 func scriptedWire(c *scripted, kernel bool) *Wire {
 	w := New(c, Config{Go: func(f func()) { f() }, Fail: func(error) {}, Stall: WriteStall})
-	w.kernel = kernel
+	w.kernel, w.exact = kernel, true
 	return w
 }
 
@@ -159,6 +159,7 @@ func TestWireWritesOnWhileItGetsAnywhere(t *testing.T) {
 			conn := &interrupted{after: c.after}
 			var failed error
 			w := New(conn, Config{Go: func(f func()) { f() }, Fail: func(err error) { failed = err }})
+			w.exact = true
 			data := []byte(strings.Repeat("0123456789", 10_000))
 			w.BeginFrame()
 			_, err := w.Write(data)
@@ -174,6 +175,47 @@ func TestWireWritesOnWhileItGetsAnywhere(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where a write that a deadline has ended may have sent more than it says, it is not gone on
+// with, and all of it can have left.
+func TestWireTrustsNoCanceledWrite(t *testing.T) {
+	const frame = 100
+	for name, c := range map[string]struct {
+		exact      bool
+		err        error
+		unsentFrom int64
+	}{
+		"canceled, exact":     {true, os.ErrDeadlineExceeded, 40},
+		"canceled, not exact": {false, os.ErrDeadlineExceeded, frame},
+		"reset, not exact":    {false, errScript, 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := &failing{taken: 40, err: c.err}
+			var failed error
+			w := New(conn, Config{Go: func(f func()) { f() }, Fail: func(err error) { failed = err }})
+			w.kernel, w.exact = true, c.exact
+			w.Write(make([]byte, frame)) //nolint:errcheck // it fails below
+			require.Equal(t, c.err, failed)
+			require.True(t, w.UnsentFrom(c.unsentFrom))
+			require.False(t, w.UnsentFrom(c.unsentFrom-1))
+			require.Equal(t, c.exact, conn.writes > 1, "it is tried once more")
+		})
+	}
+}
+
+// failing is a connection whose first write takes some bytes and fails, and whose later ones
+// fail.
+type failing struct {
+	scripted
+	taken, writes int
+	err           error
+}
+
+func (c *failing) Write([]byte) (n int, err error) {
+	n, c.taken = c.taken, 0
+	c.writes++
+	return n, c.err
 }
 
 // Who waits for the writes to end must hear of it when the connection ends in between.
