@@ -66,7 +66,7 @@ func (c *Conn) notify(notifier codec.Notifier, x *Exchange, untouched func() boo
 		return c.NotStarted(wire.ErrClosed)
 	}
 	if err := write(func() error { return notifier.Notify(x.Method, x.Args) }); err != nil {
-		return notTaken(err, untouched())
+		return c.notTaken(err, untouched())
 	}
 	c.meta.written++
 	return Outcome{Cause: Notified, Sent: MaybeSent}

@@ -310,9 +310,12 @@ func (c *Conn) notWritten(x *Exchange, err error, untouched bool) {
 		c.forget(x)
 	}
 	c.mu.Unlock()
-	out := notTaken(err, untouched)
+	out := c.notTaken(err, untouched)
 	if over {
-		out = Outcome{Cause: ConnectionLost, Err: cause}
+		out = Outcome{Cause: ConnectionLost, Err: cause, Sent: out.Sent}
+	}
+	if out.Sent == MaybeSent {
+		out.Sent = c.doubt(x)
 	}
 	c.finish(x, out, held || err == errExited) //nolint:errorlint // it is never wrapped
 	if c.hasRetired() || !untouched && !(c.whole && isEncodeError(err)) {
@@ -322,15 +325,21 @@ func (c *Conn) notWritten(x *Exchange, err error, untouched bool) {
 }
 
 // notTaken is the outcome of a request or notification that the codec did not take, on a
-// connection that has not ended.
-func notTaken(err error, untouched bool) Outcome {
+// connection that has not ended. Untouched says that it has written nothing; of a codec that
+// the user gave, that is believed only if the error says so, too.
+func (c *Conn) notTaken(err error, untouched bool) Outcome {
+	unencodable := isEncodeError(err)
+	sent := NotSent
+	if !unencodable && c.wire == nil || !untouched && !c.whole {
+		sent = MaybeSent
+	}
 	switch {
-	case errors.Is(err, codec.ErrRetired), errors.Is(err, wire.ErrClosed):
+	case errors.Is(err, codec.ErrRetired), untouched && errors.Is(err, wire.ErrClosed):
 		return Outcome{Cause: NotTaken, Err: err}
-	case isEncodeError(err):
-		return Outcome{Cause: ArgsUnencodable, Err: err}
+	case unencodable:
+		return Outcome{Cause: ArgsUnencodable, Err: err, Sent: sent}
 	case untouched: // a foreign codec does not like the argument
-		return Outcome{Cause: ArgsUnencodable, Err: &codec.EncodeError{Err: err}}
+		return Outcome{Cause: ArgsUnencodable, Err: &codec.EncodeError{Err: err}, Sent: sent}
 	}
 	return Outcome{Cause: ConnectionLost, Err: err, Sent: MaybeSent} // it has written a part of the request, or all of it
 }
