@@ -129,7 +129,7 @@ var mutants = []mutant{
 	{"what never left was not sent", send, "case c.wire.UnsentFrom(max(x.from, x.to.Load()-2)):", "case false:", "TestRequestWhoseEndNeverLeftWasNotSent"},
 	{"a frame whose end never left was not sent", send, "max(x.from, x.to.Load()-2)", "x.from", "TestRequestWhoseEndNeverLeftWasNotSent"},
 	{"a frame ends where it ends, and not where something else does", writer, "if frame && w.frameEnd == 0 {", "if true {", "TestWhatFollowsARequestIsNotItsEnd"},
-	{"a part that left leaves doubt, whatever notices the end first", send, "Err: cause, Sent: out.Sent}", "Err: cause}", "TestWriterNoticesThatTheConnectionHasEnded"},
+	{"a part that left leaves doubt, whatever notices the end first", send, "Err: cause, Sent: sent}", "Err: cause}", "TestWriterNoticesThatTheConnectionHasEnded"},
 	{"a part that left leaves doubt before the connection has ended", send, "untouched && errors.Is(err, wire.ErrClosed):", "errors.Is(err, wire.ErrClosed):", "TestWriterNoticesThatTheConnectionHasEnded"},
 	{"half a request ends the connection", send, "if c.hasRetired() || !untouched && !(c.whole && isEncodeError(err)) {", "if c.hasRetired() {", "TestHalfARequestEndsTheConnection"},
 	{"a refused argument ends one call only", send, "if c.hasRetired() || !untouched && !(c.whole && isEncodeError(err)) {", "if true {", "TestPoison"},

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"resilientrpc/codec"
 	"resilientrpc/rpcx/internal/wire"
 )
 
@@ -76,6 +77,36 @@ func (c *Conn) writeForeign(x *Exchange) error {
 	}()
 	err = c.encode(x)
 	return nil
+}
+
+// notifyForeign is doForeign for a notification.
+func (c *Conn) notifyForeign(ctx context.Context, notifier codec.Notifier, x *Exchange) Outcome {
+	method, args := x.Method, x.Args // the writer may outlast x
+	out := Outcome{Cause: ArgsUnencodable, Err: errExited}
+	notify := func() {
+		defer func() { <-c.sem }()
+		out = c.notify(notifier, method, args, func() bool { return true })
+	}
+	if ctx.Done() == nil {
+		notify()
+		return out
+	}
+	wrote := make(chan struct{})
+	go func() {
+		defer close(wrote)
+		notify()
+	}()
+	left := Outcome{Cause: ConnectionLost, Sent: MaybeSent}
+	select {
+	case <-wrote:
+		return out
+	case <-c.done:
+		left.Err = c.cause
+	case <-ctx.Done():
+		left.Cause, left.Err = Abandoned, ctx.Err()
+	}
+	wire.EndsBy(time.Now().Add(wire.LeaveWithin), wrote)
+	return left
 }
 
 // decodeAside reads the body into a new value, since a foreign codec may wait for

@@ -24,8 +24,7 @@ func (c *Conn) Notify(ctx context.Context, x *Exchange) Outcome {
 			return c.NotStarted(err)
 		}
 		if c.wire == nil {
-			defer func() { <-c.sem }()
-			return c.notify(notifier, x, func() bool { return true })
+			return c.notifyForeign(ctx, notifier, x)
 		}
 		c.writing.Lock()
 		if c.wire.Full() {
@@ -51,21 +50,21 @@ func (c *Conn) notifyFrame(notifier codec.Notifier, x *Exchange) Outcome {
 			c.Retire()
 		}
 	}()
-	out := c.notify(notifier, x, func() bool { return c.wire.Queued() == from })
+	out := c.notify(notifier, x.Method, x.Args, func() bool { return c.wire.Queued() == from })
 	returned = true
 	return out
 }
 
 // notify has the codec write a notification, for which it is reserved. Untouched says
 // whether it has written nothing.
-func (c *Conn) notify(notifier codec.Notifier, x *Exchange, untouched func() bool) Outcome {
+func (c *Conn) notify(notifier codec.Notifier, method string, args any, untouched func() bool) Outcome {
 	c.mu.Lock()
 	takes := c.state == open
 	c.mu.Unlock()
 	if !takes {
 		return c.NotStarted(wire.ErrClosed)
 	}
-	if err := write(func() error { return notifier.Notify(x.Method, x.Args) }); err != nil {
+	if err := write(func() error { return notifier.Notify(method, args) }); err != nil {
 		return c.notTaken(err, untouched())
 	}
 	c.meta.written++

@@ -3,7 +3,11 @@ package transport
 import (
 	"context"
 	"io"
+	"net"
+	"net/rpc"
+	stdjson "net/rpc/jsonrpc"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -52,4 +56,47 @@ func TestNotificationsThatAreRefused(t *testing.T) {
 	out = o.Notify(t.Context(), &Exchange{Method: "Echo.Back", Args: 1})
 	require.Equal(t, Outcome{Cause: ConnectionLost, Err: wire.ErrClosed}, out)
 	o.Fail(io.EOF)
+}
+
+// stuckNotifier is a codec whose notifications wait for the peer.
+type stuckNotifier struct {
+	rpc.ClientCodec
+	wait, began chan struct{}
+}
+
+func (s *stuckNotifier) Notify(string, any) error {
+	s.began <- struct{}{}
+	<-s.wait
+	return nil
+}
+
+// A caller whose codec waits while it writes a notification leaves when its context ends, or
+// the connection does, as that of a call.
+func TestNotificationThatACodecDoesNotTake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		s := &stuckNotifier{stdjson.NewClientCodec(near), make(chan struct{}), make(chan struct{}, 1)}
+		o := new(observer)
+		o.OpenCodec(s, Config{Observer: o})
+		notify := func(after time.Duration) Outcome {
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			defer cancel()
+			return o.Notify(ctx, &Exchange{Method: "A.B", Args: 1})
+		}
+		begun := time.Now()
+		require.Equal(t, Outcome{Cause: Abandoned, Err: context.DeadlineExceeded, Sent: MaybeSent}, notify(time.Minute))
+		require.Equal(t, time.Minute+wire.LeaveWithin, time.Since(begun))
+		<-s.began
+		require.Equal(t, Outcome{Cause: Abandoned, Err: context.DeadlineExceeded}, notify(time.Minute), "the codec is taken")
+		s.wait <- struct{}{}
+		synctest.Wait()
+		ended := make(chan Outcome, 1)
+		go func() { ended <- notify(time.Hour) }()
+		<-s.began
+		o.Fail(io.EOF)
+		require.Equal(t, Outcome{Cause: ConnectionLost, Err: io.EOF, Sent: MaybeSent}, <-ended)
+		close(s.wait)
+		<-o.CloseDone()
+	})
 }

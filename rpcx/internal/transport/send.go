@@ -304,16 +304,12 @@ func write(request func() error) (err error) {
 // of this one.
 func (c *Conn) notWritten(x *Exchange, err error, untouched bool) {
 	c.mu.Lock()
-	over, cause := c.state == closed, c.cause
 	held := c.inflight[x.seq] != x // by the goroutine that ends the connection
 	if !held {
 		c.forget(x)
 	}
 	c.mu.Unlock()
 	out := c.notTaken(err, untouched)
-	if over {
-		out = Outcome{Cause: ConnectionLost, Err: cause, Sent: out.Sent}
-	}
 	if out.Sent == MaybeSent {
 		out.Sent = c.doubt(x)
 	}
@@ -324,16 +320,25 @@ func (c *Conn) notWritten(x *Exchange, err error, untouched bool) {
 	c.closeIfIdle()
 }
 
-// notTaken is the outcome of a request or notification that the codec did not take, on a
-// connection that has not ended. Untouched says that it has written nothing; of a codec that
-// the user gave, that is believed only if the error says so, too.
+// notTaken is the outcome of a request or notification that the codec did not take. Untouched
+// says that it has written nothing; of a codec that the user gave, that is believed only if
+// the error says so, too.
 func (c *Conn) notTaken(err error, untouched bool) Outcome {
 	unencodable := isEncodeError(err)
-	sent := NotSent
-	if !unencodable && c.wire == nil || !untouched && !c.whole {
-		sent = MaybeSent
+	certain := untouched && c.wire != nil
+	if unencodable {
+		certain = untouched || c.whole
 	}
+	sent := MaybeSent
+	if certain {
+		sent = NotSent
+	}
+	c.mu.Lock()
+	over, cause := c.state == closed, c.cause
+	c.mu.Unlock()
 	switch {
+	case over:
+		return Outcome{Cause: ConnectionLost, Err: cause, Sent: sent}
 	case errors.Is(err, codec.ErrRetired), untouched && errors.Is(err, wire.ErrClosed):
 		return Outcome{Cause: NotTaken, Err: err}
 	case unencodable:
@@ -341,7 +346,7 @@ func (c *Conn) notTaken(err error, untouched bool) Outcome {
 	case untouched: // a foreign codec does not like the argument
 		return Outcome{Cause: ArgsUnencodable, Err: &codec.EncodeError{Err: err}, Sent: sent}
 	}
-	return Outcome{Cause: ConnectionLost, Err: err, Sent: MaybeSent} // it has written a part of the request, or all of it
+	return Outcome{Cause: ConnectionLost, Err: err, Sent: sent} // it has written a part of the request, or all of it
 }
 
 func isEncodeError(err error) bool {
