@@ -110,8 +110,10 @@ type Conn struct {
 // and rwc is left as it is.
 func (c *Conn) Open(rwc io.ReadWriteCloser, makeCodec func(io.ReadWriteCloser) (rpc.ClientCodec, error), cfg Config) error {
 	c.init(cfg)
+	opened := make(chan struct{})
+	defer close(opened)
 	c.wire = wire.New(rwc, wire.Config{
-		Go: func(f func()) { go f() }, Fail: c.Fail, Heard: cfg.Observer.Heard, Stall: wire.WriteStall,
+		Go: func(f func()) { go f() }, Fail: c.failAfter(opened), Heard: cfg.Observer.Heard, Stall: wire.WriteStall,
 	})
 	inner, err := makeCodec(c.wire)
 	if err != nil {
@@ -120,6 +122,24 @@ func (c *Conn) Open(rwc io.ReadWriteCloser, makeCodec func(io.ReadWriteCloser) (
 	}
 	c.start(inner)
 	return nil
+}
+
+// failAfter returns Fail for a connection that may still be being opened, as it is when the
+// greeting of a codec cannot be written: it ends once it is open, and if it never is, there is
+// nothing to end.
+func (c *Conn) failAfter(opened <-chan struct{}) func(error) {
+	return func(err error) {
+		select {
+		case <-opened:
+			c.Fail(err)
+		default:
+			go func() { // this may be the goroutine that makes the codec
+				if <-opened; c.codec != nil {
+					c.Fail(err)
+				}
+			}()
+		}
+	}
 }
 
 // OpenCodec is Open over a codec that the user made.
