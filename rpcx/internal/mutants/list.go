@@ -26,6 +26,7 @@ const (
 	send      = "rpcx/internal/transport/send.go"
 	read      = "rpcx/internal/transport/read.go"
 	reply     = "rpcx/internal/transport/reply.go"
+	untaken   = "rpcx/internal/transport/untaken.go"
 	foreign   = "rpcx/internal/transport/foreign.go"
 	writer    = "rpcx/internal/wire/wire.go"
 	flush     = "rpcx/internal/wire/flush.go"
@@ -129,10 +130,10 @@ var mutants = []mutant{
 	{"what never left was not sent", send, "case c.wire.UnsentFrom(max(x.from, x.to.Load()-2)):", "case false:", "TestRequestWhoseEndNeverLeftWasNotSent"},
 	{"a frame whose end never left was not sent", send, "max(x.from, x.to.Load()-2)", "x.from", "TestRequestWhoseEndNeverLeftWasNotSent"},
 	{"a frame ends where it ends, and not where something else does", writer, "if frame && w.frameEnd == 0 {", "if true {", "TestWhatFollowsARequestIsNotItsEnd"},
-	{"a part that left leaves doubt, whatever notices the end first", send, "Err: cause, Sent: sent}", "Err: cause}", "TestWriterNoticesThatTheConnectionHasEnded"},
-	{"a part that left leaves doubt before the connection has ended", send, "untouched && errors.Is(err, wire.ErrClosed):", "errors.Is(err, wire.ErrClosed):", "TestWriterNoticesThatTheConnectionHasEnded"},
-	{"half a request ends the connection", send, "if c.hasRetired() || !untouched && !(c.whole && isEncodeError(err)) {", "if c.hasRetired() {", "TestHalfARequestEndsTheConnection"},
-	{"a refused argument ends one call only", send, "if c.hasRetired() || !untouched && !(c.whole && isEncodeError(err)) {", "if true {", "TestPoison"},
+	{"a part that left leaves doubt, whatever notices the end first", untaken, "Err: cause, Sent: sent}", "Err: cause}", "TestWriterNoticesThatTheConnectionHasEnded"},
+	{"a part that left leaves doubt before the connection has ended", untaken, "untouched && errors.Is(err, wire.ErrClosed):", "errors.Is(err, wire.ErrClosed):", "TestWriterNoticesThatTheConnectionHasEnded"},
+	{"half a request ends the connection", untaken, "if c.hasRetired() || !untouched && !(c.whole && isEncodeError(err)) {", "if c.hasRetired() {", "TestHalfARequestEndsTheConnection"},
+	{"a refused argument ends one call only", untaken, "if c.hasRetired() || !untouched && !(c.whole && isEncodeError(err)) {", "if true {", "TestPoison"},
 	{"a reply that is cut short is none", reply, "c.cut != nil", "false", "TestConnectionEndsWithinAReply"},
 	{"nor is one of a foreign codec", foreign, "c.wire.ReadFailed()", "false", "TestConnectionEndsWithinAReply"},
 	{"a reply that cannot be read was executed", reply, "Err: &BodyError{readError(err)}, Sent: Executed", "Err: &BodyError{readError(err)}, Sent: MaybeSent", "TestEveryKindOfServerReturns"},

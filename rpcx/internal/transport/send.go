@@ -40,8 +40,8 @@ func (c *Conn) Do(ctx context.Context, x *Exchange) Outcome {
 }
 
 // Watch is Do for a caller that wants to know of an alarm, too. If alarm is closed before
-// the end, Watch may return true, and the exchange goes on: its end is waited for by Await, or
-// by Ended, and Abandon. Disturb must be called when an alarm is closed.
+// the end, Watch may return true, and the exchange goes on: its end is waited for by Ended, and
+// brought by Abandon. Disturb must be called when an alarm is closed.
 func (c *Conn) Watch(ctx context.Context, x *Exchange, alarm <-chan struct{}) (out Outcome, alarmed bool) {
 	for {
 		if err := c.Room(ctx); err != nil {
@@ -63,12 +63,6 @@ func (c *Conn) Watch(ctx context.Context, x *Exchange, alarm <-chan struct{}) (o
 		}
 		return c.watch(ctx, x)
 	}
-}
-
-// Await waits for the end of an exchange whose Watch has returned for an alarm, or of ctx.
-func (c *Conn) Await(ctx context.Context, x *Exchange) Outcome {
-	x.alarm = nil
-	return c.await(ctx, x)
 }
 
 // Disturb has a caller that reads its own reply look at its alarm.
@@ -185,10 +179,6 @@ func (c *Conn) write(x *Exchange, mayRead bool) error {
 	return nil
 }
 
-// errExited is the error of a request whose encoding has ended the goroutine. What its codec
-// has left behind is not known.
-var errExited error = &codec.EncodeError{Err: errors.New("rpcx: the codec has ended its goroutine")}
-
 // frame has the codec write a request that was issued, and sees to it that it leaves. A
 // marshaler of the user's may end the goroutine: then the connection takes no more requests.
 func (c *Conn) frame(x *Exchange, crowded bool) {
@@ -210,16 +200,6 @@ func (c *Conn) frame(x *Exchange, crowded bool) {
 		}
 	}()
 	err = c.encode(x)
-}
-
-// exited does what the goroutine that was to write a request has no more time for.
-func (c *Conn) exited(x *Exchange) {
-	if x.reader {
-		c.passOn()
-	}
-	if x.Owner != nil {
-		c.Release(x)
-	}
 }
 
 // Interject sends bytes between two requests that are none. It is for connections with a
@@ -297,74 +277,6 @@ func write(request func() error) (err error) {
 		}
 	}()
 	return request()
-}
-
-// notWritten ends an exchange whose request the connection or its codec did not take. The
-// connection takes no more requests if the codec says so, or if it may have written a part
-// of this one.
-func (c *Conn) notWritten(x *Exchange, err error, untouched bool) {
-	c.mu.Lock()
-	held := c.inflight[x.seq] != x // by the goroutine that ends the connection
-	if !held {
-		c.forget(x)
-	}
-	c.mu.Unlock()
-	out := c.notTaken(err, untouched)
-	if out.Sent == MaybeSent {
-		out.Sent = c.doubt(x)
-	}
-	c.finish(x, out, held || err == errExited) //nolint:errorlint // it is never wrapped
-	if c.hasRetired() || !untouched && !(c.whole && isEncodeError(err)) {
-		c.Retire()
-	}
-	c.closeIfIdle()
-}
-
-// notTaken is the outcome of a request or notification that the codec did not take. Untouched
-// says that it has written nothing; of a codec that the user gave, that is believed only if
-// the error says so, too.
-func (c *Conn) notTaken(err error, untouched bool) Outcome {
-	unencodable := isEncodeError(err)
-	certain := untouched && c.wire != nil
-	if unencodable {
-		certain = untouched || c.whole
-	}
-	sent := MaybeSent
-	if certain {
-		sent = NotSent
-	}
-	c.mu.Lock()
-	over, cause := c.state == closed, c.cause
-	c.mu.Unlock()
-	switch {
-	case over:
-		return Outcome{Cause: ConnectionLost, Err: cause, Sent: sent}
-	case errors.Is(err, codec.ErrRetired), untouched && errors.Is(err, wire.ErrClosed):
-		return Outcome{Cause: NotTaken, Err: err}
-	case unencodable:
-		return Outcome{Cause: ArgsUnencodable, Err: err, Sent: sent}
-	case untouched: // a foreign codec does not like the argument
-		return Outcome{Cause: ArgsUnencodable, Err: &codec.EncodeError{Err: err}, Sent: sent}
-	}
-	return Outcome{Cause: ConnectionLost, Err: err, Sent: sent} // it has written a part of the request, or all of it
-}
-
-func isEncodeError(err error) bool {
-	var unencodable *codec.EncodeError
-	return errors.As(err, &unencodable)
-}
-
-// hasRetired reports whether the codec takes no more requests, as gob's does after it
-// has failed within an interface.
-func (c *Conn) hasRetired() bool {
-	if r, ok := c.codec.(interface{ Retired() bool }); ok {
-		c.writing.Lock()
-		defer c.writing.Unlock()
-		if r.Retired() {
-			c.mute.Store(true)
-		}
-	}
-	return c.mute.Load()
 }
 
 // Abandon gives an exchange up that has no owner, unless it has ended, and whose Ended was
