@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/rpc"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,7 +41,7 @@ func (*Leaver) GobDecode([]byte) error {
 }
 
 // Exit is a service.
-type Exit struct{}
+type Exit struct{ hedged chan struct{} }
 
 // Take implements a method.
 func (Exit) Take(Quitter, *int) error { return nil }
@@ -52,6 +53,64 @@ func (Exit) Give(int, *Leaver) error { return nil }
 func (Exit) Add(n int, reply *int) error {
 	*reply = n + 1
 	return nil
+}
+
+// Late is an argument whose second encoding ends the goroutine.
+type Late struct {
+	encoded *atomic.Int64
+	hedged  chan struct{} // is closed by that
+}
+
+// GobEncode implements gob.GobEncoder.
+func (l Late) GobEncode() ([]byte, error) {
+	if l.encoded.Add(1) > 1 {
+		close(l.hedged)
+		runtime.Goexit()
+	}
+	return []byte{0}, nil
+}
+
+// GobDecode implements gob.GobDecoder.
+func (*Late) GobDecode([]byte) error { return nil }
+
+// Wait implements a method. It returns once its call was hedged.
+func (e Exit) Wait(_ Late, reply *int) error {
+	<-e.hedged
+	*reply = 1
+	return nil
+}
+
+// serveExit serves Exit at two addresses until the test is over.
+func serveExit(t *testing.T, e Exit) (addrs []string) {
+	server := rpc.NewServer()
+	require.NoError(t, server.Register(e))
+	for range 2 {
+		lis, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		t.Cleanup(func() { lis.Close() })
+		go server.Accept(lis)
+		addrs = append(addrs, lis.Addr().String())
+	}
+	return addrs
+}
+
+// A marshaler that ends the goroutine of a hedge costs that alone.
+func TestHedgeWhoseEncodingEndsItsGoroutine(t *testing.T) {
+	leak.Check(t)
+	d := rpcx.Dialer{
+		Hedge: &rpcx.Hedge{Delay: 10 * time.Millisecond, Budget: 1}, Methods: map[string]rpcx.MethodOptions{"*": {Idempotent: rpcx.Yes}},
+	}
+	hedged := make(chan struct{})
+	c, err := d.Dial("tcp", serveExit(t, Exit{hedged})...)
+	require.NoError(t, err)
+	var encoded atomic.Int64
+	var reply int
+	require.NoError(t, within(10*time.Second, func() error { return c.Call("Exit.Wait", Late{&encoded, hedged}, &reply) }))
+	require.Equal(t, 1, reply)
+	for _, e := range c.Stats().Endpoints {
+		require.Zero(t, e.InFlight)
+	}
+	require.NoError(t, c.Close())
 }
 
 // A marshaler or an unmarshaler that ends its goroutine costs its own call, and no place of
@@ -69,17 +128,7 @@ func TestCodingThatEndsItsGoroutine(t *testing.T) {
 		} {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				leak.Check(t)
-				server := rpc.NewServer()
-				require.NoError(t, server.Register(Exit{}))
-				var addrs []string
-				for range 2 {
-					lis, err := net.Listen("tcp", "127.0.0.1:0")
-					require.NoError(t, err)
-					defer lis.Close()
-					go server.Accept(lis)
-					addrs = append(addrs, lis.Addr().String())
-				}
-				c, err := d.Dial("tcp", addrs...)
+				c, err := d.Dial("tcp", serveExit(t, Exit{})...)
 				require.NoError(t, err)
 				for range 3 {
 					for n := range 20 { // until the caller reads
