@@ -175,6 +175,7 @@ func (c *Conn) decode(x *Exchange, r *reply) (mine bool, err error) {
 }
 
 func (c *Conn) undecoded(x *Exchange, r *reply) {
+	c.Fail(errReaderExited) // before the caller looks for a connection again
 	if x.answer() || r.failure == nil && x.state.Load() == answered {
 		x.outcome = decoded(r, errReaderExited)
 	}
@@ -183,7 +184,6 @@ func (c *Conn) undecoded(x *Exchange, r *reply) {
 		c.cfg.Observer.Received(x, r.at, !r.nothing, false)
 		c.announce(x)
 	}
-	c.Fail(errReaderExited)
 }
 
 func (c *Conn) decodeBody(x *Exchange, r *reply) (mine bool, err error) {
