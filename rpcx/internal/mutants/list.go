@@ -260,6 +260,8 @@ var mutants = []mutant{
 	{"a request with a wrong number does not run", memory, "case meta.Call-meta.Pending != position ||", "case", "TestManyEventsByTheDice"},
 	{"no more is forgotten than was acknowledged", memory, "m.acknowledge(s, position-meta.Pending-1)", "m.acknowledge(s, position-1)", "TestEveryOrderOfAFewEvents"},
 	{"the oldest answer is forgotten first", memory, "m.forget(m.aging.next)\n\t}\n}", "m.forget(m.aging.prev)\n\t}\n}", "TestOldestAnswersAreDroppedFirst"},
+	{"an answer counts as its length", served, "size = c.stream.written.Load() - from", "size = 0 * from", "TestKeptAnswersAreLimitedByTheirLength"},
+	{"so does one that cannot be sent", stream, "\ts.Wire.Write(p) //nolint:errcheck // it fails only after the connection has been aborted\n\treturn len(p), nil", "\treturn s.Wire.Write(p)", "TestAnswersOfABrokenConnectionCount"},
 	{"an answer that has come is forgotten", memory, "r != nil && r.state != recordRunning {", "false {", "TestAnswersOfWhatDidNotReturn"},
 	{"answers are forgotten in time", memory, "now.Sub(r.at) > m.keep", "false", "TestManyEventsByTheDice"},
 	{"a session is forgotten in time", memory, "m.age(&record{session: s}, sessionSize)", "_ = 0", "TestManyEventsByTheDice"},

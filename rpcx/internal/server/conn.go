@@ -124,13 +124,17 @@ func (c *conn) done() {
 // busy reports whether anything but pings has not been answered.
 func (c *conn) busy() bool { return c.calls.Load() > 0 }
 
-// write waits for room first: replies that wait for it are not encoded. It returns the size
-// of the reply, if that is known.
+// write waits for room first: replies that wait for it are not encoded. It returns the length of
+// the reply.
 func (c *conn) write(r *rpc.Response, m *codec.ResponseMeta, body any, refused bool) (size int64, err error) {
 	c.lockRoom()
 	defer c.sending.Unlock()
-	from := c.stream.BeginFrame()
-	defer func() { size = max(0, c.stream.EndFrame()-from) }()
+	from := c.stream.written.Load()
+	c.stream.BeginFrame()
+	defer func() {
+		c.stream.EndFrame()
+		size = c.stream.written.Load() - from
+	}()
 	if refused && c.refuser != nil {
 		return 0, c.refuser.Refuse(r)
 	}

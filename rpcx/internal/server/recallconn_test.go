@@ -1,6 +1,7 @@
 package server
 
 import (
+	"io"
 	"net/rpc"
 	"testing"
 	"testing/synctest"
@@ -21,10 +22,17 @@ type rawClient struct {
 
 func dialKept(t *testing.T, network *simnet.Network) *rawClient {
 	t.Helper()
+	return dialKeptBy(t, network, codec.NewGobClient)
+}
+
+// dialKeptBy is dialKept in any wire format.
+func dialKeptBy(t *testing.T, network *simnet.Network, client func(io.ReadWriteCloser) rpc.ClientCodec) *rawClient {
+	t.Helper()
 	conn := dial(t, network)
 	t.Cleanup(func() { conn.Close() })
-	c := codec.NewGobClient(conn).(codec.MetaClient)
+	c := client(conn).(codec.MetaClient)
 	c.UseMeta()
+	c.SetMetaSupport(true)
 	return &rawClient{t: t, codec: c}
 }
 
@@ -48,6 +56,12 @@ func (k *rawClient) send(method string, remember bool, args any) {
 	if remember {
 		m = &codec.RequestMeta{Call: k.seq}
 	}
+	k.write(method, m, args)
+}
+
+// write sends the request with the number k.seq.
+func (k *rawClient) write(method string, m *codec.RequestMeta, args any) {
+	k.t.Helper()
 	require.NoError(k.t, k.codec.WriteRequestMeta(&rpc.Request{ServiceMethod: method, Seq: k.seq - 1}, m, args))
 }
 

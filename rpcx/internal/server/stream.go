@@ -22,6 +22,7 @@ type stream struct {
 	partial atomic.Int64 // bytes that came since the last whole request
 	waiting atomic.Bool  // the reader is in Read, or about to be, or runs a method
 	since   atomic.Int64 // when it last came out of Read, or what waited last left: see now
+	written atomic.Int64 // bytes that the codec ever wrote, also after the end of the connection
 }
 
 func newStream(w *wire.Wire) *stream { return &stream{Wire: w, born: time.Now()} }
@@ -39,6 +40,15 @@ func (s *stream) Read(p []byte) (int, error) {
 	s.since.Store(s.now())
 	s.waiting.Store(false)
 	return n, err
+}
+
+// Write implements io.Writer. It never fails: once the connection has ended, p is discarded. So a
+// codec encodes an answer that is kept for its client even if it cannot be sent, and its
+// length is known.
+func (s *stream) Write(p []byte) (int, error) {
+	s.written.Add(int64(len(p)))
+	s.Wire.Write(p) //nolint:errcheck // it fails only after the connection has been aborted
+	return len(p), nil
 }
 
 // pause is called by the reader when it is not going to come to further requests at once.
