@@ -263,6 +263,8 @@ var mutants = []mutant{
 	{"an answer counts as its length", served, "size = c.stream.written.Load() - from", "size = 0 * from", "TestKeptAnswersAreLimitedByTheirLength"},
 	{"so does one that cannot be sent", stream, "\ts.Wire.Write(p) //nolint:errcheck // it fails only after the connection has been aborted\n\treturn len(p), nil", "\treturn s.Wire.Write(p)", "TestAnswersOfABrokenConnectionCount"},
 	{"an answer that has come is forgotten", memory, "r != nil && r.state != recordRunning {", "false {", "TestAnswersOfWhatDidNotReturn"},
+	{"so is one long ago", memory, "\t\t\tif call <= to {", "\t\t\tif call == 0 {", "TestAcknowledgmentOfALongGap"},
+	{"what runs is not forgotten by a long gap", memory, "\t\t\tif call <= to {\n\t\t\t\tm.arrived(r)", "\t\t\tif call <= to {\n\t\t\t\tm.forget(r)", "TestAcknowledgmentOfALongGap"},
 	{"answers are forgotten in time", memory, "now.Sub(r.at) > m.keep", "false", "TestManyEventsByTheDice"},
 	{"a session is forgotten in time", memory, "m.age(&record{session: s}, sessionSize)", "_ = 0", "TestManyEventsByTheDice"},
 	{"a damaged question has no answer", memory, "if !q.IsValid() {", "if false {", "TestQuestionsThatHaveNoAnswer"},
@@ -290,5 +292,6 @@ var mutants = []mutant{
 	{"requests are counted as they are written", send, "\t\tc.meta.written++\n", "", "TestDeadlineReachesTheMethod"},
 	{"so are notifications", "rpcx/internal/transport/notify.go", "\tc.meta.written++\n", "", "TestBothEndsCountTheSameRequests"},
 	{"no answer is acknowledged that is pending", numbers, "m.first = c.inflight[m.oldest].position", "m.first = x.position", "TestWhatBecameOfACall"},
+	{"the oldest call is found among few", numbers, "least = min(least, seq)", "least = seq", "TestOldestInFlight"},
 	{"a lost request has its number", transport, "if out.Sent == MaybeSent && x.kept {", "if false {", "TestConnectionEndsWithinAReply"},
 }

@@ -155,6 +155,11 @@ var scenarioEvents = []struct {
 	{"read, acknowledging", func(w *scenario) { w.read(true, 0) }},
 	{"read, acknowledging some", func(w *scenario) { w.read(true, 1) }},
 	{"read what is not remembered", func(w *scenario) { w.read(false, 0) }},
+	{"read many that are not remembered", func(w *scenario) {
+		for range 20 {
+			w.read(false, 0)
+		}
+	}},
 	{"read with a wrong number", (*scenario).damaged},
 	{"finish", (*scenario).finish},
 	{"ask for the last", func(w *scenario) { w.ask(max(w.sent, 1)) }},
@@ -176,7 +181,7 @@ func playScenario(t *testing.T, limit int64, events []int) {
 		}
 	}()
 	for _, e := range events {
-		if w.closed && e <= 4 { // nothing is read behind the last worker
+		if w.closed && e <= 5 { // nothing is read behind the last worker
 			continue
 		}
 		scenarioEvents[e].do(w)
@@ -232,6 +237,22 @@ func TestManyEventsByTheDice(t *testing.T) {
 		}
 		playScenario(t, []int64{1 << 20, 1000}[rng.IntN(2)], events)
 	}
+}
+
+// Requests that are not remembered cost a later acknowledgment nothing.
+func TestAcknowledgmentOfALongGap(t *testing.T) {
+	w := newScenario(t, 1<<20)
+	for range 3 {
+		w.read(true, 100)
+	}
+	w.finish()
+	w.finish()
+	w.sent = 1 << 60
+	w.conn.count.Store(w.sent)
+	w.read(true, 0)
+	require.Len(t, w.m.sessions[w.session].calls, 2, "of what runs")
+	require.Equal(t, uint64(1<<60), w.m.sessions[w.session].acked)
+	require.Zero(t, w.m.bytes)
 }
 
 // The oldest answers are dropped first.

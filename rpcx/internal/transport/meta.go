@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -101,12 +102,26 @@ func (c *Conn) number(x *Exchange) {
 	case len(c.inflight) == 1:
 		m.oldest, m.first = x.seq, x.position
 	case x.position%lookEvery == 0:
-		for c.inflight[m.oldest] == nil {
-			m.oldest++
-		}
+		m.oldest = oldest(c.inflight, m.oldest)
 		m.first = c.inflight[m.oldest].position
 	}
 	m.pending = x.position - max(m.first, 1)
+}
+
+// oldest returns the smallest number of the exchanges in flight, of which there are some, given
+// one that is not larger. It looks at about as many numbers as there are exchanges: the given
+// one may be that of a request long ago.
+func oldest(inflight map[uint64]*Exchange, from uint64) uint64 {
+	for seq := from; seq-from < uint64(len(inflight)); seq++ {
+		if inflight[seq] != nil {
+			return seq
+		}
+	}
+	least := uint64(math.MaxUint64)
+	for seq := range inflight {
+		least = min(least, seq)
+	}
+	return least
 }
 
 // understood reports whether the server is known to understand metadata.
