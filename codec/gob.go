@@ -14,7 +14,9 @@ import (
 // peers. The zero Gob is the default.
 type Gob struct {
 	// MaxFrame is the largest frame, header and body, in bytes. 0 means 64 MiB;
-	// negative means no limit. The error for a larger frame is a *FrameError.
+	// negative means no limit. The error for a larger frame is a *FrameError. A reply that
+	// may hold an interface counts with the definitions of all its types, even if the
+	// client knows them.
 	MaxFrame int64
 }
 
@@ -105,7 +107,7 @@ type gobServer struct {
 	// trial encodes a reply that may hold an interface before out does: out's encoder
 	// cannot be used any more after an error in such a reply.
 	trial     *gob.Encoder
-	trialSize counter // size of the last reply that trial has encoded
+	trialSize counter // bytes that trial has encoded, of all replies
 
 	once sync.Once // closes conn
 	err  error     // what closing it returned
@@ -147,7 +149,7 @@ func (s *gobServer) write(h gobHeader, body any) error {
 		s.out.define(gobResponse{})
 	}
 	s.replied = true
-	err := s.try(body)
+	err := s.try(h, body)
 	if err == nil {
 		err = s.out.write(h, body)
 	}
@@ -161,18 +163,25 @@ func (s *gobServer) write(h gobHeader, body any) error {
 	return err
 }
 
-// try returns an error if a body that may hold an interface cannot be encoded.
-func (s *gobServer) try(body any) error {
+// try returns an error if a reply that may hold an interface cannot be encoded, or is larger
+// than MaxFrame with the definitions of all its types.
+func (s *gobServer) try(h gobHeader, body any) error {
 	if body == nil || !s.out.mayHoldInterface(reflect.TypeOf(body)) {
 		return nil
 	}
-	if s.trial == nil {
-		s.trial = gob.NewEncoder(&s.trialSize)
+	before := s.out.overhead(h)
+	room, used := s.out.max-before, s.trial != nil
+	err := s.encodeTrial(body)
+	if err == nil && used && int64(s.trialSize) > room/2 {
+		s.trial = nil // it has left out definitions; the size of this reply with them is not known
+		err = s.encodeTrial(body)
 	}
-	s.trialSize = 0
-	err := encodeGob(s.trial, body)
-	if err != nil || s.trialSize > keepBuffer { // it keeps a buffer of this size
+	size := int64(s.trialSize)
+	if err != nil || size > keepBuffer { // it keeps a buffer of up to this size
 		s.trial = nil
+	}
+	if err == nil && size > room {
+		err = &FrameError{Size: before + size, Max: s.out.max, limitName: gobLimitName}
 	}
 	if err != nil {
 		return &EncodeError{err}
@@ -180,8 +189,16 @@ func (s *gobServer) try(body any) error {
 	return nil
 }
 
+// encodeTrial encodes a body with trial, or with a new one.
+func (s *gobServer) encodeTrial(body any) error {
+	if s.trial == nil {
+		s.trial, s.trialSize = gob.NewEncoder(&s.trialSize), 0
+	}
+	return encodeGob(s.trial, body)
+}
+
 // counter counts what is written to it.
-type counter int
+type counter int64
 
 func (c *counter) Write(p []byte) (int, error) {
 	*c += counter(len(p))

@@ -153,6 +153,16 @@ func (w *gobWriter) header(h gobHeader) {
 	}
 }
 
+// overhead returns the size of a frame with the given header without its body: of the header, and
+// of the definitions that have not been sent yet.
+func (w *gobWriter) overhead(h gobHeader) int64 {
+	start := len(w.out)
+	w.header(h)
+	size := len(w.out)
+	w.out = w.out[:start]
+	return int64(size)
+}
+
 // gobFields appends the nonzero fields of a struct. The first field has the number 1.
 type gobFields struct {
 	b    []byte

@@ -194,6 +194,8 @@ var mutants = []mutant{
 	{"what is late is not run", request, "q.refused == nil && q.isLate()", "false", "TestLateRequestIsRefused"},
 	{"a deadline that is far away is not past", "rpcx/internal/peerclock/peerclock.go", "return math.MaxInt64\n", "_ = math.MaxInt64\n", "TestDeadlineThatIsTooFarAway"},
 	{"what is late is late on this connection only", meta, "q.stream.now()-q.first > int64(deadline)", "q.stream.now() > int64(deadline)", "TestTimeOfAConnectionBeginsWithItsFirstRequest"},
+	{"a reply that is too large does not end the connection", gobMeta, "if err == nil && size > room {", "if false {", "TestReplyLargerThanMaxFrame"},
+	{"nor does one near the limit, of new types", gobMeta, "int64(s.trialSize) > room/2", "false", "TestRepliesNearMaxFrame"},
 	{"a stock client is sent net/rpc's header", gobMeta, "s.answersMeta.Store(s.in.meta.declared)", "s.answersMeta.Store(true)", "TestMetaWireToAStockClient"},
 	{"JSON metadata answer metadata only", jsonMeta, "return m, s.answersMeta\n", "return m, true\n", "TestMetaArrives"},
 	{"nothing is sent to a server that may not know it", jsonMeta, "if !c.useMeta || c.MetaSupport() != MetaUnderstood {\n\t\tm = nil", "if !c.useMeta {\n\t\tm = nil", "TestMetaWireToAStockServer"},
