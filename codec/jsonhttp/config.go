@@ -3,6 +3,7 @@ package jsonhttp
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -62,6 +63,9 @@ func (cfg Config) withDefaults() Config {
 	if cfg.MaxFrame == 0 {
 		cfg.MaxFrame = defaultMaxFrame
 	}
+	// One more is counted: a ping, and the byte by which a reply is too large.
+	cfg.MaxInFlight = min(cfg.MaxInFlight, math.MaxInt-1)
+	cfg.MaxFrame = min(cfg.MaxFrame, math.MaxInt64-1)
 	return cfg
 }
 
