@@ -41,7 +41,7 @@ var restricted = map[string][]string{
 	roofPath + "/internal/argcopy":   nil,
 	roofPath + "/internal/debugpage": nil,
 	roofPath + "/internal/dialing": {
-		roofPath + "/resolver", roofPath + "/internal/hostport", roofPath + "/internal/mismatch", roofPath + "/internal/rescue",
+		roofPath + "/resolver", roofPath + "/internal/hostport", roofPath + "/internal/mismatch", roofPath + "/internal/oserr", roofPath + "/internal/rescue",
 	},
 	roofPath + "/internal/hook":      {roofPath + "/internal/rescue"},
 	roofPath + "/internal/rescue":    {module + "/balancer"},
@@ -56,9 +56,10 @@ var restricted = map[string][]string{
 	roofPath + "/internal/cause":     nil,
 	roofPath + "/internal/config":    nil,
 	roofPath + "/internal/errtext":   nil,
+	roofPath + "/internal/oserr":     nil,
 	roofPath + "/internal/eventlog":  {roofPath + "/internal/errtext"},
 	roofPath + "/internal/peerclock": nil,
-	roofPath + "/internal/server":    {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol", roofPath + "/internal/callmeta", xsyncPath},
+	roofPath + "/internal/server":    {pillars[0], roofPath + "/internal/wire", roofPath + "/internal/protocol", roofPath + "/internal/callmeta", roofPath + "/internal/oserr", xsyncPath},
 }
 
 // listed is a package of the module as go list describes it.

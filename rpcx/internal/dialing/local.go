@@ -7,24 +7,17 @@ import (
 	"slices"
 	"syscall"
 
+	"resilientrpc/rpcx/internal/oserr"
 	"resilientrpc/rpcx/internal/rescue"
 )
 
-// localErrors are those with which connecting fails before a packet has left: no file
-// descriptor, port, memory, route or permission. The last ones are Windows', which
-// package syscall has under other numbers there.
+// localErrors are those with which connecting fails before a packet has left, besides
+// shortages: no port, route or permission.
 var localErrors = []syscall.Errno{
-	syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
 	syscall.EADDRNOTAVAIL, syscall.EADDRINUSE, syscall.ENETUNREACH, syscall.ENETDOWN,
 	syscall.EACCES, syscall.EPERM, syscall.EAFNOSUPPORT,
-	10013, // WSAEACCES
-	10024, // WSAEMFILE
-	10047, // WSAEAFNOSUPPORT
-	10048, // WSAEADDRINUSE
-	10049, // WSAEADDRNOTAVAIL
-	10050, // WSAENETDOWN
-	10051, // WSAENETUNREACH
-	10055, // WSAENOBUFS
+	oserr.WSAEADDRNOTAVAIL, oserr.WSAEADDRINUSE, oserr.WSAENETUNREACH, oserr.WSAENETDOWN,
+	oserr.WSAEACCES, oserr.WSAEAFNOSUPPORT,
 }
 
 // IsLocal reports whether a dial failed for a reason on this side, which says nothing of
@@ -33,7 +26,7 @@ var localErrors = []syscall.Errno{
 func IsLocal(err error) bool {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
-		return slices.Contains(localErrors, errno)
+		return oserr.IsShortage(errno) || slices.Contains(localErrors, errno)
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"resilientrpc/rpcx/internal/oserr"
 	"resilientrpc/rpcx/internal/protocol"
 )
 
@@ -55,12 +56,8 @@ func isTemporary(err error) bool {
 	if errors.As(err, &says) && says.Temporary() {
 		return true
 	}
-	for _, lack := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
-		if errors.Is(err, lack) {
-			return true
-		}
-	}
-	return false
+	var errno syscall.Errno
+	return errors.As(err, &errno) && (oserr.IsShortage(errno) || oserr.IsAborted(errno))
 }
 
 // serve starts to serve a connection, or to refuse its requests.

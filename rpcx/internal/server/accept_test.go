@@ -51,6 +51,9 @@ func TestServeOutlivesFailingAccepts(t *testing.T) {
 		"of the system":    fmt.Errorf("accept: %w", syscall.ENFILE),
 		"of the peer":      os.NewSyscallError("accept4", syscall.ECONNABORTED),
 		"of memory":        os.NewSyscallError("accept4", syscall.ENOBUFS),
+		"WSAEMFILE":        &net.OpError{Op: "accept", Err: os.NewSyscallError("acceptex", syscall.Errno(10024))},
+		"WSAENOBUFS":       os.NewSyscallError("acceptex", syscall.Errno(10055)),
+		"WSAECONNABORTED":  os.NewSyscallError("acceptex", syscall.Errno(10053)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, network *simnet.Network) {
