@@ -29,7 +29,8 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 
 // An EncodeError is returned by WriteRequest for a request that cannot be encoded, makes
 // its encoder panic (such as a nil pointer with gob), or is larger than MaxFrame. Nothing
-// of it was written, and only this call fails. Its text is that of its cause.
+// of it was written, and only this call fails. Its text is that of its cause. WriteResponse
+// returns one for such a reply, with the text of the error that was sent in its place.
 type EncodeError struct{ Err error }
 
 func (e *EncodeError) Error() string { return e.Err.Error() }

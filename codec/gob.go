@@ -3,6 +3,7 @@ package codec
 import (
 	"encoding/gob"
 	"errors"
+	"fmt"
 	"io"
 	"net/rpc"
 	"reflect"
@@ -84,8 +85,9 @@ func (c *gobClient) Close() error { return c.conn.Close() }
 func NewGobServer(conn io.ReadWriteCloser) rpc.ServerCodec { return Gob{}.NewServer(conn) }
 
 // NewServer returns a server codec over conn, for rpc.ServeCodec. If a reply cannot be
-// encoded, or is larger than MaxFrame, an error is sent in its place. A failed write
-// closes conn, because net/rpc's server ignores the error.
+// encoded, or is larger than MaxFrame, an error is sent in its place, and WriteResponse
+// returns that as an *EncodeError. A failed write closes conn, because net/rpc's server
+// ignores the error.
 func (g Gob) NewServer(conn io.ReadWriteCloser) rpc.ServerCodec {
 	s := &gobServer{conn: conn}
 	s.in.init(conn, maxFrame(g.MaxFrame))
@@ -153,14 +155,17 @@ func (s *gobServer) write(h gobHeader, body any) error {
 	if err == nil {
 		err = s.out.write(h, body)
 	}
+	var replaced error // the error that is sent in place of the reply
 	if encode := (*EncodeError)(nil); errors.As(err, &encode) {
-		h.errmsg = unencodable(encode)
+		replaced = unencodable(encode)
+		h.errmsg = replaced.Error()
 		err = s.out.write(h, struct{}{})
 	}
 	if err != nil {
 		s.Close() //nolint:errcheck // the write's error says more
+		return err
 	}
-	return err
+	return replaced
 }
 
 // try returns an error if a reply that may hold an interface cannot be encoded, or is larger
@@ -210,6 +215,7 @@ func (s *gobServer) Close() error {
 	return s.err
 }
 
-// unencodable returns the text of the error that is sent in place of a reply that cannot
-// be encoded.
-func unencodable(err *EncodeError) string { return "codec: the reply cannot be sent: " + err.Error() }
+// unencodable returns the error that is sent in place of a reply that cannot be encoded.
+func unencodable(err *EncodeError) error {
+	return &EncodeError{fmt.Errorf("codec: the reply cannot be sent: %w", err.Err)}
+}

@@ -143,8 +143,8 @@ func (s *jsonServer) collect(call *jsonCall, r *rpc.Response, body any) error {
 	b.left--
 	if call.id != "" {
 		if err := s.addToBatch(b, call, r.Error, body); err != nil {
-			call.code = CodeInternalError
-			s.addToBatch(b, call, unencodable(&EncodeError{err}), nil) //nolint:errcheck // there is space for an error
+			call.replace(&EncodeError{err})
+			s.addToBatch(b, call, call.replaced.Error(), nil) //nolint:errcheck // there is space for an error
 		}
 	}
 	if b.left > 0 || b.replies == nil {

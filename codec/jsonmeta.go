@@ -19,7 +19,7 @@ import (
 //	          running      a number
 //	          clock        microseconds
 //
-// Members that are malformed or unknown are ignored.
+// Members that are malformed or unknown are ignored, and so are call and pending in a batch.
 
 // requestMeta appends the metadata of a request.
 func (w *jsonWriter) requestMeta(m *RequestMeta) {

@@ -48,6 +48,8 @@ type jsonCall struct {
 	refused bool       // the reply has a Refuser's mark
 	answers bool       // the reply may have metadata
 	meta    *ResponseMeta
+
+	replaced error // the error that is sent in place of the reply, or nil
 }
 
 // end appends the end of a reply.
@@ -108,6 +110,7 @@ func (s *jsonServer) next(r *rpc.Request) (jsonCall, error) {
 	s.rest = s.rest[1:]
 	call := s.request2(one, r)
 	call.batch = s.batch
+	s.meta.Call, s.meta.Pending = 0, 0 // a reply that waits for others is not kept
 	return call, nil
 }
 
@@ -204,8 +207,9 @@ func (s *jsonServer) WriteResponseMeta(r *rpc.Response, m *ResponseMeta, body an
 	}
 	if err != nil {
 		s.Close() //nolint:errcheck // the write's error says more
+		return err
 	}
-	return err
+	return call.replaced
 }
 
 // answer sends the reply that fill appends or, if that cannot be encoded, an error.
@@ -215,8 +219,13 @@ func (s *jsonServer) answer(call *jsonCall, fill func(*jsonWriter) error) error 
 	if !errors.As(err, &encode) {
 		return err
 	}
-	call.code = CodeInternalError
-	return s.out.write(func(w *jsonWriter) error { return s.reply(w, call, unencodable(encode), nil) })
+	call.replace(encode)
+	return s.out.write(func(w *jsonWriter) error { return s.reply(w, call, call.replaced.Error(), nil) })
+}
+
+// replace notes that the reply cannot be encoded, and makes the error that takes its place.
+func (c *jsonCall) replace(err *EncodeError) {
+	c.code, c.replaced = CodeInternalError, unencodable(err)
 }
 
 // reply appends a reply: the error if there is one, else the result.

@@ -115,3 +115,44 @@ func TestRepliesNearMaxFrame(t *testing.T) {
 		}
 	}
 }
+
+// TestReplacedReplyIsReported: WriteResponse returns the error that was sent in place of a reply.
+func TestReplacedReplyIsReported(t *testing.T) {
+	for _, f := range formats {
+		for name, body := range map[string]any{"too large": strings.Repeat("x", 5<<10), "loose": Loose{strings.Repeat("x", 5<<10)}, "unencodable": Bad{"error"}} {
+			t.Run(f.name+"/"+name, func(t *testing.T) {
+				a, b := net.Pipe()
+				defer a.Close()
+				defer b.Close()
+				newServer := codec.Gob{MaxFrame: 4 << 10}.NewServer
+				if f.name == "json" {
+					newServer = codec.JSON{MaxFrame: 4 << 10}.NewServer
+				}
+				client, server, reported := f.client(a), newServer(b), make(chan error, 2)
+				go func() {
+					for _, body := range []any{body, 5} {
+						var r rpc.Request
+						server.ReadRequestHeader(&r) //nolint:errcheck // then there is no reply
+						server.ReadRequestBody(nil)  //nolint:errcheck // likewise
+						reported <- server.WriteResponse(&rpc.Response{ServiceMethod: "A.B", Seq: r.Seq}, body)
+					}
+				}()
+				for seq := range uint64(2) {
+					var r rpc.Response
+					require.NoError(t, client.WriteRequest(&rpc.Request{ServiceMethod: "A.B", Seq: seq}, 1))
+					require.NoError(t, client.ReadResponseHeader(&r))
+					require.NoError(t, client.ReadResponseBody(nil))
+					if seq == 1 {
+						require.Empty(t, r.Error)
+						require.NoError(t, <-reported)
+						return
+					}
+					var encode *codec.EncodeError
+					err := <-reported
+					require.ErrorAs(t, err, &encode)
+					require.EqualError(t, err, r.Error)
+				}
+			})
+		}
+	}
+}

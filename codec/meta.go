@@ -29,7 +29,7 @@ type RequestMeta struct {
 	// Call asks the server to keep its answer until the client has it. It is the position of
 	// the request among all requests of the connection, from 1, plus Pending. The server
 	// counts requests, too, and so detects a changed bit in either field. 0 means that the
-	// answer need not be kept.
+	// answer need not be kept; in a batch, Call and Pending are not read.
 	Call uint64
 	// Pending is the number of requests from the oldest one whose reply the client has not
 	// read to this one: 0 if there is none before it. The server may forget the answers to

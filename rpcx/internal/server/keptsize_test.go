@@ -1,6 +1,8 @@
 package server
 
 import (
+	"io"
+	"net/rpc"
 	"runtime"
 	"strings"
 	"sync"
@@ -131,5 +133,40 @@ func TestAnswersOfABrokenConnectionCount(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Loose has a value of any type.
+type Loose struct{ Value any }
+
+// MakeLoose implements a method.
+func (l *Large) MakeLoose(takes time.Duration, reply *Loose) error {
+	text := new(string)
+	reply.Value = text
+	return l.Make(takes, text)
+}
+
+// An answer that is larger than MaxFrame is kept as the error that the client got in its place.
+func TestAnswerLargerThanMaxFrame(t *testing.T) {
+	const most = 10 << 10
+	for name, newServer := range map[string]func(io.ReadWriteCloser) rpc.ServerCodec{
+		"gob": codec.Gob{MaxFrame: most}.NewServer, "json": codec.JSON{MaxFrame: most}.NewServer, "json2": codec.JSON2{MaxFrame: most}.NewServer,
+	} {
+		for _, method := range []string{"Large.Make", "Large.MakeLoose"} {
+			t.Run(name+"/"+method, func(t *testing.T) {
+				keepingLarge(t, 64<<10, func(cfg *Config) { cfg.NewCodec = newServer }, func(t *testing.T, network *simnet.Network, large *Large) {
+					k, asker := dialKeptBy(t, network, codecs[name].client), dialKeptBy(t, network, codecs[name].client)
+					s := k.welcome()
+					asker.welcome()
+					failure := k.call(method, true, time.Duration(0), nil)
+					require.Contains(t, failure, "the reply cannot be sent")
+					synctest.Wait()
+					require.Equal(t, []bool{false}, large.inMemory())
+					for range 3 {
+						require.Equal(t, failure, asker.call(protocol.RecallMethod, false, protocol.NewRecall(s, 2, true), nil))
+					}
+				})
+			})
+		}
 	}
 }

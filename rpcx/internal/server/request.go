@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/rpc"
 	"runtime/debug"
 	"time"
@@ -144,7 +145,11 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 // connection itself; a reply that others may join is left to them, or to a flusher.
 func (q *request) reply(r *rpc.Response, body any) error {
 	size, err := q.write(r, q.replyMeta(), body, q.refused != nil)
-	q.memory.finish(q.record, r.Error, body, size)
+	failure := r.Error
+	if err != nil && errors.As(err, new(*codec.EncodeError)) { // which was sent instead
+		failure, body = err.Error(), struct{}{}
+	}
+	q.memory.finish(q.record, failure, body, size)
 	q.took = q.stream.now() - q.began
 	if q.method != codec.PingMethod {
 		q.calls.Add(-1)
