@@ -40,7 +40,8 @@ type ServeConfig struct {
 	// their connection broke: see "Recall of lost answers" in the package documentation. An answer
 	// counts as its length on the wire plus 256 bytes, and a connection that has ended as
 	// 512. An answer is dropped as soon as the client confirms it; without room, the oldest
-	// are dropped first. Zero means 16 MiB; negative means that no answers are kept.
+	// are dropped first, and one that is larger than KeepAnswers is not kept. Zero means 16 MiB;
+	// negative means that no answers are kept.
 	KeepAnswers int
 	// KeepAnswersFor is how long answers, and connections that have ended, are kept. Zero
 	// means 30 s; negative is an error.

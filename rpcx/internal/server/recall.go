@@ -24,7 +24,7 @@ import (
 //	running   the method ends                                  answered
 //	any       a later request says that the answer has come    none: forgotten
 //	answered, not run
-//	          it is the oldest beyond limit, or older than keep
+//	          it is larger than limit, or the oldest beyond limit, or older than keep
 //	                                                           none: forgotten
 //
 // A question about a call ends the session's connection first. Then no further request of the
@@ -233,6 +233,9 @@ func (m *memory) age(r *record, size int64) {
 	r.prev, r.next = m.aging.prev, &m.aging
 	r.prev.next, r.next.prev = r, r
 	m.bytes += size
+	if size > m.limit { // the others need not make room in vain
+		m.forget(r)
+	}
 	for m.bytes > m.limit {
 		m.forget(m.aging.next)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -262,14 +263,11 @@ func TestOldestAnswersAreDroppedFirst(t *testing.T) {
 		w.read(true, 100)
 		w.finish()
 	}
-	left := slices.Sorted(func(yield func(uint64) bool) {
-		for n := range w.m.sessions[w.session].calls {
-			if !yield(n) {
-				return
-			}
-		}
-	})
-	require.Equal(t, []uint64{3, 4, 5}, left)
+	kept := func() []uint64 { return slices.Sorted(maps.Keys(w.m.sessions[w.session].calls)) }
+	require.Equal(t, []uint64{3, 4, 5}, kept())
+	w.read(true, 100)
+	w.m.finish(w.begun[6], "", nil, 3*(recordSize+100))
+	require.Equal(t, []uint64{3, 4, 5}, kept(), "one that is larger than all room takes none")
 }
 
 // A question of another session's server, a damaged one, and one of a connection about itself.
