@@ -265,6 +265,7 @@ var mutants = []mutant{
 	{"an answer counts as its length", served, "size = c.stream.written.Load() - from", "size = 0 * from", "TestKeptAnswersAreLimitedByTheirLength"},
 	{"so does one that cannot be sent", stream, "\ts.Wire.Write(p) //nolint:errcheck // it fails only after the connection has been aborted\n\treturn len(p), nil", "\treturn s.Wire.Write(p)", "TestAnswersOfABrokenConnectionCount"},
 	{"one that is too large is kept as the error that was sent", request, "failure, body = err.Error(), struct{}{}", "_ = 0", "TestAnswerLargerThanMaxFrame"},
+	{"an idle worker keeps no answer", request, "\tq.record, q.trace = nil, nil", "\tq.trace = nil", "TestKeptAnswersAreLimitedByTheirLength"},
 	{"an answer that has come is forgotten", memory, "r != nil && r.state != recordRunning {", "false {", "TestAnswersOfWhatDidNotReturn"},
 	{"so is one long ago", memory, "\t\t\tif call <= to {", "\t\t\tif call == 0 {", "TestAcknowledgmentOfALongGap"},
 	{"what runs is not forgotten by a long gap", memory, "\t\t\tif call <= to {\n\t\t\t\tm.arrived(r)", "\t\t\tif call <= to {\n\t\t\t\tm.forget(r)", "TestAcknowledgmentOfALongGap"},

@@ -244,6 +244,7 @@ func (m *memory) age(r *record, size int64) {
 // forget removes a record, or a session with its end. The caller holds mu.
 func (m *memory) forget(r *record) {
 	r.prev.next, r.next.prev = r.next, r.prev
+	r.prev, r.next = nil, nil // what still refers to r keeps no other record in memory
 	m.bytes -= r.size
 	if r.call == 0 {
 		r.session.gone = true

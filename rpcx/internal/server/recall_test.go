@@ -265,6 +265,7 @@ func TestOldestAnswersAreDroppedFirst(t *testing.T) {
 	}
 	kept := func() []uint64 { return slices.Sorted(maps.Keys(w.m.sessions[w.session].calls)) }
 	require.Equal(t, []uint64{3, 4, 5}, kept())
+	require.Nil(t, w.begun[1].next, "one that is forgotten keeps no other in memory")
 	w.read(true, 100)
 	w.m.finish(w.begun[6], "", nil, 3*(recordSize+100))
 	require.Equal(t, []uint64{3, 4, 5}, kept(), "one that is larger than all room takes none")

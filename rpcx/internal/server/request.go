@@ -176,6 +176,7 @@ func (q *request) end() {
 		q.memory.cancel(q.record)
 	}
 	q.endTrace()
+	q.record, q.trace = nil, nil // an idle worker must not keep them in memory
 	if q.reading == readingHere && !q.resumeReading(q) {
 		q.reading = readingElsewhere // and the run has been recorded
 	} else if q.answered {
