@@ -306,7 +306,7 @@ func TestLocalCauseWhileHalfOpen(t *testing.T) {
 		time.Sleep(time.Second)
 		f.kill("a:1")
 		time.Sleep(500 * time.Millisecond)
-		require.Equal(t, breaker.Open, c.Stats().Endpoints[0].State)
+		require.NotEqual(t, breaker.Closed, c.Stats().Endpoints[0].State) // a probe may be under way
 		local.Store(true)
 		f.Resume("a:1")
 		time.Sleep(10 * time.Second)
