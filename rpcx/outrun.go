@@ -99,8 +99,9 @@ func (p *pair) end(i int) {
 	res := p.client.conclude(a, a.conn.result(a.Outcome()))
 	switch {
 	case p.over:
+		p.res = p.res.doubting(res)
 	case res.stands(i == 1):
-		p.over, p.won, p.res = true, i == 1, res
+		p.over, p.won, p.res = true, i == 1, res.doubting(p.res)
 	default:
 		p.res = p.res.and(res)
 	}

@@ -29,7 +29,7 @@ type race struct {
 	runners  [2]runner   // the attempt and the hedge
 	begun    int         // of them
 	under    int         // those that have not ended
-	sending  bool        // one is being made, which reads the call and args: no end before
+	held     int         // how often one is being made, which reads the call and args, or given up: no end before
 	answered bool        // res stands, and is winner's
 	ended    bool
 	res      result
@@ -56,12 +56,12 @@ func (x *race) start(a *attempt) bool {
 	if !x.call.pay() {
 		return false
 	}
-	x.client, x.node, x.started, x.sending = x.call.client, a.ticket.Node(), a.Started, true
+	x.client, x.node, x.started, x.held = x.call.client, a.ticket.Node(), a.Started, 1
 	x.enter(a, c)
 	returned := false
 	defer func() {
 		if !returned { // a marshaler of the user's has ended the goroutine, and the attempt
-			x.sent()
+			x.release()
 		}
 	}()
 	err := c.post(a, a.Started, x.deadline)
@@ -77,7 +77,7 @@ func (x *race) start(a *attempt) bool {
 		x.arm(c.ep)
 	}
 	x.mu.Unlock()
-	x.sent()
+	x.release()
 	return true
 }
 
@@ -108,15 +108,14 @@ func (x *race) posted() {
 	x.runners[x.begun-1].posted = true
 }
 
-// sent says that nothing is being made any more.
-func (x *race) sent() {
+// release says that what held the end of the race up is done. If the caller has left, all that
+// is under way is given up before the end, which so has the doubt of both attempts.
+func (x *race) release() {
+	x.giveUp()
 	x.mu.Lock()
-	x.sending = false
-	left, over := x.cause != nil, x.isOver()
+	x.held--
+	over := x.isOver()
 	x.mu.Unlock()
-	if left {
-		x.giveUp()
-	}
 	if over {
 		x.finish()
 	}
@@ -126,13 +125,15 @@ func (x *race) sent() {
 // it can be paid.
 func (x *race) hedge() {
 	x.mu.Lock()
-	wanted := !x.ended && x.cause == nil && !x.sending && x.begun == 1
-	x.sending = x.sending || wanted
+	wanted := !x.ended && x.cause == nil && x.held == 0 && x.begun == 1
+	if wanted {
+		x.held++
+	}
 	x.mu.Unlock()
 	if !wanted {
 		return
 	}
-	defer x.sent() // even if a marshaler of the user's ends the goroutine
+	defer x.release() // even if a marshaler of the user's ends the goroutine
 	if x.client.payHedge() && !x.second() {
 		x.client.refundHedge()
 	}
@@ -192,9 +193,11 @@ func (x *race) remove(a *attempt) runner {
 func (x *race) add(r runner, res result) {
 	x.under--
 	switch {
+	case x.ended:
 	case x.answered:
+		x.res = x.res.doubting(res)
 	case res.stands(r.hedge):
-		x.answered, x.winner, x.res = true, r, res
+		x.answered, x.winner, x.res = true, r, res.doubting(x.res)
 	default:
 		x.res = x.res.and(res)
 	}
@@ -210,22 +213,30 @@ func (r result) stands(hedge bool) bool {
 // and is the failure of two attempts: the doubt over both, and the error that says
 // more of a server. The first may be none.
 func (r result) and(later result) result {
-	sent := max(r.sent, later.sent)
+	out := later
 	if r.err != nil && !r.ours() && later.ours() {
-		at := later.at
-		later = r
-		later.at = at
+		out = r
+		out.at = later.at
 	}
-	later.sent = sent
-	return later
+	return out.doubting(r).doubting(later)
 }
 
-// isOver reports, once, that the race is. The caller holds mu, and calls finish without.
+// doubting is r with the doubt over another attempt, too.
+func (r result) doubting(other result) result {
+	r.sent = max(r.sent, other.sent)
+	return r
+}
+
+// isOver reports, once, that the race is. The caller holds mu, and calls finish without. An
+// attempt that goes on may still run, whatever the one that has failed proves of itself.
 func (x *race) isOver() bool {
-	if x.ended || x.sending || !x.answered && x.under > 0 {
+	if x.ended || x.held > 0 || !x.answered && x.under > 0 {
 		return false
 	}
 	x.ended = true
+	if x.under > 0 {
+		x.res = x.res.doubting(result{sent: MaybeSent})
+	}
 	return true
 }
 
@@ -267,18 +278,19 @@ func (x *race) cancelLosers() {
 func (x *race) leave(cause error) {
 	x.mu.Lock()
 	x.cause = cause
+	x.held++
 	x.mu.Unlock()
-	x.giveUp()
+	x.release()
 }
 
-// giveUp gives up what is under way. An attempt that is being handed to its connection is
-// given up when sent is called.
+// giveUp gives up what is under way, if the caller has left. An attempt that is being handed to
+// its connection is given up by the release that follows.
 func (x *race) giveUp() {
 	x.mu.Lock()
 	runners, cause := x.runners, x.cause
 	x.mu.Unlock()
 	for _, r := range runners {
-		if r.attempt != nil && r.posted {
+		if cause != nil && r.attempt != nil && r.posted {
 			r.conn.GiveUp(&r.attempt.Exchange, cause)
 		}
 	}
