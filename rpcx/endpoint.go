@@ -2,6 +2,7 @@ package rpcx
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"resilientrpc/rpcx/internal/dialing"
 	"resilientrpc/rpcx/internal/latency"
 	"resilientrpc/rpcx/internal/mismatch"
+	"resilientrpc/rpcx/internal/wire"
 )
 
 // endpoint is one replica: its breaker, its detector and its connections. The
@@ -125,7 +127,7 @@ func (e *endpoint) dial(l *poolSlot) (*conn, error) {
 		}
 		return nil, e.dialFailed(time.Now(), err)
 	}
-	e.adopt(l, c)
+	c = e.adopt(l, c)
 	switch { // Close or leave may have looked before adopt
 	case e.client.closed():
 		c.Fail(ErrShutdown)
@@ -156,8 +158,9 @@ func (e *endpoint) open(l *poolSlot) (*conn, error) {
 	return c, nil
 }
 
-// adopt makes c the connection of a pool slot, unless it has ended already.
-func (e *endpoint) adopt(l *poolSlot, c *conn) {
+// adopt makes c the connection of a pool slot, unless it has ended already or the slot has
+// got another one meanwhile: then c ends. It returns the connection for calls.
+func (e *endpoint) adopt(l *poolSlot, c *conn) *conn {
 	if e.pool.add(c) {
 		e.detector.Forget(time.Now())
 	}
@@ -168,10 +171,14 @@ func (e *endpoint) adopt(l *poolSlot, c *conn) {
 	e.client.whole.Store(c.Whole())
 	if e.left.Load() {
 		c.Retire() // it would have no prober
-		return
+		return c
 	}
 	e.redials.succeed()
-	l.conn.Store(c)
+	if other := l.fill(c); other != c {
+		e.last.Store(other)
+		c.Retire()
+		return other
+	}
 	if c.Dead() {
 		e.drop(c)
 		e.pool.remove(c)
@@ -181,6 +188,7 @@ func (e *endpoint) adopt(l *poolSlot, c *conn) {
 	e.pool.arrive()
 	e.publish(time.Now())
 	e.kick() // the prober need not connect any more
+	return c
 }
 
 // drop takes c away from further calls; other connections stay.
@@ -209,7 +217,7 @@ func (e *endpoint) lost(c *conn, cause error) {
 	if hook := e.client.dialer.Trace.ConnClosed; hook != nil {
 		hook(ConnInfo{Endpoint: e.addr, Duration: time.Since(c.born), Err: cause})
 	}
-	if !c.answered.Load() && !e.left.Load() {
+	if !c.answered.Load() && !e.left.Load() && !errors.Is(cause, wire.ErrClosed) {
 		e.redials.fail(time.Now(), c, nil)
 	}
 	e.kick()

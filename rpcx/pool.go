@@ -49,6 +49,20 @@ func newPool(slots int) *pool {
 	return &pool{slots: make([]poolSlot, slots), live: make(map[*conn]struct{})}
 }
 
+// fill puts c into the slot, unless that has another connection that takes calls, and returns
+// the one that the slot has. A dial and a scout may come for the same slot.
+func (l *poolSlot) fill(c *conn) *conn {
+	for {
+		old := l.conn.Load()
+		if old != nil && old.Takes() {
+			return old
+		}
+		if l.conn.CompareAndSwap(old, c) {
+			return c
+		}
+	}
+}
+
 // pick returns the pool slot with the fewest calls in flight, of those that are
 // connected if any is.
 func (p *pool) pick() *poolSlot {
