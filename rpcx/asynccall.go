@@ -263,11 +263,12 @@ func (a *asyncCall) repeat(res result) {
 	defer cancel()
 	var err error
 	var ok bool
-	if !a.guard(func() { err, ok = a.again(a.ctx, res, a.deadline) }) {
+	if !a.guard(func() {
+		if err, ok = a.again(a.ctx, res, a.deadline); ok {
+			err, ok = a.sleep(ctx)
+		}
+	}) {
 		return
-	}
-	if ok {
-		err, ok = a.sleep(ctx)
 	}
 	if !ok {
 		a.end(err)

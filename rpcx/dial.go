@@ -224,6 +224,7 @@ func (d *Dialer) newCore(network string) (*core, error) {
 		journal: new(journal), panics: rescue.NewLog(full.Logger),
 	}
 	c.dialer.Trace = full.Trace.Join(c.journal.trace())
+	c.dialer.Breaker.Rand = rescue.Rand(full.Breaker.Rand, "Breaker.Rand", c.panics)
 	c.next = c.nextCall
 	c.underway.idle = make(chan struct{}, 1)
 	if c.balancer, err = balancer.New(balancer.Config{
@@ -238,7 +239,9 @@ func (d *Dialer) newCore(network string) (*core, error) {
 	c.limit, c.room = queue.NewLimiter(full.MaxCalls, full.QueueTimeout), newRoom(full.MaxInFlight, full.QueueTimeout)
 	c.hedger = newHedger(full.Hedge)
 	if full.Throttle != nil {
-		if c.throttle, err = breaker.NewThrottle(*full.Throttle); err != nil {
+		throttle := *full.Throttle
+		throttle.Rand = rescue.Rand(throttle.Rand, "Throttle.Rand", c.panics)
+		if c.throttle, err = breaker.NewThrottle(throttle); err != nil {
 			return nil, config.InDialer("Throttle", err)
 		}
 	}

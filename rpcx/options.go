@@ -8,11 +8,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"resilientrpc/rpcx/internal/callmeta"
 	"resilientrpc/rpcx/internal/config"
+	"resilientrpc/rpcx/internal/rescue"
 )
 
 // A Choice is yes, no, or open. The zero Choice is open: the next less specific setting
@@ -191,6 +193,7 @@ func (c *core) logUnmatched() {
 	if log == nil || c.calls.Load() == 0 {
 		return
 	}
+	defer rescue.Stop(log, new(sync.Once), "Dialer.Logger") // the client may be closed by the garbage collector
 	if patterns := c.patterns.unmatched(); len(patterns) > 0 {
 		log.LogAttrs(context.Background(), slog.LevelInfo, "patterns of Dialer.Methods have matched no call", slog.Any("patterns", patterns))
 	}
