@@ -235,7 +235,7 @@ func (a *asyncCall) conclude(res result) {
 	go func() {
 		ctx, cancel := a.context()
 		defer cancel()
-		a.concludeKnown(a.recall(ctx, res))
+		a.concludeKnown(a.recall(a.ctx, ctx, res))
 	}()
 }
 

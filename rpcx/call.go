@@ -144,7 +144,7 @@ func (cl *call) attempt(ctx context.Context, now time.Time) (res result) {
 	a, res := cl.allow(ctx, now, ticket, err, false)
 	if a != nil {
 		limited := a.ctx // AttemptStart may have set a deadline
-		res = cl.recall(limited, cl.exchangeHedged(ctx, now, a))
+		res = cl.recall(ctx, limited, cl.exchangeHedged(ctx, now, a))
 	}
 	cl.attemptEnded(res)
 	return res

@@ -176,8 +176,9 @@ type recalling struct {
 }
 
 // recall asks what became of an attempt whose connection has ended, if its server remembers it,
-// and returns what the end of the attempt is then.
-func (cl *call) recall(ctx context.Context, res result) result {
+// and returns what the end of the attempt is then. It asks while limited, the context of the
+// attempt, lasts. The hook gets that of the call: the attempt has been reported as done.
+func (cl *call) recall(ctx, limited context.Context, res result) result {
 	if res.number == 0 {
 		if res.sent == MaybeSent {
 			cl.recalled = NotRecalled
@@ -187,7 +188,7 @@ func (cl *call) recall(ctx context.Context, res result) result {
 	started := time.Now()
 	r := &recalling{client: cl.client, reply: cl.reply, lost: res.lost, number: res.number}
 	r.session, _ = res.lost.session()
-	got, answer := r.run(ctx)
+	got, answer := r.run(limited)
 	cl.recalled = answer
 	res.number, res.at = 0, time.Now()
 	switch {
@@ -195,8 +196,8 @@ func (cl *call) recall(ctx context.Context, res result) result {
 		got.lost, res = nil, got
 	case answer == RecallNotRun:
 		res.end, res.sent = notSent, NotSent
-	case isLate(ctx, res):
-		why := ctx.Err()
+	case isLate(limited, res):
+		why := limited.Err()
 		if why == nil {
 			why = context.DeadlineExceeded
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/rpc"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -320,17 +321,70 @@ func (o *observed) collect(t *testing.T) map[string]float64 {
 }
 
 func TestRecallIsRecorded(t *testing.T) {
-	o := &observed{spans: tracetest.NewInMemoryExporter(), metrics: sdkmetric.NewManualReader()}
+	d := serveDesk(t, rpcx.ServeConfig{})
+	o := &observed{spans: tracetest.NewInMemoryExporter(), metrics: sdkmetric.NewManualReader()} // the client
 	hooks, err := otelrpcx.New(otelrpcx.Config{
 		TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSyncer(o.spans)),
 		MeterProvider:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(o.metrics)),
 	})
 	require.NoError(t, err)
-	ctx := hooks.CallStart(context.Background(), rpcx.CallInfo{Method: "Nap.Take", Started: time.Now()})
-	hooks.Recall(ctx, rpcx.RecallInfo{Method: "Nap.Take", Endpoint: "a:1", Attempt: 1, Answer: rpcx.RecallAnswered, Duration: time.Second})
-	hooks.CallDone(ctx, rpcx.CallInfo{Method: "Nap.Take", Attempts: 1, Started: time.Now()})
-	require.EqualValues(t, 1, o.collect(t)["rpcx.client.recalls{rpc.method=Nap.Take,rpc.system.name=go_net_rpc,rpcx.recall.answer=answered}"])
-	calls := o.named("Nap.Take")
-	require.Len(t, calls, 1)
-	require.Equal(t, "recall", calls[0].Events[0].Name)
+	for name, call := range map[string]func(c *rpcx.Client) error{
+		"CallContext": func(c *rpcx.Client) error { return c.CallContext(t.Context(), "Desk.Hold", 1, new(int)) },
+		"Go":          func(c *rpcx.Client) error { return (<-c.Go("Desk.Hold", 1, new(int), nil).Done).Error },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.spans.Reset()
+			dialed := make(chan net.Conn, 10)
+			dialer := rpcx.Dialer{Trace: hooks, NetDial: func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := new(net.Dialer).DialContext(ctx, network, address)
+				dialed <- conn
+				return conn, err
+			}}
+			c, err := dialer.Dial("tcp", d.address)
+			require.NoError(t, err)
+			defer c.Close()
+			conn := <-dialed
+			require.NoError(t, c.Call("Desk.Add", [2]int{1, 2}, new(int))) // the server's answer says that it keeps answers
+			go func() {
+				<-d.began
+				conn.Close()
+				d.held <- struct{}{}
+			}()
+			require.NoError(t, call(c))
+			calls := o.named("Desk.Hold")
+			require.Len(t, calls, 1)
+			require.Len(t, calls[0].Events, 1)
+			require.Equal(t, "recall", calls[0].Events[0].Name)
+			require.Contains(t, calls[0].Events[0].Attributes, attribute.String("rpcx.recall.answer", "answered"))
+		})
+	}
+	require.EqualValues(t, 2, o.collect(t)["rpcx.client.recalls{rpc.method=Desk.Hold,rpc.system.name=go_net_rpc,rpcx.recall.answer=answered}"])
+}
+
+// Method names may be made up as the program goes.
+func TestMetricsAreBounded(t *testing.T) {
+	metrics := sdkmetric.NewManualReader()
+	hooks, err := otelrpcx.New(otelrpcx.Config{
+		TracerProvider: sdktrace.NewTracerProvider(),
+		MeterProvider:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(metrics), sdkmetric.WithCardinalityLimit(0)),
+	})
+	require.NoError(t, err)
+	for i := range 1100 {
+		method := fmt.Sprint("Made.Up", i)
+		hooks.AttemptDone(t.Context(), rpcx.AttemptInfo{Method: method, Err: context.Canceled})
+		hooks.Retry(t.Context(), rpcx.RetryInfo{Method: method})
+		hooks.BudgetExhausted(t.Context(), rpcx.RetryInfo{Method: method})
+		hooks.Hedge(t.Context(), rpcx.HedgeInfo{Method: method})
+		hooks.Recall(t.Context(), rpcx.RecallInfo{Method: method, Answer: rpcx.RecallAnswered})
+	}
+	o := &observed{metrics: metrics}
+	series := make(map[string]int)
+	for name := range o.collect(t) {
+		name, _, _ = strings.Cut(name, "{")
+		series[name]++
+	}
+	require.Equal(t, map[string]int{
+		"rpcx.client.attempt.failures": 1001, "rpcx.client.retries": 1001, "rpcx.client.budget_exhausted": 1001,
+		"rpcx.client.hedges": 1001, "rpcx.client.recalls": 1001,
+	}, series)
 }

@@ -23,7 +23,7 @@ import (
 )
 
 // Desk is the service of a server with hooks.
-type Desk struct{ began chan struct{} }
+type Desk struct{ began, held chan struct{} }
 
 // Add has arguments that are no pointer.
 func (*Desk) Add(terms [2]int, sum *int) error {
@@ -36,6 +36,14 @@ func (*Desk) Refuse(why string, _ *int) error { return rpc.ServerError(why) }
 
 // Panic implements a method.
 func (*Desk) Panic(why string, _ *int) error { panic(why) }
+
+// Hold ends when it is let go.
+func (d *Desk) Hold(n int, m *int) error {
+	d.began <- struct{}{}
+	<-d.held
+	*m = n
+	return nil
+}
 
 // Wait ends with its context.
 func (d *Desk) Wait(n *int, _ *int) error {
@@ -65,7 +73,7 @@ func serveDesk(t *testing.T, cfg rpcx.ServeConfig) *desk {
 	require.NoError(t, err)
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	d := &desk{&Desk{make(chan struct{}, 10)}, o, lis.Addr().String(), nil}
+	d := &desk{&Desk{make(chan struct{}, 10), make(chan struct{})}, o, lis.Addr().String(), nil}
 	server := rpc.NewServer()
 	require.NoError(t, server.Register(d.Desk))
 	ctx, cancel := context.WithCancel(context.Background())

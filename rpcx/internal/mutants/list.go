@@ -287,7 +287,7 @@ var mutants = []mutant{
 	{"one attempt of a question does not take all its time", asking, "time.Now().Add(r.client.dialer.DialTimeout)\n\t\tlimited", "r.limit\n\t\tlimited", "TestLostAnswerToAQuestion"},
 	{"a long answer is waited for", asking, "< leastOfAnswer:", "< 1<<40:", "TestLongAnswerOverASlowLink"},
 	{"an answer that is too large is not asked for again", asking, "case errors.As(res.err, new(*codec.FrameError)):", "case false:", "TestAnswerThatIsTooLarge"},
-	{"a question ends with its attempt", call, "cl.recall(limited,", "cl.recall(context.WithoutCancel(limited),", "TestQuestionEndsWithItsAttempt"},
+	{"a question ends with its attempt", call, "cl.recall(ctx, limited,", "cl.recall(ctx, context.WithoutCancel(limited),", "TestQuestionEndsWithItsAttempt"},
 	{"a server that is not there is given up", asking, "case time.Since(r.refused) >= refusedFor:", "case false:", "TestRecallIsBounded"},
 	{"a connection that breaks while a method is waited for is not the end", asking, "\t\tr.wait = false\n", "\t\treturn RecallUnanswered, false\n", "TestQuestionsLeaveNoConnections"},
 	{"a call that is to be remembered waits for the welcome", asking, "!a.Keep || !c.mustGreet()", "true", "TestConnectionEndsWithinAReply"},
