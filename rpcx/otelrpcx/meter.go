@@ -41,12 +41,16 @@ type meter struct {
 	changes metric.Int64Counter
 	doubts  metric.Int64Counter
 
-	series *telemetry.Series[[]metric.RecordOption]
+	series   *telemetry.Series[[]metric.RecordOption]
+	failures *telemetry.Series[metric.AddOption] // of attempts
+	methods  *telemetry.Series[metric.AddOption] // without a class
 }
 
 func newMeter(c Config) (*meter, error) {
 	m := &meter{system: semconv.RPCSystemNameKey.String(c.System)}
 	m.series = telemetry.NewSeries(func(k telemetry.Key) []metric.RecordOption { return recordOptions(m.system, k) })
+	m.failures = telemetry.NewSeries(func(k telemetry.Key) metric.AddOption { return attributeSet(m.system, k) })
+	m.methods = telemetry.NewSeries(func(k telemetry.Key) metric.AddOption { return attributeSet(m.system, k) })
 	var errs []error
 	in := c.MeterProvider.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL))
 	counter := func(name, unit, help string) metric.Int64Counter {
@@ -76,7 +80,7 @@ func (m *meter) hooks() *rpcx.ClientTrace {
 		},
 		AttemptDone: func(ctx context.Context, i rpcx.AttemptInfo) {
 			if i.Err != nil {
-				m.failed.Add(ctx, 1, metric.WithAttributes(attributes(m.system, keyOf(i.Method, i.Err))...))
+				m.failed.Add(ctx, 1, m.failures.Get(keyOf(i.Method, i.Err)))
 			}
 		},
 		Retry: func(ctx context.Context, i rpcx.RetryInfo) { m.retries.Add(ctx, 1, m.method(i.Method)) },
@@ -109,7 +113,11 @@ func keyOf(method string, err error) telemetry.Key {
 
 // recordOptions are the attributes of one series, made ready.
 func recordOptions(system attribute.KeyValue, k telemetry.Key) []metric.RecordOption {
-	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attributes(system, k)...))}
+	return []metric.RecordOption{attributeSet(system, k)}
+}
+
+func attributeSet(system attribute.KeyValue, k telemetry.Key) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(attributes(system, k)...))
 }
 
 func attributes(system attribute.KeyValue, k telemetry.Key) []attribute.KeyValue {
@@ -124,5 +132,5 @@ func attributes(system attribute.KeyValue, k telemetry.Key) []attribute.KeyValue
 }
 
 func (m *meter) method(name string) metric.AddOption {
-	return metric.WithAttributes(m.system, semconv.RPCMethod(name))
+	return m.methods.Get(telemetry.Key{Method: name})
 }

@@ -75,8 +75,8 @@
 //
 // The number of attempts is that of calls, retries and hedges together, less those that found
 // no endpoint or ended before they were sent. Endpoints are in no metric, since there may be
-// ten thousand. In the two histograms, pairs of rpc.method and error.type beyond a thousand are
-// counted as "_OTHER"; the counters have no such limit.
+// ten thousand. In each metric, values of rpc.method, or pairs of it and error.type, beyond a
+// thousand are counted as "_OTHER".
 package otelrpcx
 
 import (

@@ -19,7 +19,7 @@
 // scrape; durations, attempts and events are recorded by the hooks. Names begin with
 // rpcx_client_, rpcx_endpoint_ or rpcx_server_; the label "error" is empty for success and
 // otherwise a word of a small set, or JSON-RPC's error code. Pairs of the labels "method"
-// and "error" beyond a thousand are counted as "_OTHER".
+// and "error", or values of "error" alone, beyond a thousand are counted as "_OTHER".
 //
 // On the server, rpcx_server_request_duration_seconds has the requests that were run,
 // rpcx_server_refused_total and rpcx_server_late_total count those that were not, and
@@ -55,8 +55,8 @@ type Metrics struct {
 	views     *prometheus.CounterVec
 
 	// What every call needs is found without a lock.
-	callsBy   *telemetry.Series[prometheus.Observer]
-	succeeded prometheus.Counter // of the attempts
+	callsBy    *telemetry.Series[prometheus.Observer]
+	attemptsBy *telemetry.Series[prometheus.Counter] // by class alone: a server makes up its error codes
 }
 
 // buckets are from a call within a machine to one that has no deadline.
@@ -86,7 +86,8 @@ func New() *Metrics {
 	m.callsBy = telemetry.NewSeries(func(k telemetry.Key) prometheus.Observer {
 		return m.calls.WithLabelValues(k.Method, k.Class)
 	})
-	m.succeeded = m.attempts.WithLabelValues("")
+	m.attemptsBy = telemetry.NewSeries(func(k telemetry.Key) prometheus.Counter { return m.attempts.WithLabelValues(k.Class) })
+	m.attemptsBy.Get(telemetry.Key{})
 	m.begin()
 	return m
 }
@@ -112,11 +113,7 @@ func (m *Metrics) Hooks() *rpcx.ClientTrace {
 			m.callsBy.Get(telemetry.Key{Method: i.Method, Class: telemetry.Class(i.Err)}).Observe(i.Duration.Seconds())
 		},
 		AttemptDone: func(_ context.Context, i rpcx.AttemptInfo) {
-			if i.Err == nil {
-				m.succeeded.Inc()
-				return
-			}
-			m.attempts.WithLabelValues(telemetry.Class(i.Err)).Inc()
+			m.attemptsBy.Get(telemetry.Key{Class: telemetry.Class(i.Err)}).Inc()
 		},
 		BudgetExhausted: func(context.Context, rpcx.RetryInfo) { m.exhausted.Inc() },
 		ConnDone:        func(i rpcx.ConnInfo) { m.dials.WithLabelValues(telemetry.Class(i.Err)).Inc() },

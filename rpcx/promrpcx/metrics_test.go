@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/stretchr/testify/require"
 
+	"resilientrpc/codec"
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/simnet"
 	"resilientrpc/rpcx/promrpcx"
@@ -205,4 +206,22 @@ func check(t *testing.T, name, in string, args ...string) {
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Empty(t, string(out))
+}
+
+// A server may make up its error codes.
+func TestMetricsAreBounded(t *testing.T) {
+	m := promrpcx.New()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(m)
+	hooks := m.Hooks()
+	for code := range 1100 {
+		hooks.AttemptDone(t.Context(), rpcx.AttemptInfo{Method: "Nap.Take", Err: &codec.Error{Code: code}})
+	}
+	series := 0
+	for name := range gather(t, registry) {
+		if strings.HasPrefix(name, "rpcx_client_attempts_total") {
+			series++
+		}
+	}
+	require.Equal(t, 1001, series)
 }
