@@ -140,17 +140,22 @@ func (c *conn) settlePing() {
 	default:
 		return
 	}
-	if end := c.result(c.ping.Outcome()); isUnreached(end.err) {
+	end := c.result(c.ping.Outcome())
+	if isUnreached(end.err) {
 		c.unreachable(end.err)
 	}
 	c.ping, c.owing = nil, false
-	c.ep.heardHealth(c, &c.said)
+	c.ep.heardHealth(c, end, &c.said)
 	c.tellPing()
 }
 
-// heardHealth notes what a server says in answer to a ping. What it says of metadata holds for
-// all connections of the endpoint: codecs that must not send any before are told by it.
-func (e *endpoint) heardHealth(c *conn, said *protocol.Health) {
+// heardHealth notes what a server says in answer to a ping, if that has been answered. An error
+// of the method is that of a server which says nothing. What it says of metadata holds for all
+// connections of the endpoint: codecs that must not send any before are told by it.
+func (e *endpoint) heardHealth(c *conn, end result, said *protocol.Health) {
+	if end.end != replied && end.end != methodFailed {
+		return
+	}
 	e.running.Store(int64(said.Running))
 	if said.Running > 0 {
 		e.node.Report(time.Now(), said.Running-1) // without the ping

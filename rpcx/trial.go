@@ -102,7 +102,7 @@ func (t *trial) ping(ctx context.Context, c *conn, wait time.Duration) bool {
 	for {
 		select {
 		case r := <-done:
-			c.ep.heardHealth(c, &said)
+			c.ep.heardHealth(c, r, &said)
 			return t.answer(c, r, sent)
 		case now := <-look.C:
 			if c.silentFor(now) < now.Sub(sent) {
