@@ -45,7 +45,9 @@ func (c *core) start(method string, args, reply any, result completion, caller *
 	}
 	ctx := context.Background()
 	a := &asyncCall{caller: caller, result: result, call: c.newCall(method, args, reply)}
-	a.ctx = a.begin(ctx)
+	if a.ctx = a.begin(ctx); a.ctx.Done() != nil { // the hook's, of which only the values are used
+		a.ctx = context.WithoutCancel(a.ctx)
+	}
 	if !a.guard(func() { a.prepare(ctx) }) {
 		return
 	}

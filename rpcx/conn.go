@@ -109,12 +109,10 @@ func (e *endpoint) ready(now time.Time) *conn {
 
 // post sends, at now, an attempt that has an owner, for which there must be room. If it returns
 // an error, the attempt was not sent, and its owner is not called: others have outrun it
-// to the room. Otherwise the owner is called after Release.
+// to the room. Otherwise the owner is called after Release. The deadline, zero for none, holds on
+// both sides.
 func (c *conn) post(a *attempt, now, deadline time.Time) error {
 	a.conn, a.Owner, a.Begun, a.Deadline = c, a, now, deadline
-	if deadline.IsZero() {
-		a.Deadline, _ = a.ctx.Deadline()
-	}
 	return c.Start(&a.Exchange, deadline)
 }
 

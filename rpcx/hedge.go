@@ -111,7 +111,7 @@ func (cl *call) raced(ctx context.Context, a *attempt, delay time.Duration) (res
 	lent := new(call) // cl itself would be allocated for every call, hedged or not
 	*lent = *cl
 	end := make(chan result, 1)
-	deadline, _ := ctx.Deadline()
+	deadline, _ := a.ctx.Deadline() // which AttemptStart may have set
 	x := &race{call: lent, ctx: ctx, delay: delay, deadline: deadline, done: func(res result) { end <- res }}
 	patience := a.ctx
 	if !x.start(a) {
