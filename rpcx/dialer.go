@@ -112,8 +112,8 @@ type Dialer struct {
 	// Dial's addresses. Endpoints that stay in the set keep their connections and
 	// statistics; those that leave it finish their calls; new ones are connected, and their
 	// share of the calls rises slowly. An invalid set, such as one with an address twice,
-	// changes nothing. Nor does an empty set, unless it stays empty for 5 minutes. Nil means
-	// none.
+	// changes nothing. Nor does an empty set, unless it stays empty for 5 minutes, in which the
+	// resolver delivers neither another set nor an error. Nil means none.
 	Resolver Resolver
 	// Subset is the least number of endpoints of a large fleet that this client uses, and so
 	// connects to, pings and watches; it uses more with more traffic. Zero means 20 of 64

@@ -55,7 +55,7 @@ type membership struct {
 	client     *core
 	deliveries chan delivery
 	wake       chan struct{}         // has room for one
-	emptied    time.Time             // when the set was found empty; zero if it is not
+	emptied    time.Time             // since when the set has been found empty; zero if it is not, or nothing is known
 	refresher  Refresher             // the resolver, if it is one
 	refreshed  time.Time             // when it was last asked to refresh
 	failed     atomic.Pointer[error] // why the resolver's last set, if it was to be one, is not used; nil if it is
@@ -130,6 +130,9 @@ func (r *membership) kick() {
 // had is kept, if it is.
 func (r *membership) apply(now time.Time, d delivery) error {
 	info := ResolvedInfo{Kept: len(r.client.balancer.Nodes()), Err: d.err}
+	if d.err != nil || len(d.set) > 0 { // an error removes no endpoints: from now on, nothing is known
+		r.emptied = time.Time{}
+	}
 	switch {
 	case d.err != nil:
 	case slices.ContainsFunc(d.set, func(e Endpoint) bool { return e.Address == "" }):

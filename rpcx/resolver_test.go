@@ -285,6 +285,34 @@ func TestEmptySet(t *testing.T) {
 	})
 }
 
+// After an error it is not known whether the set is empty: the 5 minutes begin with the next
+// answer. An invalid set is not empty.
+func TestEmptySetBeforeAnError(t *testing.T) {
+	t.Parallel()
+	for name, between := range map[string]said{
+		"error": {err: errors.New("the name server does not answer")}, "invalid set": {set: setOf("a:1", "")}, "double": {set: setOf("a:1", "a:1")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, 2, func(t *testing.T, f *fleet) {
+				news := f.news()
+				c, sets := f.resolve(f.addrs...)
+				defer c.Close()
+				sets.say()
+				time.Sleep(time.Minute)
+				sets.saySet(between.set, between.err)
+				time.Sleep(time.Hour)
+				require.Equal(t, 2, news.last().Kept)
+				require.Len(t, where(t, c, 100), 2)
+				sets.say() // as a failure has ended
+				time.Sleep(4*time.Minute + 59*time.Second)
+				require.Len(t, where(t, c, 100), 2)
+				time.Sleep(2 * time.Second)
+				require.Equal(t, rpcx.ResolvedInfo{Removed: 2}, news.last())
+			})
+		})
+	}
+}
+
 func TestWeightsChange(t *testing.T) {
 	t.Parallel()
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
