@@ -269,7 +269,7 @@ var mutants = []mutant{
 	{"no more is forgotten than was acknowledged", memory, "m.acknowledge(s, position-meta.Pending-1)", "m.acknowledge(s, position-1)", "TestEveryOrderOfAFewEvents"},
 	{"the oldest answer is forgotten first", memory, "m.forget(m.aging.next)\n\t}\n}", "m.forget(m.aging.prev)\n\t}\n}", "TestOldestAnswersAreDroppedFirst"},
 	{"an answer counts as its length", served, "size = c.stream.written.Load() - from", "size = 0 * from", "TestKeptAnswersAreLimitedByTheirLength"},
-	{"so does one that cannot be sent", stream, "\ts.Wire.Write(p) //nolint:errcheck // it fails only after the connection has been aborted\n\treturn len(p), nil", "\treturn s.Wire.Write(p)", "TestAnswersOfABrokenConnectionCount"},
+	{"so does one that cannot be sent", stream, "\t\ts.ended.Store(true)\n\t}\n\treturn len(p), nil", "\t\treturn 0, err\n\t}\n\treturn len(p), nil", "TestAnswersOfABrokenConnectionCount"},
 	{"one that is too large is kept as the error that was sent", request, "failure, body = err.Error(), struct{}{}", "_ = 0", "TestAnswerLargerThanMaxFrame"},
 	{"an idle worker keeps no answer", request, "\tq.record, q.trace = nil, nil", "\tq.trace = nil", "TestKeptAnswersAreLimitedByTheirLength"},
 	{"an answer that has come is forgotten", memory, "r != nil && r.state != recordRunning {", "false {", "TestAnswersOfWhatDidNotReturn"},

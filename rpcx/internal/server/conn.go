@@ -124,11 +124,14 @@ func (c *conn) done() {
 // busy reports whether anything but pings has not been answered.
 func (c *conn) busy() bool { return c.calls.Load() > 0 }
 
-// write waits for room first: replies that wait for it are not encoded. It returns the length of
-// the reply.
-func (c *conn) write(r *rpc.Response, m *codec.ResponseMeta, body any, refused bool) (size int64, err error) {
+// write waits for room first: replies that wait for it are not encoded. Nor are, once the
+// connection has ended, those that are not kept. It returns the length of the reply.
+func (c *conn) write(r *rpc.Response, m *codec.ResponseMeta, body any, refused, kept bool) (size int64, err error) {
 	c.lockRoom()
 	defer c.sending.Unlock()
+	if !kept && c.stream.ended.Load() {
+		return 0, wire.ErrClosed
+	}
 	from := c.stream.written.Load()
 	c.stream.BeginFrame()
 	defer func() {

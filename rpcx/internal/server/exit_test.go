@@ -56,6 +56,7 @@ func (Leave) Do(in Leaver, out *Leaver) error {
 // What ends the goroutine of a worker, in the method or in the coding of its values, ends the
 // call. Nothing is counted as running afterwards, and the server stops in order.
 func TestWorkerWhoseGoroutineEnds(t *testing.T) {
+	t.Parallel() // it waits
 	for name, codecs := range codecs {
 		for _, at := range []string{"method", "decoding", "reply"} {
 			for _, busy := range []bool{false, true} {

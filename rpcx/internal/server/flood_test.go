@@ -94,7 +94,7 @@ func (l narrow) dial(t *testing.T) *net.TCPConn {
 // A client that does not read its replies costs a few megabytes, not all of the replies;
 // it gets them all once it reads, also if it has said that it asks no more.
 func TestServeHoldsFewReplies(t *testing.T) {
-	const requests, size = 160, 256 << 10
+	const requests, size = 96, 256 << 10
 	for name, c := range codecs {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)

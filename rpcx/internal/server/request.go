@@ -144,7 +144,7 @@ func (q *request) WriteResponse(r *rpc.Response, body any) error {
 // reply writes a reply. If it is the last one that is due, it carries it to the
 // connection itself; a reply that others may join is left to them, or to a flusher.
 func (q *request) reply(r *rpc.Response, body any) error {
-	size, err := q.write(r, q.replyMeta(), body, q.refused != nil)
+	size, err := q.write(r, q.replyMeta(), body, q.refused != nil, q.record != nil)
 	failure := r.Error
 	if err != nil && errors.As(err, new(*codec.EncodeError)) { // which was sent instead
 		failure, body = err.Error(), struct{}{}

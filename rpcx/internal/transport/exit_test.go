@@ -78,6 +78,7 @@ func (e endOf) Done(_ *Exchange, out Outcome) { e <- out }
 // A marshaler that ends its goroutine costs its call alone. The connection takes no more
 // requests, and those in flight get their answers.
 func TestEncodingThatEndsItsGoroutine(t *testing.T) {
+	t.Parallel() // it waits
 	for name := range codecs {
 		for way, send := range map[string]func(o *observer, t *testing.T, x *Exchange) Outcome{
 			"Do": func(o *observer, t *testing.T, x *Exchange) Outcome {
@@ -166,6 +167,7 @@ func TestEncodingThatEndsItsGoroutineOfAForeignCodec(t *testing.T) {
 
 // An unmarshaler that ends the goroutine of the reader ends the connection, and its call.
 func TestDecodingThatEndsItsGoroutine(t *testing.T) {
+	t.Parallel() // it waits
 	for name := range codecs {
 		leave := func(after int) *Exchange {
 			return &Exchange{Method: "Echo.Leave", Args: after, Reply: new(Leaver)}
