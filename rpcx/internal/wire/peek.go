@@ -33,11 +33,8 @@ func newPeeker(conn any) *peeker {
 		return nil
 	}
 	p := &peeker{conn: raw}
-	p.look = func(fd uintptr) {
-		unblock(int(fd))                  //nolint:gosec // a descriptor fits
-		p.data, p.err = recvPeek(int(fd)) //nolint:gosec // likewise
-	}
-	raw.Control(func(fd uintptr) { unblock(int(fd)) }) //nolint:errcheck,gosec // a closed one says so when it is read
+	p.look = func(fd uintptr) { p.data, p.err = recvPeek(int(fd)) } //nolint:gosec // a descriptor fits
+	raw.Control(func(fd uintptr) { unblock(int(fd)) })              //nolint:errcheck,gosec // a closed one says so when it is read
 	return p
 }
 

@@ -23,7 +23,6 @@ func TestPeekAtABlockingSocket(t *testing.T) {
 	require.NoError(t, err)
 	defer time.AfterFunc(10*time.Second, func() { peer.Close() }).Stop() // a wait ends with an error
 
-	w := New(conn, Config{})
 	f, err := conn.(*net.TCPConn).File()
 	require.NoError(t, err)
 	defer f.Close()
@@ -31,6 +30,7 @@ func TestPeekAtABlockingSocket(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, data)
 
+	w := New(conn, Config{})
 	data, err = w.Peek()
 	require.NoError(t, err)
 	require.False(t, data)
