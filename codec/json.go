@@ -43,9 +43,8 @@ func NewJSONServer(conn io.ReadWriteCloser) rpc.ServerCodec { return JSON{}.NewS
 // NewServer returns a server codec over conn, for rpc.ServeCodec. If a reply cannot be
 // encoded, or is larger than MaxFrame, an error is sent in its place, and WriteResponse
 // returns that as an *EncodeError. A failed write closes conn, because net/rpc's server
-// ignores the error. As in net/rpc/jsonrpc, an id
-// may be any value, a notification (with the id null) gets a reply, and a syntax error
-// ends the stream. The codec implements Refuser.
+// ignores the error. As in net/rpc/jsonrpc, an id may be any value, a notification (with the
+// id null) gets a reply, and a syntax error ends the stream. The codec implements Refuser.
 func (j JSON) NewServer(conn io.ReadWriteCloser) rpc.ServerCodec {
 	return newJSONServer(conn, maxFrame(j.MaxFrame), jsonLimitName)
 }

@@ -207,17 +207,16 @@ func (c *core) unavailable(now time.Time) error {
 	u := &unavailableError{used: len(all), resolver: c.membership.failure()}
 	for _, e := range all {
 		s := e.breaker.Stats(now)
-		open := &breaker.OpenError{State: s.State, RetryAfter: s.RetryAfter, Cause: s.Cause}
-		if s.State != breaker.Closed && (u.open == nil || isSooner(open, u.open)) {
-			u.open, u.at = open, e.addr
+		if s.State != breaker.Closed && (u.open == nil || isSooner(s, u.open)) {
+			u.open, u.at = &breaker.OpenError{State: s.State, RetryAfter: s.RetryAfter, Cause: s.Cause}, e.addr
 		}
 	}
 	return u
 }
 
-// isSooner reports whether the breaker of a may close before that of b. One that was opened by
-// hand has no next probe.
-func isSooner(a, b *breaker.OpenError) bool {
+// isSooner reports whether a breaker may close before the one of an error. One that was opened
+// by hand has no next probe.
+func isSooner(a breaker.Stats, b *breaker.OpenError) bool {
 	if forced := b.State == breaker.ForcedOpen; forced != (a.State == breaker.ForcedOpen) {
 		return forced
 	}

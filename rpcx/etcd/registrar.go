@@ -34,7 +34,7 @@ const defaultTTL = 10 * time.Second
 // Register adds a replica to the set of its service until [Registration.Close]. If the
 // lease is lost, because etcd was unreachable for longer than TTL or has revoked the lease,
 // the replica is registered again as soon as possible. The context limits the first
-// registration only, which fails with the context's error, and takes at most 3 s in any case.
+// registration only, which fails with the context's error, and takes at most 6 s in any case.
 //
 // Call Register when the server is listening. It replaces an earlier registration of the
 // address, so a restarted server need not wait for the end of its old lease.

@@ -129,7 +129,7 @@ func (c *conn) busy() bool { return c.calls.Load() > 0 }
 func (c *conn) write(r *rpc.Response, m *codec.ResponseMeta, body any, refused, kept bool) (size int64, err error) {
 	c.lockRoom()
 	defer c.sending.Unlock()
-	if !kept && c.stream.ended.Load() {
+	if !kept && c.stream.Over() {
 		return 0, wire.ErrClosed
 	}
 	from := c.stream.written.Load()

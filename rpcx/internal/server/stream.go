@@ -23,7 +23,6 @@ type stream struct {
 	waiting atomic.Bool  // the reader is in Read, or about to be, or runs a method
 	since   atomic.Int64 // when it last came out of Read, or what waited last left: see now
 	written atomic.Int64 // bytes that the codec ever wrote, also after the end of the connection
-	ended   atomic.Bool  // none of them are sent any more
 }
 
 func newStream(w *wire.Wire) *stream { return &stream{Wire: w, born: time.Now()} }
@@ -48,9 +47,7 @@ func (s *stream) Read(p []byte) (int, error) {
 // length is known.
 func (s *stream) Write(p []byte) (int, error) {
 	s.written.Add(int64(len(p)))
-	if _, err := s.Wire.Write(p); err != nil {
-		s.ended.Store(true)
-	}
+	s.Wire.Write(p) //nolint:errcheck // it fails only after the connection has been aborted
 	return len(p), nil
 }
 

@@ -45,6 +45,13 @@ func (w *Wire) Stop(err error) {
 	}
 }
 
+// Over reports whether no byte leaves any more.
+func (w *Wire) Over() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err != nil
+}
+
 // Halt is Stop, and on a socket also ends the write that is under way, so that it is
 // known what has left.
 func (w *Wire) Halt(err error) {
