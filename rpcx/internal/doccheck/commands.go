@@ -23,8 +23,10 @@ func runCommands(root, dir string, d *document) error {
 		return err
 	}
 	// A command that fails ends the shell, and with it what it has started. An EXIT trap
-	// runs at either end.
-	script := "set -euxo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
+	// runs at either end. It repeats the signal: one that a job gets before it has become the
+	// program that it starts is lost.
+	script := "set -euxo pipefail\n" +
+		"trap 'for n in 1 2 3 4 5; do kill $(jobs -pr) 2>/dev/null || break; sleep 0.1; done' EXIT\n"
 	for _, b := range d.blocks {
 		switch {
 		case b.language == "go" && isProgram.MatchString(b.text()):
