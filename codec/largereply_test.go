@@ -95,7 +95,7 @@ func TestReplyLargerThanMaxFrame(t *testing.T) {
 func TestRepliesNearMaxFrame(t *testing.T) {
 	const most, definitions = 2000, 500
 	rng := rand.New(rand.NewPCG(3, 4))
-	for range 200 {
+	for range 80 {
 		_, c := serveSized(t, most, gobFormat)
 		for range 30 {
 			z := Size{rng.IntN(5), most - definitions - 100 + rng.IntN(definitions+300)}

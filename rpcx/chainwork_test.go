@@ -16,6 +16,7 @@ import (
 	"resilientrpc/codec"
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/leak"
+	"resilientrpc/rpcx/internal/subtest"
 )
 
 // A Layer is a service of a chain.
@@ -137,9 +138,10 @@ func TestRetriesOfAChainDoNotMultiply(t *testing.T) {
 // servers tell the next one.
 func TestWorkOfAChainEndsAtTheDeadline(t *testing.T) {
 	t.Parallel()
+	var all subtest.Group
+	defer all.Wait()
 	for kind, c := range chains {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
+		all.Run(t, kind, func(t *testing.T) {
 			layers, client := chainOf(t, kind, rpcx.Dialer{})
 			last := layers[2]
 			tries := int64(0)

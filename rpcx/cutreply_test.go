@@ -77,7 +77,7 @@ type foreign struct{ rpc.ClientCodec }
 // run.
 func TestConnectionEndsWithinAReply(t *testing.T) {
 	t.Parallel()
-	const size = 256 << 10
+	const size = 64 << 10
 	for name, tt := range map[string]struct {
 		methods map[string]rpcx.MethodOptions
 		keep    int

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/subtest"
 )
 
 // descriptorsEnv makes the test below the child, and says where its server is.
@@ -78,9 +79,10 @@ func TestOutOfDescriptors(t *testing.T) {
 		withoutDescriptors(t, addr)
 		return
 	}
+	var all subtest.Group
+	defer all.Wait()
 	for _, host := range []string{"127.0.0.1", "localhost"} { // a name takes descriptors, too
-		t.Run(host, func(t *testing.T) {
-			t.Parallel()
+		all.Run(t, host, func(t *testing.T) {
 			lis, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
 			defer lis.Close()

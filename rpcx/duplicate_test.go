@@ -18,7 +18,6 @@ import (
 
 	"resilientrpc/codec"
 	"resilientrpc/rpcx"
-	"resilientrpc/rpcx/internal/leak"
 )
 
 // Patient answers on request.
@@ -62,9 +61,9 @@ var wires = map[string]struct {
 // TestReplyThatComesTwice: ids that were given out and answered are ignored, as net/rpc
 // does: the connection and all that waits on it live.
 func TestReplyThatComesTwice(t *testing.T) {
+	t.Parallel()
 	for name, w := range wires {
 		t.Run(name, func(t *testing.T) {
-			leak.Check(t)
 			lis, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
 			defer lis.Close()

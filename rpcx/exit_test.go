@@ -116,6 +116,7 @@ func TestHedgeWhoseEncodingEndsItsGoroutine(t *testing.T) {
 // A marshaler or an unmarshaler that ends its goroutine costs its own call, and no place of
 // another one: others go on, and Close returns.
 func TestCodingThatEndsItsGoroutine(t *testing.T) {
+	t.Parallel()
 	for name, call := range map[string]func(c *rpcx.Client) error{
 		"Call, encoding": func(c *rpcx.Client) error { return c.Call("Exit.Take", Quitter{}, new(int)) },
 		"Call, decoding": func(c *rpcx.Client) error { return c.Call("Exit.Give", 1, new(Leaver)) },
@@ -127,7 +128,6 @@ func TestCodingThatEndsItsGoroutine(t *testing.T) {
 			"hedged": {MaxInFlight: 1, MaxCalls: 1, CallTimeout: 10 * time.Second, Hedge: &rpcx.Hedge{Delay: time.Hour}, Methods: map[string]rpcx.MethodOptions{"*": {Idempotent: rpcx.Yes}}},
 		} {
 			t.Run(name+"/"+kind, func(t *testing.T) {
-				leak.Check(t)
 				c, err := d.Dial("tcp", serveExit(t, Exit{})...)
 				require.NoError(t, err)
 				for range 3 {

@@ -13,6 +13,7 @@ import (
 	"resilientrpc/balancer"
 	"resilientrpc/codec/jsonhttp"
 	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/subtest"
 )
 
 // preferred is the policy whose first choice is the endpoint of an address.
@@ -37,6 +38,8 @@ func (p preferredPicker) Pick(_ time.Time, in balancer.PickInfo) (best *balancer
 // A call with a hedge was not sent only if that is certain of both attempts, however it ends.
 func TestDoubtOverAHedgedCall(t *testing.T) {
 	t.Parallel()
+	var all subtest.Group
+	defer all.Wait()
 	for name, hedge := range map[string]*rpcx.Hedge{"after a delay": {Delay: 50 * time.Millisecond}, "by suspicion": nil} {
 		for _, test := range []struct {
 			name          string
@@ -49,8 +52,7 @@ func TestDoubtOverAHedgedCall(t *testing.T) {
 			{"the second fails and the caller leaves", nil, httpStatus(500, "", ""), rpcx.MaybeSent},
 			{"both are refused", httpStatus(404, "", ""), httpStatus(404, "", ""), rpcx.NotSent},
 		} {
-			t.Run(name+", "+test.name, func(t *testing.T) {
-				t.Parallel()
+			all.Run(t, name+", "+test.name, func(t *testing.T) {
 				second := make(chan struct{}) // closed when it has arrived or, if it is answered, ended
 				arrived := sync.OnceFunc(func() { close(second) })
 				a := newWeb(t, nil, func(w http.ResponseWriter, r *http.Request) {

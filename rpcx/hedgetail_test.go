@@ -92,7 +92,7 @@ func stallingFleet(f *fleet, n int, runs *atomic.Int64) (addrs []string) {
 // avoids such a replica by itself; a policy that does not shows what hedging does.
 func TestHedgeCutsTheTail(t *testing.T) {
 	t.Parallel()
-	const calls = 2500
+	const calls = 1500
 	run := func(hedge *rpcx.Hedge) (took []time.Duration, runs int64, s rpcx.Stats) {
 		inFleet(t, 0, func(t *testing.T, f *fleet) {
 			var n atomic.Int64

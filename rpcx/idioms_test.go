@@ -18,7 +18,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"resilientrpc/rpcx"
-	"resilientrpc/rpcx/internal/leak"
 	"resilientrpc/rpcx/jsonrpc"
 )
 
@@ -265,7 +264,7 @@ func (g byGo) Close() error { return g.asyncCaller.(io.Closer).Close() }
 // KubeVirt and TF2Stadium compare errors by == and by type, and rpc-codec panics if
 // what it gets is not what net/rpc returns.
 func TestErrorsCompareAsNetRPCs(t *testing.T) {
-	leak.Check(t)
+	t.Parallel()
 	for _, i := range idioms {
 		for way, wrap := range map[string]func(asyncCaller) asyncCaller{
 			"Call": func(c asyncCaller) asyncCaller { return c },

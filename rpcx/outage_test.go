@@ -134,7 +134,7 @@ func TestReturnOfAFailingReplica(t *testing.T) {
 // Clients find a replica again at their own times: they do not all connect at once.
 func TestReturnOfAReplicaToManyClients(t *testing.T) {
 	t.Parallel()
-	const clients = 150
+	const clients = 100
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		var mu sync.Mutex
 		var joined []time.Time

@@ -72,7 +72,7 @@ func TestStuckCallGoesElsewhere(t *testing.T) {
 						}
 						all.Wait()
 					}
-					load(20 * time.Second) // for the detector to know how regular the answers are
+					load(12 * time.Second) // for the detector to know how regular the answers are
 					require.Less(t, longest, 10*time.Millisecond)
 					require.Zero(t, c.Stats().Hedges)
 					f.Stall("b:1")

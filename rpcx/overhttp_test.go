@@ -185,6 +185,7 @@ func TestMoreCallsThanPlaces(t *testing.T) {
 // TestGivenUpHTTPCallEndsItsRequest, and frees its place; one that waited for a place
 // was not sent.
 func TestGivenUpHTTPCallEndsItsRequest(t *testing.T) {
+	t.Parallel()
 	s := newWeb(t, nil, nil)
 	d, conns := overHTTP(jsonhttp.Config{MaxInFlight: 1})
 	c := dialWeb(t, d, s.addr())
@@ -316,6 +317,7 @@ func TestLocalFaultBlamesNoHTTPServer(t *testing.T) {
 
 // TestNewClientOverHTTP: a codec that the user has made gives calls up as well.
 func TestNewClientOverHTTP(t *testing.T) {
+	t.Parallel()
 	s := newWeb(t, map[string]http.HandlerFunc{"Fail": httpStatus(403, "", "")}, nil)
 	conn, err := jsonhttp.NewConn(jsonhttp.Config{URL: s.URL, MaxInFlight: 1})
 	require.NoError(t, err)

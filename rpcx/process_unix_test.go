@@ -11,6 +11,7 @@ import (
 
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/chaos"
+	"resilientrpc/rpcx/internal/subtest"
 )
 
 func TestFrozenProcess(t *testing.T) {
@@ -49,6 +50,8 @@ func TestThawedProcess(t *testing.T) {
 // the reply that comes late is not mistaken for another one.
 func TestCallsLeaveAFrozenProcess(t *testing.T) {
 	t.Parallel()
+	var all subtest.Group
+	defer all.Wait()
 	for name, call := range map[string]func(c *rpcx.Client, slip, reply *chaos.Slip) error{
 		"Call": func(c *rpcx.Client, slip, reply *chaos.Slip) error { return c.Call("Vault.Peek", *slip, reply) },
 		"CallContext": func(c *rpcx.Client, slip, reply *chaos.Slip) error {
@@ -60,8 +63,7 @@ func TestCallsLeaveAFrozenProcess(t *testing.T) {
 			return (<-c.Go("Vault.Peek", *slip, reply, nil).Done).Error
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		all.Run(t, name, func(t *testing.T) {
 			a, b := chaos.StartServer(t, "127.0.0.1"), chaos.StartServer(t, "127.0.0.1")
 			d := rpcx.Dialer{Methods: idempotent("*")}
 			c, err := d.Dial("tcp", a.Addr, b.Addr)

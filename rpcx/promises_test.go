@@ -13,6 +13,7 @@ import (
 
 	"resilientrpc/codec"
 	"resilientrpc/rpcx"
+	"resilientrpc/rpcx/internal/subtest"
 )
 
 // Knowing is a service whose methods tell what they know of their callers.
@@ -124,10 +125,11 @@ func (e peers) ourClient(t *testing.T, addr string) *rpcx.Client {
 
 // everyEnds runs f for each client and server, in each format.
 func everyEnds(t *testing.T, f func(t *testing.T, e peers)) {
+	var all subtest.Group
+	defer all.Wait()
 	for i := range 8 {
 		e := peers{i&1 != 0, i&2 != 0, i&4 != 0}
-		t.Run(e.String(), func(t *testing.T) {
-			t.Parallel() // clients of ours wait for what the server's answers say of it
+		all.Run(t, e.String(), func(t *testing.T) {
 			f(t, e)
 		})
 	}

@@ -131,7 +131,7 @@ func loadUntil(c *rpcx.Client, call func(*rpcx.Client) error) (stop func() (call
 	var wg sync.WaitGroup
 	var failed []error
 	calls, done := 0, make(chan struct{})
-	for range 20 {
+	for range 10 {
 		wg.Go(func() {
 			for {
 				select {

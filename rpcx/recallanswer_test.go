@@ -52,6 +52,7 @@ func TestLongAnswerOverASlowLink(t *testing.T) {
 // An answer that is larger than the client takes ends each connection over which it comes, so
 // it is not asked for again and again.
 func TestAnswerThatIsTooLarge(t *testing.T) {
+	t.Parallel()
 	for _, json := range []bool{false, true} {
 		inShop(t, 1, rpcx.ServeConfig{}, json, func(t *testing.T, s *shop) {
 			p := s.press(1 << 20)

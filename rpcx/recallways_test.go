@@ -72,6 +72,7 @@ var keepers = map[string]struct {
 // The answer over another connection is the one that was lost, whatever it is; and a server that
 // is to stop waits for the question, as for any request.
 func TestLostAnswerIsTheSame(t *testing.T) {
+	t.Parallel()
 	for name, codecs := range keepers {
 		t.Run(name, func(t *testing.T) {
 			inShop(t, 1, rpcx.ServeConfig{}, false, func(t *testing.T, s *shop) {

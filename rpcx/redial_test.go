@@ -219,22 +219,22 @@ func TestLocalCauseOfAFailedDial(t *testing.T) {
 					failing.Store(1)
 					f.Cut("a:1")
 					synctest.Wait()
-					for range 50 {
+					for range 25 {
 						_, err := hurried(t, c)
 						require.NoError(t, err, "it goes elsewhere")
-						time.Sleep(40 * time.Millisecond)
+						time.Sleep(80 * time.Millisecond)
 					}
 
 					failing.Store(2)
 					f.Cut("b:1")
 					synctest.Wait()
 					dials.Store(0)
-					for range 50 {
+					for range 25 {
 						err := c.CallContext(t.Context(), "Bank.Where", struct{}{}, new(string))
 						require.Equal(t, rpcx.NotSent, callError(t, err).Sent)
 						require.ErrorIs(t, err, cause)
 						require.NotErrorIs(t, err, breaker.ErrOpen)
-						time.Sleep(40 * time.Millisecond)
+						time.Sleep(80 * time.Millisecond)
 					}
 					for _, e := range c.Stats().Endpoints {
 						require.Equal(t, breaker.Closed, e.State)

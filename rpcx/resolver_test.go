@@ -144,10 +144,10 @@ func TestLeavingEndpointFinishesItsCalls(t *testing.T) {
 	inFleet(t, 2, func(t *testing.T, f *fleet) {
 		c, sets := f.resolve("a:1")
 		defer c.Close()
-		slow := c.Go("Bank.Sleep", 20*time.Minute, new(string), nil)
+		slow := c.Go("Bank.Sleep", 4*time.Minute, new(string), nil)
 		sets.say("b:1")
 		require.Equal(t, map[string]int{"b:1": 100}, where(t, c, 100))
-		time.Sleep(10 * time.Minute)
+		time.Sleep(2 * time.Minute)
 		require.Empty(t, slow.Done)
 		require.Equal(t, 1, f.Open("a:1"))
 		require.Equal(t, 2, c.Live())
@@ -300,7 +300,7 @@ func TestEmptySetBeforeAnError(t *testing.T) {
 				sets.say()
 				time.Sleep(time.Minute)
 				sets.saySet(between.set, between.err)
-				time.Sleep(time.Hour)
+				time.Sleep(6 * time.Minute)
 				require.Equal(t, 2, news.last().Kept)
 				require.Len(t, where(t, c, 100), 2)
 				sets.say() // as a failure has ended

@@ -272,7 +272,7 @@ func TestStandardClientOverAForeignCodec(t *testing.T) {
 // Real sockets, many callers: net/rpc's client over ours loses no reply, and can be closed at
 // any time.
 func TestStandardClientIsClosedAtAnyTime(t *testing.T) {
-	leak.Check(t)
+	t.Parallel()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer lis.Close()

@@ -209,7 +209,7 @@ func TestEndpointsComeAndGoAtRandom(t *testing.T) {
 			f.dialer.Retry.Budget = -1
 			c, sets := f.resolve(f.addrs...)
 			defer c.Close()
-			for range 3 {
+			for range 2 {
 				rng.Shuffle(len(f.addrs), func(i, j int) { f.addrs[i], f.addrs[j] = f.addrs[j], f.addrs[i] })
 				set := f.addrs[:2+rng.IntN(99)]
 				sets <- said{set: setOf(set...)}

@@ -126,9 +126,9 @@ func busy(t *testing.T, c *rpcx.Client) (stop func()) {
 // When the server died under a client over a compressed connection (syzkaller's), the
 // connection was closed under its own writer, and compress/flate panicked.
 func TestServerDiesUnderADeflatedConnection(t *testing.T) {
+	t.Parallel()
 	for name, dial := range deflatedClients {
 		t.Run(name, func(t *testing.T) {
-			leak.Check(t)
 			address, kill := deflating(t)
 			for range 6 {
 				c := dial(t, address)
@@ -143,9 +143,9 @@ func TestServerDiesUnderADeflatedConnection(t *testing.T) {
 
 // Call, and then Close, was a data race.
 func TestCallThenCloseOfADeflatedConnection(t *testing.T) {
+	t.Parallel()
 	for name, dial := range deflatedClients {
 		t.Run(name, func(t *testing.T) {
-			leak.Check(t)
 			address, _ := deflating(t)
 			for range 15 {
 				c := dial(t, address)
@@ -158,9 +158,9 @@ func TestCallThenCloseOfADeflatedConnection(t *testing.T) {
 
 // Close comes while calls are being written.
 func TestCloseAmongCallsOfADeflatedConnection(t *testing.T) {
+	t.Parallel()
 	for name, dial := range deflatedClients {
 		t.Run(name, func(t *testing.T) {
-			leak.Check(t)
 			address, _ := deflating(t)
 			for range 6 {
 				c := dial(t, address)
@@ -275,6 +275,7 @@ func (l lonelyCodec) Close() error { return l.use(l.ClientCodec.Close) }
 
 // A msgpack codec's Close, which flushes, raced its WriteRequest.
 func TestCodecIsNotClosedWhileItWrites(t *testing.T) {
+	t.Parallel()
 	for name, client := range map[string]func(lonelyCodec, io.ReadWriteCloser) *rpcx.Client{
 		"NewClientWithCodec": func(l lonelyCodec, conn io.ReadWriteCloser) *rpcx.Client {
 			l.ClientCodec = stdjson.NewClientCodec(conn)
@@ -288,7 +289,6 @@ func TestCodecIsNotClosedWhileItWrites(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			leak.Check(t)
 			for range 30 {
 				users := new(alone)
 				c := client(lonelyCodec{alone: users}, parrot(t, parrotJSON))

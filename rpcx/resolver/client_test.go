@@ -13,6 +13,7 @@ import (
 
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/dnstest"
+	"resilientrpc/rpcx/internal/subtest"
 	"resilientrpc/rpcx/resolver"
 )
 
@@ -53,9 +54,10 @@ func serveTCP(t testing.TB) string {
 // A client over real sockets, whose name server fails or drops AAAA queries.
 func TestDialAHostWithAFamilyThatAlwaysFails(t *testing.T) {
 	t.Parallel() // it waits
+	var all subtest.Group
+	defer all.Wait()
 	for name, failing := range resolver.Failing {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		all.Run(t, name, func(t *testing.T) {
 			server := serveTCP(t)
 			s := new(dnstest.Server)
 			s.Set("calc.example.", dnstest.TypeA, resolver.IPs(30, "127.0.0.1"))

@@ -132,6 +132,7 @@ func TestServeBoundsConnections(t *testing.T) {
 // Without MaxConns, a connection may be idle for as long as it likes, and a request may
 // take its time as long as it comes.
 func TestServeLeavesIdleConnectionsAlone(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(t *testing.T, network *simnet.Network) {
 		cfg := config(t, newBulk(10))
 		cfg.NewCodec = codec.NewJSONServer

@@ -94,7 +94,7 @@ func (l narrow) dial(t *testing.T) *net.TCPConn {
 // A client that does not read its replies costs a few megabytes, not all of the replies;
 // it gets them all once it reads, also if it has said that it asks no more.
 func TestServeHoldsFewReplies(t *testing.T) {
-	const requests, size = 96, 256 << 10
+	const requests, size = 64, 256 << 10
 	for name, c := range codecs {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
@@ -120,6 +120,7 @@ func TestServeHoldsFewReplies(t *testing.T) {
 // The connection of a client that does not read ends, and Serve does not wait for it; one
 // of a client that reads slowly lives on.
 func TestServeEndsStalledConnections(t *testing.T) {
+	t.Parallel()
 	for name, c := range codecs {
 		for _, half := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
@@ -180,6 +181,7 @@ func TestServeStopsAmongStalledConnections(t *testing.T) {
 
 // While replies wait for a client to read, no further request of it runs.
 func TestServeReadsNoRequestsWithoutRoom(t *testing.T) {
+	t.Parallel()
 	for name, c := range codecs {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, network *simnet.Network) {

@@ -66,6 +66,7 @@ func keepingLarge(t *testing.T, keep int64, newCodec func(*Config), f func(t *te
 // Answers that no client has confirmed are kept up to the limit, the latest ones, whether they
 // could be sent or not.
 func TestKeptAnswersAreLimitedByTheirLength(t *testing.T) {
+	t.Parallel()
 	const clients, room = 12, 3
 	for name, c := range codecs {
 		for _, broken := range []bool{false, true} {
@@ -112,6 +113,7 @@ func TestKeptAnswersAreLimitedByTheirLength(t *testing.T) {
 // Several answers on one connection that has broken count each as their length: the first one
 // that cannot be sent does not end the counting.
 func TestAnswersOfABrokenConnectionCount(t *testing.T) {
+	t.Parallel()
 	const calls, room = 10, 3
 	for name, c := range codecs {
 		t.Run(name, func(t *testing.T) {
@@ -148,6 +150,7 @@ func (l *Large) MakeLoose(takes time.Duration, reply *Loose) error {
 
 // An answer that is larger than MaxFrame is kept as the error that the client got in its place.
 func TestAnswerLargerThanMaxFrame(t *testing.T) {
+	t.Parallel()
 	const most = 10 << 10
 	for name, newServer := range map[string]func(io.ReadWriteCloser) rpc.ServerCodec{
 		"gob": codec.Gob{MaxFrame: most}.NewServer, "json": codec.JSON{MaxFrame: most}.NewServer, "json2": codec.JSON2{MaxFrame: most}.NewServer,

@@ -8,6 +8,7 @@ import (
 
 // With more requests than slots none is lost.
 func TestTableOverflows(t *testing.T) {
+	t.Parallel()
 	var full table
 	near, callers := new(conn), make([]*caller, 3*tableSize)
 	for i := range callers {

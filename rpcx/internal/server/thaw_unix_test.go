@@ -20,6 +20,7 @@ import (
 
 	"resilientrpc/codec"
 	"resilientrpc/rpcx/internal/protocol"
+	"resilientrpc/rpcx/internal/subtest"
 )
 
 // thawFormat is the variable that makes this program a server of Counting, in that format.
@@ -107,9 +108,10 @@ func stopped(t *testing.T, pid int, d time.Duration, meanwhile func()) {
 func TestThawedServerRefusesWhatIsLate(t *testing.T) {
 	t.Parallel() // it waits
 	const late = 200
+	var all subtest.Group
+	defer all.Wait()
 	for format, c := range codecs {
-		t.Run(format, func(t *testing.T) {
-			t.Parallel()
+		all.Run(t, format, func(t *testing.T) {
 			pid, addr := thawServer(t, format)
 			conn, err := net.Dial("tcp", addr)
 			require.NoError(t, err)

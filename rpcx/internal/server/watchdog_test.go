@@ -15,6 +15,7 @@ import (
 	"resilientrpc/codec"
 	"resilientrpc/rpcx/internal/leak"
 	"resilientrpc/rpcx/internal/simnet"
+	"resilientrpc/rpcx/internal/subtest"
 	"resilientrpc/rpcx/internal/wire"
 )
 
@@ -59,7 +60,7 @@ func inEachCodec(t *testing.T, f func(t *testing.T, v *Varied, lis *tracked, c *
 // to another one for each request. On a busy machine, the watchdog may find that a run has
 // taken a millisecond, whatever the method does; it is tried again then.
 func TestShortRequestRunsWhereItWasRead(t *testing.T) {
-	const calls, few = 200, 50
+	const calls, few = 100, 25
 	inEachCodec(t, func(t *testing.T, v *Varied, lis *tracked, c *rpc.Client) {
 		times := func(n int, f func()) func() {
 			return func() {
@@ -268,9 +269,10 @@ func TestShortRequestsWithoutRoomForReplies(t *testing.T) {
 // Over real sockets, with methods that wait and that compute.
 func TestSurprisesDoNotHoldUpRequests(t *testing.T) {
 	t.Parallel() // it waits, or leaves a processor to the others
+	var all subtest.Group
+	defer all.Wait()
 	for what, surprises := range map[string]int{"sleep": 3, "compute": 1} {
-		t.Run(what, func(t *testing.T) {
-			t.Parallel()
+		all.Run(t, what, func(t *testing.T) {
 			lis := listen(t)
 			stop := serve(lis, config(t, newVaried()))
 			c, err := rpc.Dial("tcp", lis.Addr().String())

@@ -16,6 +16,7 @@ import (
 // Healthy replicas have no hedges by suspicion below a phi of 1, however long they are watched,
 // and no idempotent call fails.
 func TestHealthyHours(t *testing.T) {
+	t.Parallel()
 	for i, lasts := range map[int]time.Duration{0: time.Minute, 1: 3 * time.Minute, 6: 3 * time.Minute} {
 		if *long {
 			lasts = 10 * time.Hour

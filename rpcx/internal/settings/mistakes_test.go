@@ -17,6 +17,7 @@ import (
 // TestTableOfMistakes prints, with -table, what a shorter DetectionTime costs where nothing is
 // broken: convictions, and calls that fail by them because they are not idempotent.
 func TestTableOfMistakes(t *testing.T) {
+	t.Parallel()
 	lasts := 3 * time.Hour
 	values := settings[len(settings)-2].values
 	if !*whole {

@@ -45,6 +45,7 @@ func (c *Counter) Serve(n int, reply *int) error {
 // not let it outlast its cause: servers that refuse what they cannot take serve all that they can
 // meanwhile, and everything soon after.
 func TestRepetitionsDoNotFeedAnOverload(t *testing.T) {
+	t.Parallel()
 	inWorld(t, workloads[0], 1, func(w *world) {
 		w.dialer.Methods = map[string]rpcx.MethodOptions{"*": {Idempotent: rpcx.Yes}}
 		w.dialer.Classify = func(string, error) rpcx.Class { return rpcx.TryElsewhere }

@@ -34,6 +34,7 @@ type scores map[key][]float64
 // TestTable measures the table with -table, and else a few of its cells: those in which it is
 // plain what the best value is.
 func TestTable(t *testing.T) {
+	t.Parallel()
 	if *whole {
 		measureAll(t, workloads, faults, settings, seeds).write(os.Stdout, workloads, faults, settings)
 		return

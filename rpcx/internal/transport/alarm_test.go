@@ -9,17 +9,20 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"resilientrpc/rpcx/internal/subtest"
 )
 
 // An alarm wakes a caller that reads its own reply. The exchange goes on, and so does the
 // connection.
 func TestAlarmWakesALoneCaller(t *testing.T) {
 	t.Parallel() // it waits
+	var all subtest.Group
+	defer all.Wait()
 	for name := range codecs {
 		for _, early := range []bool{false, true} {
 			for _, leaves := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s early %t, with a context %t", name, early, leaves), func(t *testing.T) {
-					t.Parallel()
+				all.Run(t, fmt.Sprintf("%s early %t, with a context %t", name, early, leaves), func(t *testing.T) {
 					o, _ := dial(t, name)
 					ctx := context.Background()
 					if leaves {
