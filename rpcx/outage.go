@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"resilientrpc/breaker"
+	"resilientrpc/rpcx/internal/oserr"
 )
 
 // outage is the time that an endpoint has been away. The longer it lasts, the longer are the
@@ -63,7 +64,7 @@ func (p *prober) hasten(now time.Time, s breaker.Stats) breaker.Stats {
 		return s
 	case connected && p.unanswered == 0:
 		pause = max(longPause, p.client.dialer.Breaker.OpenFor)
-	case connected, few, isRefused(s.Cause):
+	case connected, few, oserr.IsRefused(s.Cause):
 		pause = min(pause, longPause)
 	}
 	p.breaker.Hasten(now, pause)

@@ -2,8 +2,6 @@ package rpcx
 
 import (
 	"context"
-	"errors"
-	"syscall"
 	"time"
 
 	"resilientrpc/breaker"
@@ -186,11 +184,6 @@ func (p *prober) step(ctx context.Context, now time.Time) time.Time {
 	}
 	return earlier(at, p.next)
 }
-
-// isRefused reports whether the peer's host has said that there is no listener: a process that
-// is being restarted, to which it is no burden to be asked often. Windows has another
-// number for it: there such a peer waits like any other.
-func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 // lookBehindPings looks whether connections have ended behind the answer to a ping: while
 // no call is in flight, there may be no reader. It returns when to look again, or at.

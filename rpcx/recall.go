@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"resilientrpc/codec"
+	"resilientrpc/rpcx/internal/oserr"
 	"resilientrpc/rpcx/internal/protocol"
 	"resilientrpc/rpcx/internal/transport"
 )
@@ -350,7 +351,7 @@ func (r *recalling) judge(ctx context.Context, res result) (answer Recall, again
 		}
 	}
 	switch {
-	case !isRefused(res.err):
+	case !oserr.IsRefused(res.err):
 		r.refused = time.Time{}
 	case r.refused.IsZero():
 		r.refused = time.Now()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"resilientrpc/rpcx/internal/oserr"
 	"resilientrpc/rpcx/internal/wire"
 )
 
@@ -67,7 +68,7 @@ func (p *prober) sendScout(ctx context.Context) {
 
 // scoutArrived pings with a scout that has connected.
 func (p *prober) scoutArrived(ctx context.Context, now time.Time, s scouted) {
-	p.scouting, p.refused = false, s.err != nil && isRefused(s.err)
+	p.scouting, p.refused = false, oserr.IsRefused(s.err)
 	if s.err != nil {
 		return
 	}

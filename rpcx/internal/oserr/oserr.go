@@ -6,7 +6,10 @@
 // imports nothing but the standard library.
 package oserr
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
 // The numbers of Windows' sockets.
 const (
@@ -19,6 +22,7 @@ const (
 	WSAENETUNREACH   syscall.Errno = 10051
 	WSAECONNABORTED  syscall.Errno = 10053
 	WSAENOBUFS       syscall.Errno = 10055
+	WSAECONNREFUSED  syscall.Errno = 10061
 )
 
 // IsShortage reports whether an error is a lack of file descriptors, buffers or memory.
@@ -33,4 +37,10 @@ func IsShortage(err syscall.Errno) bool {
 // IsAborted reports whether an error says that a connection has ended before it was accepted.
 func IsAborted(err syscall.Errno) bool {
 	return err == syscall.ECONNABORTED || err == WSAECONNABORTED
+}
+
+// IsRefused reports whether a peer's host has said that there is no listener: a process that is
+// being restarted, to which it is no burden to be asked often.
+func IsRefused(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, WSAECONNREFUSED)
 }
