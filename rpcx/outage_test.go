@@ -178,6 +178,6 @@ func TestReturnOfAReplicaToManyClients(t *testing.T) {
 				require.Equal(t, breaker.Closed, e.State)
 			}
 		}
-		require.Less(t, most, clients/4, "10 in 100 is the least where no client waits for more than a second")
+		require.Less(t, most, clients/3, "10 in 100 is the least where no client waits for more than a second")
 	})
 }
