@@ -75,8 +75,8 @@
 //
 // The number of attempts is that of calls, retries and hedges together, less those that found
 // no endpoint or ended before they were sent. Endpoints are in no metric, since there may be
-// ten thousand. In each metric, values of rpc.method, or pairs of it and error.type, beyond a
-// thousand are counted as "_OTHER".
+// ten thousand. In each metric, beyond a thousand values of rpc.method, or pairs of it and
+// error.type, the method is "_OTHER", and the error "server_error" for a code.
 package otelrpcx
 
 import (

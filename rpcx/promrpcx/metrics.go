@@ -18,8 +18,8 @@
 // The state of endpoints and the client's totals are read from [rpcx.Client.Stats] at each
 // scrape; durations, attempts and events are recorded by the hooks. Names begin with
 // rpcx_client_, rpcx_endpoint_ or rpcx_server_; the label "error" is empty for success and
-// otherwise a word of a small set, or JSON-RPC's error code. Pairs of the labels "method"
-// and "error", or values of "error" alone, beyond a thousand are counted as "_OTHER".
+// otherwise a word of a small set, or JSON-RPC's error code. Beyond a thousand pairs of the
+// labels "method" and "error", the method is "_OTHER", and the error "server_error" for a code.
 //
 // On the server, rpcx_server_request_duration_seconds has the requests that were run,
 // rpcx_server_refused_total and rpcx_server_late_total count those that were not, and

@@ -20,6 +20,9 @@ import (
 // beyond the number that is kept apart, as in OpenTelemetry's conventions.
 const Other = "_OTHER"
 
+// serverError is the class of errors that a method has returned, unless they have a code.
+const serverError = "server_error"
+
 // Class returns what kind of error ended a call or an attempt, of a few words that
 // fit a label; empty for nil.
 func Class(err error) string {
@@ -92,7 +95,7 @@ func byType(err error) string {
 	case errors.As(err, &object):
 		return strconv.Itoa(object.Code)
 	case errors.As(err, &server):
-		return "server_error"
+		return serverError
 	case errors.As(err, &encode):
 		return "encode_error"
 	case errors.As(err, &decode):

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"maps"
+	"strconv"
 	"sync"
 	"sync/atomic"
 )
@@ -30,8 +31,8 @@ func NewSeries[V any](f func(Key) V) *Series[V] {
 	return s
 }
 
-// Get returns the value of k. Of keys beyond a thousand, all that succeeded have one
-// value together, and all that failed another.
+// Get returns the value of k. Keys beyond a thousand have one value for each class, and all
+// codes of errors one together: methods and codes may be made up, and other classes are few.
 func (s *Series[V]) Get(k Key) V {
 	if v, ok := (*s.m.Load())[k]; ok {
 		return v
@@ -45,8 +46,8 @@ func (s *Series[V]) add(k Key) V {
 	old := *s.m.Load()
 	if _, ok := old[k]; !ok && len(old) >= maxSeries { // somebody else may have added it
 		k.Method = Other
-		if k.Class != "" {
-			k.Class = Other
+		if _, err := strconv.Atoi(k.Class); err == nil {
+			k.Class = serverError
 		}
 	}
 	if v, ok := old[k]; ok {

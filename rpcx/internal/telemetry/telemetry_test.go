@@ -90,9 +90,10 @@ func TestSeriesIsBounded(t *testing.T) {
 	require.Equal(t, telemetry.Key{Method: "7"}, s.Get(telemetry.Key{Method: "7"}))
 	for range 2 {
 		require.Equal(t, telemetry.Key{Method: telemetry.Other}, s.Get(telemetry.Key{Method: "one more"}))
-		require.Equal(t, telemetry.Key{Method: telemetry.Other, Class: telemetry.Other}, s.Get(telemetry.Key{Method: "7", Class: "-4711"}))
+		require.Equal(t, telemetry.Key{Method: telemetry.Other, Class: "server_error"}, s.Get(telemetry.Key{Method: "7", Class: "-4711"}), "no fault, as its code says")
+		require.Equal(t, telemetry.Key{Method: telemetry.Other, Class: "unavailable"}, s.Get(telemetry.Key{Method: "7", Class: "unavailable"}))
 	}
-	require.EqualValues(t, 1002, made.Load())
+	require.EqualValues(t, 1003, made.Load())
 	k := telemetry.Key{Method: "7"}
 	require.Zero(t, testing.AllocsPerRun(100, func() { s.Get(k) }))
 }
