@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/rpc"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -55,6 +56,7 @@ func Run(tb testing.TB, cfg Config) Report {
 	defer r.close()
 	r.open()
 	r.start()
+	r.meet()
 	r.play()
 	return r.finish(before)
 }
@@ -183,6 +185,30 @@ func (r *rig) dial(newCodec func(io.ReadWriteCloser) rpc.ClientCodec) knowing {
 		r.tb.Fatal(err)
 	}
 	return knowing{c, r.cfg.Live}
+}
+
+// meet waits until each of our clients has an answer of each server that keeps answers: the
+// calls before are not recalled.
+func (r *rig) meet() {
+	r.tb.Helper()
+	if !r.cfg.Serve {
+		return
+	}
+	for begin := time.Now(); !r.haveMet(); time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > time.Minute {
+			r.tb.Fatal("chaos: a server does not answer")
+		}
+	}
+}
+
+func (r *rig) haveMet() bool {
+	for _, l := range r.loads {
+		k, ours := l.client.(knowing)
+		if ours && slices.ContainsFunc(k.Stats().Endpoints, func(e rpcx.EndpointStats) bool { return e.MetaSupport != codec.MetaUnderstood }) {
+			return false
+		}
+	}
+	return true
 }
 
 // play runs the schedule.
