@@ -42,7 +42,9 @@
 //     opens a second connection, sends one ping, and closes it. So no call is lost if the
 //     server reacts badly to an unknown method. A server that ignores pings, or whose
 //     connections end after them, is not pinged any more ([EndpointStats].Pings,
-//     [ClientTrace].PingSupport, and the log say so). After an outage, calls probe it.
+//     [ClientTrace].PingSupport, and the log say so). After an outage, calls probe it. Ten
+//     heartbeats later, or more, a server that has answered over a new connection is asked
+//     again: it may be another one.
 //   - A server that answers is pinged over the connections of calls. When a call has waited
 //     for an eighth of a heartbeat, the client sends a ping, to learn whether the server
 //     answers pings while that many calls wait.

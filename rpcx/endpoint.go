@@ -32,6 +32,8 @@ type endpoint struct {
 	pool        *pool
 	redials     redials
 	pingSupport atomic.Uint32 // a PingSupport
+	concluded   atomic.Int64  // when that changed, since core.born
+	told        atomic.Bool   // whether the hooks know that pings have stopped
 	strikes     atomic.Int64  // connections in a row that ended right behind a ping
 	struck      atomic.Int64  // when the last one did, since core.born
 	// beside is the largest number of older requests that were unanswered while a ping was

@@ -65,6 +65,7 @@ func (p *prober) scoutLives(now time.Time) bool {
 // whether it lives although a connection is silent. One that is needed no more ends.
 func (p *prober) keepScout(ctx context.Context, now time.Time, silent bool) {
 	unknown := p.support() == PingsUnknown && !p.pool.empty()
+	p.refused = p.refused && (unknown || silent) // a refusal explains the silence in which it came
 	switch {
 	case p.fixed || p.support() == PingsFatal,
 		p.support() == PingsIgnored && p.scout != nil && now.Sub(p.client.born)-p.scout.started >= p.usualPatience(now):

@@ -2,6 +2,7 @@ package rpcx
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -15,10 +16,10 @@ const (
 	// PingsAnswered says that the last ping was answered, even if with an error.
 	PingsAnswered
 	// PingsIgnored says that the endpoint answers calls but not pings. It is not
-	// pinged any more.
+	// pinged until it has answered over a new connection.
 	PingsIgnored
 	// PingsFatal says that the endpoint's connections end immediately after pings. It is
-	// not pinged any more.
+	// not pinged until it has answered over a new connection.
 	PingsFatal
 )
 
@@ -52,8 +53,11 @@ func (e *endpoint) setSupport(s PingSupport) {
 	if old == s {
 		return
 	}
-	if hook := e.client.dialer.Trace.PingSupport; hook != nil && (s.stopped() || old.stopped()) {
-		hook(PingSupportInfo{Endpoint: e.addr, Support: s})
+	e.concluded.Store(int64(time.Since(e.client.born)))
+	if s != PingsUnknown && e.told.Swap(s.stopped()) != s.stopped() {
+		if hook := e.client.dialer.Trace.PingSupport; hook != nil {
+			hook(PingSupportInfo{Endpoint: e.addr, Support: s})
+		}
 	}
 	e.publish(time.Now()) // whether a half-open breaker admits calls depends on it
 	e.kick()
@@ -69,6 +73,23 @@ func (e *endpoint) answersPings(older int64) {
 		}
 	}
 	e.setSupport(PingsAnswered)
+}
+
+// doubtAfter is for how many slots, at least, the endpoint is not pinged once that is stopped.
+const doubtAfter = 10
+
+// doubtPings has an endpoint that is not pinged any more asked again once a connection has
+// answered that was made since: connections may have ended behind pings because a proxy had
+// no server behind it, or the process kept crashing, and it may be another server now.
+func (e *endpoint) doubtPings(now time.Time) {
+	since := e.client.born.Add(time.Duration(e.concluded.Load()))
+	if !e.support().stopped() || now.Sub(since) < doubtAfter*e.client.slot() {
+		return
+	}
+	if slices.ContainsFunc(e.pool.all(), func(c *conn) bool { return c.answered.Load() && c.born.After(since) }) {
+		e.strikes.Store(0)
+		e.setSupport(PingsUnknown)
+	}
 }
 
 // fatalAfter is how many connections in a row must end right behind a ping before that

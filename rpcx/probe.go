@@ -214,6 +214,7 @@ func (p *prober) endSlot(ctx context.Context, now time.Time) {
 		p.lookEarly.Store(false)
 	}
 	if p.pings && !p.forgotten() {
+		p.doubtPings(now)
 		p.ping(ctx, now)
 		p.compare(now)
 	}

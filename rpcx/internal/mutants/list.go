@@ -63,6 +63,8 @@ var mutants = []mutant{
 	{"clients draw their pauses", away, "longest/2 + rand.N(longest/2)", "longest + 0*rand.N(longest)", "TestReturnOfAReplicaToManyClients"},
 	{"an endpoint that answers, and fails, is left to the breaker", away, "case connected && p.unanswered == 0 && !few:", "case false:", "TestReturnOfAFailingReplica"},
 	{"Windows has a number of its own for what is refused", "rpcx/internal/oserr/oserr.go", " || errors.Is(err, WSAECONNREFUSED)", "", "TestIsRefused"},
+	{"a server that is not pinged is asked again", "rpcx/pingsupport.go", "c.answered.Load() && c.born.After(since)", "false", "TestServerIsAwayBehindAProxy"},
+	{"a refusal explains the silence in which it came", "rpcx/patience.go", "p.refused && (unknown || silent)", "p.refused", "TestRefusalOfAnEarlierSilence"},
 	// What may be repeated.
 	{"a closed client repeats nothing", call, "if errors.Is(err, ErrShutdown) || cl.client.closed() {", "if false {", "TestCloseEndsEverything"},
 	{"a method's own error is not repeated", outcome, "breaker.Success, balancer.AppError, never, false},\n\t// Dialer.Classify", "breaker.Success, balancer.AppError, ifIdempotent, false},\n\t// Dialer.Classify", "TestOutcomesAreDocumented"},
