@@ -122,7 +122,7 @@ func TestGoTakesNoGoroutine(t *testing.T) {
 	for _, timeout := range []time.Duration{0, time.Hour} {
 		bytes, goroutines := outstanding(t, 3_000, dialHolding(timeout))
 		t.Logf("%.0f bytes a call", bytes)
-		require.InDelta(t, 0, goroutines, 0.01, "those of an earlier test may end meanwhile")
+		require.LessOrEqual(t, goroutines, 0., "of an earlier test, some may end meanwhile")
 	}
 }
 

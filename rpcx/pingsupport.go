@@ -11,7 +11,8 @@ import (
 type PingSupport uint8
 
 const (
-	// PingsUnknown says that no ping has ended yet.
+	// PingsUnknown says that no ping has ended yet, or that what the last ones came to is in
+	// doubt, and is asked again.
 	PingsUnknown PingSupport = iota
 	// PingsAnswered says that the last ping was answered, even if with an error.
 	PingsAnswered

@@ -72,17 +72,19 @@ func (x *race) start(a *attempt) bool {
 	}
 	x.posted()
 	c.Release(&a.Exchange)
-	x.mu.Lock()
-	if x.under > 0 {
-		x.arm(c.ep)
-	}
-	x.mu.Unlock()
 	x.release()
+	x.arm(c.ep)
 	return true
 }
 
-// arm sees to the start of the hedge. The caller holds mu.
+// arm sees to the start of the hedge, unless the race is over. It comes behind the release: a
+// hedge whose time comes before that would not be made.
 func (x *race) arm(e *endpoint) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ended {
+		return
+	}
 	if x.delay > 0 {
 		x.timer = time.AfterFunc(x.delay, x.hedge)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"net/rpc"
 	stdjson "net/rpc/jsonrpc"
 	"runtime"
 	"sync/atomic"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"resilientrpc/balancer"
 	"resilientrpc/rpcx"
 	"resilientrpc/rpcx/internal/leak"
 	"resilientrpc/rpcx/jsonrpc"
@@ -105,23 +103,9 @@ func TestCallsGivenUpKeepNothing(t *testing.T) {
 // Only one of two attempts is answered: the other one keeps nothing of the call's.
 func TestHedgesThatLoseKeepNothing(t *testing.T) {
 	leak.Check(t)
-	server := rpc.NewServer()
-	require.NoError(t, server.RegisterName("Any", Loader{}))
-	d := rpcx.Dialer{Heartbeat: -1, Hedge: &rpcx.Hedge{Delay: time.Millisecond, Budget: 1}, Methods: idempotent("*")}
-	d.Retry.Budget, d.Balancer = -1, balancer.RoundRobin() // which goes on asking the silent endpoint
-	d.NetDial = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if address == "silent:1" {
-			return silent(ctx, network, address)
-		}
-		near, far := net.Pipe()
-		go server.ServeConn(far)
-		return near, nil
-	}
-	c, err := d.Dial("tcp", "silent:1", "a:1", "b:1")
-	require.NoError(t, err)
-	defer c.Close()
+	c := besideSilence(t, time.Millisecond)
 	n := new(tracked)
-	for c.Stats().HedgesWon < 5 {
+	for range 5 {
 		require.NoError(t, c.Call("Any.Load", track(new(Load), &n.args), track(new(Load), &n.replies)))
 	}
 	require.Positive(t, c.InUse(), "losers are under way")
